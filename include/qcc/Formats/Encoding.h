@@ -1,0 +1,95 @@
+//===- Encoding.h - What the numbers of a quantized weight mean -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// An Encoding says how a weight's integer codes and scales give real values;
+// it says nothing about where their bits lie (that is a file's block format, or
+// a PackedLayout). The dialect attribute `#qz.encoding`, the scalar decode, the
+// packer and the kernel generator all read this one description, so that a new
+// weight format is a new value of it and no code elsewhere.
+//
+// Element k of a row, with g = k / group and b = k / superBlock:
+//
+//   value = S * (table.empty() ? code - zero : table[code]) + M
+//
+//   one level  (superBlock == 0):  S = scale[g]
+//                                  M = min[g]                (0 without min)
+//   two levels (superBlock != 0):  S = scale[b] * (sub[g] - subZero)
+//                                  M = -(min[b] * subMin[g]) (0 without min)
+//
+// All products are exact in f32 for every format in use, so the value has one
+// rounding (the sum) and is the same bits in every evaluation order.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_FORMATS_ENCODING_H
+#define QCC_FORMATS_ENCODING_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qcc {
+
+/// Storage type of a scale, a min, or of the elements of a float weight.
+enum class ScalarType : uint8_t { None, F32, F16, BF16, E8M0, U8 };
+
+/// Bytes of one scalar; 0 for None.
+unsigned scalarBytes(ScalarType type);
+/// "f32", "f16", "bf16", "e8m0", "u8"; "none".
+const char *scalarName(ScalarType type);
+/// Inverse of scalarName; false when the name is unknown.
+bool parseScalarType(const std::string &name, ScalarType &type);
+/// Value of one scalar given its bits (in the low bytes of `bits`).
+/// E8M0 is 2^(bits - 127); U8 is the integer itself.
+float scalarValue(ScalarType type, uint32_t bits);
+
+struct Encoding {
+  /// Set for plain float weights (F32, F16, BF16); then nothing else is used.
+  ScalarType element = ScalarType::None;
+
+  unsigned bits = 0;         ///< Code width, 1..8.
+  int zero = 0;              ///< Subtracted from the code when there is no table.
+  std::vector<int8_t> table; ///< 2^bits values, or empty.
+  unsigned group = 0;        ///< Elements of k that share S and M.
+  ScalarType scale = ScalarType::None;
+  ScalarType min = ScalarType::None;
+
+  unsigned superBlock = 0;   ///< Elements of k that share scale and min; 0: one level.
+  unsigned subBits = 0;      ///< Width of sub, 1..8 (two levels only).
+  int subZero = 0;
+  bool subSigned = false;    ///< sub is a two's complement number of 8 bits.
+  unsigned subMinBits = 0;   ///< Width of subMin; 0 when there is no min.
+
+  bool isFloat() const { return element != ScalarType::None; }
+  bool hasMin() const { return min != ScalarType::None; }
+  bool isTwoLevel() const { return superBlock != 0; }
+  /// Elements of k that share one `scale`.
+  unsigned scaleBlock() const { return isTwoLevel() ? superBlock : group; }
+
+  bool operator==(const Encoding &) const = default;
+
+  /// Empty when consistent; otherwise what is wrong ("bits must be 1..8, got 9").
+  std::string check() const;
+};
+
+/// The fields of consecutive elements of one row, as read from a file or from
+/// a packed panel. Vectors are indexed from the first element's group.
+struct Fields {
+  std::vector<uint8_t> codes;   ///< One per element (integer encodings).
+  std::vector<uint32_t> floats; ///< Raw bits, one per element (float encodings).
+  std::vector<uint32_t> scale;  ///< Raw bits, one per scaleBlock().
+  std::vector<uint32_t> min;    ///< Raw bits, one per scaleBlock(), if hasMin().
+  std::vector<uint8_t> sub;     ///< One per group (two levels).
+  std::vector<uint8_t> subMin;  ///< One per group (two levels with min).
+
+  /// Resizes every vector for `count` elements (a multiple of scaleBlock()).
+  void resize(const Encoding &encoding, size_t count);
+  bool operator==(const Fields &) const = default;
+};
+
+/// The scalar meaning: element `k` of `fields`. This is the definition that
+/// every kernel is compared with.
+float decodeElement(const Encoding &encoding, const Fields &fields, size_t k);
+
+} // namespace qcc
+
+#endif // QCC_FORMATS_ENCODING_H

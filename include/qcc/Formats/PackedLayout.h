@@ -1,0 +1,78 @@
+//===- PackedLayout.h - R16K4, the packed layout of weights -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// R16K4 stores a weight as panels of 16 rows. A panel is a run of units along
+// k; a unit covers `unitK` elements of k of each of the 16 rows:
+//
+//   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
+//   chunk 0 .. unitK/32-1, each:
+//     [plane 0] [plane 1] ...                  the codes of 16 rows x 32 k
+//     [scale][min] per group of the chunk      one-level, group <= 32
+//     [sub | subMin] per group of the chunk    two-level
+//
+// Codes are cut into bit planes of 8, 4, 2 or 1 bits, low bits first
+// (6 = 4 + 2). A plane of width w has w lines of 64 bytes; line byte 4*r + j
+// belongs to row r and to elements k = 4*q + j; the k-group q (0..7) sits in
+// line q % w at bit w * (q / w). So one 64-byte line is what `vpdpbusd` takes:
+// lane r = row r, four consecutive k, no shuffle and no horizontal sum; its two
+// halves serve 32-byte vectors, and it is one row of an AMX B tile.
+//
+// sub and subMin are one byte each, or one byte together (sub low, subMin
+// high) when subBits + subMinBits <= 8.
+//
+// Float weights: unitK = 4, element k of row r at byte (k * 16 + r) * size.
+// Rows are padded to 16 and k to unitK with zero bytes and zero scales.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_FORMATS_PACKEDLAYOUT_H
+#define QCC_FORMATS_PACKEDLAYOUT_H
+
+#include "qcc/Formats/Encoding.h"
+#include <cstddef>
+
+namespace qcc {
+
+struct PackedLayout {
+  static constexpr unsigned kRows = 16;
+  static constexpr unsigned kChunk = 32;
+
+  /// Bits [shift, shift + width) of each code, `width` lines at `offset` of
+  /// the chunk.
+  struct Plane {
+    unsigned width, shift, offset;
+  };
+
+  explicit PackedLayout(const Encoding &encoding);
+
+  Encoding encoding;
+  unsigned unitK;     ///< k elements of a unit.
+  unsigned unitBytes; ///< Bytes of a unit (16 rows).
+  std::vector<Plane> planes;
+  unsigned chunkBytes;     ///< Stride of chunks in a unit.
+  unsigned chunkOffset;    ///< First chunk in the unit.
+  /// Scales that cover at least a chunk: offsets in the unit. Scales of groups
+  /// smaller than or equal to a chunk: offsets in the chunk, group after group.
+  bool scaleInUnit;
+  unsigned scaleOffset, minOffset, subOffset, subMinOffset;
+  bool subPacked; ///< sub and subMin share a byte.
+  unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.
+
+  unsigned unitsFor(size_t k) const { return unsigned((k + unitK - 1) / unitK); }
+  size_t panelBytes(size_t k) const { return size_t(unitsFor(k)) * unitBytes; }
+  size_t panelsFor(size_t rows) const { return (rows + kRows - 1) / kRows; }
+  size_t bytes(size_t rows, size_t k) const {
+    return panelsFor(rows) * panelBytes(k);
+  }
+
+  /// Writes one panel. `rows` holds up to 16 rows of `k` elements each; `out`
+  /// has panelBytes(k) zeroed bytes. All fields keep their bits.
+  void packPanel(const Fields *rows, unsigned rowCount, size_t k,
+                 uint8_t *out) const;
+  /// Reads row `row` (0..15) of a panel back. Inverse of packPanel.
+  void unpackRow(const uint8_t *panel, unsigned row, size_t k,
+                 Fields &fields) const;
+};
+
+} // namespace qcc
+
+#endif // QCC_FORMATS_PACKEDLAYOUT_H
