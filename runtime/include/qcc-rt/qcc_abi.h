@@ -117,7 +117,7 @@ typedef struct qcc_model_v1 {
   const char *activations;   /* for `info`: "decode a16, prompt a8, head a16"*/
   const char *kv;            /* "f16"                                        */
 } qcc_model_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 104, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 96, "layout is ABI");
 
 /* Everything in one file. `models` are in ascending order of preference: the
  * last one whose cpu_features the machine has is used. All strings and blobs
