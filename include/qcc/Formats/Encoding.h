@@ -46,18 +46,19 @@ struct Encoding {
   /// Set for plain float weights (F32, F16, BF16); then nothing else is used.
   ScalarType element = ScalarType::None;
 
-  unsigned bits = 0;         ///< Code width, 1..8.
-  int zero = 0;              ///< Subtracted from the code when there is no table.
+  unsigned bits = 0; ///< Code width, 1..8.
+  int zero = 0;      ///< Subtracted from the code when there is no table.
   std::vector<int8_t> table; ///< 2^bits values, or empty.
   unsigned group = 0;        ///< Elements of k that share S and M.
   ScalarType scale = ScalarType::None;
   ScalarType min = ScalarType::None;
 
-  unsigned superBlock = 0;   ///< Elements of k that share scale and min; 0: one level.
-  unsigned subBits = 0;      ///< Width of sub, 1..8 (two levels only).
+  unsigned superBlock =
+      0; ///< Elements of k that share scale and min; 0: one level.
+  unsigned subBits = 0; ///< Width of sub, 1..8 (two levels only).
   int subZero = 0;
-  bool subSigned = false;    ///< sub is a two's complement number of 8 bits.
-  unsigned subMinBits = 0;   ///< Width of subMin; 0 when there is no min.
+  bool subSigned = false;  ///< sub is a two's complement number of 8 bits.
+  unsigned subMinBits = 0; ///< Width of subMin; 0 when there is no min.
 
   bool isFloat() const { return element != ScalarType::None; }
   bool hasMin() const { return min != ScalarType::None; }
@@ -67,19 +68,21 @@ struct Encoding {
 
   bool operator==(const Encoding &) const = default;
 
-  /// Empty when consistent; otherwise what is wrong ("bits must be 1..8, got 9").
+  /// Empty when consistent; otherwise what is wrong ("bits must be 1..8, got
+  /// 9").
   std::string check() const;
 };
 
 /// The fields of consecutive elements of one row, as read from a file or from
 /// a packed panel. Vectors are indexed from the first element's group.
 struct Fields {
-  std::vector<uint8_t> codes;   ///< One per element (integer encodings).
-  std::vector<uint32_t> floats; ///< Raw bits, one per element (float encodings).
-  std::vector<uint32_t> scale;  ///< Raw bits, one per scaleBlock().
-  std::vector<uint32_t> min;    ///< Raw bits, one per scaleBlock(), if hasMin().
-  std::vector<uint8_t> sub;     ///< One per group (two levels).
-  std::vector<uint8_t> subMin;  ///< One per group (two levels with min).
+  std::vector<uint8_t> codes; ///< One per element (integer encodings).
+  std::vector<uint32_t>
+      floats;                  ///< Raw bits, one per element (float encodings).
+  std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().
+  std::vector<uint32_t> min;   ///< Raw bits, one per scaleBlock(), if hasMin().
+  std::vector<uint8_t> sub;    ///< One per group (two levels).
+  std::vector<uint8_t> subMin; ///< One per group (two levels with min).
 
   /// Resizes every vector for `count` elements (a multiple of scaleBlock()).
   void resize(const Encoding &encoding, size_t count);

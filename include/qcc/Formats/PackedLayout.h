@@ -48,16 +48,22 @@ struct PackedLayout {
   unsigned unitK;     ///< k elements of a unit.
   unsigned unitBytes; ///< Bytes of a unit (16 rows).
   std::vector<Plane> planes;
-  unsigned chunkBytes;     ///< Stride of chunks in a unit.
-  unsigned chunkOffset;    ///< First chunk in the unit.
+  unsigned chunkBytes;  ///< Stride of chunks in a unit.
+  unsigned chunkOffset; ///< First chunk in the unit.
   /// Scales that cover at least a chunk: offsets in the unit. Scales of groups
   /// smaller than or equal to a chunk: offsets in the chunk, group after group.
   bool scaleInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
-  bool subPacked; ///< sub and subMin share a byte.
+  bool subPacked;          ///< sub and subMin share a byte.
   unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.
+  /// Bytes between the records of two groups of a chunk: group j's scale is at
+  /// scaleOffset + j * groupStride (one level), its sub at subOffset + j *
+  /// groupStride (two levels).
+  unsigned groupStride;
 
-  unsigned unitsFor(size_t k) const { return unsigned((k + unitK - 1) / unitK); }
+  unsigned unitsFor(size_t k) const {
+    return unsigned((k + unitK - 1) / unitK);
+  }
   size_t panelBytes(size_t k) const { return size_t(unitsFor(k)) * unitBytes; }
   size_t panelsFor(size_t rows) const { return (rows + kRows - 1) / kRows; }
   size_t bytes(size_t rows, size_t k) const {
