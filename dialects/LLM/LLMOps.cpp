@@ -1,0 +1,111 @@
+//===- LLMOps.cpp - Verifiers of llm operations ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "dialects/LLM/LLMDialect.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::llm;
+
+#define GET_OP_CLASSES
+#include "dialects/LLM/LLMOps.cpp.inc"
+
+static int64_t columns(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape().back();
+}
+
+/// Shape of a weight operand, dequantized or not.
+static ArrayRef<int64_t> weightShape(Value weight) {
+  if (auto type = dyn_cast<qz::QTensorType>(weight.getType()))
+    return type.getShape();
+  return cast<RankedTensorType>(weight.getType()).getShape();
+}
+
+static LogicalResult verifyHeads(Operation *op, int64_t width, int64_t headDim,
+                                 StringRef what) {
+  if (headDim <= 0 || width % headDim)
+    return op->emitOpError() << "expected " << what << " to be heads of "
+                             << headDim << " elements, got " << width;
+  return success();
+}
+
+static LogicalResult verifyFrequencies(Operation *op, size_t count,
+                                       int64_t headDim) {
+  if (count == 0 || int64_t(count) * 2 > headDim)
+    return op->emitOpError() << "expected 1 to " << headDim / 2
+                             << " frequencies, got " << count;
+  return success();
+}
+
+LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto state = symbols.lookupNearestSymbolFrom<KVStateOp>(*this, getStateAttr());
+  if (!state)
+    return emitOpError() << "uses an undeclared state " << getStateAttr();
+  if (state.getType() != getResult().getType())
+    return emitOpError() << "has type " << getResult().getType() << ", but "
+                         << getStateAttr() << " has type " << state.getType();
+  return success();
+}
+
+LogicalResult EmbeddingOp::verify() {
+  ArrayRef<int64_t> shape = weightShape(getTable());
+  if (shape.size() != 2 || shape[1] != columns(getResult()))
+    return emitOpError() << "expected a table with " << columns(getResult())
+                         << " columns";
+  return success();
+}
+
+LogicalResult RMSNormOp::verify() {
+  ArrayRef<int64_t> shape = weightShape(getWeight());
+  if (shape.size() != 1)
+    return emitOpError() << "expected a weight of one dimension";
+  return verifyHeads(*this, columns(getInput()), shape[0], "the row");
+}
+
+LogicalResult LinearOp::verify() {
+  ArrayRef<int64_t> shape = weightShape(getWeight());
+  if (shape.size() != 2 || shape[1] != columns(getInput()) ||
+      shape[0] != columns(getResult()))
+    return emitOpError() << "expected a weight of " << columns(getResult())
+                         << " x " << columns(getInput()) << " elements";
+  return success();
+}
+
+LogicalResult RopeOp::verify() {
+  if (failed(verifyHeads(*this, columns(getInput()), getHeadDim(), "the row")))
+    return failure();
+  return verifyFrequencies(*this, getFrequencies().size(), getHeadDim());
+}
+
+LogicalResult AttentionOp::verify() {
+  StateType state = getState().getType();
+  if (columns(getKey()) != state.getKvHeads() * state.getHeadDim())
+    return emitOpError() << "expected keys of "
+                         << state.getKvHeads() * state.getHeadDim()
+                         << " elements, got " << columns(getKey());
+  return verifyHeads(*this, columns(getQuery()), columns(getKey()),
+                     "queries (in units of all key heads)");
+}
+
+LogicalResult RopeAppendOp::verify() {
+  StateType state = getState().getType();
+  int64_t kv = state.getKvHeads() * state.getHeadDim();
+  if (columns(getQkv()) != columns(getResult()) + 2 * kv)
+    return emitOpError() << "expected rows of queries, keys and values of "
+                         << columns(getResult()) + 2 * kv << " elements, got "
+                         << columns(getQkv());
+  if (bool(getQueryNorm()) != bool(getKeyNorm()))
+    return emitOpError() << "expected query_norm and key_norm together";
+  if (failed(verifyHeads(*this, columns(getResult()), kv,
+                         "queries (in units of all key heads)")))
+    return failure();
+  return verifyFrequencies(*this, getFrequencies().size(), state.getHeadDim());
+}
+
+LogicalResult AttendOp::verify() {
+  StateType state = getState().getType();
+  return verifyHeads(*this, columns(getQuery()),
+                     state.getKvHeads() * state.getHeadDim(),
+                     "queries (in units of all key heads)");
+}

@@ -1,0 +1,211 @@
+//===- LLMOps.td - Types and operations of llm --------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef LLM_OPS
+#define LLM_OPS
+
+include "dialects/LLM/LLMDialect.td"
+include "dialects/LLM/LLMEnums.td"
+include "dialects/QZ/QZAttrs.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class LLM_Op<string opMnemonic, list<Trait> traits = []>
+    : Op<LLM_Dialect, opMnemonic, traits>;
+
+def LLM_BatchType : TypeDef<LLM_Dialect, "Batch"> {
+  let mnemonic = "batch";
+  let summary = "What a step says of its rows";
+}
+
+def LLM_StateType : TypeDef<LLM_Dialect, "State"> {
+  let mnemonic = "state";
+  let summary = "Keys and values of a layer, for every sequence";
+  let description = [{
+    `!llm.state<kv_heads x head_dim>`: each position holds a key and a value of
+    head_dim elements for each of kv_heads heads.
+  }];
+  let parameters = (ins "int64_t":$kvHeads, "int64_t":$headDim);
+  let assemblyFormat = "`<` $kvHeads `,` $headDim `>`";
+}
+
+def LLM_Rows : RankedTensorOf<[F32]>;
+def LLM_Weight : AnyTypeOf<[RankedTensorOf<[F32]>, QZ_TensorType]>;
+
+def LLM_KVStateOp : LLM_Op<"kv_state", [Symbol]> {
+  let summary = "Declare the keys and values of one layer";
+  let description = [{
+    ```mlir
+    llm.kv_state @kv.0 : !llm.state<3, 64> {window = 0 : i64}
+    ```
+    `window` is the number of positions that stay visible, 0 for all.
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<LLM_StateType>:$type,
+                       DefaultValuedAttr<I64Attr, "0">:$window);
+  let assemblyFormat = "$sym_name `:` $type attr-dict";
+}
+
+def LLM_StateOp : LLM_Op<"state", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A declared state as a value";
+  let arguments = (ins FlatSymbolRefAttr:$state);
+  let results = (outs LLM_StateType:$result);
+  let assemblyFormat = "$state `:` type($result) attr-dict";
+}
+
+def LLM_EmbeddingOp : LLM_Op<"embedding", [Pure]> {
+  let summary = "Rows of the embedding table for the step's tokens";
+  let description = [{
+    result[m] = scale * table[token(m)].
+  }];
+  let arguments = (ins LLM_BatchType:$batch, LLM_Weight:$table,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$scale);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $batch `,` $table attr-dict `:` type($table) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_RMSNormOp : LLM_Op<"rms_norm", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "Root-mean-square norm of each group of a row";
+  let description = [{
+    For each run of `weight` length elements of a row:
+    x * rsqrt(mean(x^2) + eps) * weight. A weight of the row's length norms the
+    row; one of head_dim elements norms each head.
+  }];
+  let arguments = (ins LLM_Rows:$input, LLM_Weight:$weight, F32Attr:$eps);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $input `,` $weight attr-dict `:` type($input) `,` type($weight)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_LinearOp : LLM_Op<"linear", [Pure]> {
+  let summary = "Rows times the transpose of a matrix";
+  let description = [{
+    result[m, n] = sum over k of input[m, k] * weight[n, k], in f32, k ascending.
+  }];
+  let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $input `,` $weight attr-dict `:` type($input) `,` type($weight) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_AddOp : LLM_Op<"add", [Pure, Commutative,
+    AllTypesMatch<["lhs", "rhs", "result"]>]> {
+  let summary = "Elementwise sum of two sets of rows";
+  let arguments = (ins LLM_Rows:$lhs, LLM_Rows:$rhs);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$lhs `,` $rhs attr-dict `:` type($result)";
+}
+
+def LLM_ActivationAttr : EnumAttr<LLM_Dialect, LLM_Activation, "activation"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def LLM_GluOp : LLM_Op<"glu", [Pure,
+    AllTypesMatch<["gate", "up", "result"]>]> {
+  let summary = "Gated linear unit: activation(gate) * up";
+  let arguments = (ins LLM_Rows:$gate, LLM_Rows:$up,
+                       LLM_ActivationAttr:$activation);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
+}
+
+def LLM_RopeOp : LLM_Op<"rope", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "Rotary position embedding of each head";
+  let description = [{
+    The first 2 * frequencies elements of each head of `head_dim` elements are
+    pairs, rotated by position * frequency[i]. Pair i is (2i, 2i+1) with
+    `adjacent`, else (i, i + n) with n frequencies. Cosine and sine are
+    multiplied by `factor`.
+  }];
+  let arguments = (ins LLM_Rows:$input, LLM_BatchType:$batch, I64Attr:$head_dim,
+                       DenseF32ArrayAttr:$frequencies,
+                       UnitAttr:$adjacent,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$factor);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$input `,` $batch attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def LLM_AttentionOp : LLM_Op<"attention", [
+    AllTypesMatch<["query", "result"]>, AllTypesMatch<["key", "value"]>]> {
+  let summary = "Append keys and values to the state, then attend";
+  let description = [{
+    Each row's key and value are stored at its position of its sequence. Then,
+    for each query head h of a row at position p, over the visible positions j
+    (p - window < j <= p, all j <= p when window is 0), with g = h / (heads /
+    kv_heads): softmax_j(scale * q_h . k_g[j]) weights v_g[j].
+  }];
+  let arguments = (ins LLM_Rows:$query, LLM_Rows:$key, LLM_Rows:$value,
+                       LLM_BatchType:$batch, LLM_StateType:$state,
+                       F32Attr:$scale,
+                       DefaultValuedAttr<I64Attr, "0">:$window);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `,` $batch `,` $state attr-dict
+    `:` type($query) `,` type($key) `,` type($state)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_RopeAppendOp : LLM_Op<"rope_append", [AttrSizedOperandSegments]> {
+  let summary = "Norm and rotate queries and keys, store keys and values";
+  let description = [{
+    The fused form of what stands between the Q/K/V matmul and attention. Rows
+    of `qkv` hold heads query heads, then kv_heads key heads, then kv_heads value
+    heads. Queries come out normed (with `query_norm`), rotated and scaled;
+    keys normed, rotated and stored, values stored, in `state`.
+  }];
+  let arguments = (ins LLM_Rows:$qkv, LLM_BatchType:$batch, LLM_StateType:$state,
+                       Optional<QZ_TensorType>:$query_norm,
+                       Optional<QZ_TensorType>:$key_norm,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$eps,
+                       DenseF32ArrayAttr:$frequencies, UnitAttr:$adjacent,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$factor,
+                       F32Attr:$scale);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $qkv `,` $batch `,` $state (`query_norm` $query_norm^)? (`key_norm` $key_norm^)?
+    attr-dict `:` type($qkv) `,` type($state) (`,` type($query_norm)^)?
+    (`,` type($key_norm)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_AttendOp : LLM_Op<"attend", [
+    AllTypesMatch<["query", "result"]>]> {
+  let summary = "Attend to the stored keys and values";
+  let description = [{
+    `llm.attention` without the append: queries are already scaled, and the
+    rows' own keys and values already stored.
+  }];
+  let arguments = (ins LLM_Rows:$query, LLM_BatchType:$batch,
+                       LLM_StateType:$state,
+                       DefaultValuedAttr<I64Attr, "0">:$window);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $query `,` $batch `,` $state attr-dict `:` type($query) `,` type($state)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_SelectOutputsOp : LLM_Op<"select_outputs", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "The rows that want logits";
+  let arguments = (ins LLM_Rows:$input, LLM_BatchType:$batch);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$input `,` $batch attr-dict `:` type($result)";
+}
+
+#endif // LLM_OPS

@@ -1,0 +1,214 @@
+//===- QZAttrs.cpp - Attributes and types of qz ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "dialects/QZ/QZDialect.h"
+
+#include "mlir/IR/DialectImplementation.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::qz;
+
+#include "dialects/QZ/QZEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/QZ/QZAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/QZ/QZTypes.cpp.inc"
+
+void QZDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/QZ/QZAttrs.cpp.inc"
+      >();
+}
+
+void QZDialect::registerTypes() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/QZ/QZTypes.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// EncodingAttr
+//===----------------------------------------------------------------------===//
+
+Encoding EncodingAttr::toEncoding() const {
+  Encoding e;
+  e.element = ScalarType(getElement());
+  e.bits = getBits();
+  e.zero = getZero();
+  e.table.assign(getTable().begin(), getTable().end());
+  e.group = getGroup();
+  e.scale = ScalarType(getScale());
+  e.min = ScalarType(getMin());
+  e.superBlock = getSuperBlock();
+  e.subBits = getSubBits();
+  e.subZero = getSubZero();
+  e.subSigned = getSubSigned();
+  e.subMinBits = getSubMinBits();
+  return e;
+}
+
+EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
+                                        const Encoding &e) {
+  return EncodingAttr::get(context, unsigned(e.element), e.bits, e.zero,
+                           ArrayRef<int8_t>(e.table), e.group,
+                           unsigned(e.scale), unsigned(e.min), e.superBlock,
+                           e.subBits, e.subZero, e.subSigned, e.subMinBits);
+}
+
+LogicalResult EncodingAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, unsigned element,
+    unsigned bits, int zero, ArrayRef<int8_t> table, unsigned group,
+    unsigned scale, unsigned min, unsigned superBlock, unsigned subBits,
+    int subZero, bool subSigned, unsigned subMinBits) {
+  Encoding e{ScalarType(element), bits,       zero,
+             {table.begin(), table.end()},    group,
+             ScalarType(scale),   ScalarType(min), superBlock,
+             subBits,             subZero,    subSigned,
+             subMinBits};
+  std::string problem = e.check();
+  if (!problem.empty())
+    return emitError() << "inconsistent encoding: " << problem;
+  return success();
+}
+
+static ParseResult parseScalar(AsmParser &parser, ScalarType &type) {
+  StringRef name;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseKeyword(&name))
+    return failure();
+  if (!parseScalarType(name.str(), type))
+    return parser.emitError(loc) << "unknown scalar type '" << name << "'";
+  return success();
+}
+
+Attribute EncodingAttr::parse(AsmParser &parser, Type) {
+  Encoding e;
+  if (parser.parseLess())
+    return {};
+  auto parseEntry = [&]() -> ParseResult {
+    StringRef key;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&key))
+      return failure();
+    // A lone scalar type is a float weight.
+    if (key != "scale" && key != "min" && parseScalarType(key.str(), e.element))
+      return success();
+    if (parser.parseEqual())
+      return failure();
+    if (key == "scale")
+      return parseScalar(parser, e.scale);
+    if (key == "min")
+      return parseScalar(parser, e.min);
+    if (key == "table")
+      return parser.parseCommaSeparatedList(
+          AsmParser::Delimiter::Square, [&]() -> ParseResult {
+            int8_t value;
+            if (parser.parseInteger(value))
+              return failure();
+            e.table.push_back(value);
+            return success();
+          });
+    if (key == "sub_signed") {
+      e.subSigned = true;
+      unsigned value;
+      if (parser.parseInteger(value))
+        return failure();
+      e.subSigned = value != 0;
+      return success();
+    }
+    if (key == "zero")
+      return parser.parseInteger(e.zero);
+    if (key == "sub_zero")
+      return parser.parseInteger(e.subZero);
+    unsigned *field = llvm::StringSwitch<unsigned *>(key)
+                          .Case("bits", &e.bits)
+                          .Case("group", &e.group)
+                          .Case("super_block", &e.superBlock)
+                          .Case("sub_bits", &e.subBits)
+                          .Case("sub_min_bits", &e.subMinBits)
+                          .Default(nullptr);
+    if (!field)
+      return parser.emitError(loc) << "unknown encoding key '" << key << "'";
+    return parser.parseInteger(*field);
+  };
+  if (parser.parseCommaSeparatedList(parseEntry) || parser.parseGreater())
+    return {};
+  return parser.getChecked<EncodingAttr>(
+      parser.getContext(), unsigned(e.element), e.bits, e.zero,
+      ArrayRef<int8_t>(e.table), e.group, unsigned(e.scale), unsigned(e.min),
+      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
+}
+
+void EncodingAttr::print(AsmPrinter &printer) const {
+  Encoding e = toEncoding();
+  if (e.isFloat()) {
+    printer << "<" << scalarName(e.element) << ">";
+    return;
+  }
+  printer << "<bits = " << e.bits;
+  auto number = [&](StringRef key, int64_t value) {
+    if (value)
+      printer << ", " << key << " = " << value;
+  };
+  number("zero", e.zero);
+  if (!e.table.empty()) {
+    printer << ", table = [";
+    llvm::interleaveComma(e.table, printer, [&](int8_t v) { printer << int(v); });
+    printer << "]";
+  }
+  number("group", e.group);
+  printer << ", scale = " << scalarName(e.scale);
+  if (e.hasMin())
+    printer << ", min = " << scalarName(e.min);
+  number("super_block", e.superBlock);
+  number("sub_bits", e.subBits);
+  number("sub_zero", e.subZero);
+  number("sub_signed", e.subSigned);
+  number("sub_min_bits", e.subMinBits);
+  printer << ">";
+}
+
+//===----------------------------------------------------------------------===//
+// QTensorType
+//===----------------------------------------------------------------------===//
+
+LogicalResult QTensorType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  ArrayRef<int64_t> shape,
+                                  EncodingAttr encoding) {
+  if (shape.empty() || shape.size() > 2)
+    return emitError() << "expected 1 or 2 dimensions, got " << shape.size();
+  for (int64_t size : shape)
+    if (size <= 0 || size > (int64_t(1) << 31))
+      return emitError() << "expected dimensions of 1 to 2^31, got " << size;
+  Encoding e = encoding.toEncoding();
+  if (!e.isFloat() && shape.back() % e.group)
+    return emitError() << "expected the last dimension to be a multiple of the "
+                       << "group size " << e.group << ", got " << shape.back();
+  return success();
+}
+
+Type QTensorType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  EncodingAttr encoding;
+  if (parser.parseLess() ||
+      parser.parseDimensionList(shape, /*allowDynamic=*/false,
+                                /*withTrailingX=*/false) ||
+      parser.parseComma() || parser.parseAttribute(encoding) ||
+      parser.parseGreater())
+    return {};
+  return parser.getChecked<QTensorType>(parser.getContext(), shape, encoding);
+}
+
+void QTensorType::print(AsmPrinter &printer) const {
+  printer << "<";
+  printer.printDimensionList(getShape());
+  printer << ", ";
+  printer.printAttribute(getEncoding());
+  printer << ">";
+}

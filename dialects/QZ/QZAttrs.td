@@ -1,0 +1,116 @@
+//===- QZAttrs.td - Attributes and types of qz --------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QZ_ATTRS
+#define QZ_ATTRS
+
+include "dialects/QZ/QZDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+
+class QZ_Attr<string name, string attrMnemonic>
+    : AttrDef<QZ_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+class QZ_Type<string name, string typeMnemonic>
+    : TypeDef<QZ_Dialect, name> {
+  let mnemonic = typeMnemonic;
+}
+
+def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
+  let summary = "What the numbers of a quantized weight mean";
+  let description = [{
+    The description of qcc/Formats/Encoding.h as an attribute. A plain float
+    weight is `#qz.encoding<f16>` (f32, bf16). Otherwise key-value pairs, each
+    left out when it has its default:
+
+    ```
+    #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+    #qz.encoding<bits = 4, group = 32, scale = f16, min = f16,
+                 super_block = 256, sub_bits = 6, sub_min_bits = 6>
+    #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90],
+                 group = 64, scale = u8>
+    ```
+
+    Constraints (qcc::Encoding::check): widths are 1..8, a table has
+    2^bits entries, groups divide super-blocks, scales have a type.
+  }];
+  let parameters = (ins "unsigned":$element, "unsigned":$bits, "int":$zero,
+                        ArrayRefParameter<"int8_t">:$table, "unsigned":$group,
+                        "unsigned":$scale, "unsigned":$min,
+                        "unsigned":$superBlock, "unsigned":$subBits,
+                        "int":$subZero, "bool":$subSigned,
+                        "unsigned":$subMinBits);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The same description as a plain struct.
+    ::qcc::Encoding toEncoding() const;
+    static EncodingAttr fromEncoding(::mlir::MLIRContext *context,
+                                     const ::qcc::Encoding &encoding);
+  }];
+}
+
+def QZ_Activations : I32EnumAttr<"Activations",
+    "How activations enter a matmul", [
+      I32EnumAttrCase<"F32", 0, "f32">,
+      I32EnumAttrCase<"A16", 1, "a16">,
+      I32EnumAttrCase<"A8", 2, "a8">,
+      I32EnumAttrCase<"A8G16", 3, "a8g16">]> {
+  let cppNamespace = "::qcc::qz";
+  let genSpecializedAttr = 0;
+}
+
+def QZ_ActivationsAttr : EnumAttr<QZ_Dialect, QZ_Activations, "activations"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def QZ_Layout : I32EnumAttr<"Layout", "Where the bits of a weight lie", [
+      I32EnumAttrCase<"Plain", 0, "plain">,
+      I32EnumAttrCase<"R16K4", 1, "r16k4">]> {
+  let cppNamespace = "::qcc::qz";
+  let genSpecializedAttr = 0;
+}
+
+def QZ_LayoutAttr : EnumAttr<QZ_Dialect, QZ_Layout, "layout"> {
+  let summary = "Where the bits of a weight lie";
+  let description = [{
+    `plain`: rows of f32 values, decoded when the model is compiled.
+    `r16k4`: the packed layout of qcc/Formats/PackedLayout.h.
+  }];
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def QZ_TensorType : QZ_Type<"QTensor", "tensor"> {
+  let summary = "A weight of the model in its encoding";
+  let description = [{
+    `!qz.tensor<576x1536, #qz.encoding<...>>`: rows (outputs) first, then k
+    (inputs); one dimension for vectors. All dimensions are positive; the last
+    is a multiple of the encoding's group.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
+                        "::qcc::qz::EncodingAttr":$encoding);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    int64_t getRows() const {
+      return getShape().size() == 1 ? 1 : getShape().front();
+    }
+    int64_t getColumns() const { return getShape().back(); }
+  }];
+}
+
+def QZ_QActivationType : QZ_Type<"QActivation", "activation"> {
+  let summary = "Rows of activations, ready for a dot product with weights";
+  let description = [{
+    `!qz.activation<576>`: a run-time number of rows of k elements. How they are
+    stored (a8, a16, f32) is the `activations` attribute of the `qz.quantize`
+    that makes them, one choice for generating and one for prompt steps.
+  }];
+  let parameters = (ins "int64_t":$columns);
+  let assemblyFormat = "`<` $columns `>`";
+}
+
+#endif // QZ_ATTRS

@@ -1,0 +1,91 @@
+//===- QZOps.cpp - Verifiers of qz operations -----------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "dialects/QZ/QZDialect.h"
+
+using namespace mlir;
+using namespace qcc::qz;
+
+#define GET_OP_CLASSES
+#include "dialects/QZ/QZOps.cpp.inc"
+
+LogicalResult WeightOp::verify() {
+  if (getOffset() && (*getOffset() < 0 || *getOffset() % 64))
+    return emitOpError() << "expected an offset that is a multiple of 64, got "
+                         << *getOffset();
+  if (getOffset() && !getLayout())
+    return emitOpError() << "has an offset but no layout";
+  return success();
+}
+
+LogicalResult UseOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight =
+      symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError() << "uses an undeclared weight " << getWeightAttr();
+  if (weight.getType() != getResult().getType())
+    return emitOpError() << "has type " << getResult().getType() << ", but "
+                         << getWeightAttr() << " has type " << weight.getType();
+  return success();
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto weight = cast<QTensorType>(getWeight().getType());
+  auto result = cast<RankedTensorType>(getResult().getType());
+  if (weight.getShape() != result.getShape())
+    return emitOpError() << "expected a result of the weight's shape, got "
+                         << result;
+  return success();
+}
+
+static LogicalResult verifyRows(Operation *op, Type type, int64_t columns,
+                                StringRef what) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (tensor.getRank() != 2 || !tensor.isDynamicDim(0) ||
+      tensor.getDimSize(1) != columns)
+    return op->emitOpError() << "expected " << what << " of type tensor<?x"
+                             << columns << "xf32>, got " << tensor;
+  return success();
+}
+
+LogicalResult QuantizeOp::verify() {
+  int64_t columns = getResult().getType().getColumns();
+  if (failed(verifyRows(*this, getInput().getType(), columns, "an input")))
+    return failure();
+  if (bool(getNorm()) != bool(getEps()))
+    return emitOpError() << "expected norm and eps together";
+  if (getNorm() && getNorm().getType().getColumns() != columns)
+    return emitOpError() << "expected a norm of " << columns << " elements, got "
+                         << getNorm().getType().getColumns();
+  if (getSumGroup() && *getSumGroup() != 16 && *getSumGroup() != 32)
+    return emitOpError() << "expected a sum_group of 16 or 32, got "
+                         << *getSumGroup();
+  return success();
+}
+
+LogicalResult MatmulOp::verify() {
+  if (getWeights().empty())
+    return emitOpError() << "expected at least one weight";
+  int64_t k = getInput().getType().getColumns(), rows = 0;
+  for (Value weight : getWeights()) {
+    auto type = cast<QTensorType>(weight.getType());
+    if (type.getShape().size() != 2 || type.getColumns() != k)
+      return emitOpError() << "expected weights with " << k << " columns, got "
+                           << type;
+    rows += type.getRows();
+  }
+  if (isGlu()) {
+    if (getWeights().size() != 2 ||
+        cast<QTensorType>(getWeights()[0].getType()).getRows() * 2 != rows)
+      return emitOpError()
+             << "expected two weights of equal shape, gate and up";
+    rows /= 2;
+  }
+  if (bool(getResidual()) != (getEpilogue() == Epilogue::Residual))
+    return emitOpError() << "expected a residual operand exactly with the "
+                            "residual epilogue";
+  if (getResidual() && getResidual().getType() != getResult().getType())
+    return emitOpError() << "expected a residual of the result's type";
+  return verifyRows(*this, getResult().getType(), rows, "a result");
+}

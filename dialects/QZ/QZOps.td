@@ -1,0 +1,142 @@
+//===- QZOps.td - Operations of qz --------------------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QZ_OPS
+#define QZ_OPS
+
+include "dialects/QZ/QZAttrs.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+class QZ_Op<string opMnemonic, list<Trait> traits = []>
+    : Op<QZ_Dialect, opMnemonic, traits>;
+
+def QZ_WeightOp : QZ_Op<"weight", [Symbol]> {
+  let summary = "One weight of the model";
+  let description = [{
+    Names a weight and the tensor of the checkpoint that holds it; the values
+    stay in the file. Layout and place in the artefact are written by
+    `qcc-select-layout`.
+
+    ```mlir
+    qz.weight @"blk.0.attn_q.weight" : !qz.tensor<576x576, #q4>
+    qz.weight @"blk.0.attn_q.weight" : !qz.tensor<576x576, #q4>
+        {layout = #qz.layout<r16k4>, offset = 4096 : i64, bytes = 207360 : i64}
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<QZ_TensorType>:$type,
+                       OptionalAttr<QZ_LayoutAttr>:$layout,
+                       OptionalAttr<I64Attr>:$offset,
+                       OptionalAttr<I64Attr>:$bytes);
+  let assemblyFormat = "$sym_name `:` $type attr-dict";
+  let hasVerifier = 1;
+}
+
+def QZ_UseOp : QZ_Op<"use", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "A weight as a value";
+  let description = [{
+    ```mlir
+    %w = qz.use @"blk.0.attn_q.weight" : !qz.tensor<576x576, #q4>
+    ```
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs QZ_TensorType:$result);
+  let assemblyFormat = "$weight `:` type($result) attr-dict";
+}
+
+def QZ_DequantizeOp : QZ_Op<"dequantize", [Pure]> {
+  let summary = "The real values of a weight";
+  let description = [{
+    The plain meaning of a weight: each element decoded as its encoding says.
+
+    ```mlir
+    %f = qz.dequantize %w : !qz.tensor<576x576, #q4> -> tensor<576x576xf32>
+    ```
+  }];
+  let arguments = (ins QZ_TensorType:$weight);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = "$weight `:` type($weight) `->` type($result) attr-dict";
+  let hasVerifier = 1;
+}
+
+def QZ_QuantizeOp : QZ_Op<"quantize", [Pure]> {
+  let summary = "Prepare rows of activations for matmuls, after an optional norm";
+  let description = [{
+    Turns f32 rows into the form that the dot products of `qz.matmul` take. With
+    a `norm` operand each row is first RMS-normed: x * rsqrt(mean(x^2) + eps) *
+    norm. `generate` and `prompt` say how activations are stored in generating
+    and in prompt steps (written by `qcc-select-activations`); `sum_group` is
+    the number of k elements that share one sum.
+
+    ```mlir
+    %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x576xf32>, !qz.tensor<576, #f32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[F32]>:$input,
+                       Optional<QZ_TensorType>:$norm,
+                       OptionalAttr<F32Attr>:$eps,
+                       OptionalAttr<QZ_ActivationsAttr>:$generate,
+                       OptionalAttr<QZ_ActivationsAttr>:$prompt,
+                       OptionalAttr<I64Attr>:$sum_group);
+  let results = (outs QZ_QActivationType:$result);
+  let assemblyFormat = [{
+    $input (`norm` $norm^)? attr-dict `:` type($input) (`,` type($norm)^)?
+    `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def QZ_Epilogue : I32EnumAttr<"Epilogue", "What follows a matmul's dot products", [
+      I32EnumAttrCase<"None", 0, "none">,
+      I32EnumAttrCase<"Residual", 1, "residual">,
+      I32EnumAttrCase<"GluSilu", 2, "glu_silu">,
+      I32EnumAttrCase<"GluGeluTanh", 3, "glu_gelu_tanh">]> {
+  let cppNamespace = "::qcc::qz";
+  let genSpecializedAttr = 0;
+}
+
+def QZ_EpilogueAttr : EnumAttr<QZ_Dialect, QZ_Epilogue, "epilogue"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
+  let summary = "Activations times quantized weights, with an epilogue";
+  let description = [{
+    result[m, n] = sum over k of a[m, k] * w[n, k], computed from the codes and
+    scales of `weights`. Several weights are row segments of one product, each
+    with its own encoding; their results stand side by side.
+
+    With an epilogue:
+    * `residual`: result = residual + product;
+    * `glu_silu`, `glu_gelu_tanh`: exactly two weights of the same shape, gate
+      and up; result = act(gate product) * up product.
+
+    ```mlir
+    %y = qz.matmul %a, [%q, %k, %v] : (!qz.activation<576>, [!qz.tensor<...>, ...])
+           -> tensor<?x960xf32>
+    ```
+  }];
+  let arguments = (ins QZ_QActivationType:$input,
+                       Variadic<QZ_TensorType>:$weights,
+                       Optional<RankedTensorOf<[F32]>>:$residual,
+                       DefaultValuedAttr<QZ_EpilogueAttr,
+                           "::qcc::qz::Epilogue::None">:$epilogue);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $input `,` `[` $weights `]` (`residual` $residual^)? attr-dict
+    `:` type($input) `,` `[` type($weights) `]` (`,` type($residual)^)?
+    `->` type($result)
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    bool isGlu() {
+      return getEpilogue() == ::qcc::qz::Epilogue::GluSilu ||
+             getEpilogue() == ::qcc::qz::Epilogue::GluGeluTanh;
+    }
+  }];
+}
+
+#endif // QZ_OPS
