@@ -53,8 +53,8 @@ struct Encoding {
   ScalarType scale = ScalarType::None;
   ScalarType min = ScalarType::None;
 
-  unsigned superBlock =
-      0; ///< Elements of k that share scale and min; 0: one level.
+  /// Elements of k that share scale and min; 0: one level.
+  unsigned superBlock = 0;
   unsigned subBits = 0; ///< Width of sub, 1..8 (two levels only).
   int subZero = 0;
   bool subSigned = false;  ///< sub is a two's complement number of 8 bits.
@@ -77,8 +77,8 @@ struct Encoding {
 /// a packed panel. Vectors are indexed from the first element's group.
 struct Fields {
   std::vector<uint8_t> codes; ///< One per element (integer encodings).
-  std::vector<uint32_t>
-      floats;                  ///< Raw bits, one per element (float encodings).
+  /// Raw bits, one per element (float encodings).
+  std::vector<uint32_t> floats;
   std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().
   std::vector<uint32_t> min;   ///< Raw bits, one per scaleBlock(), if hasMin().
   std::vector<uint8_t> sub;    ///< One per group (two levels).

@@ -1,0 +1,165 @@
+//===- Encoding.cpp - What the numbers of a quantized weight mean ---------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Encoding.h"
+#include "qcc/Formats/Bits.h"
+#include <cmath>
+#include <iterator>
+
+using namespace qcc;
+
+//===----------------------------------------------------------------------===//
+// Scalars
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+struct ScalarInfo {
+  ScalarType type;
+  unsigned bytes;
+  const char *name;
+};
+
+constexpr ScalarInfo kScalars[] = {
+    {ScalarType::None, 0, "none"}, {ScalarType::F32, 4, "f32"},
+    {ScalarType::F16, 2, "f16"},   {ScalarType::BF16, 2, "bf16"},
+    {ScalarType::E8M0, 1, "e8m0"}, {ScalarType::U8, 1, "u8"},
+};
+
+const ScalarInfo &scalarInfo(ScalarType type) {
+  return kScalars[size_t(type) < std::size(kScalars) ? size_t(type) : 0];
+}
+
+} // namespace
+
+unsigned qcc::scalarBytes(ScalarType type) { return scalarInfo(type).bytes; }
+const char *qcc::scalarName(ScalarType type) { return scalarInfo(type).name; }
+
+bool qcc::parseScalarType(const std::string &name, ScalarType &type) {
+  for (const ScalarInfo &info : kScalars) {
+    if (name == info.name) {
+      type = info.type;
+      return true;
+    }
+  }
+  return false;
+}
+
+float qcc::scalarValue(ScalarType type, uint32_t bits) {
+  switch (type) {
+  case ScalarType::F32:
+    return floatFromBits(bits);
+  case ScalarType::F16:
+    return floatFromHalf(uint16_t(bits));
+  case ScalarType::BF16:
+    return floatFromBits(bits << 16);
+  case ScalarType::E8M0:
+    return floatFromE8M0(uint8_t(bits));
+  case ScalarType::U8:
+    return float(bits & 0xff);
+  case ScalarType::None:
+    break;
+  }
+  return 0.0f;
+}
+
+//===----------------------------------------------------------------------===//
+// Encoding
+//===----------------------------------------------------------------------===//
+
+static std::string outOfRange(const char *what, const char *expected,
+                              long long got) {
+  return std::string(what) + " must be " + expected + ", got " +
+         std::to_string(got);
+}
+
+std::string Encoding::check() const {
+  if (isFloat()) {
+    if (element != ScalarType::F32 && element != ScalarType::F16 &&
+        element != ScalarType::BF16)
+      return std::string("element must be f32, f16 or bf16, got ") +
+             scalarName(element);
+    Encoding plain;
+    plain.element = element;
+    return *this == plain ? "" : "a float element allows no other field";
+  }
+
+  if (bits < 1 || bits > 8)
+    return outOfRange("bits", "1..8", bits);
+  if (!table.empty() && table.size() != size_t(1) << bits)
+    return outOfRange("table", "empty or 2^bits values",
+                      (long long)table.size());
+  if (!table.empty() && zero != 0)
+    return outOfRange("zero", "0 beside a table", zero);
+  // A zero outside the codes would need more bits than the kernels' integers.
+  if (zero < 0 || zero > 1 << bits)
+    return outOfRange("zero", "0..2^bits", zero);
+  // A layout keeps four k of a row together and works in chunks of 32 k.
+  if (group == 0 || group % 4 != 0 || (group % 32 != 0 && 32 % group != 0))
+    return outOfRange("group", "4, 8, 16 or a multiple of 32", group);
+  if (scale == ScalarType::None)
+    return "scale must not be none";
+
+  if (!isTwoLevel()) {
+    if (subBits != 0 || subMinBits != 0 || subZero != 0 || subSigned)
+      return "sub scales need a superBlock";
+    return "";
+  }
+  if (superBlock % group != 0 || superBlock % 32 != 0)
+    return outOfRange("superBlock", "a multiple of group and of 32",
+                      superBlock);
+  if (subBits < 1 || subBits > 8)
+    return outOfRange("subBits", "1..8", subBits);
+  if (subSigned && subBits != 8)
+    return outOfRange("subBits", "8 when signed", subBits);
+  if (subSigned ? subZero != 0 : subZero < 0 || subZero > 1 << subBits)
+    return outOfRange("subZero", subSigned ? "0 when signed" : "0..2^subBits",
+                      subZero);
+  if (hasMin() ? subMinBits < 1 || subMinBits > 8 : subMinBits != 0)
+    return outOfRange("subMinBits", hasMin() ? "1..8" : "0 without min",
+                      subMinBits);
+  return "";
+}
+
+static size_t ceilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
+
+void Fields::resize(const Encoding &encoding, size_t count) {
+  if (encoding.isFloat()) {
+    *this = Fields();
+    floats.resize(count);
+    return;
+  }
+  size_t scales = ceilDiv(count, encoding.scaleBlock());
+  size_t groups = encoding.isTwoLevel() ? ceilDiv(count, encoding.group) : 0;
+  floats.clear();
+  codes.resize(count);
+  scale.resize(scales);
+  min.resize(encoding.hasMin() ? scales : 0);
+  sub.resize(groups);
+  subMin.resize(encoding.hasMin() ? groups : 0);
+}
+
+float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
+                         size_t k) {
+  if (encoding.isFloat())
+    return scalarValue(encoding.element, fields.floats[k]);
+
+  size_t block = k / encoding.scaleBlock();
+  float scale = scalarValue(encoding.scale, fields.scale[block]);
+  float min =
+      encoding.hasMin() ? scalarValue(encoding.min, fields.min[block]) : 0.0f;
+  if (encoding.isTwoLevel()) {
+    size_t group = k / encoding.group;
+    int sub = encoding.subSigned ? int8_t(fields.sub[group])
+                                 : int(fields.sub[group]) - encoding.subZero;
+    scale = scale * float(sub);
+    if (encoding.hasMin())
+      min = -(min * float(fields.subMin[group]));
+  }
+  int code = fields.codes[k];
+  float value = scale * float(encoding.table.empty() ? code - encoding.zero
+                                                     : encoding.table[code]);
+  // Without a min nothing is added, so that -0 stays -0.
+  return encoding.hasMin() ? value + min : value;
+}

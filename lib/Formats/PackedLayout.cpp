@@ -1,0 +1,289 @@
+//===- PackedLayout.cpp - Packing into R16K4 and back ---------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A chunk's codes are handled as words of four: word q holds elements 4q..4q+3
+// of one row, one per byte. A plane of width w then needs one shift, mask and
+// or per word, and each line of a panel one word per row.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/Bits.h"
+#include <algorithm>
+#include <cstring>
+
+using namespace qcc;
+
+static constexpr unsigned kLineBytes = 64;
+
+//===----------------------------------------------------------------------===//
+// Derivation of the layout
+//===----------------------------------------------------------------------===//
+
+PackedLayout::PackedLayout(const Encoding &e)
+    : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
+      scaleInUnit(false), scaleOffset(0), minOffset(0), subOffset(0),
+      subMinOffset(0), subPacked(false), groupsPerChunk(1), groupStride(0) {
+  if (e.isFloat()) {
+    unitK = 4;
+    unitBytes = unitK * kRows * scalarBytes(e.element);
+    return;
+  }
+
+  unsigned left = e.bits, shift = 0;
+  for (unsigned width : {8u, 4u, 2u, 1u}) {
+    if (left < width)
+      continue;
+    planes.push_back({width, shift, chunkBytes});
+    chunkBytes += width * kLineBytes;
+    shift += width;
+    left -= width;
+  }
+
+  unsigned scaleBytes = kRows * scalarBytes(e.scale);
+  unsigned minBytes = kRows * scalarBytes(e.min);
+  groupsPerChunk = e.group < kChunk ? kChunk / e.group : 1;
+  scaleInUnit = e.isTwoLevel() || e.group > kChunk;
+  unitK = std::max(e.scaleBlock(), kChunk);
+
+  if (scaleInUnit) {
+    scaleOffset = 0;
+    minOffset = scaleBytes;
+    chunkOffset = scaleBytes + minBytes;
+  } else {
+    scaleOffset = chunkBytes;
+    minOffset = chunkBytes + scaleBytes;
+    groupStride = scaleBytes + minBytes;
+  }
+  if (e.isTwoLevel()) {
+    subPacked = e.hasMin() && e.subBits + e.subMinBits <= 8;
+    subOffset = chunkBytes;
+    subMinOffset = subPacked || !e.hasMin() ? subOffset : subOffset + kRows;
+    groupStride = subMinOffset - subOffset + kRows;
+  }
+  chunkBytes += groupsPerChunk * groupStride;
+  unitBytes = chunkOffset + unitK / kChunk * chunkBytes;
+}
+
+//===----------------------------------------------------------------------===//
+// Codes
+//===----------------------------------------------------------------------===//
+
+/// Bits [0, width) of each of four bytes.
+static uint32_t byteMask(unsigned width) {
+  return 0x01010101u * ((1u << width) - 1);
+}
+
+/// ORs 32 codes of row `row` into a plane.
+template <unsigned width>
+static void packPlane(const uint32_t *words, unsigned shift, unsigned row,
+                      uint8_t *plane) {
+  const uint32_t mask = byteMask(width);
+  for (unsigned line = 0; line < width; ++line) {
+    uint32_t value = 0;
+    for (unsigned step = 0; step < 8 / width; ++step)
+      value |= (words[line + step * width] >> shift & mask) << width * step;
+    std::memcpy(plane + line * kLineBytes + 4 * row, &value, 4);
+  }
+}
+
+/// ORs one plane of row `row` into 32 codes.
+template <unsigned width>
+static void unpackPlane(const uint8_t *plane, unsigned shift, unsigned row,
+                        uint32_t *words) {
+  const uint32_t mask = byteMask(width);
+  for (unsigned line = 0; line < width; ++line) {
+    uint32_t value = loadLE<uint32_t>(plane + line * kLineBytes + 4 * row);
+    for (unsigned step = 0; step < 8 / width; ++step)
+      words[line + step * width] |= (value >> width * step & mask) << shift;
+  }
+}
+
+static void packCodes(const std::vector<PackedLayout::Plane> &planes,
+                      const uint8_t *codes, unsigned row, uint8_t *chunk) {
+  uint32_t words[8];
+  std::memcpy(words, codes, sizeof(words));
+  for (const PackedLayout::Plane &plane : planes) {
+    uint8_t *out = chunk + plane.offset;
+    switch (plane.width) {
+    case 8:
+      packPlane<8>(words, plane.shift, row, out);
+      break;
+    case 4:
+      packPlane<4>(words, plane.shift, row, out);
+      break;
+    case 2:
+      packPlane<2>(words, plane.shift, row, out);
+      break;
+    default:
+      packPlane<1>(words, plane.shift, row, out);
+      break;
+    }
+  }
+}
+
+static void unpackCodes(const std::vector<PackedLayout::Plane> &planes,
+                        const uint8_t *chunk, unsigned row, uint8_t *codes) {
+  uint32_t words[8] = {};
+  for (const PackedLayout::Plane &plane : planes) {
+    const uint8_t *in = chunk + plane.offset;
+    switch (plane.width) {
+    case 8:
+      unpackPlane<8>(in, plane.shift, row, words);
+      break;
+    case 4:
+      unpackPlane<4>(in, plane.shift, row, words);
+      break;
+    case 2:
+      unpackPlane<2>(in, plane.shift, row, words);
+      break;
+    default:
+      unpackPlane<1>(in, plane.shift, row, words);
+      break;
+    }
+  }
+  std::memcpy(codes, words, sizeof(words));
+}
+
+//===----------------------------------------------------------------------===//
+// Scales
+//===----------------------------------------------------------------------===//
+
+/// Row `row` of 16 scalars of `bytes` bytes each.
+static void putScalar(uint8_t *scalars, unsigned row, unsigned bytes,
+                      uint32_t bits) {
+  std::memcpy(scalars + row * bytes, &bits, bytes);
+}
+
+static uint32_t getScalar(const uint8_t *scalars, unsigned row,
+                          unsigned bytes) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, scalars + row * bytes, bytes);
+  return bits;
+}
+
+//===----------------------------------------------------------------------===//
+// Panels
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// One row of a panel: walks over its scales and codes in one order for both
+/// directions. `Access` says what happens to each (see Pack and Unpack).
+template <typename Access>
+void visitRow(const PackedLayout &layout, size_t k, Access &&access) {
+  const Encoding &e = layout.encoding;
+  const unsigned chunk = PackedLayout::kChunk;
+  for (size_t begin = 0; begin < k; begin += chunk) {
+    size_t unit = begin / layout.unitK * layout.unitBytes;
+    size_t offset = unit + layout.chunkOffset +
+                    begin % layout.unitK / chunk * layout.chunkBytes;
+    access.codes(begin, std::min<size_t>(chunk, k - begin), offset);
+
+    if (layout.scaleInUnit && begin % layout.unitK == 0)
+      access.scale(begin / e.scaleBlock(), unit);
+    for (unsigned j = 0; j < layout.groupsPerChunk; ++j) {
+      size_t element = begin + j * e.group;
+      if (element >= k)
+        break;
+      size_t record = offset + j * layout.groupStride;
+      if (!layout.scaleInUnit)
+        access.scale(element / e.group, record);
+      // A group longer than a chunk repeats its sub in each of its chunks.
+      if (e.isTwoLevel())
+        access.sub(element / e.group, record);
+    }
+  }
+}
+
+struct Pack {
+  const PackedLayout &layout;
+  const Fields &fields;
+  unsigned row;
+  uint8_t *panel;
+
+  void codes(size_t element, size_t count, size_t offset) {
+    const uint8_t *codes = &fields.codes[element];
+    uint8_t padded[PackedLayout::kChunk] = {};
+    if (count < PackedLayout::kChunk) {
+      std::memcpy(padded, codes, count);
+      codes = padded;
+    }
+    packCodes(layout.planes, codes, row, panel + offset);
+  }
+  void scale(size_t block, size_t offset) {
+    const Encoding &e = layout.encoding;
+    putScalar(panel + offset + layout.scaleOffset, row, scalarBytes(e.scale),
+              fields.scale[block]);
+    if (e.hasMin())
+      putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
+                fields.min[block]);
+  }
+  void sub(size_t group, size_t offset) {
+    const Encoding &e = layout.encoding;
+    uint8_t sub = fields.sub[group];
+    if (layout.subPacked)
+      sub = uint8_t(sub | fields.subMin[group] << e.subBits);
+    panel[offset + layout.subOffset + row] = sub;
+    if (e.hasMin() && !layout.subPacked)
+      panel[offset + layout.subMinOffset + row] = fields.subMin[group];
+  }
+};
+
+struct Unpack {
+  const PackedLayout &layout;
+  Fields &fields;
+  unsigned row;
+  const uint8_t *panel;
+
+  void codes(size_t element, size_t count, size_t offset) {
+    uint8_t codes[PackedLayout::kChunk];
+    unpackCodes(layout.planes, panel + offset, row, codes);
+    std::memcpy(&fields.codes[element], codes, count);
+  }
+  void scale(size_t block, size_t offset) {
+    const Encoding &e = layout.encoding;
+    fields.scale[block] = getScalar(panel + offset + layout.scaleOffset, row,
+                                    scalarBytes(e.scale));
+    if (e.hasMin())
+      fields.min[block] =
+          getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
+  }
+  void sub(size_t group, size_t offset) {
+    const Encoding &e = layout.encoding;
+    uint8_t sub = panel[offset + layout.subOffset + row];
+    if (layout.subPacked) {
+      fields.subMin[group] = uint8_t(sub >> e.subBits);
+      sub = uint8_t(sub & ((1u << e.subBits) - 1));
+    } else if (e.hasMin()) {
+      fields.subMin[group] = panel[offset + layout.subMinOffset + row];
+    }
+    fields.sub[group] = sub;
+  }
+};
+
+} // namespace
+
+void PackedLayout::packPanel(const Fields *rows, unsigned rowCount, size_t k,
+                             uint8_t *out) const {
+  if (encoding.isFloat()) {
+    unsigned bytes = scalarBytes(encoding.element);
+    for (unsigned row = 0; row < rowCount; ++row)
+      for (size_t i = 0; i < k; ++i)
+        putScalar(out + i * kRows * bytes, row, bytes, rows[row].floats[i]);
+    return;
+  }
+  for (unsigned row = 0; row < rowCount; ++row)
+    visitRow(*this, k, Pack{*this, rows[row], row, out});
+}
+
+void PackedLayout::unpackRow(const uint8_t *panel, unsigned row, size_t k,
+                             Fields &fields) const {
+  fields.resize(encoding, k);
+  if (encoding.isFloat()) {
+    unsigned bytes = scalarBytes(encoding.element);
+    for (size_t i = 0; i < k; ++i)
+      fields.floats[i] = getScalar(panel + i * kRows * bytes, row, bytes);
+    return;
+  }
+  visitRow(*this, k, Unpack{*this, fields, row, panel});
+}
