@@ -1,0 +1,43 @@
+//===- Architecture.h - What differs between model families -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The graph builder is one function with parameters; an architecture is a row
+// of those parameters. Numbers that a checkpoint states itself (sizes, head
+// counts, rope base) are not here.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_IMPORT_ARCHITECTURE_H
+#define QCC_IMPORT_ARCHITECTURE_H
+
+#include "dialects/LLM/LLMDialect.h"
+#include <span>
+#include <string>
+
+namespace qcc {
+
+struct Architecture {
+  /// `general.architecture`, and the prefix of the configuration's keys.
+  std::string name;
+  /// Rope pairs are (2i, 2i+1) rather than (i, i + n/2).
+  bool adjacentRope = false;
+  /// RMS norm of each query and key head before rope.
+  bool headNorm = false;
+  /// RMS norm of each sub-layer's output before it is added to the residual.
+  bool postNorm = false;
+  /// The embedding is multiplied by sqrt(hidden).
+  bool scaledEmbedding = false;
+  llm::Activation activation = llm::Activation::Silu;
+  /// With a sliding window in the file: every n-th layer attends to all
+  /// positions, the others to the window; 0: every layer has the window.
+  unsigned fullAttentionPeriod = 0;
+  /// Rope base of sliding layers when the file does not state it; 0: the same
+  /// as that of full layers.
+  float slidingRopeBase = 0;
+};
+
+/// The supported architectures.
+std::span<const Architecture> architectures();
+
+} // namespace qcc
+
+#endif // QCC_IMPORT_ARCHITECTURE_H

@@ -1,0 +1,35 @@
+//===- Config.h - The numbers of a decoder ----------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_IMPORT_CONFIG_H
+#define QCC_LIB_IMPORT_CONFIG_H
+
+#include "qcc/Import/Import.h"
+
+namespace qcc {
+
+/// What a checkpoint says of its model, checked: no count is zero, heads divide
+/// evenly, the context is within bounds.
+struct Config {
+  Architecture arch;
+  std::string name;
+  uint32_t layers, hidden, heads, kvHeads, headDim, ffn, vocab, context;
+  float eps;
+  uint32_t window; ///< 0: none.
+  uint32_t rotaryDim;
+  float ropeBase, slidingRopeBase;
+  float ropeDivisor; ///< Linear scaling of full layers' frequencies.
+
+  bool isSliding(uint32_t layer) const {
+    return window != 0 && (arch.fullAttentionPeriod == 0 ||
+                           (layer + 1) % arch.fullAttentionPeriod != 0);
+  }
+
+  static Result<Config> read(const Checkpoint &checkpoint,
+                             const ImportOptions &options);
+};
+
+} // namespace qcc
+
+#endif // QCC_LIB_IMPORT_CONFIG_H

@@ -1,0 +1,114 @@
+//===- WeightSet.cpp - Tensors of a checkpoint as weights -----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "WeightSet.h"
+
+#include <cmath>
+
+using namespace mlir;
+using namespace qcc;
+
+/// Divisors of rope frequencies, one for each pair (Llama 3 scaling).
+static constexpr const char *kRopeDivisors = "rope_freqs.weight";
+
+WeightSet::WeightSet(ModuleOp module, const Checkpoint &checkpoint)
+    : module(module), checkpoint(checkpoint),
+      declarations(OpBuilder::atBlockBegin(module.getBody())) {}
+
+void WeightSet::fail(const std::string &message) {
+  if (!error)
+    error = checkpoint.error(message);
+}
+
+static std::string supportedTypes() {
+  std::string names;
+  for (const GGMLType &type : ggmlTypes())
+    if (type.encoding)
+      names += (names.empty() ? "" : ", ") + std::string(type.name);
+  return names;
+}
+
+bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
+  // The file has the contiguous dimension first.
+  SmallVector<int64_t> found(tensor.dims.rbegin(), tensor.dims.rend());
+  if (ArrayRef<int64_t>(found) != shape) {
+    std::string expected;
+    for (int64_t size : llvm::reverse(shape))
+      expected += (expected.empty() ? "[" : ", ") + std::to_string(size);
+    fail("tensor " + quoted(tensor.name) + ": expected shape " + expected +
+         "], got " + tensor.shape());
+    return false;
+  }
+  if (!tensor.type->encoding) {
+    fail("tensor " + quoted(tensor.name) + " has type " + tensor.type->name +
+         ", which is not supported yet (supported: " + supportedTypes() + ")");
+    return false;
+  }
+  if (shape.size() == 1 && !tensor.type->encoding->isFloat()) {
+    fail("tensor " + quoted(tensor.name) +
+         ": expected a float type for a vector, got " + tensor.type->name);
+    return false;
+  }
+  if (used.insert(std::string(tensor.name)).second) {
+    MLIRContext *context = module.getContext();
+    auto type = qz::QTensorType::getChecked(
+        [&] { return emitError(module.getLoc()); }, context, shape,
+        qz::EncodingAttr::fromEncoding(context, *tensor.type->encoding));
+    if (!type) {
+      fail("tensor " + quoted(tensor.name) + " has an impossible shape " +
+           tensor.shape());
+      return false;
+    }
+    qz::WeightOp::create(declarations, module.getLoc(), StringRef(tensor.name),
+                         type, qz::LayoutAttr(), IntegerAttr(), IntegerAttr());
+  }
+  return true;
+}
+
+mlir::Value WeightSet::dequantized(OpBuilder &builder, const std::string &name,
+                             ArrayRef<int64_t> shape) {
+  Location loc = module.getLoc();
+  auto result = RankedTensorType::get(shape, builder.getF32Type());
+  const Tensor *tensor = find(name);
+  if (!tensor)
+    fail("tensor " + quoted(name) + " is missing");
+  if (!tensor || !declare(*tensor, shape))
+    // The module is thrown away; a value of the right type ends the building.
+    return UnrealizedConversionCastOp::create(builder, loc, result, ValueRange())
+        .getResult(0);
+  auto type = qz::QTensorType::get(
+      builder.getContext(), shape,
+      qz::EncodingAttr::fromEncoding(builder.getContext(),
+                                     *tensor->type->encoding));
+  mlir::Value weight = qz::UseOp::create(builder, loc, type, name);
+  return qz::DequantizeOp::create(builder, loc, result, weight);
+}
+
+ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
+  const Tensor *tensor = find(kRopeDivisors);
+  if (!tensor || !divisors.empty() || error)
+    return divisors;
+  used.insert(kRopeDivisors);
+  if (tensor->elements() != count || tensor->dims.size() != 1) {
+    fail("tensor " + quoted(kRopeDivisors) + ": expected shape [" +
+         std::to_string(count) + "], got " + tensor->shape());
+    return {};
+  }
+  divisors.resize(count);
+  tensor->type->decodeRow(checkpoint.data(*tensor), count, divisors.data());
+  for (float divisor : divisors)
+    if (!(divisor > 0) || !std::isfinite(divisor)) {
+      fail("tensor " + quoted(kRopeDivisors) + ": expected positive numbers");
+      divisors.clear();
+      return {};
+    }
+  return divisors;
+}
+
+void WeightSet::checkAllUsed() {
+  for (const Tensor &tensor : checkpoint.tensors())
+    if (!used.count(tensor.name))
+      return fail("tensor " + quoted(tensor.name) +
+                  " is not part of this architecture");
+}

@@ -1,0 +1,50 @@
+//===- WeightSet.h - Tensors of a checkpoint as weights ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_IMPORT_WEIGHTSET_H
+#define QCC_LIB_IMPORT_WEIGHTSET_H
+
+#include "dialects/LLM/LLMDialect.h"
+#include "qcc/Checkpoint/Checkpoint.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <set>
+
+namespace qcc {
+
+/// Declares a `qz.weight` for each tensor on its first use, and keeps the first
+/// error; after an error it hands out null values.
+class WeightSet {
+public:
+  WeightSet(mlir::ModuleOp module, const Checkpoint &checkpoint);
+
+  const Tensor *find(const std::string &name) const {
+    return checkpoint.findTensor(name);
+  }
+  /// The dequantized value of tensor `name`, which must have `shape` (rows
+  /// first).
+  mlir::Value dequantized(mlir::OpBuilder &builder, const std::string &name,
+                          llvm::ArrayRef<int64_t> shape);
+  /// The divisors of rope frequencies that the file brings, or nothing.
+  llvm::ArrayRef<float> ropeDivisors(size_t count);
+  /// Sets the error when the checkpoint has tensors that nothing used.
+  void checkAllUsed();
+
+  Error error;
+
+private:
+  bool declare(const Tensor &tensor, llvm::ArrayRef<int64_t> shape);
+  void fail(const std::string &message);
+
+  mlir::ModuleOp module;
+  const Checkpoint &checkpoint;
+  mlir::OpBuilder declarations;
+  std::set<std::string, std::less<>> used;
+  llvm::SmallVector<float> divisors;
+};
+
+} // namespace qcc
+
+#endif // QCC_LIB_IMPORT_WEIGHTSET_H
