@@ -88,6 +88,14 @@ LogicalResult AttentionOp::verify() {
                      "queries (in units of all key heads)");
 }
 
+LogicalResult RotationsOp::verify() {
+  if (columns(getResult()) != int64_t(getFrequencies().size()) * 2)
+    return emitOpError() << "expected rows of two elements for each of "
+                         << getFrequencies().size() << " frequencies, got "
+                         << columns(getResult());
+  return success();
+}
+
 LogicalResult RopeAppendOp::verify() {
   StateType state = getState().getType();
   int64_t kv = state.getKvHeads() * state.getHeadDim();
@@ -100,7 +108,8 @@ LogicalResult RopeAppendOp::verify() {
   if (failed(verifyHeads(*this, columns(getResult()), kv,
                          "queries (in units of all key heads)")))
     return failure();
-  return verifyFrequencies(*this, getFrequencies().size(), state.getHeadDim());
+  return verifyFrequencies(*this, columns(getRotations()) / 2,
+                           state.getHeadDim());
 }
 
 LogicalResult AttendOp::verify() {

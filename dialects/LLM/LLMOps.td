@@ -159,28 +159,60 @@ def LLM_AttentionOp : LLM_Op<"attention", [
   let hasVerifier = 1;
 }
 
+def LLM_RotationsOp : LLM_Op<"rotations", [Pure]> {
+  let summary = "Cosines and sines of the rows' positions";
+  let description = [{
+    Row m holds factor * cos(position(m) * frequency[i]) for each of n
+    frequencies, then factor * sin of the same angles. The same for all layers
+    with these frequencies, so it is computed once a step.
+
+    ```mlir
+    %r = llm.rotations %batch {frequencies = array<f32: ...>} : tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins LLM_BatchType:$batch, DenseF32ArrayAttr:$frequencies,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$factor);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$batch attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
 def LLM_RopeAppendOp : LLM_Op<"rope_append", [AttrSizedOperandSegments]> {
   let summary = "Norm and rotate queries and keys, store keys and values";
   let description = [{
     The fused form of what stands between the Q/K/V matmul and attention. Rows
-    of `qkv` hold heads query heads, then kv_heads key heads, then kv_heads value
-    heads. Queries come out normed (with `query_norm`), rotated and scaled;
-    keys normed, rotated and stored, values stored, in `state`.
+    of `qkv` hold the query heads, then the key heads, then the value heads.
+    Queries come out normed (with `query_norm`), rotated and multiplied by
+    `scale`; keys are normed, rotated and stored in `state`, values stored.
   }];
-  let arguments = (ins LLM_Rows:$qkv, LLM_BatchType:$batch, LLM_StateType:$state,
+  let arguments = (ins LLM_Rows:$qkv, LLM_Rows:$rotations, LLM_BatchType:$batch,
+                       LLM_StateType:$state,
                        Optional<QZ_TensorType>:$query_norm,
                        Optional<QZ_TensorType>:$key_norm,
                        DefaultValuedAttr<F32Attr, "0.0f">:$eps,
-                       DenseF32ArrayAttr:$frequencies, UnitAttr:$adjacent,
-                       DefaultValuedAttr<F32Attr, "1.0f">:$factor,
-                       F32Attr:$scale);
+                       UnitAttr:$adjacent, F32Attr:$scale);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $qkv `,` $batch `,` $state (`query_norm` $query_norm^)? (`key_norm` $key_norm^)?
-    attr-dict `:` type($qkv) `,` type($state) (`,` type($query_norm)^)?
-    (`,` type($key_norm)^)? `->` type($result)
+    $qkv `,` $rotations `,` $batch `,` $state
+    (`query_norm` $query_norm^)? (`key_norm` $key_norm^)?
+    attr-dict `:` type($qkv) `,` type($rotations) `,` type($state)
+    (`,` type($query_norm)^)? (`,` type($key_norm)^)? `->` type($result)
   }];
   let hasVerifier = 1;
+}
+
+def LLM_AddNormOp : LLM_Op<"add_norm", [Pure,
+    AllTypesMatch<["residual", "input", "result"]>]> {
+  let summary = "Add the norm of a sub-layer's output to the residual";
+  let description = [{
+    result = residual + rms_norm(input) * weight, over whole rows.
+  }];
+  let arguments = (ins LLM_Rows:$residual, LLM_Rows:$input, QZ_TensorType:$weight,
+                       F32Attr:$eps);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $residual `,` $input `,` $weight attr-dict `:` type($result) `,` type($weight)
+  }];
 }
 
 def LLM_AttendOp : LLM_Op<"attend", [
