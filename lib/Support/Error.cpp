@@ -33,8 +33,8 @@ std::string qcc::quoted(std::string_view text) {
   return result;
 }
 
-Error qcc::mismatch(std::string_view what, std::string_view expected,
-                    std::string_view got) {
+Error qcc::mismatchError(std::string_view what, std::string_view expected,
+                         std::string_view got) {
   std::string message(what);
   message += ": expected ";
   message += expected;

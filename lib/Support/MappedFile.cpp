@@ -50,7 +50,7 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
   if (::fstat(file.fd, &info) != 0)
     return systemError(path, "cannot read the file's size");
   if (!S_ISREG(info.st_mode))
-    return mismatch(path, "a regular file", fileKind(info.st_mode));
+    return mismatchError(path, "a regular file", fileKind(info.st_mode));
   if (info.st_size <= 0)
     return Error(path + ": the file is empty");
   size_t length = size_t(info.st_size);

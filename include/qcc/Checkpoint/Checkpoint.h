@@ -21,6 +21,7 @@
 
 namespace qcc {
 
+/// One tensor. Its shape and byte range were checked against its type and file.
 struct Tensor {
   std::string_view name;
   /// Shape as in the file, 0 to 4 dimensions, none of them 0: dims[0] is the

@@ -105,14 +105,27 @@ public:
   /// string").
   template <typename T>
   Result<T> as(std::string_view key) const;
+  /// as<NumberArray<T>>: every element is checked once, here.
+  template <typename T>
+  Result<NumberArray<T>> asNumbers(std::string_view key) const;
+  /// as<StringArray>.
+  Result<StringArray> asStrings(std::string_view key) const;
 
+  /// Element `i` of an array, or the value itself (i = 0), of numbers or bools.
+  Number numberAt(size_t i) const {
+    return Number::read(element, data + i * valueTypeBytes(element));
+  }
+  /// Element `i` of an array of strings, or the string itself (i = 0).
+  std::string_view stringAt(size_t i) const {
+    return isArray() ? texts[i] : text;
+  }
+
+  /// "u32", "array of 3 f32".
+  std::string typeName() const;
   /// For people: long strings and arrays are cut.
   std::string str() const;
 
 private:
-  Error wrongType(std::string_view key, std::string_view expected) const;
-  std::string typeName() const;
-
   ValueType valueType = ValueType::U8;
   ValueType element = ValueType::U8;
   size_t count = 1;

@@ -75,8 +75,8 @@ private:
 std::string quoted(std::string_view text);
 
 /// "what: expected X, got Y".
-Error mismatch(std::string_view what, std::string_view expected,
-               std::string_view got);
+Error mismatchError(std::string_view what, std::string_view expected,
+                    std::string_view got);
 
 } // namespace qcc
 
