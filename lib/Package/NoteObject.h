@@ -1,0 +1,19 @@
+//===- NoteObject.h - The object file that holds the payload note -*- C++ -*-=//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_PACKAGE_NOTEOBJECT_H
+#define QCC_LIB_PACKAGE_NOTEOBJECT_H
+
+#include <string>
+
+namespace qcc {
+
+/// A relocatable x86-64 ELF file whose only content is the section
+/// QCC_PAYLOAD_SECTION with a note that names no weights yet, under the hidden
+/// global symbol QCC_PAYLOAD_SYMBOL.
+std::string makeNoteObject();
+
+} // namespace qcc
+
+#endif // QCC_LIB_PACKAGE_NOTEOBJECT_H
