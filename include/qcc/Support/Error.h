@@ -73,6 +73,13 @@ private:
 /// `text` in single quotes for a message: bytes that are not printable ASCII
 /// become \xNN (valid UTF-8 is kept), and what is longer than 80 bytes is cut.
 std::string quoted(std::string_view text);
+// Better matches than std::quoted, which argument-dependent lookup also finds.
+inline std::string quoted(const std::string &text) {
+  return quoted(std::string_view(text));
+}
+inline std::string quoted(const char *text) {
+  return quoted(std::string_view(text));
+}
 
 /// "what: expected X, got Y".
 Error mismatchError(std::string_view what, std::string_view expected,

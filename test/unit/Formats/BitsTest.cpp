@@ -1,0 +1,47 @@
+//===- BitsTest.cpp - Tests of small float formats ------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Bits.h"
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace qcc;
+
+namespace {
+
+// All halves, against the compiler's own type.
+TEST(Bits, HalfIsExact) {
+  for (uint32_t bits = 0; bits < 0x10000; ++bits) {
+    float want = float(std::bit_cast<_Float16>(uint16_t(bits)));
+    float got = floatFromHalf(uint16_t(bits));
+    if (std::isnan(want))
+      ASSERT_TRUE(std::isnan(got)) << bits;
+    else
+      ASSERT_EQ(bitsFromFloat(got), bitsFromFloat(want)) << bits;
+  }
+}
+
+TEST(Bits, E8M0IsPowerOfTwo) {
+  for (int bits = 0; bits < 255; ++bits)
+    EXPECT_EQ(floatFromE8M0(uint8_t(bits)), std::ldexp(1.0f, bits - 127));
+  EXPECT_TRUE(std::isinf(floatFromE8M0(255)));
+}
+
+TEST(Bits, UE4M3) {
+  for (int bits = 0; bits < 0x7f; ++bits) {
+    int exponent = bits >> 3, mantissa = bits & 7;
+    float want = exponent ? std::ldexp(1.0f + float(mantissa) / 8, exponent - 7)
+                          : std::ldexp(float(mantissa), -9);
+    EXPECT_EQ(floatFromUE4M3(uint8_t(bits)), want) << bits;
+  }
+  EXPECT_EQ(floatFromUE4M3(0x7f), 0.0f);
+}
+
+TEST(Bits, LoadsAreUnaligned) {
+  const uint8_t bytes[] = {0xff, 0x78, 0x56, 0x34, 0x12};
+  EXPECT_EQ(loadLE<uint32_t>(bytes + 1), 0x12345678u);
+  EXPECT_EQ(loadLE<uint16_t>(bytes + 1), 0x5678u);
+}
+
+} // namespace

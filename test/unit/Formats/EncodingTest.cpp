@@ -1,0 +1,223 @@
+//===- EncodingTest.cpp - Tests of encodings and their scalar meaning -----===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Encoding.h"
+#include "qcc/Formats/Bits.h"
+#include <cmath>
+#include <gtest/gtest.h>
+
+using namespace qcc;
+
+namespace {
+
+TEST(ScalarType, NamesAndBytes) {
+  struct {
+    ScalarType type;
+    const char *name;
+    unsigned bytes;
+  } const table[] = {
+      {ScalarType::None, "none", 0}, {ScalarType::F32, "f32", 4},
+      {ScalarType::F16, "f16", 2},   {ScalarType::BF16, "bf16", 2},
+      {ScalarType::E8M0, "e8m0", 1}, {ScalarType::U8, "u8", 1}};
+  for (const auto &row : table) {
+    EXPECT_STREQ(scalarName(row.type), row.name);
+    EXPECT_EQ(scalarBytes(row.type), row.bytes);
+    ScalarType parsed;
+    ASSERT_TRUE(parseScalarType(row.name, parsed));
+    EXPECT_EQ(parsed, row.type);
+  }
+  ScalarType parsed = ScalarType::U8;
+  EXPECT_FALSE(parseScalarType("f8", parsed));
+  EXPECT_EQ(parsed, ScalarType::U8);
+}
+
+TEST(ScalarType, Values) {
+  EXPECT_EQ(scalarValue(ScalarType::F32, 0x3fc00000), 1.5f);
+  EXPECT_EQ(scalarValue(ScalarType::F16, 0x3800), 0.5f);
+  EXPECT_EQ(scalarValue(ScalarType::F16, 0x0001), 0x1p-24f);
+  EXPECT_EQ(scalarValue(ScalarType::BF16, 0xc040), -3.0f);
+  EXPECT_EQ(scalarValue(ScalarType::E8M0, 128), 2.0f);
+  EXPECT_EQ(scalarValue(ScalarType::U8, 200), 200.0f);
+}
+
+Encoding oneLevel() {
+  Encoding e;
+  e.bits = 4;
+  e.zero = 8;
+  e.group = 32;
+  e.scale = ScalarType::F16;
+  return e;
+}
+
+Encoding twoLevel() {
+  Encoding e = oneLevel();
+  e.zero = 0;
+  e.min = ScalarType::F16;
+  e.superBlock = 256;
+  e.subBits = 6;
+  e.subMinBits = 6;
+  return e;
+}
+
+TEST(Encoding, ChecksEachField) {
+  EXPECT_EQ(oneLevel().check(), "");
+  EXPECT_EQ(twoLevel().check(), "");
+
+  auto oneLevelWith = [](auto change) {
+    Encoding e = oneLevel();
+    change(e);
+    return e.check();
+  };
+  auto twoLevelWith = [](auto change) {
+    Encoding e = twoLevel();
+    change(e);
+    return e.check();
+  };
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.bits = 9; }),
+            "bits must be 1..8, got 9");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.bits = 0; }),
+            "bits must be 1..8, got 0");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = -1; }),
+            "zero must be 0..2^bits, got -1");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = 17; }),
+            "zero must be 0..2^bits, got 17");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.table.resize(16); }),
+            "zero must be 0 beside a table, got 8");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.table.resize(8); }),
+            "table must be empty or 2^bits values, got 8");
+  for (unsigned group : {0u, 1u, 2u, 12u, 24u, 48u})
+    EXPECT_EQ(oneLevelWith([&](Encoding &e) { e.group = group; }),
+              "group must be 4, 8, 16 or a multiple of 32, got " +
+                  std::to_string(group));
+  for (unsigned group : {4u, 8u, 16u, 32u, 64u, 96u, 4096u})
+    EXPECT_EQ(oneLevelWith([&](Encoding &e) { e.group = group; }), "");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.scale = ScalarType::None; }),
+            "scale must not be none");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4; }),
+            "sub scales need a superBlock");
+
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = 80; }),
+            "superBlock must be a multiple of group and of 32, got 80");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subBits = 0; }),
+            "subBits must be 1..8, got 0");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
+            "subBits must be 8 when signed, got 6");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = 65; }),
+            "subZero must be 0..2^subBits, got 65");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subMinBits = 0; }),
+            "subMinBits must be 1..8, got 0");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.min = ScalarType::None; }),
+            "subMinBits must be 0 without min, got 6");
+}
+
+TEST(Encoding, FloatsHaveNothingElse) {
+  Encoding e;
+  e.element = ScalarType::BF16;
+  EXPECT_EQ(e.check(), "");
+  e.bits = 4;
+  EXPECT_EQ(e.check(), "a float element allows no other field");
+  e.element = ScalarType::E8M0;
+  EXPECT_EQ(e.check(), "element must be f32, f16 or bf16, got e8m0");
+}
+
+TEST(Fields, SizesFollowTheEncoding) {
+  Fields fields;
+  fields.resize(twoLevel(), 512);
+  EXPECT_EQ(fields.codes.size(), 512u);
+  EXPECT_EQ(fields.scale.size(), 2u);
+  EXPECT_EQ(fields.min.size(), 2u);
+  EXPECT_EQ(fields.sub.size(), 16u);
+  EXPECT_EQ(fields.subMin.size(), 16u);
+  EXPECT_TRUE(fields.floats.empty());
+
+  fields.resize(oneLevel(), 64);
+  EXPECT_EQ(fields.scale.size(), 2u);
+  EXPECT_TRUE(fields.min.empty());
+  EXPECT_TRUE(fields.sub.empty());
+  EXPECT_TRUE(fields.subMin.empty());
+
+  Encoding f32;
+  f32.element = ScalarType::F32;
+  fields.resize(f32, 7);
+  EXPECT_EQ(fields.floats.size(), 7u);
+  EXPECT_TRUE(fields.codes.empty());
+  EXPECT_TRUE(fields.scale.empty());
+}
+
+TEST(DecodeElement, OneLevel) {
+  Encoding e = oneLevel();
+  Fields fields;
+  fields.resize(e, 64);
+  fields.scale = {0x3800, 0x3c00}; // 0.5, 1
+  fields.codes[3] = 15;
+  fields.codes[40] = 1;
+  EXPECT_EQ(decodeElement(e, fields, 3), 3.5f);
+  EXPECT_EQ(decodeElement(e, fields, 40), -7.0f);
+
+  e.zero = 0;
+  e.min = ScalarType::F16;
+  fields.min = {0x3400, 0xbc00}; // 0.25, -1
+  EXPECT_EQ(decodeElement(e, fields, 3), 7.75f);
+  EXPECT_EQ(decodeElement(e, fields, 40), 0.0f);
+}
+
+TEST(DecodeElement, TwoLevels) {
+  Encoding e = twoLevel();
+  Fields fields;
+  fields.resize(e, 256);
+  fields.scale = {0x3800};
+  fields.min = {0x3400};
+  fields.sub[1] = 63;
+  fields.subMin[1] = 10;
+  fields.codes[32] = 15;
+  EXPECT_EQ(decodeElement(e, fields, 32), 0.5f * 63 * 15 - 0.25f * 10);
+
+  e.min = ScalarType::None;
+  e.subMinBits = 0;
+  e.subZero = 32;
+  EXPECT_EQ(decodeElement(e, fields, 32), 0.5f * 31 * 15);
+
+  e.subZero = 0;
+  e.subBits = 8;
+  e.subSigned = true;
+  fields.sub[1] = 0x80;
+  EXPECT_EQ(decodeElement(e, fields, 32), 0.5f * -128 * 15);
+}
+
+TEST(DecodeElement, Table) {
+  Encoding e = oneLevel();
+  e.bits = 3;
+  e.zero = 0;
+  e.table = {-9, -5, -3, -1, 1, 3, 5, 9};
+  e.scale = ScalarType::U8;
+  Fields fields;
+  fields.resize(e, 32);
+  fields.scale = {200};
+  fields.codes[31] = 7;
+  EXPECT_EQ(e.check(), "");
+  EXPECT_EQ(decodeElement(e, fields, 0), -1800.0f);
+  EXPECT_EQ(decodeElement(e, fields, 31), 1800.0f);
+}
+
+// Without a min nothing is added: a negative scale times 0 stays -0.
+TEST(DecodeElement, KeepsNegativeZero) {
+  Encoding e = oneLevel();
+  Fields fields;
+  fields.resize(e, 32);
+  fields.scale = {0xbc00};
+  fields.codes[0] = 8;
+  EXPECT_TRUE(std::signbit(decodeElement(e, fields, 0)));
+}
+
+TEST(DecodeElement, Floats) {
+  Encoding e;
+  e.element = ScalarType::BF16;
+  Fields fields;
+  fields.resize(e, 2);
+  fields.floats = {0x3f80, 0x4049};
+  EXPECT_EQ(decodeElement(e, fields, 0), 1.0f);
+  EXPECT_EQ(decodeElement(e, fields, 1), 3.140625f);
+}
+
+} // namespace

@@ -1,0 +1,258 @@
+//===- PackedLayoutTest.cpp - Tests of R16K4 ------------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/GGML.h"
+#include <cstring>
+#include <gtest/gtest.h>
+#include "RandomFields.h"
+
+using namespace qcc;
+
+namespace {
+
+//===----------------------------------------------------------------------===//
+// Encodings: those of ggml, and others that no file format has yet
+//===----------------------------------------------------------------------===//
+
+struct Named {
+  std::string name;
+  Encoding encoding;
+};
+
+Encoding oneLevel(unsigned bits, unsigned group, ScalarType scale,
+                  ScalarType min = ScalarType::None) {
+  Encoding e;
+  e.bits = bits;
+  e.group = group;
+  e.scale = scale;
+  e.min = min;
+  return e;
+}
+
+Encoding twoLevel(unsigned bits, unsigned group, unsigned superBlock,
+                  unsigned subBits, unsigned subMinBits) {
+  Encoding e = oneLevel(bits, group, ScalarType::F32,
+                        subMinBits ? ScalarType::F32 : ScalarType::None);
+  e.superBlock = superBlock;
+  e.subBits = subBits;
+  e.subMinBits = subMinBits;
+  return e;
+}
+
+std::vector<Named> encodings() {
+  std::vector<Named> list;
+  for (const GGMLType &type : ggmlTypes())
+    if (type.encoding)
+      list.push_back({type.name, *type.encoding});
+  Encoding table = oneLevel(3, 64, ScalarType::U8);
+  table.table = {-9, -5, -3, -1, 1, 3, 5, 9};
+  list.push_back({"Table3BitsGroup64ScaleU8", table});
+  for (unsigned bits = 1; bits <= 8; ++bits)
+    list.push_back({"Bits" + std::to_string(bits),
+                    oneLevel(bits, 32, ScalarType::BF16, ScalarType::BF16)});
+  for (unsigned group : {4u, 8u, 16u, 64u, 96u, 128u})
+    list.push_back({"Group" + std::to_string(group),
+                    oneLevel(4, group, ScalarType::F16, ScalarType::F32)});
+  list.push_back({"ScaleE8M0", oneLevel(4, 32, ScalarType::E8M0)});
+  list.push_back({"TwoLevelGroup8", twoLevel(5, 8, 64, 4, 4)});
+  list.push_back({"TwoLevelGroup16", twoLevel(4, 16, 64, 8, 7)});
+  list.push_back({"TwoLevelGroup64", twoLevel(4, 64, 256, 3, 5)});
+  list.push_back({"TwoLevelGroup128", twoLevel(2, 128, 256, 6, 0)});
+  list.push_back({"TwoLevelSuperBlock32", twoLevel(4, 32, 32, 6, 6)});
+  return list;
+}
+
+class PackedLayoutTest : public testing::TestWithParam<Named> {
+protected:
+  const Encoding &encoding = GetParam().encoding;
+  PackedLayout layout{encoding};
+  std::mt19937 random{7};
+
+  std::vector<Fields> randomRows(unsigned count, size_t k) {
+    std::vector<Fields> rows;
+    for (unsigned r = 0; r < count; ++r)
+      rows.push_back(randomFields(encoding, k, random));
+    return rows;
+  }
+  std::vector<uint8_t> pack(const std::vector<Fields> &rows, size_t k) {
+    std::vector<uint8_t> panel(layout.panelBytes(k));
+    layout.packPanel(rows.data(), unsigned(rows.size()), k, panel.data());
+    return panel;
+  }
+};
+
+/// k of one unit, of several, and between.
+std::vector<size_t> lengths(const PackedLayout &layout) {
+  size_t unit = layout.unitK;
+  return {unit, 3 * unit, unit + 4, 2 * unit - 4, 4, unit + 1, 1, 33};
+}
+
+TEST_P(PackedLayoutTest, UnpacksToTheSameFields) {
+  ASSERT_EQ(encoding.check(), "");
+  for (size_t k : lengths(layout)) {
+    for (unsigned count : {1u, 15u, 16u}) {
+      std::vector<Fields> rows = randomRows(count, k);
+      std::vector<uint8_t> panel = pack(rows, k);
+      Fields got = randomFields(encoding, 5 * k, random);
+      for (unsigned r = 0; r < count; ++r) {
+        layout.unpackRow(panel.data(), r, k, got);
+        ASSERT_EQ(got, rows[r])
+            << "row " << r << " of " << count << ", k " << k;
+      }
+      // Rows that were not given are zero.
+      Fields zero;
+      zero.resize(encoding, k);
+      for (unsigned r = count; r < PackedLayout::kRows; ++r) {
+        layout.unpackRow(panel.data(), r, k, got);
+        ASSERT_EQ(got, zero);
+      }
+    }
+  }
+}
+
+// The place of each code as the header states it, bit by bit.
+TEST_P(PackedLayoutTest, CodesLieWhereTheHeaderSays) {
+  if (encoding.isFloat())
+    return;
+  size_t k = 2 * layout.unitK;
+  std::vector<Fields> rows = randomRows(PackedLayout::kRows, k);
+  std::vector<uint8_t> panel = pack(rows, k);
+  for (unsigned r = 0; r < PackedLayout::kRows; ++r) {
+    for (size_t i = 0; i < k; ++i) {
+      const uint8_t *chunk =
+          panel.data() + i / layout.unitK * layout.unitBytes +
+          layout.chunkOffset + i % layout.unitK / 32 * layout.chunkBytes;
+      unsigned q = unsigned(i % 32 / 4), j = unsigned(i % 4), code = 0,
+               bits = 0;
+      for (const PackedLayout::Plane &plane : layout.planes) {
+        unsigned w = plane.width;
+        ASSERT_EQ(plane.shift, bits);
+        ASSERT_EQ(plane.offset, bits * 64);
+        uint8_t byte = chunk[plane.offset + q % w * 64 + 4 * r + j];
+        code |= (byte >> w * (q / w) & ((1u << w) - 1)) << plane.shift;
+        bits += w;
+      }
+      ASSERT_EQ(bits, encoding.bits);
+      ASSERT_EQ(code, rows[r].codes[i]) << "row " << r << ", element " << i;
+    }
+  }
+}
+
+/// Reads a scalar of row r of 16.
+uint32_t scalarAt(const uint8_t *scalars, unsigned r, ScalarType type) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, scalars + r * scalarBytes(type), scalarBytes(type));
+  return bits;
+}
+
+TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
+  const Encoding &e = encoding;
+  size_t k = 2 * layout.unitK;
+  std::vector<Fields> rows = randomRows(PackedLayout::kRows, k);
+  std::vector<uint8_t> panel = pack(rows, k);
+  for (unsigned r = 0; r < PackedLayout::kRows; ++r) {
+    const Fields &f = rows[r];
+    for (size_t i = 0; i < k; ++i) {
+      const uint8_t *unit = panel.data() + i / layout.unitK * layout.unitBytes;
+      if (e.isFloat()) {
+        ASSERT_EQ(scalarAt(panel.data() + i * 16 * scalarBytes(e.element), r,
+                           e.element),
+                  f.floats[i]);
+        continue;
+      }
+      const uint8_t *chunk =
+          unit + layout.chunkOffset + i % layout.unitK / 32 * layout.chunkBytes;
+      size_t group = e.group < 32 ? i % 32 / e.group : 0;
+      const uint8_t *record = chunk + group * layout.groupStride;
+      const uint8_t *scales = layout.scaleInUnit ? unit : record;
+      ASSERT_EQ(scalarAt(scales + layout.scaleOffset, r, e.scale),
+                f.scale[i / e.scaleBlock()]);
+      if (e.hasMin()) {
+        ASSERT_EQ(scalarAt(scales + layout.minOffset, r, e.min),
+                  f.min[i / e.scaleBlock()]);
+      }
+      if (!e.isTwoLevel())
+        continue;
+      unsigned sub = record[layout.subOffset + r], subMin = 0;
+      if (layout.subPacked) {
+        subMin = sub >> e.subBits;
+        sub &= (1u << e.subBits) - 1;
+      } else if (e.hasMin()) {
+        subMin = record[layout.subMinOffset + r];
+      }
+      ASSERT_EQ(sub, f.sub[i / e.group]);
+      if (e.hasMin()) {
+        ASSERT_EQ(subMin, f.subMin[i / e.group]);
+      }
+    }
+  }
+}
+
+// Every byte of a unit belongs to something: all bits set in every field set
+// all bytes, but for those of codes or subs narrower than a byte.
+TEST_P(PackedLayoutTest, NothingIsWasted) {
+  size_t k = layout.unitK;
+  std::vector<Fields> rows(PackedLayout::kRows);
+  for (Fields &row : rows) {
+    row.resize(encoding, k);
+    std::fill(row.codes.begin(), row.codes.end(),
+              uint8_t((1u << encoding.bits) - 1));
+    std::fill(row.floats.begin(), row.floats.end(), ~0u);
+    std::fill(row.scale.begin(), row.scale.end(), ~0u);
+    std::fill(row.min.begin(), row.min.end(), ~0u);
+    std::fill(row.sub.begin(), row.sub.end(),
+              uint8_t((1u << encoding.subBits) - 1));
+    std::fill(row.subMin.begin(), row.subMin.end(),
+              uint8_t((1u << encoding.subMinBits) - 1));
+  }
+  for (uint8_t byte : pack(rows, k))
+    ASSERT_NE(byte, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PackedLayoutTest, testing::ValuesIn(encodings()),
+                         [](const auto &info) { return info.param.name; });
+
+//===----------------------------------------------------------------------===//
+// Sizes
+//===----------------------------------------------------------------------===//
+
+TEST(PackedLayout, IsAtMostFourPercentLargerThanTheFile) {
+  for (const GGMLType &type : ggmlTypes()) {
+    if (!type.encoding)
+      continue;
+    SCOPED_TRACE(type.name);
+    PackedLayout layout(*type.encoding);
+    size_t rows = 64, k = 4096;
+    EXPECT_LE(double(layout.bytes(rows, k)),
+              1.04 * double(rows * type.rowBytes(k)));
+  }
+}
+
+TEST(PackedLayout, UnitsOfKnownTypes) {
+  struct {
+    const char *type;
+    unsigned unitK, unitBytes;
+  } const table[] = {
+      {"Q4_0", 32, 288},   {"Q4_1", 32, 320},   {"Q5_0", 32, 352},
+      {"Q5_1", 32, 384},   {"Q8_0", 32, 544},   {"Q2_K", 256, 1344},
+      {"Q3_K", 256, 1824}, {"Q4_K", 256, 2368}, {"Q5_K", 256, 2880},
+      {"Q6_K", 256, 3360}, {"F16", 4, 128},     {"F32", 4, 256},
+  };
+  for (const auto &row : table) {
+    PackedLayout layout(*findGGMLType(std::string_view(row.type))->encoding);
+    EXPECT_EQ(layout.unitK, row.unitK) << row.type;
+    EXPECT_EQ(layout.unitBytes, row.unitBytes) << row.type;
+  }
+}
+
+TEST(PackedLayout, PadsRowsAndK) {
+  PackedLayout layout(*findGGMLType("Q4_0")->encoding);
+  EXPECT_EQ(layout.unitsFor(33), 2u);
+  EXPECT_EQ(layout.panelsFor(17), 2u);
+  EXPECT_EQ(layout.bytes(17, 33), 4u * 288);
+  EXPECT_EQ(layout.bytes(16, 32), 288u);
+}
+
+} // namespace
