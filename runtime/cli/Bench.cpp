@@ -1,0 +1,180 @@
+//===- Bench.cpp - Speed, memory, and the share of the bandwidth ----------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Bandwidth.h"
+#include "Program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace qcc::cli {
+
+namespace {
+
+/// Repeated measurements of one rate.
+struct Rates {
+  std::vector<double> values;
+  double mean() const {
+    double sum = 0;
+    for (double value : values)
+      sum += value;
+    return values.empty() ? 0 : sum / double(values.size());
+  }
+  double deviation() const {
+    if (values.size() < 2)
+      return 0;
+    double sum = 0;
+    for (double value : values)
+      sum += (value - mean()) * (value - mean());
+    return std::sqrt(sum / double(values.size() - 1));
+  }
+};
+
+} // namespace
+
+/// Appends tokens to sequence 0 and returns the seconds it took.
+static double timeEval(Program &program, const std::vector<int32_t> &tokens,
+                       uint32_t batch) {
+  qcc_eval_v1 request = {};
+  request.struct_size = sizeof request;
+  request.tokens = tokens.data();
+  request.count = tokens.size();
+  request.want = QCC_LOGITS_LAST;
+  request.batch = batch;
+  double start = now();
+  program.check(qcc_eval(program.session(), &request));
+  return now() - start;
+}
+
+static double timeGeneration(Program &program,
+                             const std::vector<int32_t> &tokens) {
+  double start = now();
+  std::vector<int32_t> one(1);
+  for (int32_t token : tokens) {
+    one[0] = token;
+    timeEval(program, one, 1);
+  }
+  return now() - start;
+}
+
+/// The most resident memory since the start or forgetPeak(), in MiB.
+static double peakMemory() {
+  double peak = 0;
+  if (FILE *status = fopen("/proc/self/status", "re")) {
+    char line[256];
+    while (fgets(line, sizeof line, status)) {
+      unsigned long kilobytes;
+      if (sscanf(line, "VmHWM: %lu kB", &kilobytes) == 1)
+        peak = double(kilobytes) / 1024;
+    }
+    fclose(status);
+  }
+  return peak;
+}
+
+static void forgetPeak() {
+  if (FILE *control = fopen("/proc/self/clear_refs", "we")) {
+    fputs("5", control);
+    fclose(control);
+  }
+}
+
+int runBench(Program &program, const Options &options) {
+  const qcc_model_info_v1 &info = program.info();
+  if (options.benchPrompt == 0 && options.benchGenerate == 0)
+    throw Failure{"bench needs -p or -n above 0", 2};
+  uint32_t longest = std::max(options.benchPrompt, options.benchGenerate);
+  uint32_t context =
+      options.context ? options.context : std::min(longest, info.context);
+  if (longest > context)
+    throw Failure{
+        format("%u tokens do not fit into the context of %u", longest, context),
+        2};
+  qcc_session *session = program.createSession(options, context);
+  CancelOnInterrupt cancel(session);
+
+  // Any tokens will do, but not equal ones; the same in each run.
+  auto tokens = [&](uint32_t count) {
+    std::vector<int32_t> ids(count);
+    uint64_t state = 1;
+    for (int32_t &id : ids) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      id = int32_t((state >> 33) % info.vocab);
+    }
+    if (info.add_bos && info.bos >= 0 && count)
+      ids[0] = info.bos;
+    return ids;
+  };
+  std::vector<int32_t> prompt = tokens(options.benchPrompt);
+  std::vector<int32_t> answer = tokens(options.benchGenerate);
+
+  Rates prefill, decode, first;
+  uint32_t threads = qcc_threads(session);
+  double before = 0, after = 0, megabytes = 0;
+  for (uint32_t i = 0; i <= options.benchRepeat; ++i) {
+    bool warm = i > 0; // the first round brings the weights in
+    if (!prompt.empty()) {
+      program.check(qcc_reset(session, 0));
+      double seconds = timeEval(program, prompt, options.batch);
+      if (warm) {
+        prefill.values.push_back(double(prompt.size()) / seconds);
+        first.values.push_back(seconds);
+      }
+    }
+    if (!answer.empty()) {
+      program.check(qcc_reset(session, 0));
+      double seconds = timeGeneration(program, answer);
+      if (warm)
+        decode.values.push_back(double(answer.size()) / seconds);
+    }
+    // The memory of the bandwidth measurement is not the model's.
+    megabytes = std::max(megabytes, peakMemory());
+    if (i == 0) {
+      before = readBandwidth(info.weights, info.weight_bytes, threads);
+      forgetPeak();
+    }
+  }
+  after = readBandwidth(info.weights, info.weight_bytes, threads);
+  double bandwidth = std::max(before, after);
+  double read = decode.mean() * double(info.weight_bytes_per_token);
+  double share = bandwidth > 0 ? read / bandwidth : 0;
+
+  if (options.json) {
+    printFormatted(
+        "{\"model\": %s, \"target\": %s, \"threads\": %u, \"prompt\": %u, "
+        "\"generate\": %u, \"repeat\": %u, \"prefill_tokens_per_second\": "
+        "%.6g, "
+        "\"prefill_deviation\": %.6g, \"decode_tokens_per_second\": %.6g, "
+        "\"decode_deviation\": %.6g, \"first_token_seconds\": %.6g, "
+        "\"peak_rss_mib\": %.6g, \"read_bandwidth_gb_per_second\": %.6g, "
+        "\"read_bandwidth_before\": %.6g, \"read_bandwidth_after\": %.6g, "
+        "\"weight_bytes_per_token\": %llu, \"share_of_bandwidth\": %.6g}\n",
+        jsonString(info.name).c_str(), jsonString(info.target).c_str(), threads,
+        options.benchPrompt, options.benchGenerate, options.benchRepeat,
+        prefill.mean(), prefill.deviation(), decode.mean(), decode.deviation(),
+        first.mean(), megabytes, bandwidth * 1e-9, before * 1e-9, after * 1e-9,
+        static_cast<unsigned long long>(info.weight_bytes_per_token), share);
+    return 0;
+  }
+  printFormatted("%s, target %s, %u threads\n", info.name, info.target,
+                 threads);
+  if (!prompt.empty()) {
+    printFormatted("prefill  %6u tokens  %9.1f +/- %.1f tokens/s\n",
+                   options.benchPrompt, prefill.mean(), prefill.deviation());
+    printFormatted("first token after    %9.1f ms\n", first.mean() * 1e3);
+  }
+  if (!answer.empty())
+    printFormatted("decode   %6u tokens  %9.1f +/- %.1f tokens/s\n",
+                   options.benchGenerate, decode.mean(), decode.deviation());
+  printFormatted("peak memory          %9.1f MiB\n", megabytes);
+  printFormatted("read bandwidth       %9.1f GB/s (before %.1f, after %.1f)\n",
+                 bandwidth * 1e-9, before * 1e-9, after * 1e-9);
+  if (!answer.empty())
+    printFormatted("decode reads weights at %.1f GB/s, %.0f %% of that\n",
+                   read * 1e-9, share * 100);
+  return 0;
+}
+
+} // namespace qcc::cli

@@ -1,0 +1,66 @@
+//===- Options.h - What the command line says -------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_CLI_OPTIONS_H
+#define QCC_RUNTIME_CLI_OPTIONS_H
+
+#include "qcc-rt/qcc.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace qcc::cli {
+
+struct Options {
+  // Every command that runs the model.
+  uint32_t threads = 0;
+  uint32_t context = 0;
+  uint32_t batch = 0;
+  bool verbose = false;
+
+  // Generation.
+  std::string prompt;
+  bool hasPrompt = false;
+  bool raw = false;
+  bool greedy = false;
+  bool special = false;
+  int64_t maxTokens = -1;
+  qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
+  std::string system;
+  std::vector<std::string> stop;
+
+  bool json = false;
+
+  // tokenize, logits
+  std::string text;
+  bool noSpecial = false;
+  std::string ids;
+  std::string output;
+
+  // perplexity
+  std::string file;
+  uint32_t chunks = 0; // 0: all
+  uint32_t chunkContext = 512;
+  std::string saveBase, klBase;
+
+  // bench
+  uint32_t benchPrompt = 512;
+  uint32_t benchGenerate = 128;
+  uint32_t benchRepeat = 5;
+};
+
+/// The commands. Each returns an exit code or throws Failure.
+class Program;
+int runPrompt(Program &program, const Options &options);
+int runChat(Program &program, const Options &options);
+int runInfo(Program &program, const Options &options);
+int runTokenize(Program &program, const Options &options);
+int runLogits(Program &program, const Options &options);
+int runPerplexity(Program &program, const Options &options);
+int runBench(Program &program, const Options &options);
+
+} // namespace qcc::cli
+
+#endif // QCC_RUNTIME_CLI_OPTIONS_H

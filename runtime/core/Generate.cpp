@@ -1,0 +1,215 @@
+//===- Generate.cpp - A prompt in, text out -------------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The loop of sampling and evaluating, with stop texts. Text that may turn out
+// to be the beginning of a stop text is held back until that is decided.
+//===----------------------------------------------------------------------===//
+
+#include "Session.h"
+
+#include <cstring>
+#include <ctime>
+
+namespace qcc::rt {
+
+static double now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+}
+
+namespace {
+
+/// Finds the first of several texts in a stream and holds back what may be the
+/// beginning of one.
+class StopFilter {
+public:
+  bool create(const char *const *texts, size_t count) {
+    stops = texts;
+    stopCount = count;
+    size_t longest = 0;
+    for (size_t i = 0; i < count; ++i)
+      longest = longest < strlen(texts[i]) ? strlen(texts[i]) : longest;
+    // What is held back is shorter than a stop text; what one token adds is
+    // taken in pieces.
+    return held.allocate(longest + piece);
+  }
+
+  /// Takes text; gives what is certain to `emit(text, bytes)`. True if a stop
+  /// text was found: everything before it was emitted, the rest is dropped.
+  template <typename Emit>
+  bool take(const char *text, size_t bytes, const Emit &emit) {
+    if (stopCount == 0) {
+      emit(text, bytes);
+      return false;
+    }
+    while (bytes) {
+      size_t now = bytes < piece ? bytes : piece;
+      memcpy(held.data() + length, text, now);
+      length += now;
+      text += now;
+      bytes -= now;
+      if (scan(emit))
+        return true;
+    }
+    return false;
+  }
+
+  template <typename Emit>
+  void finish(const Emit &emit) {
+    if (length)
+      emit(held.data(), length);
+    length = 0;
+  }
+
+private:
+  static constexpr size_t piece = 256;
+
+  template <typename Emit>
+  bool scan(const Emit &emit) {
+    size_t keep = length; // from here on a stop text may begin
+    for (size_t at = 0; at < length; ++at)
+      for (size_t i = 0; i < stopCount; ++i) {
+        size_t size = strlen(stops[i]);
+        size_t left = length - at;
+        if (memcmp(held.data() + at, stops[i], size < left ? size : left))
+          continue;
+        if (size <= left) {
+          // An earlier position that could only begin a longer stop text is
+          // text before this one.
+          emit(held.data(), at);
+          length = 0;
+          return true;
+        }
+        keep = at < keep ? at : keep;
+      }
+    if (keep)
+      emit(held.data(), keep);
+    memmove(held.data(), held.data() + keep, length - keep);
+    length -= keep;
+    return false;
+  }
+
+  const char *const *stops = nullptr;
+  size_t stopCount = 0;
+  size_t length = 0;
+  Array<char> held;
+};
+
+} // namespace
+
+qcc_status Session::generate(const qcc_generate_v1 &options,
+                             qcc_generated_v1 &result) {
+  double start = now();
+  result.stop = QCC_STOP_LENGTH;
+  result.prompt_tokens = result.tokens = 0;
+  result.prompt_seconds = result.generate_seconds = 0;
+  for (size_t i = 0; i < options.stop_count; ++i)
+    if (!options.stop || !options.stop[i] || !options.stop[i][0])
+      return error.set(QCC_E_ARGUMENT, "stop text %zu is empty", i);
+  StopFilter filter;
+  if (!filter.create(options.stop, options.stop_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory for stop texts");
+  if (qcc_status status =
+          stream.begin(model->text, options.flags & QCC_GENERATE_SPECIAL))
+    return error.set(status, "out of memory for text");
+
+  qcc_eval_v1 request = {};
+  request.struct_size = sizeof request;
+  request.sequence = options.sequence;
+  request.tokens = options.prompt;
+  request.count = options.prompt_count;
+  request.want = QCC_LOGITS_LAST;
+  request.batch = options.batch;
+  request.on_progress = options.on_progress;
+  request.user = options.user;
+  if (qcc_status status = eval(request))
+    return status;
+  result.prompt_tokens = options.prompt_count;
+  double generating = now();
+  result.prompt_seconds = generating - start;
+
+  // What one token makes certain, joined when a stop text was not one after
+  // all; the callback sees it in one or more calls.
+  qcc_token_v1 current = {};
+  current.struct_size = sizeof current;
+  bool wantsStop = false, called = false;
+  auto emit = [&](const char *text, size_t bytes) {
+    if (!options.on_token)
+      return;
+    current.text = text;
+    current.bytes = bytes;
+    called = true;
+    wantsStop |= options.on_token(options.user, &current) != 0;
+    current.token = -1; // only the first call of a token names it
+    current.logits = nullptr;
+  };
+
+  qcc_status status = QCC_OK;
+  request.count = 1;
+  request.batch = 1;
+  request.on_progress = nullptr;
+  bool stopText = false;
+  while (options.max_tokens < 0 ||
+         result.tokens < uint64_t(options.max_tokens)) {
+    int32_t token;
+    status = sample(options.sequence, nullptr, token);
+    if (status != QCC_OK)
+      break;
+    ++result.tokens;
+    if (!(options.flags & QCC_GENERATE_IGNORE_END) &&
+        model->text.isEnd(token)) {
+      result.stop = QCC_STOP_END;
+      break;
+    }
+    const char *text;
+    size_t bytes;
+    status = stream.push(token, text, bytes);
+    if (status != QCC_OK) {
+      error.set(status, "out of memory for text");
+      break;
+    }
+    current.token = token;
+    current.logits = last;
+    called = false;
+    stopText = filter.take(text, bytes, emit);
+    if (!called)
+      emit("", 0);
+    if (stopText || wantsStop) {
+      result.stop = stopText ? QCC_STOP_TEXT : QCC_STOP_CALLBACK;
+      break;
+    }
+    if (options.max_tokens >= 0 &&
+        result.tokens >= uint64_t(options.max_tokens))
+      break;
+    if (lengths[options.sequence] >= context) {
+      result.stop = QCC_STOP_CONTEXT;
+      break;
+    }
+    request.tokens = &token;
+    status = eval(request);
+    if (status != QCC_OK)
+      break;
+  }
+
+  if (!stopText && result.stop != QCC_STOP_CALLBACK &&
+      (status == QCC_OK || status == QCC_E_CANCELLED)) {
+    current.token = -1;
+    current.logits = nullptr;
+    auto emitSome = [&](const char *text, size_t bytes) {
+      if (bytes)
+        emit(text, bytes);
+    };
+    const char *text;
+    size_t bytes;
+    if (stream.finish(text, bytes) == QCC_OK &&
+        filter.take(text, bytes, emitSome))
+      result.stop = QCC_STOP_TEXT;
+    else
+      filter.finish(emitSome);
+  }
+  result.generate_seconds = now() - generating;
+  return status;
+}
+
+} // namespace qcc::rt

@@ -1,0 +1,163 @@
+//===- Model.cpp - An open compiled model ---------------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Model.h"
+
+#include "Cpu.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace qcc::rt {
+
+/// Checks the numbers of one target, which memory sizes are computed from.
+static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
+  if (model.struct_size < sizeof(qcc_model_v1))
+    return error.set(QCC_E_DATA, "model table has %u bytes, expected %zu",
+                     model.struct_size, sizeof(qcc_model_v1));
+  if (!model.target || !model.step || (model.state_count && !model.states))
+    return error.set(QCC_E_DATA, "model table has a null field");
+  auto inRange = [&](const char *name, uint32_t value, uint32_t largest) {
+    return value >= 1 && value <= largest
+               ? QCC_OK
+               : error.set(QCC_E_DATA, "target %s: %s is %u, expected 1 to %u",
+                           model.target, name, value, largest);
+  };
+  constexpr uint32_t large = 1u << 24;
+  if (qcc_status status = inRange("vocab", model.vocab, large))
+    return status;
+  if (qcc_status status = inRange("context", model.context, INT32_MAX))
+    return status;
+  if (qcc_status status = inRange("row_capacity", model.row_capacity, large))
+    return status;
+  if (model.row_capacity < QCC_GENERATE_ROWS)
+    return error.set(QCC_E_DATA,
+                     "target %s: row_capacity is %u, expected %u or more",
+                     model.target, model.row_capacity, QCC_GENERATE_ROWS);
+  if (model.state_count > large)
+    return error.set(QCC_E_DATA,
+                     "target %s: state_count is %u, expected %u or "
+                     "less",
+                     model.target, model.state_count, large);
+  for (uint32_t i = 0; i < model.state_count; ++i) {
+    uint64_t page = model.states[i].page_bytes;
+    if (page == 0 || page % 64)
+      return error.set(QCC_E_DATA,
+                       "target %s: state %u has pages of %llu bytes, expected "
+                       "a multiple of 64",
+                       model.target, i, static_cast<unsigned long long>(page));
+  }
+  return QCC_OK;
+}
+
+qcc_status checkBundle(const qcc_bundle_v1 &bundle, ErrorText &error) {
+  if (bundle.version_major != QCC_ABI_VERSION_MAJOR ||
+      bundle.struct_size < sizeof(qcc_bundle_v1))
+    return error.set(QCC_E_DATA,
+                     "model is of ABI version %u.%u, this runtime is %u.%u",
+                     bundle.version_major, bundle.version_minor,
+                     QCC_ABI_VERSION_MAJOR, QCC_ABI_VERSION_MINOR);
+  if (bundle.model_count == 0 || !bundle.models)
+    return error.set(QCC_E_DATA, "model has no target");
+  for (uint32_t i = 0; i < bundle.model_count; ++i)
+    if (qcc_status status = checkModel(*bundle.models[i], error))
+      return status;
+  return QCC_OK;
+}
+
+qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
+                        uint64_t features, const qcc_model_v1 *&chosen,
+                        ErrorText &error) {
+  const qcc_model_v1 *wanted = nullptr;
+  for (uint32_t i = bundle.model_count; i-- > 0;) {
+    const qcc_model_v1 *model = bundle.models[i];
+    if (name && strcmp(name, model->target) != 0)
+      continue;
+    // Without a name, what the least demanding target lacks is what to say.
+    wanted = model;
+    if ((model->cpu_features & ~features) == 0) {
+      chosen = model;
+      return QCC_OK;
+    }
+  }
+  if (!wanted) {
+    char list[160];
+    size_t used = 0;
+    list[0] = '\0';
+    for (uint32_t i = 0; i < bundle.model_count; ++i) {
+      int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
+                       bundle.models[i]->target);
+      if (n < 0 || size_t(n) >= sizeof list - used)
+        break;
+      used += size_t(n);
+    }
+    return error.set(QCC_E_ARGUMENT,
+                     "no target `%.40s` in this model; it has "
+                     "%s",
+                     name, list);
+  }
+  char lacking[128];
+  nameCpuFeatures(wanted->cpu_features & ~features, lacking, sizeof lacking);
+  return error.set(QCC_E_CPU, "this CPU lacks %s, which target %s needs",
+                   lacking, wanted->target);
+}
+
+qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
+  bundle = &qcc_bundle;
+  if (qcc_status status = checkBundle(*bundle, error))
+    return status;
+  const char *name = options.target ? options.target : getenv("QCC_TARGET");
+  if (name && !*name)
+    name = nullptr;
+  if (qcc_status status =
+          chooseTarget(*bundle, name, cpuFeatures(), code, error))
+    return status;
+  if (code->cpu_features & (QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16) &&
+      !enableAmx())
+    return error.set(QCC_E_CPU,
+                     "the kernel does not allow AMX, which target %s needs",
+                     code->target);
+  if (qcc_status status = weights.open(bundle->weight_bytes, error))
+    return status;
+  if (qcc_status status = text.open(*bundle, code->vocab, error))
+    return status;
+  if (!(options.flags & QCC_MODEL_NO_POPULATE))
+    weights.populate();
+  return QCC_OK;
+}
+
+void Model::info(qcc_model_info_v1 &result) const {
+  qcc_model_info_v1 all = {};
+  all.struct_size = result.struct_size;
+  all.vocab = code->vocab;
+  all.hidden = code->hidden;
+  all.layers = code->layers;
+  all.context = code->context;
+  all.row_capacity = code->row_capacity;
+  all.bos = text.bos();
+  all.eos = text.eos();
+  all.eot = text.eot();
+  all.has_chat_template = bundle->chat_template != nullptr;
+  all.parameters = bundle->parameters;
+  all.weight_bytes = bundle->weight_bytes;
+  all.weight_bytes_per_token = bundle->weight_bytes_per_token;
+  for (uint32_t i = 0; i < code->state_count; ++i)
+    all.kv_bytes_per_token += code->states[i].page_bytes / QCC_PAGE_TOKENS;
+  auto orEmpty = [](const char *s) { return s ? s : ""; };
+  all.name = orEmpty(bundle->name);
+  all.architecture = orEmpty(bundle->architecture);
+  all.target = code->target;
+  all.compiler = orEmpty(bundle->compiler);
+  all.activations = orEmpty(code->activations);
+  all.kv = orEmpty(code->kv);
+  all.json = bundle->info ? bundle->info : "{}";
+  all.chat_template = bundle->chat_template;
+  all.weights = weights.data();
+  all.add_bos = text.addsBos();
+  all.state_count = code->state_count;
+  memcpy(&result, &all,
+         result.struct_size < sizeof all ? result.struct_size : sizeof all);
+}
+
+} // namespace qcc::rt

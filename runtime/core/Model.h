@@ -1,0 +1,38 @@
+//===- Model.h - An open compiled model -------------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_CORE_MODEL_H
+#define QCC_RUNTIME_CORE_MODEL_H
+
+#include "Error.h"
+#include "Text.h"
+#include "Weights.h"
+
+#include "qcc-rt/qcc_abi.h"
+
+namespace qcc::rt {
+
+/// Read-only after open(), and so usable by all threads.
+struct Model : qcc_model {
+  const qcc_bundle_v1 *bundle = nullptr;
+  const qcc_model_v1 *code = nullptr; // the target in use
+  Weights weights;
+  Text text;
+
+  qcc_status open(const qcc_model_options_v1 &options, ErrorText &error);
+  void info(qcc_model_info_v1 &result) const;
+};
+
+/// Checks a bundle before anything in it is used.
+qcc_status checkBundle(const qcc_bundle_v1 &bundle, ErrorText &error);
+
+/// The last target that `features` allow, or the one named `name` (may be
+/// null).
+qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
+                        uint64_t features, const qcc_model_v1 *&chosen,
+                        ErrorText &error);
+
+} // namespace qcc::rt
+
+#endif // QCC_RUNTIME_CORE_MODEL_H

@@ -1,0 +1,76 @@
+//===- Pages.cpp - State that grows with the tokens -----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Pages.h"
+
+namespace qcc::rt {
+
+static constexpr uint64_t hugePage = uint64_t(2) << 20;
+
+Pages::~Pages() {
+  for (size_t i = 0; i < mappings.size(); ++i)
+    if (mappings[i].mapped)
+      munmap(mappings[i].mapped, mappings[i].bytes);
+}
+
+qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
+                         uint32_t context, ErrorText &error) {
+  perSequence = (uint64_t(context) + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+  uint64_t pages;
+  if (!multiplyInto(pages, perSequence, sequences) || pages > UINT32_MAX ||
+      !mappings.allocate(model.state_count) ||
+      !statePointers.allocate(model.state_count) ||
+      !bytesOfPage.allocate(model.state_count) || !pageTable.allocate(pages) ||
+      !used.allocate(sequences) || !freePages.allocate(pages))
+    return error.set(QCC_E_NO_MEMORY,
+                     "out of memory for %u sequences of %u positions",
+                     sequences, context);
+  for (size_t i = 0; i < model.state_count; ++i) {
+    bytesOfPage[i] = model.states[i].page_bytes;
+    uint64_t bytes, mapped;
+    if (!multiplyInto(bytes, bytesOfPage[i], pages) ||
+        !addInto(mapped, bytes, hugePage))
+      return error.set(QCC_E_DATA, "state %zu has pages of %llu bytes", i,
+                       static_cast<unsigned long long>(bytesOfPage[i]));
+    void *address = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (address == MAP_FAILED)
+      return error.set(QCC_E_NO_MEMORY,
+                       "cannot reserve %llu bytes of state for %u sequences of "
+                       "%u positions; use a smaller context",
+                       static_cast<unsigned long long>(mapped), sequences,
+                       context);
+    mappings[i] = {static_cast<uint8_t *>(address), mapped};
+    auto start = reinterpret_cast<uintptr_t>(address);
+    start = (start + hugePage - 1) & ~(hugePage - 1);
+    statePointers[i] = reinterpret_cast<uint8_t *>(start);
+    // A huge page at the start of each of many states would take far more
+    // memory than a short sequence needs; resize() joins pages that are full.
+    madvise(address, mapped, MADV_NOHUGEPAGE);
+  }
+  for (uint64_t i = 0; i < pages; ++i)
+    freePages[i] = uint32_t(pages - 1 - i);
+  freeCount = pages;
+  return QCC_OK;
+}
+
+void Pages::resize(uint32_t sequence, size_t positions) {
+  uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+  uint32_t *row = &pageTable[sequence * perSequence];
+  while (used[sequence] > wanted)
+    freePages[freeCount++] = row[--used[sequence]];
+  while (used[sequence] < wanted)
+    row[used[sequence]++] = freePages[--freeCount];
+}
+
+uint64_t Pages::bytesInUse() const {
+  uint64_t pages = 0, bytes = 0;
+  for (size_t i = 0; i < used.size(); ++i)
+    pages += used[i];
+  for (size_t i = 0; i < bytesOfPage.size(); ++i)
+    bytes += pages * bytesOfPage[i];
+  return bytes;
+}
+
+} // namespace qcc::rt

@@ -1,0 +1,272 @@
+//===- Session.cpp - Sequences that a model works on ----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Session.h"
+
+#include "Cpu.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace qcc::rt {
+
+// Logits kept at once when all are wanted; a step takes fewer rows then.
+static constexpr uint64_t logitsBytes = uint64_t(16) << 20;
+
+qcc_status Session::create(const Model &of,
+                           const qcc_session_options_v1 &options,
+                           ErrorText &failure) {
+  model = &of;
+  code = of.code;
+  context = options.context ? options.context : code->context;
+  sequences = options.sequences ? options.sequences : 1;
+  batch = options.batch ? std::min(options.batch, code->row_capacity)
+                        : code->row_capacity;
+  if (context > code->context)
+    return failure.set(QCC_E_ARGUMENT,
+                       "context is %u, expected at most the model's %u",
+                       context, code->context);
+  if (sequences > maxSequences)
+    return failure.set(QCC_E_ARGUMENT, "sequences is %u, expected 1 to %u",
+                       sequences, maxSequences);
+  uint32_t threads = options.threads
+                         ? options.threads
+                         : std::min(usableCores(), unsigned(Team::maxThreads));
+  const uint64_t rowBytes = uint64_t(code->vocab) * sizeof(float);
+  logitsRows = uint32_t(
+      std::clamp<uint64_t>(logitsBytes / rowBytes, 1, code->row_capacity));
+  uint64_t threadBytes, arenaBytes;
+  if (!multiplyInto(threadBytes, code->arena_thread_bytes, threads) ||
+      !addInto(arenaBytes, threadBytes, code->arena_bytes))
+    return failure.set(QCC_E_DATA, "target %s: size of the arena overflows",
+                       code->target);
+  uint64_t positions = uint64_t(sequences) * context;
+  if (!arena.reserve(arenaBytes) || !logits.reserve(logitsRows * rowBytes) ||
+      !histories.reserve(positions * sizeof(int32_t)) ||
+      !lengths.allocate(sequences) || !added.allocate(sequences) ||
+      !rowToken.allocate(code->row_capacity) ||
+      !rowPosition.allocate(code->row_capacity) ||
+      !rowSequence.allocate(code->row_capacity) ||
+      !rowOutput.allocate(code->row_capacity))
+    return failure.set(QCC_E_NO_MEMORY,
+                       "out of memory for a session of %u sequences of %u "
+                       "positions",
+                       sequences, context);
+  arena.advise(MADV_HUGEPAGE);
+  history = reinterpret_cast<int32_t *>(histories.data());
+  if (qcc_status status = pages.create(*code, sequences, context, failure))
+    return status;
+  if (qcc_status status = sampler.create(code->vocab, failure))
+    return status;
+  return team.start(threads, failure);
+}
+
+qcc_status Session::checkSequence(uint32_t sequence) const {
+  if (sequence < sequences)
+    return QCC_OK;
+  return error.set(QCC_E_ARGUMENT, "sequence is %u, expected less than %u",
+                   sequence, sequences);
+}
+
+qcc_status Session::checkTokens(const int32_t *tokens, size_t count) const {
+  for (size_t i = 0; i < count; ++i)
+    if (tokens[i] < 0 || uint32_t(tokens[i]) >= code->vocab)
+      return error.set(QCC_E_ARGUMENT, "token %zu is %d, expected 0 to %u", i,
+                       tokens[i], code->vocab - 1);
+  return QCC_OK;
+}
+
+bool Session::runStep(qcc_step_v1 &step) {
+  step.struct_size = sizeof step;
+  step.token = rowToken.data();
+  step.position = rowPosition.data();
+  step.sequence = rowSequence.data();
+  step.page_table = pages.table();
+  step.pages_per_sequence = pages.pagesPerSequence();
+  step.weights = model->weights.data();
+  step.state = pages.states();
+  step.arena = arena.data();
+  step.barrier = Team::barrier;
+  step.barrier_context = &team;
+  struct Job {
+    qcc_step_fn function;
+    const qcc_step_v1 *step;
+  } job = {code->step, &step};
+  return team.run(
+      [](void *context, uint32_t thread, uint32_t threads) {
+        const Job &job = *static_cast<const Job *>(context);
+        job.function(job.step, thread, threads);
+      },
+      &job);
+}
+
+qcc_status Session::eval(const qcc_eval_v1 &request) {
+  if (qcc_status status = checkSequence(request.sequence))
+    return status;
+  if (!request.tokens || request.count == 0)
+    return error.set(QCC_E_ARGUMENT, "no tokens to evaluate");
+  if (request.want > QCC_LOGITS_ALL)
+    return error.set(QCC_E_ARGUMENT, "want is %u, expected 0 to %u",
+                     request.want, QCC_LOGITS_ALL);
+  if (qcc_status status = checkTokens(request.tokens, request.count))
+    return status;
+  size_t start = lengths[request.sequence];
+  if (request.count > context - start) {
+    if (start == 0)
+      return error.set(QCC_E_CONTEXT,
+                       "%zu tokens do not fit into a context of %u",
+                       request.count, context);
+    return error.set(QCC_E_CONTEXT,
+                     "%zu more tokens do not fit into a context of %u that "
+                     "holds %zu",
+                     request.count, context, start);
+  }
+
+  uint32_t perStep = request.batch ? std::min(request.batch, code->row_capacity)
+                     : request.count == 1 ? 1
+                                          : batch;
+  bool prompt = perStep > 1;
+  if (request.want == QCC_LOGITS_ALL)
+    perStep = std::min(perStep, logitsRows);
+  qcc_status status = evalChunks(request, perStep, prompt);
+  if (status != QCC_OK) {
+    lengths[request.sequence] = start;
+    pages.resize(request.sequence, start);
+  }
+  return status;
+}
+
+/// The steps of eval(). On failure the caller puts the sequence back.
+qcc_status Session::evalChunks(const qcc_eval_v1 &request, size_t perStep,
+                               bool prompt) {
+  size_t &length = lengths[request.sequence];
+  auto *rowLogits = reinterpret_cast<float *>(logits.data());
+  auto cancelled = [&] { return error.set(QCC_E_CANCELLED, "cancelled"); };
+  for (size_t done = 0; done < request.count;) {
+    auto rows = uint32_t(std::min(perStep, request.count - done));
+    bool final = done + rows == request.count;
+    qcc_step_v1 step = {};
+    step.flags = prompt ? QCC_STEP_PROMPT : 0;
+    step.rows = rows;
+    memcpy(rowToken.data(), request.tokens + done, rows * sizeof(int32_t));
+    for (uint32_t i = 0; i < rows; ++i) {
+      rowPosition[i] = int32_t(length + i);
+      rowSequence[i] = request.sequence;
+    }
+    if (request.want == QCC_LOGITS_ALL) {
+      step.outputs = rows;
+      for (uint32_t i = 0; i < rows; ++i)
+        rowOutput[i] = i;
+    } else if (request.want == QCC_LOGITS_LAST && final) {
+      step.outputs = 1;
+      rowOutput[0] = rows - 1;
+    }
+    step.output = rowOutput.data();
+    step.logits = rowLogits;
+    pages.resize(request.sequence, length + rows);
+    if (step.outputs)
+      last = nullptr; // until the step is complete
+    if (!runStep(step))
+      return cancelled();
+    memcpy(&history[size_t(request.sequence) * context + length],
+           request.tokens + done, rows * sizeof(int32_t));
+    length += rows;
+    if (step.outputs)
+      last = rowLogits + size_t(step.outputs - 1) * code->vocab;
+    if (request.want == QCC_LOGITS_ALL && request.on_logits)
+      for (uint32_t i = 0; i < rows; ++i)
+        if (request.on_logits(request.user, done + i,
+                              rowLogits + size_t(i) * code->vocab))
+          return cancelled();
+    done += rows;
+    if (request.on_progress &&
+        request.on_progress(request.user, done, request.count))
+      return cancelled();
+  }
+  return QCC_OK;
+}
+
+qcc_status Session::step(const qcc_rows_v1 &request) {
+  bool prompt = request.flags & QCC_ROWS_PROMPT;
+  uint32_t most = prompt ? code->row_capacity : QCC_GENERATE_ROWS;
+  if (request.rows == 0 || request.rows > most)
+    return error.set(QCC_E_ARGUMENT, "rows is %u, expected 1 to %u",
+                     request.rows, most);
+  if (!request.token || !request.sequence || request.outputs > request.rows ||
+      (request.outputs && (!request.output || !request.logits)))
+    return error.set(QCC_E_ARGUMENT,
+                     "outputs is %u for %u rows, or an array "
+                     "is null",
+                     request.outputs, request.rows);
+  if (reinterpret_cast<uintptr_t>(request.logits) % 64 ||
+      reinterpret_cast<uintptr_t>(request.trace) % 64)
+    return error.set(QCC_E_ARGUMENT, "logits and trace must be 64-aligned");
+  for (uint32_t i = 0; i < request.outputs; ++i)
+    if (request.output[i] >= request.rows ||
+        (i && request.output[i] <= request.output[i - 1]))
+      return error.set(QCC_E_ARGUMENT, "output rows must ascend below %u",
+                       request.rows);
+  if (qcc_status status = checkTokens(request.token, request.rows))
+    return status;
+  memset(added.data(), 0, sequences * sizeof(uint32_t));
+  for (uint32_t i = 0; i < request.rows; ++i) {
+    uint32_t sequence = request.sequence[i];
+    if (qcc_status status = checkSequence(sequence))
+      return status;
+    size_t position = lengths[sequence] + added[sequence]++;
+    if (position >= context)
+      return error.set(QCC_E_CONTEXT, "sequence %u is full: its context is %u",
+                       sequence, context);
+    rowPosition[i] = int32_t(position);
+    rowSequence[i] = sequence;
+    rowToken[i] = request.token[i];
+  }
+  for (uint32_t s = 0; s < sequences; ++s)
+    if (added[s])
+      pages.resize(s, lengths[s] + added[s]);
+  qcc_step_v1 step = {};
+  step.flags = prompt ? QCC_STEP_PROMPT : 0;
+  step.rows = request.rows;
+  step.outputs = request.outputs;
+  step.output = request.output;
+  step.logits = request.logits;
+  step.trace = request.trace;
+  if (!runStep(step)) {
+    for (uint32_t s = 0; s < sequences; ++s)
+      if (added[s])
+        pages.resize(s, lengths[s]);
+    return error.set(QCC_E_CANCELLED, "cancelled");
+  }
+  for (uint32_t i = 0; i < request.rows; ++i) {
+    uint32_t sequence = request.sequence[i];
+    history[size_t(sequence) * context + lengths[sequence]++] =
+        request.token[i];
+  }
+  return QCC_OK;
+}
+
+qcc_status Session::sample(uint32_t sequence, const float *from,
+                           int32_t &token) {
+  if (qcc_status status = checkSequence(sequence))
+    return status;
+  if (!from)
+    from = last;
+  if (!from)
+    return error.set(QCC_E_ARGUMENT, "no logits: evaluate tokens first");
+  return sampler.sample(from, tokensOf(sequence), lengths[sequence], token,
+                        error);
+}
+
+qcc_status Session::truncate(uint32_t sequence, size_t length) {
+  if (qcc_status status = checkSequence(sequence))
+    return status;
+  if (length > lengths[sequence])
+    return error.set(QCC_E_ARGUMENT, "length is %zu, expected at most %zu",
+                     length, lengths[sequence]);
+  lengths[sequence] = length;
+  pages.resize(sequence, length);
+  return QCC_OK;
+}
+
+} // namespace qcc::rt

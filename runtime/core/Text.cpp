@@ -1,0 +1,196 @@
+//===- Text.cpp - The model's tokenizer and chat template -----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Built with exceptions, unlike the rest of the core: std::bad_alloc from the
+// standard library ends here as QCC_E_NO_MEMORY.
+//===----------------------------------------------------------------------===//
+
+#include "Text.h"
+
+#if __has_include("text/ChatTemplate.h")
+#include "text/ChatTemplate.h"
+#define HAS_CHAT 1
+#endif
+#include "text/Tokenizer.h"
+
+#include <cstring>
+#include <new>
+#include <optional>
+
+namespace qcc::rt {
+
+struct Text::Parts {
+  std::unique_ptr<text::Tokenizer> tokenizer;
+#ifdef HAS_CHAT
+  std::unique_ptr<text::ChatTemplate> chat;
+#endif
+  std::string chatError; // why `chat` is null
+};
+
+/// Runs code that may throw; anything thrown is QCC_E_NO_MEMORY, for the text
+/// library itself reports what is wrong with its input without throwing.
+template <typename Code>
+static qcc_status guarded(const Code &code) noexcept {
+  try {
+    return code();
+  } catch (...) {
+    return QCC_E_NO_MEMORY;
+  }
+}
+
+/// Hands `count` elements to a caller's buffer.
+template <typename T>
+static qcc_status copyOut(const T *from, size_t count, T *to, size_t capacity,
+                          size_t *reported) {
+  *reported = count;
+  if (count > capacity)
+    return QCC_E_SPACE;
+  if (count)
+    memcpy(to, from, count * sizeof(T));
+  return QCC_OK;
+}
+
+Text::~Text() { delete parts; }
+
+qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
+                      ErrorText &error) {
+  qcc_status status = guarded([&] {
+    parts = new Parts;
+    std::string why;
+    parts->tokenizer =
+        text::Tokenizer::open(bundle.tokenizer, bundle.tokenizer_bytes, why);
+    if (!parts->tokenizer)
+      return error.set(QCC_E_DATA, "tokenizer: %s", why.c_str());
+    if (parts->tokenizer->vocabSize() > vocab)
+      return error.set(QCC_E_DATA, "the tokenizer has %u tokens, the model %u",
+                       parts->tokenizer->vocabSize(), vocab);
+      // A template that cannot be used is no reason not to run the model.
+#ifdef HAS_CHAT
+    if (bundle.chat_template)
+      parts->chat =
+          text::ChatTemplate::parse(bundle.chat_template, parts->chatError);
+    else
+#endif
+      parts->chatError = "this model has no chat template";
+    return QCC_OK;
+  });
+  if (status == QCC_E_NO_MEMORY)
+    error.set(status, "out of memory for the tokenizer");
+  return status;
+}
+
+qcc_status Text::tokenize(const char *text, size_t bytes, uint32_t flags,
+                          int32_t *tokens, size_t capacity,
+                          size_t *count) const {
+  return guarded([&]() -> qcc_status {
+    std::vector<int32_t> ids;
+    std::string why;
+    *count = 0;
+    if (!parts->tokenizer->tokenize({text, bytes}, flags & QCC_TOKENIZE_SPECIAL,
+                                    flags & QCC_TOKENIZE_PARSE, ids, why))
+      return QCC_E_ARGUMENT;
+    return copyOut(ids.data(), ids.size(), tokens, capacity, count);
+  });
+}
+
+qcc_status Text::detokenize(const int32_t *tokens, size_t count, uint32_t flags,
+                            char *text, size_t capacity, size_t *bytes) const {
+  return guarded([&] {
+    std::string all =
+        parts->tokenizer->detokenize({tokens, count}, flags & QCC_TEXT_SPECIAL);
+    return copyOut(all.data(), all.size(), text, capacity, bytes);
+  });
+}
+
+qcc_status Text::piece(int32_t token, uint32_t flags, char *text,
+                       size_t capacity, size_t *bytes) const {
+  std::string_view piece =
+      parts->tokenizer->piece(token, flags & QCC_TEXT_SPECIAL);
+  return copyOut(piece.data(), piece.size(), text, capacity, bytes);
+}
+
+bool Text::isEnd(int32_t token) const {
+  return parts->tokenizer->isEndOfGeneration(token);
+}
+
+qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
+                           bool addGenerationPrompt, char *text,
+                           size_t capacity, size_t *bytes,
+                           ErrorText &error) const {
+  qcc_status status = guarded([&]() -> qcc_status {
+#ifdef HAS_CHAT
+    if (!parts->chat)
+      return error.set(QCC_E_TEMPLATE, "chat template: %s",
+                       parts->chatError.c_str());
+    std::vector<text::ChatMessage> conversation;
+    for (size_t i = 0; i < count; ++i) {
+      if (!messages[i].role || !messages[i].content)
+        return error.set(QCC_E_ARGUMENT, "message %zu has a null field", i);
+      conversation.push_back({messages[i].role, messages[i].content});
+    }
+    const text::Tokenizer &tokenizer = *parts->tokenizer;
+    text::ChatOptions options;
+    options.addGenerationPrompt = addGenerationPrompt;
+    options.bosToken = tokenizer.piece(tokenizer.bos(), true);
+    options.eosToken = tokenizer.piece(tokenizer.eos(), true);
+    std::string out, why;
+    if (!parts->chat->render(conversation, options, out, why))
+      return error.set(QCC_E_TEMPLATE, "chat template: %s", why.c_str());
+    return copyOut(out.data(), out.size(), text, capacity, bytes);
+#else
+    return QCC_E_TEMPLATE;
+#endif
+  });
+  if (status == QCC_E_NO_MEMORY)
+    error.set(status, "out of memory for the conversation");
+  return status;
+}
+
+int32_t Text::bos() const { return parts->tokenizer->bos(); }
+int32_t Text::eos() const { return parts->tokenizer->eos(); }
+int32_t Text::eot() const { return parts->tokenizer->eot(); }
+bool Text::addsBos() const { return parts->tokenizer->addsBos(); }
+
+//===----------------------------------------------------------------------===//
+// TextStream
+//===----------------------------------------------------------------------===//
+
+struct TextStream::Parts {
+  std::optional<text::StreamDecoder> decoder;
+  std::string out; // keeps its memory from token to token
+};
+
+TextStream::~TextStream() { delete parts; }
+
+qcc_status TextStream::begin(const Text &text, bool special) {
+  return guarded([&] {
+    if (!parts) {
+      parts = new Parts;
+      parts->out.reserve(text::image::maxSpecialBytes + 64);
+    }
+    parts->decoder.emplace(*text.parts->tokenizer, special);
+    return QCC_OK;
+  });
+}
+
+qcc_status TextStream::push(int32_t token, const char *&text, size_t &bytes) {
+  return guarded([&] {
+    parts->out.clear();
+    parts->decoder->push(token, parts->out);
+    text = parts->out.data();
+    bytes = parts->out.size();
+    return QCC_OK;
+  });
+}
+
+qcc_status TextStream::finish(const char *&text, size_t &bytes) {
+  return guarded([&] {
+    parts->out.clear();
+    parts->decoder->finish(parts->out);
+    text = parts->out.data();
+    bytes = parts->out.size();
+    return QCC_OK;
+  });
+}
+
+} // namespace qcc::rt
