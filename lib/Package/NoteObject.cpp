@@ -1,9 +1,9 @@
 //===- NoteObject.cpp - The object file that holds the payload note -------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// Written by hand rather than compiled, so that the section is a note with
-// exactly this alignment whatever compiler built qcc: it decides that the
-// linker gives it a program header of its own.
+// Written by hand rather than compiled, so that sections have exactly these
+// types and alignments whatever compiler built qcc: they decide that the linker
+// gives the ELF note a program header of its own.
 //===----------------------------------------------------------------------===//
 
 #include "NoteObject.h"
@@ -50,7 +50,7 @@ static qcc_payload_note_t emptyNote() {
 }
 
 std::string qcc::makeNoteObject() {
-  enum { Null, Note, Stack, Symbols, Strings, Names, Count };
+  enum { Null, Payload, Note, Stack, Symbols, Strings, Names, Count };
   std::vector<Section> sections(Count);
   std::string names(1, '\0'), strings(1, '\0');
 
@@ -63,11 +63,14 @@ std::string qcc::makeNoteObject() {
     return section;
   };
 
-  // Aligned to 8, as the descriptor's 64-bit fields need, and unlike the
-  // 4-aligned notes of the C library's start files.
-  Section &note = describe(Note, QCC_PAYLOAD_SECTION, SHT_NOTE, 8);
+  // 8 as the record's 64-bit fields need, and unlike the 4-aligned notes of the
+  // C library's start files.
+  Section &payload = describe(Payload, QCC_PAYLOAD_SECTION, SHT_PROGBITS, 8);
+  payload.header.sh_flags = SHF_ALLOC | SHF_GNU_RETAIN;
+  appendStruct(payload.content, emptyNote());
+  Section &note = describe(Note, QCC_NOTE_SECTION, SHT_NOTE, 8);
   note.header.sh_flags = SHF_ALLOC;
-  appendStruct(note.content, emptyNote());
+  note.content = payload.content;
 
   describe(Stack, ".note.GNU-stack", SHT_PROGBITS, 1);
 
@@ -80,7 +83,7 @@ std::string qcc::makeNoteObject() {
   symbol.st_name = addName(strings, QCC_PAYLOAD_SYMBOL);
   symbol.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT);
   symbol.st_other = STV_HIDDEN;
-  symbol.st_shndx = Note;
+  symbol.st_shndx = Payload;
   symbol.st_size = sizeof(qcc_payload_note_t);
   appendStruct(symbols.content, symbol);
 

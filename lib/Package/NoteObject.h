@@ -9,9 +9,9 @@
 
 namespace qcc {
 
-/// A relocatable x86-64 ELF file whose only content is the section
-/// QCC_PAYLOAD_SECTION with a note that names no weights yet, under the hidden
-/// global symbol QCC_PAYLOAD_SYMBOL.
+/// A relocatable x86-64 ELF file with a payload note that names no weights yet:
+/// in the section QCC_PAYLOAD_SECTION, under the hidden global symbol
+/// QCC_PAYLOAD_SYMBOL, and again as an ELF note in QCC_NOTE_SECTION.
 std::string makeNoteObject();
 
 } // namespace qcc

@@ -65,30 +65,29 @@ static llvm::Expected<ElfTables> readTables(llvm::StringRef image) {
   return tables;
 }
 
-/// The section header of the payload note.
+/// The header of the one section `wanted`, which holds a payload note.
 static llvm::Expected<Elf64_Shdr> findNote(const ElfTables &tables,
-                                           llvm::StringRef image) {
+                                           llvm::StringRef image,
+                                           llvm::StringRef wanted) {
   const Elf64_Shdr *note = nullptr;
   for (const Elf64_Shdr &section : tables.sections) {
     if (section.sh_name >= tables.names.size() ||
-        llvm::StringRef(tables.names.data() + section.sh_name) !=
-            QCC_PAYLOAD_SECTION)
+        llvm::StringRef(tables.names.data() + section.sh_name) != wanted)
       continue;
     if (note)
-      return malformed("expected one section '" QCC_PAYLOAD_SECTION
-                       "', got several");
+      return malformed("expected one section '" + wanted + "', got several");
     note = &section;
   }
   if (!note)
-    return malformed("expected a section '" QCC_PAYLOAD_SECTION "', got none");
-  // A second note, from an object that brought its own, would make it longer.
+    return malformed("expected a section '" + wanted + "', got none");
+  // A second one, from an object that brought its own, would make it longer.
   if (note->sh_size != sizeof(qcc_payload_note_t))
-    return malformed("expected a payload note of " +
-                     llvm::Twine(sizeof(qcc_payload_note_t)) + " bytes, got " +
+    return malformed("expected " + llvm::Twine(sizeof(qcc_payload_note_t)) +
+                     " bytes in section '" + wanted + "', got " +
                      llvm::Twine(note->sh_size));
   if (note->sh_offset > image.size() ||
       image.size() - note->sh_offset < sizeof(qcc_payload_note_t))
-    return malformed("the payload note lies outside of the file");
+    return malformed("section '" + wanted + "' lies outside of the file");
   return *note;
 }
 
@@ -129,11 +128,15 @@ llvm::Expected<PayloadImage> PayloadImage::create(llvm::StringRef image,
   llvm::Expected<ElfTables> tables = readTables(image);
   if (!tables)
     return tables.takeError();
-  llvm::Expected<Elf64_Shdr> note = findNote(*tables, image);
+  auto record = findNote(*tables, image, QCC_PAYLOAD_SECTION);
+  if (!record)
+    return record.takeError();
+  auto note = findNote(*tables, image, QCC_NOTE_SECTION);
   if (!note)
     return note.takeError();
 
   PayloadImage result;
+  result.recordOffset = record->sh_offset;
   result.noteOffset = note->sh_offset;
   result.headBytes = image.str();
   result.payload = image.size();
@@ -154,7 +157,7 @@ llvm::Expected<PayloadImage> PayloadImage::create(llvm::StringRef image,
       addSegment(segments, note->sh_addr, result.payload, result.embedded);
   if (!address)
     return address.takeError();
-  result.delta = static_cast<int64_t>(*address - note->sh_addr);
+  result.delta = static_cast<int64_t>(*address - record->sh_addr);
 
   // The tail: section names, then section headers, each 8-aligned.
   auto alignTail = [&] {
@@ -197,7 +200,7 @@ llvm::Expected<PayloadImage> PayloadImage::create(llvm::StringRef image,
 void PayloadImage::describe(uint64_t bytes, const WeightHash &hash,
                             llvm::StringRef fileName) {
   qcc_payload_note_t note;
-  std::memcpy(&note, headBytes.data() + noteOffset, sizeof note);
+  std::memcpy(&note, headBytes.data() + recordOffset, sizeof note);
   note.bytes = bytes;
   note.delta = delta;
   note.flags = fileName.empty() ? 0 : QCC_PAYLOAD_EXTERNAL;
@@ -205,5 +208,8 @@ void PayloadImage::describe(uint64_t bytes, const WeightHash &hash,
   std::memset(note.file_name, 0, sizeof note.file_name);
   std::memcpy(note.file_name, fileName.data(),
               std::min(fileName.size(), sizeof note.file_name - 1));
+  std::memcpy(headBytes.data() + recordOffset, &note, sizeof note);
+  // The copy's delta is from the payload note too: readers of files use the
+  // section of the weights.
   std::memcpy(headBytes.data() + noteOffset, &note, sizeof note);
 }

@@ -16,9 +16,10 @@
 //                                    | section headers    |  + .qcc.weights
 //                                    +--------------------+ fileSize()
 //
-// The program header table cannot grow in a linked file; the note's entry is
-// free to be reused because code finds the note by its symbol. The section
-// makes strip and objcopy keep the segment.
+// The program header table cannot grow in a linked file. The entry of the ELF
+// note is free to be reused: code reads the payload note by its symbol, and
+// tools find the copy by its section. The section of the weights makes strip
+// and objcopy keep the segment.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_PACKAGE_PAYLOAD_H
@@ -52,7 +53,7 @@ public:
   static llvm::Expected<PayloadImage> create(llvm::StringRef image,
                                              uint64_t weightBytes);
 
-  /// Completes the note. `fileName` is empty for embedded weights.
+  /// Completes both notes. `fileName` is empty for embedded weights.
   void describe(uint64_t bytes, const WeightHash &hash,
                 llvm::StringRef fileName);
 
@@ -66,10 +67,11 @@ private:
   PayloadImage() = default;
 
   std::string headBytes, tailBytes;
-  uint64_t payload = 0;  // file offset of the weights
-  uint64_t embedded = 0; // their size, footer included
+  uint64_t payload = 0;      // file offset of the weights
+  uint64_t embedded = 0;     // their size, footer included
+  uint64_t recordOffset = 0; // file offsets of the payload note and its copy
   uint64_t noteOffset = 0;
-  int64_t delta = 0; // from the note to the weights, in memory
+  int64_t delta = 0; // from the payload note to the weights, in memory
 };
 
 } // namespace qcc

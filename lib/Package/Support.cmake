@@ -5,11 +5,12 @@
 # compiler support archives and C library of the build machine are copied beside
 # qcc. An artefact needs a C library at least as new as the copied one.
 
-set(QCC_SUPPORT_DIR ${CMAKE_BINARY_DIR}/lib/qcc)
+# In the cache, since deferred calls run in the scope of the top folder.
+set(QCC_SUPPORT_DIR ${CMAKE_BINARY_DIR}/lib/qcc CACHE INTERNAL "")
 set(QCC_SYSTEM_LINK_INPUTS
   Scrt1.o crti.o crtn.o crtbeginS.o crtendS.o
   libc.so.6 libm.so.6 ld-linux-x86-64.so.2 libc_nonshared.a
-  libgcc.a libgcc_eh.a libstdc++.a libpcre2-8.a)
+  libgcc.a libgcc_eh.a libstdc++.a libpcre2-8.a CACHE INTERNAL "")
 
 # qcc_copy_system_link_inputs(FOLDER): copies them at build time; sets
 # QCC_COPIED_LINK_INPUTS to what is made.

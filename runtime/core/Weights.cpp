@@ -137,17 +137,21 @@ qcc_status Weights::open(uint64_t expected, ErrorText &error) {
   }
   uint64_t offset = 0;
   base = static_cast<const uint8_t *>(
-      qcc_payload_embedded(&note, &__ehdr_start, &offset));
+      qcc_payload_embedded(&note, &offset));
   if (!base)
     return error.set(QCC_E_DATA, "weights missing (was this file stripped?)");
   // Touching pages past the end of a file that was cut raises SIGBUS.
   struct stat info;
   if (named && stat(path, &info) == 0 &&
       (offset > uint64_t(info.st_size) ||
-       bytes > uint64_t(info.st_size) - offset))
+       qcc_payload_external_size(bytes) > uint64_t(info.st_size) - offset))
     return error.set(QCC_E_DATA,
                      "the file was cut: it has %lld bytes, expected %" PRIu64,
-                     static_cast<long long>(info.st_size), offset + bytes);
+                     static_cast<long long>(info.st_size),
+                     offset + qcc_payload_external_size(bytes));
+  // A tool that was told to remove the section may leave zeros in its place.
+  if (!qcc_payload_footer_matches(qcc_payload_footer(base, bytes), &note))
+    return error.set(QCC_E_DATA, "weights missing (was this file stripped?)");
   return QCC_OK;
 }
 

@@ -47,6 +47,13 @@ __asm__(
                                           "& 255\n"
                                           ".set i, i + 1\n"
                                           ".endr\n"
+    ".balign 64\n" /* the footer */
+    ".ascii \"QCCPAYLD\"\n"
+    ".long 1, 0\n"
+    ".quad " STRING(DEMO_WEIGHT_BYTES) "\n"
+    ".fill 32, 1, " STRING(DEMO_SEED) "\n"
+    ".fill 8, 1, 0\n"
+
                                           ".section .note.qcc,\"a\",@note\n"
                                           ".balign 8\n"
                                           ".globl qcc_payload_note\n"

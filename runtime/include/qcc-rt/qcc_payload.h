@@ -6,9 +6,10 @@
  * The packager links code and runtime into a small ELF file and then appends
  * the weights as one read-only PT_LOAD segment (2 MiB aligned in the file and
  * in memory), so that the loader maps them without relocating or reading them.
- * Code finds them through a note: an ELF note section (`.note.qcc`) in the
- *first read-only segment, named by the hidden symbol `qcc_payload_note`. Every
- *linked artefact has exactly one.
+ * Code finds them through a record, the payload note, in a read-only section
+ * of its own (`.qcc.payload`) under the hidden symbol `qcc_payload_note`. A
+ * copy of it is a real ELF note (`.note.qcc`), for tools that look at files:
+ * those are free to move notes about. Every linked artefact has one of each.
  *
  * All integers are little-endian. Nothing here allocates, blocks or keeps
  * state: every function may be called from any thread at any time.
@@ -18,6 +19,7 @@
 #define QCC_RT_QCC_PAYLOAD_H
 
 #include <elf.h>
+#include <link.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,7 +31,8 @@ extern "C" {
 #define QCC_PAYLOAD_STATIC_ASSERT(cond, msg) _Static_assert(cond, msg)
 #endif
 
-#define QCC_PAYLOAD_SECTION ".note.qcc"
+#define QCC_PAYLOAD_SECTION ".qcc.payload"
+#define QCC_NOTE_SECTION ".note.qcc"
 #define QCC_PAYLOAD_SYMBOL "qcc_payload_note"
 #define QCC_WEIGHTS_SECTION ".qcc.weights"
 
@@ -84,10 +87,9 @@ typedef struct qcc_payload_footer_t {
 
 QCC_PAYLOAD_STATIC_ASSERT(sizeof(qcc_payload_footer_t) == 64, "layout is ABI");
 
-/* The artefact's own note and its own ELF header; the linker defines both. */
+/* The artefact's own note. */
 extern const qcc_payload_note_t qcc_payload_note
     __attribute__((visibility("hidden")));
-extern const Elf64_Ehdr __ehdr_start __attribute__((visibility("hidden")));
 
 /* Nonzero when `note` is one that this header describes. */
 static inline int qcc_payload_valid(const qcc_payload_note_t *note) {
@@ -117,38 +119,64 @@ static inline int qcc_payload_footer_matches(const qcc_payload_footer_t *footer,
          memcmp(footer->hash, note->hash, sizeof footer->hash) == 0;
 }
 
+#ifdef _GNU_SOURCE /* for dl_iterate_phdr; C++ compilers define it */
+
+typedef struct qcc_payload_search_t {
+  const qcc_payload_note_t *note;
+  uint64_t file_offset;
+  int found;
+} qcc_payload_search_t;
+
+/* Looks into one loaded file: nonzero when it is the one that holds the note.
+ */
+static inline int qcc_payload_search(struct dl_phdr_info *file, size_t size,
+                                     void *opaque) {
+  qcc_payload_search_t *search = (qcc_payload_search_t *)opaque;
+  const qcc_payload_note_t *note = search->note;
+  uint64_t at = (uint64_t)(uintptr_t)note - file->dlpi_addr;
+  uint64_t first = at + (uint64_t)note->delta;
+  int own = 0, i;
+  (void)size;
+  for (i = 0; i < file->dlpi_phnum; ++i) {
+    const Elf64_Phdr *p = &file->dlpi_phdr[i];
+    uint64_t skip = first - p->p_vaddr;
+    if (p->p_type != PT_LOAD)
+      continue;
+    if (at >= p->p_vaddr && at - p->p_vaddr < p->p_memsz)
+      own = 1;
+    if (!(p->p_flags & PF_R) || first < p->p_vaddr || skip > p->p_filesz ||
+        p->p_filesz - skip < note->bytes)
+      continue;
+    search->file_offset = p->p_offset + skip;
+    search->found = 1;
+  }
+  search->found = search->found && own;
+  return own;
+}
+
 /* First byte of the embedded weights, or NULL when the artefact maps none: a
    tool that drops the segment leaves the note behind, so the program headers as
-   mapped are what counts. `ehdr` is &__ehdr_start of the artefact that holds
-   `note`. When `file_offset` is not NULL it receives the place in the file. A
-   caller goes on to check, in this order,
+   loaded are what counts. When `file_offset` is not NULL it receives the place
+   in the file. A caller goes on to check, in this order,
      1. that the file has *file_offset + qcc_payload_external_size(bytes) bytes:
         it may have been cut, and touching what is not there raises SIGBUS;
      2. qcc_payload_footer_matches(): a tool that was told to remove the section
         may keep the segment and fill it with zeros. */
 static inline const void *qcc_payload_embedded(const qcc_payload_note_t *note,
-                                               const Elf64_Ehdr *ehdr,
                                                uint64_t *file_offset) {
-  const char *image = (const char *)ehdr;
-  const Elf64_Phdr *phdrs = (const Elf64_Phdr *)(image + ehdr->e_phoff);
-  uint64_t base = (uint64_t)(uintptr_t)image;
-  uint64_t first = (uint64_t)(uintptr_t)note + (uint64_t)note->delta - base;
-  unsigned i;
+  qcc_payload_search_t search = {note, 0, 0};
   if (!qcc_payload_valid(note) || (note->flags & QCC_PAYLOAD_EXTERNAL) ||
       note->delta == 0 || note->bytes == 0)
     return 0;
-  for (i = 0; i < ehdr->e_phnum; ++i) {
-    const Elf64_Phdr *p = &phdrs[i];
-    if (p->p_type != PT_LOAD || !(p->p_flags & PF_R) || first < p->p_vaddr ||
-        p->p_filesz < note->bytes ||
-        first - p->p_vaddr > p->p_filesz - note->bytes)
-      continue;
-    if (file_offset)
-      *file_offset = p->p_offset + (first - p->p_vaddr);
-    return (const char *)note + note->delta;
-  }
-  return 0;
+  dl_iterate_phdr(qcc_payload_search, &search);
+  if (!search.found)
+    return 0;
+  if (file_offset)
+    *file_offset = search.file_offset;
+  return (const char *)note + note->delta;
 }
+
+#endif /* _GNU_SOURCE */
 
 #ifdef __cplusplus
 } /* extern "C" */

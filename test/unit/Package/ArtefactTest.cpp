@@ -109,7 +109,10 @@ static void checkHardening(const std::string &file) {
   Outcome sections = run({"readelf", "-SW", file});
   EXPECT_FALSE(contains(sections.output, "arning")) << sections.output;
   EXPECT_TRUE(contains(sections.output, ".qcc.weights"));
-  EXPECT_TRUE(contains(sections.output, ".note.qcc"));
+  EXPECT_TRUE(contains(sections.output, ".qcc.payload"));
+  Outcome notes = run({"readelf", "-nW", file});
+  EXPECT_TRUE(contains(notes.output, "QCC"));
+  EXPECT_FALSE(contains(notes.output, "arning")) << notes.output;
   EXPECT_FALSE(contains(sections.output, ".debug_info"));
   // The linker collected what nobody uses.
   Outcome symbols = run({"readelf", "-sW", file});

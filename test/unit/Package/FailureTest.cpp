@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -304,6 +305,83 @@ TEST_F(Failure, EndedBySignal) {
       ::close(ready[0]);
       expectEmptyFolder();
     }
+}
+
+/// Whatever the instant, the destination is as before or complete.
+TEST_F(Failure, KilledAtAnyInstant) {
+  std::string path = folder / "model";
+  ASSERT_EQ(package(optionsFor(path)), "");
+  std::string complete = readFile(path);
+  int finished = 0;
+  for (int round = 0; round < 60; ++round) {
+    bool replacing = round % 2;
+    std::filesystem::remove(path);
+    if (replacing)
+      writeFile(path, "old");
+    pid_t child = ::fork();
+    if (child == 0) {
+      package(optionsFor(path));
+      ::_exit(0);
+    }
+    ::usleep(round * 700);
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    finished += WIFEXITED(status);
+    if (replacing || std::filesystem::exists(path)) {
+      std::string content = readFile(path);
+      EXPECT_TRUE(content == complete || (replacing && content == "old"));
+    } else {
+      expectEmptyFolder();
+    }
+  }
+  EXPECT_LT(finished, 60);
+}
+
+/// Each system call that packaging depends on fails once.
+TEST_F(Failure, SystemCallsThatFail) {
+  struct {
+    long call;
+    int error;
+    bool named; // without unnamed files
+    const char *message;
+  } cases[] = {
+      {SYS_memfd_create, ENOSYS, false, "cannot create a memory file"},
+      {SYS_memfd_create, EMFILE, false, "cannot create a memory file"},
+      {SYS_pipe2, EMFILE, false, "cannot start a thread and a pipe"},
+      {SYS_ftruncate, EIO, false, "model': input/output error"},
+      {SYS_fallocate, EIO, false, "model': input/output error"},
+      {SYS_fallocate, EDQUOT, false, "model': disk quota exceeded (the file"},
+      {SYS_pwrite64, EIO, false, "model': input/output error"},
+      {SYS_pwrite64, ENOSPC, true, "model': no space left on device (the file"},
+      {SYS_fsync, EIO, false, "model': input/output error"},
+      {SYS_fsync, EIO, true, "model': input/output error"},
+      {SYS_linkat, EPERM, false, "model': operation not permitted"},
+      {SYS_rename, EIO, true, "model': input/output error"},
+      // Neither is needed.
+      {SYS_fallocate, EOPNOTSUPP, false, ""},
+      {SYS_sync_file_range, ENOSYS, false, ""},
+  };
+  for (const auto &test : cases) {
+    SCOPED_TRACE(std::to_string(test.call) + " " + test.message);
+    Outcome outcome = inChild([&](std::string &message) {
+      if ((test.named && !forbidUnnamedFiles()) ||
+          !failCalls(test.call, test.error))
+        return 2;
+      message = package(optionsFor(folder / "model"));
+      return 0;
+    });
+    EXPECT_EQ(outcome.status, 0);
+    if (!*test.message) {
+      EXPECT_EQ(outcome.output, "");
+      std::filesystem::remove(folder / "model");
+    } else {
+      EXPECT_NE(outcome.output.find(test.message), std::string::npos)
+          << outcome.output;
+      EXPECT_EQ(outcome.output.find("cannot "), 0u) << outcome.output;
+    }
+    expectEmptyFolder();
+  }
 }
 
 /// Several compilers write one path at once: the file is always a whole one.

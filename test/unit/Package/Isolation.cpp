@@ -63,6 +63,16 @@ bool forbidUnnamedFiles() {
   return install(filter);
 }
 
+bool failCalls(long number, int error) {
+  sock_filter filter[] = {
+      LOAD(nr),
+      IF_EQUAL(static_cast<unsigned>(number), 0, 1),
+      RETURN(SECCOMP_RET_ERRNO | static_cast<unsigned>(error)),
+      RETURN(SECCOMP_RET_ALLOW),
+  };
+  return install(filter);
+}
+
 bool dropFilePrivileges() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[2] = {};

@@ -16,6 +16,9 @@ bool forbidPrograms();
 /// do not.
 bool forbidUnnamedFiles();
 
+/// From here on the system call `number` does nothing and fails with `error`.
+bool failCalls(long number, int error);
+
 /// Gives up root's right to write where the permission bits say no.
 bool dropFilePrivileges();
 

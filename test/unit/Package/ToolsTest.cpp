@@ -69,6 +69,20 @@ TEST(Tools, KeepTheWeightsOfAnExecutable) {
   }
 }
 
+/// What packers of Python wheels do: the program headers move.
+TEST(Tools, PatchelfKeepsTheWeights) {
+  TempFolder folder;
+  std::string weights = patternedWeights((size_t(3) << 20) + 77);
+  ASSERT_EQ(packageObject(PACKAGE_OBJECT_ONE, streamOf(weights),
+                          optionsFor(folder / "model")),
+            "");
+  Outcome made = run({"patchelf", "--set-rpath", "$ORIGIN/../some/long/folder",
+                      folder / "model"});
+  ASSERT_EQ(made.status, 0) << made.output;
+  Outcome outcome = run({folder / "model"});
+  EXPECT_EQ(outcome.output, expectedReport(1, weights));
+}
+
 TEST(Tools, DroppedWeightsAreNoticed) {
   TempFolder folder;
   std::string weights = patternedWeights((size_t(3) << 20) + 77);
