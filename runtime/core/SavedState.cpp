@@ -18,15 +18,34 @@ struct Header {
   uint32_t version;
   uint32_t headerBytes;
   uint8_t weights[32]; // hash
-  char target[48];
+  char target[40];
   uint64_t length;    // tokens
   uint64_t bytes;     // of everything
   uint64_t pageBytes; // of all states together
   uint32_t states;
   uint32_t reserved;
+  uint64_t checksum; // of everything, with this field 0
 };
 static_assert(sizeof(Header) == 128, "the layout is a file format");
 } // namespace
+
+/// Tells a damaged state from a whole one; no protection against intent. Both
+/// sizes are multiples of 64.
+static uint64_t checksum(Header header, const uint8_t *rest, uint64_t bytes) {
+  header.checksum = 0;
+  uint64_t hash = 0;
+  auto mix = [&](const void *data, uint64_t size) {
+    for (uint64_t i = 0; i < size; i += 8) {
+      uint64_t word;
+      memcpy(&word, static_cast<const char *>(data) + i, 8);
+      hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+      hash ^= hash >> 32;
+    }
+  };
+  mix(&header, sizeof header);
+  mix(rest, bytes);
+  return hash;
+}
 
 /// The header that describes a sequence of `length` tokens, and the offset of
 /// its first page.
@@ -61,7 +80,6 @@ qcc_status Session::save(uint32_t sequence, uint8_t *data, size_t capacity,
     return error.set(QCC_E_SPACE, "saved state has %zu bytes, given %zu", bytes,
                      capacity);
   memset(data, 0, offset);
-  memcpy(data, &header, sizeof header);
   memcpy(data + sizeof header, tokensOf(sequence), length * sizeof(int32_t));
   for (size_t state = 0; state < pages.stateCount(); ++state)
     for (size_t page = 0; page < pages.pageCount(sequence); ++page) {
@@ -69,6 +87,9 @@ qcc_status Session::save(uint32_t sequence, uint8_t *data, size_t capacity,
              pages.pageBytes(state));
       offset += pages.pageBytes(state);
     }
+  header.checksum =
+      checksum(header, data + sizeof header, offset - sizeof header);
+  memcpy(data, &header, sizeof header);
   return QCC_OK;
 }
 
@@ -91,12 +112,17 @@ qcc_status Session::restore(uint32_t sequence, const uint8_t *data,
                      static_cast<unsigned long long>(found.length), context);
   uint64_t offset;
   Header expected = describe(*model, pages, found.length, offset);
+  expected.checksum = found.checksum;
   if (memcmp(&found, &expected, sizeof found) != 0)
     return error.set(QCC_E_DATA, "saved state is of another model, target or "
                                  "version");
   if (bytes != expected.bytes)
     return error.set(QCC_E_DATA, "saved state has %zu bytes, expected %llu",
                      bytes, static_cast<unsigned long long>(expected.bytes));
+  if (found.checksum !=
+      checksum(found, data + sizeof found, bytes - sizeof found))
+    return error.set(QCC_E_DATA, "saved state is damaged");
+  // A checksum can be made to fit; a token out of range must still not pass.
   for (size_t i = 0; i < found.length; ++i) {
     int32_t token;
     memcpy(&token, data + sizeof found + i * sizeof token, sizeof token);

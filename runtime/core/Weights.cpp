@@ -136,8 +136,7 @@ qcc_status Weights::open(uint64_t expected, ErrorText &error) {
     return openExternal(path, error);
   }
   uint64_t offset = 0;
-  base = static_cast<const uint8_t *>(
-      qcc_payload_embedded(&note, &offset));
+  base = static_cast<const uint8_t *>(qcc_payload_embedded(&note, &offset));
   if (!base)
     return error.set(QCC_E_DATA, "weights missing (was this file stripped?)");
   // Touching pages past the end of a file that was cut raises SIGBUS.

@@ -47,30 +47,34 @@ __asm__(
                                           "& 255\n"
                                           ".set i, i + 1\n"
                                           ".endr\n"
-    ".balign 64\n" /* the footer */
-    ".ascii \"QCCPAYLD\"\n"
-    ".long 1, 0\n"
-    ".quad " STRING(DEMO_WEIGHT_BYTES) "\n"
-    ".fill 32, 1, " STRING(DEMO_SEED) "\n"
-    ".fill 8, 1, 0\n"
-
-                                          ".section .note.qcc,\"a\",@note\n"
-                                          ".balign 8\n"
-                                          ".globl qcc_payload_note\n"
-                                          ".hidden qcc_payload_note\n"
-                                          "qcc_payload_note:\n"
-                                          ".long 4, 320, 1\n"
-                                          ".ascii \"QCC\\0\"\n"
+                                          ".balign 64\n" /* the footer */
                                           ".ascii \"QCCPAYLD\"\n"
                                           ".long 1, 0\n"
-                                          ".quad " DELTA "\n"
                                           ".quad " STRING(
                                               DEMO_WEIGHT_BYTES) "\n"
                                                                  ".fill 32, "
                                                                  "1, " STRING(
                                                                      DEMO_SEED) "\n"
-                                                                                ".fill 256, 1, 0\n"
-                                                                                ".text\n");
+                                                                                ".fill 8, 1, 0\n"
+
+                                                                                ".section .note.qcc,\"a\",@note\n"
+                                                                                ".balign 8\n"
+                                                                                ".globl qcc_payload_note\n"
+                                                                                ".hidden qcc_payload_note\n"
+                                                                                "qcc_payload_note:\n"
+                                                                                ".long 4, 320, 1\n"
+                                                                                ".ascii \"QCC\\0\"\n"
+                                                                                ".ascii \"QCCPAYLD\"\n"
+                                                                                ".long 1, 0\n"
+                                                                                ".quad " DELTA
+                                                                                "\n"
+                                                                                ".quad " STRING(
+                                                                                    DEMO_WEIGHT_BYTES) "\n"
+                                                                                                       ".fill 32, "
+                                                                                                       "1, " STRING(
+                                                                                                           DEMO_SEED) "\n"
+                                                                                                                      ".fill 256, 1, 0\n"
+                                                                                                                      ".text\n");
 
 static float weight(const uint8_t *weights, uint32_t row, uint32_t column) {
   return ((float)weights[row * HIDDEN + column] - 127.5f) / 128.0f;

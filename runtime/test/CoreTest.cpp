@@ -1,0 +1,394 @@
+//===- CoreTest.cpp - Sampler, team and checks of the bundle --------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "core/Model.h"
+#include "core/Sampler.h"
+#include "core/Team.h"
+
+#include "gtest/gtest.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <random>
+#include <thread>
+#include <vector>
+
+using namespace qcc::rt;
+
+//===----------------------------------------------------------------------===//
+// Sampler
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+constexpr uint32_t vocab = 1000;
+
+class SamplerTest : public testing::Test {
+protected:
+  void SetUp() override {
+    ASSERT_EQ(sampler.create(vocab, error), QCC_OK);
+    settings.seed = 1;
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal(0, 3);
+    logits.resize(vocab);
+    for (float &logit : logits)
+      logit = normal(random);
+  }
+
+  int32_t sample(const std::vector<int32_t> &history = {}) {
+    int32_t token = -1;
+    EXPECT_EQ(sampler.sample(logits.data(), history.data(), history.size(),
+                             token, error),
+              QCC_OK)
+        << error.get();
+    return token;
+  }
+
+  /// Draws many tokens and compares their shares with the chain written plainly
+  /// with sorted arrays.
+  void expectDistribution(const std::vector<int32_t> &history = {}) {
+    ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+    std::map<int32_t, double> expected = plainChain(history);
+    std::map<int32_t, int> drawn;
+    constexpr int draws = 40000;
+    for (int i = 0; i < draws; ++i)
+      ++drawn[sample(history)];
+    for (auto &[token, times] : drawn)
+      EXPECT_TRUE(expected.count(token)) << "token " << token;
+    for (auto &[token, probability] : expected) {
+      double sigma = std::sqrt(probability * (1 - probability) / draws);
+      EXPECT_NEAR(double(drawn[token]) / draws, probability,
+                  5 * sigma + 3.0 / draws)
+          << "token " << token;
+    }
+  }
+
+  std::map<int32_t, double> plainChain(std::vector<int32_t> history) {
+    std::vector<float> x = logits;
+    if (settings.repeat_last >= 0 &&
+        history.size() > size_t(settings.repeat_last))
+      history.erase(history.begin(), history.end() - settings.repeat_last);
+    std::map<int32_t, int> counts;
+    for (int32_t token : history)
+      ++counts[token];
+    for (auto &[token, count] : counts) {
+      float &logit = x[size_t(token)];
+      logit = logit > 0 ? logit / settings.repeat_penalty
+                        : logit * settings.repeat_penalty;
+      logit -=
+          float(count) * settings.frequency_penalty + settings.presence_penalty;
+    }
+    std::vector<int32_t> order(vocab);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+      return x[size_t(a)] > x[size_t(b)];
+    });
+    if (settings.top_k > 0 && settings.top_k < int32_t(vocab))
+      order.resize(size_t(settings.top_k));
+    auto weights = [&](double temperature) {
+      std::vector<double> result;
+      for (int32_t token : order)
+        result.push_back(
+            std::exp((double(x[size_t(token)]) - double(x[size_t(order[0])])) /
+                     temperature));
+      double sum = std::accumulate(result.begin(), result.end(), 0.0);
+      for (double &weight : result)
+        weight /= sum;
+      return result;
+    };
+    std::vector<double> p = weights(1);
+    if (settings.top_p < 1) {
+      double sum = 0;
+      size_t keep = 0;
+      while (keep < p.size() && sum < double(settings.top_p))
+        sum += p[keep++];
+      order.resize(std::max<size_t>(keep, 1));
+    }
+    p = weights(1);
+    size_t keep = 1;
+    while (keep < p.size() && p[keep] >= double(settings.min_p) * p[0])
+      ++keep;
+    order.resize(keep);
+    p = weights(double(settings.temperature));
+    std::map<int32_t, double> result;
+    for (size_t i = 0; i < order.size(); ++i)
+      result[order[i]] = p[i];
+    return result;
+  }
+
+  Sampler sampler;
+  ErrorText error;
+  qcc_sampling_v1 settings = QCC_SAMPLING_INIT;
+  std::vector<float> logits;
+};
+
+} // namespace
+
+TEST_F(SamplerTest, GreedyTakesTheFirstOfTheBest) {
+  settings.temperature = 0;
+  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+  logits[700] = logits[123] = logits[999] = 50;
+  EXPECT_EQ(sample(), 123);
+  logits[999] = 51;
+  EXPECT_EQ(sample(), 999);
+}
+
+TEST_F(SamplerTest, DefaultChain) { expectDistribution(); }
+
+TEST_F(SamplerTest, TopKAlone) {
+  settings.top_k = 5;
+  settings.top_p = 1;
+  settings.min_p = 0;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, TopKLargerThanABlock) {
+  settings.top_k = 300;
+  settings.top_p = 1;
+  settings.min_p = 0;
+  settings.temperature = 3;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, TopPAlone) {
+  settings.top_k = 0;
+  settings.top_p = 0.7f;
+  settings.min_p = 0;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, TopPOfNearlyAll) {
+  for (float &logit : logits)
+    logit *= 0.01f; // flat: top-p needs several rounds of sorting
+  settings.top_k = 0;
+  settings.top_p = 0.9f;
+  settings.min_p = 0;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, MinPAlone) {
+  settings.top_k = 0;
+  settings.top_p = 1;
+  settings.min_p = 0.2f;
+  settings.temperature = 1.5f;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, NothingCut) {
+  settings.top_k = 0;
+  settings.top_p = 1;
+  settings.min_p = 0;
+  settings.temperature = 1;
+  expectDistribution();
+}
+
+TEST_F(SamplerTest, Penalties) {
+  std::vector<int32_t> best(vocab);
+  std::iota(best.begin(), best.end(), 0);
+  std::sort(best.begin(), best.end(), [&](int32_t a, int32_t b) {
+    return logits[size_t(a)] > logits[size_t(b)];
+  });
+  settings.repeat_penalty = 1.3f;
+  settings.frequency_penalty = 0.4f;
+  settings.presence_penalty = 0.2f;
+  settings.repeat_last = 5;
+  // The first entry lies before the window.
+  expectDistribution({best[3], best[0], best[1], best[0], best[999], best[2]});
+}
+
+TEST_F(SamplerTest, SelectionIsExactForAllK) {
+  // Many ties, which the lower token id wins.
+  for (uint32_t i = 0; i < vocab; ++i)
+    logits[i] = float((i * 7919) % 50);
+  settings.top_p = 1;
+  settings.min_p = 0;
+  settings.temperature = 1e6f; // every kept token is drawn soon
+  for (int32_t k : {1, 2, 20, 63, 64, 65, 130}) {
+    settings.top_k = k;
+    ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+    std::map<int32_t, double> expected = plainChain({});
+    ASSERT_EQ(expected.size(), size_t(k));
+    std::map<int32_t, int> drawn;
+    for (int i = 0; i < 20 * k; ++i)
+      ++drawn[sample()];
+    for (auto &[token, times] : drawn)
+      EXPECT_TRUE(expected.count(token)) << "k " << k << " token " << token;
+    EXPECT_EQ(drawn.size(), size_t(k));
+  }
+}
+
+TEST_F(SamplerTest, SurvivesBadLogits) {
+  int32_t token = -1;
+  std::fill(logits.begin(), logits.end(), NAN);
+  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+            QCC_E_NUMERIC);
+  std::fill(logits.begin(), logits.end(), -INFINITY);
+  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+            QCC_E_NUMERIC);
+  logits[17] = 1;
+  logits[18] = NAN;
+  EXPECT_EQ(sample(), 17);
+  logits[19] = INFINITY;
+  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+            QCC_E_NUMERIC);
+  settings.top_k = 0;
+  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+            QCC_E_NUMERIC);
+}
+
+TEST_F(SamplerTest, ChecksSettings) {
+  auto refused = [&](auto change) {
+    qcc_sampling_v1 bad = settings;
+    change(bad);
+    EXPECT_EQ(sampler.set(bad, error), QCC_E_ARGUMENT);
+  };
+  refused([](auto &s) { s.temperature = NAN; });
+  refused([](auto &s) { s.top_p = -0.1f; });
+  refused([](auto &s) { s.min_p = 1.1f; });
+  refused([](auto &s) { s.repeat_penalty = 0; });
+  EXPECT_STREQ(error.get(), "repeat_penalty is 0, expected more than 0");
+}
+
+TEST(RandomTest, IsXoshiro256StarStar) {
+  // First outputs for the seed 0 expanded by splitmix64, from the algorithms'
+  // published definitions (state 0xe220a8397b1dcdaf, 0x6e789e6aa1b965f4,
+  // 0x06c45d188009454f, 0xf88bb8a8724c81ec).
+  Random random;
+  random.seed(0);
+  EXPECT_EQ(random.next(), 0x99ec5f36cb75f2b4u);
+  EXPECT_EQ(random.next(), 0xbf6e1f784956452au);
+}
+
+//===----------------------------------------------------------------------===//
+// Team
+//===----------------------------------------------------------------------===//
+
+namespace {
+struct Work {
+  Team *team;
+  std::vector<uint64_t> cells; // one for each thread
+  std::atomic<int> errors{0};
+  int rounds;
+};
+} // namespace
+
+/// Each round every thread adds up all threads' cells and writes its own; the
+/// result is wrong if a barrier lets anybody through early.
+static void sumAll(void *context, uint32_t thread, uint32_t threads) {
+  Work &work = *static_cast<Work *>(context);
+  for (int round = 0; round < work.rounds; ++round) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < threads; ++i)
+      sum += work.cells[i];
+    if (Team::barrier(work.team, thread))
+      return;
+    work.cells[thread] = sum + 1;
+    if (Team::barrier(work.team, thread))
+      return;
+    if (work.cells[(thread + 1) % threads] != sum + 1)
+      ++work.errors;
+    if (Team::barrier(work.team, thread))
+      return;
+  }
+}
+
+TEST(TeamTest, BarriersHoldEverybody) {
+  for (uint32_t threads : {1u, 2u, 3u, 8u}) {
+    Team team;
+    ErrorText error;
+    ASSERT_EQ(team.start(threads, error), QCC_OK) << error.get();
+    Work work{&team, std::vector<uint64_t>(threads), {}, 200};
+    for (int job = 0; job < 20; ++job) {
+      EXPECT_TRUE(team.run(sumAll, &work));
+      // Now and then long enough that the workers fall asleep.
+      if (job % 5 == 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    EXPECT_EQ(work.errors, 0) << threads << " threads";
+  }
+}
+
+TEST(TeamTest, CancelIsTheSameForAll) {
+  Team team;
+  ErrorText error;
+  ASSERT_EQ(team.start(4, error), QCC_OK);
+  struct Counting {
+    Team *team;
+    std::atomic<uint64_t> passed[4];
+  };
+  for (int round = 0; round < 100; ++round) {
+    Counting counting{&team, {}};
+    std::thread other([&] {
+      std::this_thread::sleep_for(std::chrono::microseconds(100 * (round % 7)));
+      team.requestCancel(true);
+    });
+    EXPECT_FALSE(team.run(
+        [](void *context, uint32_t thread, uint32_t) {
+          Counting &counting = *static_cast<Counting *>(context);
+          while (!Team::barrier(counting.team, thread))
+            ++counting.passed[thread];
+        },
+        &counting));
+    other.join();
+    for (auto &passed : counting.passed)
+      EXPECT_EQ(passed, counting.passed[0]);
+  }
+}
+
+TEST(TeamTest, RefusesNumbersItCannotHave) {
+  Team team;
+  ErrorText error;
+  EXPECT_EQ(team.start(0, error), QCC_E_ARGUMENT);
+  EXPECT_EQ(team.start(Team::maxThreads + 1, error), QCC_E_ARGUMENT);
+}
+
+//===----------------------------------------------------------------------===//
+// Bundle
+//===----------------------------------------------------------------------===//
+
+TEST(BundleTest, ChecksNumbersBeforeUse) {
+  ErrorText error;
+  ASSERT_EQ(checkBundle(qcc_bundle, error), QCC_OK) << error.get();
+  auto refused = [&](auto change) {
+    qcc_model_v1 model = *qcc_bundle.models[0];
+    qcc_state_v1 state = model.states[0];
+    model.states = &state;
+    model.state_count = 1;
+    qcc_bundle_v1 bundle = qcc_bundle;
+    const qcc_model_v1 *models[] = {&model};
+    bundle.models = models;
+    bundle.model_count = 1;
+    change(bundle, model, state);
+    EXPECT_EQ(checkBundle(bundle, error), QCC_E_DATA);
+  };
+  refused([](auto &b, auto &, auto &) { b.version_major = 2; });
+  refused([](auto &b, auto &, auto &) { b.struct_size = 8; });
+  refused([](auto &b, auto &, auto &) { b.model_count = 0; });
+  refused([](auto &, auto &m, auto &) { m.vocab = 0; });
+  refused([](auto &, auto &m, auto &) { m.context = 0; });
+  refused([](auto &, auto &m, auto &) { m.context = 0x80000000u; });
+  refused([](auto &, auto &m, auto &) { m.row_capacity = 15; });
+  refused([](auto &, auto &m, auto &) { m.step = nullptr; });
+  refused([](auto &, auto &m, auto &) { m.struct_size = 4; });
+  refused([](auto &, auto &, auto &s) { s.page_bytes = 100; });
+  refused([](auto &, auto &, auto &s) { s.page_bytes = 0; });
+}
+
+TEST(BundleTest, TakesTheBestTargetThatTheCpuHas) {
+  ErrorText error;
+  const qcc_model_v1 *chosen = nullptr;
+  ASSERT_EQ(chooseTarget(qcc_bundle, nullptr, 0, chosen, error), QCC_OK);
+  EXPECT_STREQ(chosen->target, "x86-64");
+  ASSERT_EQ(chooseTarget(qcc_bundle, nullptr, QCC_CPU_X86_64_V3, chosen, error),
+            QCC_OK);
+  EXPECT_STREQ(chosen->target, "x86-64-v3");
+  EXPECT_EQ(chooseTarget(qcc_bundle, "x86-64-v3", 0, chosen, error), QCC_E_CPU);
+  EXPECT_STREQ(error.get(), "this CPU lacks AVX2, FMA, F16C or BMI2, which "
+                            "target x86-64-v3 needs");
+}
