@@ -1,0 +1,80 @@
+//===- ActivationLayout.h - Quantized activations in memory -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows of activations are stored in tiles of `tile` rows, a tile as chunks of
+// 32 elements of k, so that a kernel reads everything it needs of a chunk from
+// one place with small displacements. A chunk of an integer form holds
+//
+//   dots   [planes][8][tile] four bytes   k-group q of row r; planes: one for
+//                                         8 bits, high then low byte for 16
+//   scale  [32 / actGroup][tile] f32
+//   nsum   [32 / sumGroup][tile] i32      minus the sum of the integers
+//   fsum   [32 / sumGroup][tile] f32      scale times the sum
+//
+// 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
+// 32639. The f32 form holds [32][tile] f32. Elements past the row's end are 0.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H
+#define QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H
+
+#include "dialects/QZ/QZDialect.h"
+
+namespace qcc {
+
+struct ActivationLayout {
+  static constexpr int64_t kChunk = 32;
+
+  ActivationLayout(qz::Activations kind, int64_t columns, int64_t sumGroup,
+                   int64_t tile)
+      : kind(kind), sumGroup(sumGroup), tile(tile),
+        chunks((columns + kChunk - 1) / kChunk) {}
+
+  qz::Activations kind;
+  int64_t sumGroup, tile, chunks;
+
+  bool isFloat() const { return kind == qz::Activations::F32; }
+  int64_t planes() const { return kind == qz::Activations::A16 ? 2 : 1; }
+  /// Elements that share a scale.
+  int64_t group() const { return kind == qz::Activations::A8G16 ? 16 : 32; }
+  /// The largest integer, which the largest magnitude of a group maps to.
+  float peak() const {
+    return kind == qz::Activations::A16 ? 32639.0f : 127.0f;
+  }
+
+  int64_t dotOffset(int64_t plane, int64_t q, int64_t row) const {
+    return ((plane * 8 + q) * tile + row) * 4;
+  }
+  int64_t scaleOffset(int64_t index, int64_t row) const {
+    return dotOffset(planes(), index, row);
+  }
+  int64_t nsumOffset(int64_t index, int64_t row) const {
+    return scaleOffset(kChunk / group() + index, row);
+  }
+  int64_t fsumOffset(int64_t index, int64_t row) const {
+    return nsumOffset(kChunk / sumGroup + index, row);
+  }
+  /// f32 form: element k of the chunk.
+  int64_t floatOffset(int64_t k, int64_t row) const {
+    return (k * tile + row) * 4;
+  }
+
+  int64_t chunkBytes() const {
+    return isFloat() ? kChunk * tile * 4 : fsumOffset(kChunk / sumGroup, 0);
+  }
+  int64_t tileBytes() const { return chunks * chunkBytes(); }
+  int64_t bytes(int64_t rows) const {
+    return (rows + tile - 1) / tile * tileBytes();
+  }
+};
+
+/// Bytes of `rows` rows; `rows` must be a multiple of every tile in use, so
+/// that the result does not depend on the tile.
+inline int64_t activationBytes(int64_t columns, qz::Activations kind,
+                               int64_t sumGroup, int64_t rows) {
+  return ActivationLayout(kind, columns, sumGroup, 1).bytes(rows);
+}
+
+} // namespace qcc
+
+#endif // QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H

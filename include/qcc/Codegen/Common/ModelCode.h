@@ -1,0 +1,44 @@
+//===- ModelCode.h - What a backend makes of a model ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The common result of every backend: the step function as MLIR below the
+// level of tensors, and the numbers of qcc_model_v1 that the runtime needs to
+// call it.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_COMMON_MODELCODE_H
+#define QCC_CODEGEN_COMMON_MODELCODE_H
+
+#include "qcc-rt/qcc_abi.h"
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include <string>
+#include <vector>
+
+namespace qcc {
+
+struct ModelCode {
+  /// llvm, scf, cf, arith, math, vector and func only; `stepSymbol` is a
+  /// qcc_step_fn, every other definition is private.
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::string stepSymbol;
+
+  std::vector<qcc_state_v1> states;
+  uint64_t arenaBytes = 0;
+  uint64_t arenaThreadBytes = 0;
+  uint32_t rowCapacity = 0;
+  uint32_t vocab = 0;
+  uint32_t hidden = 0;
+  uint32_t layers = 0;
+  uint32_t context = 0;
+  std::string activations; ///< "decode a16, prompt a8, head a16".
+  std::string kv;          ///< "f16".
+};
+
+/// "qcc_step_0": the step function of the target at `index` of the bundle.
+std::string stepSymbolName(unsigned index);
+
+} // namespace qcc
+
+#endif // QCC_CODEGEN_COMMON_MODELCODE_H

@@ -1,0 +1,136 @@
+//===- Bundle.cpp - The model's tables as an object -----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Codegen/Common/Bundle.h"
+#include "qcc/Codegen/Common/Backend.h"
+
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/DerivedTypes.h"
+#include "llvm/IR/GlobalVariable.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+using namespace qcc;
+using llvm::Constant;
+
+namespace {
+/// Builds constants the way a C compiler lays out the structs of qcc_abi.h.
+class BundleBuilder {
+public:
+  BundleBuilder(llvm::Module &module)
+      : module(module), context(module.getContext()),
+        pointer(llvm::PointerType::get(context, 0)) {}
+
+  Constant *i16(uint64_t value) { return integer(16, value); }
+  Constant *i32(uint64_t value) { return integer(32, value); }
+  Constant *i64(uint64_t value) { return integer(64, value); }
+  Constant *null() { return llvm::ConstantPointerNull::get(pointer); }
+
+  Constant *string(llvm::StringRef text) {
+    return global(llvm::ConstantDataArray::getString(context, text), "text", 1,
+                  /*canMerge=*/true);
+  }
+
+  /// A private constant; its address.
+  llvm::GlobalVariable *global(Constant *value, llvm::StringRef name,
+                               uint64_t alignment, bool canMerge = false) {
+    auto *result = new llvm::GlobalVariable(
+        module, value->getType(), /*isConstant=*/true,
+        llvm::GlobalValue::PrivateLinkage, value, name);
+    result->setAlignment(llvm::Align(alignment));
+    if (canMerge)
+      result->setUnnamedAddr(llvm::GlobalValue::UnnamedAddr::Global);
+    return result;
+  }
+
+  Constant *structure(std::initializer_list<Constant *> fields) {
+    return llvm::ConstantStruct::getAnon(context, fields);
+  }
+
+  Constant *array(llvm::Type *element, llvm::ArrayRef<Constant *> values) {
+    return llvm::ConstantArray::get(
+        llvm::ArrayType::get(element, values.size()), values);
+  }
+
+  Constant *model(const BundleModel &model);
+
+  llvm::Module &module;
+  llvm::LLVMContext &context;
+  llvm::PointerType *pointer;
+
+private:
+  Constant *integer(unsigned bits, uint64_t value) {
+    return llvm::ConstantInt::get(llvm::IntegerType::get(context, bits), value);
+  }
+};
+} // namespace
+
+Constant *BundleBuilder::model(const BundleModel &model) {
+  const ModelCode &code = *model.code;
+  llvm::SmallVector<Constant *> states;
+  for (const qcc_state_v1 &state : code.states)
+    states.push_back(
+        structure({i64(state.page_bytes), i32(state.window), i32(0)}));
+  Constant *stateTable = null();
+  if (!states.empty())
+    stateTable = global(array(states.front()->getType(), states), "states", 8);
+
+  auto *stepType = llvm::FunctionType::get(
+      llvm::Type::getVoidTy(context),
+      {pointer, llvm::Type::getInt32Ty(context),
+       llvm::Type::getInt32Ty(context)},
+      false);
+  llvm::Function *step =
+      llvm::Function::Create(stepType, llvm::GlobalValue::ExternalLinkage,
+                             code.stepSymbol, module);
+  step->setVisibility(llvm::GlobalValue::HiddenVisibility);
+
+  static_assert(sizeof(qcc_model_v1) == 96, "fields below");
+  Constant *table = structure(
+      {i32(sizeof(qcc_model_v1)), i32(states.size()),
+       string(model.target->name), i64(model.target->cpuFeatures), step,
+       stateTable, i64(code.arenaBytes), i64(code.arenaThreadBytes),
+       i32(code.rowCapacity), i32(code.vocab), i32(code.hidden),
+       i32(code.layers), i32(code.context), i32(0), string(code.activations),
+       string(code.kv)});
+  return global(table, "model", 8);
+}
+
+llvm::Expected<llvm::SmallVector<char, 0>>
+qcc::emitBundle(const BundleContents &contents) {
+  // The tables are data: any target's data layout will do.
+  const TargetSpec &target = targetTable().front();
+  llvm::LLVMContext context;
+  llvm::Module module("bundle", context);
+  if (llvm::Error error = prepareForTarget(module, target))
+    return error;
+
+  BundleBuilder b(module);
+  llvm::SmallVector<Constant *> models;
+  for (const BundleModel &model : contents.models)
+    models.push_back(b.model(model));
+  Constant *modelTable = b.global(b.array(b.pointer, models), "models", 8);
+  Constant *tokenizer = b.global(
+      llvm::ConstantDataArray::get(context, contents.tokenizer), "tokenizer",
+      64);
+
+  static_assert(sizeof(qcc_bundle_v1) == 104, "fields below");
+  Constant *bundle = b.structure(
+      {b.i32(sizeof(qcc_bundle_v1)), b.i16(QCC_ABI_VERSION_MAJOR),
+       b.i16(QCC_ABI_VERSION_MINOR), modelTable, b.i32(models.size()), b.i32(0),
+       b.string(contents.name), b.string(contents.architecture),
+       b.string(contents.compiler), tokenizer,
+       b.i64(contents.tokenizer.size()),
+       contents.chatTemplate ? b.string(*contents.chatTemplate) : b.null(),
+       b.string(contents.info), b.i64(contents.parameters),
+       b.i64(contents.weightBytes), b.i64(contents.weightBytesPerToken)});
+  const llvm::DataLayout &layout = module.getDataLayout();
+  if (layout.getTypeAllocSize(bundle->getType()) != sizeof(qcc_bundle_v1))
+    return llvm::createStringError("qcc_bundle_v1: layout differs from the "
+                                   "header's");
+  llvm::GlobalVariable *global = b.global(bundle, QCC_BUNDLE_SYMBOL, 8);
+  global->setLinkage(llvm::GlobalValue::ExternalLinkage);
+  global->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  return generateCode(module, target, CodeKind::Object);
+}

@@ -1,0 +1,141 @@
+//===- Target.cpp - Descriptions of what code is made for -----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Codegen/Common/Target.h"
+#include "qcc-rt/qcc_abi.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace qcc;
+
+static constexpr uint64_t kV3 = QCC_CPU_X86_64_V3;
+static constexpr uint64_t kV4 = kV3 | QCC_CPU_X86_64_V4 | QCC_CPU_AVX512_VNNI;
+static constexpr uint64_t kVbmi = kV4 | QCC_CPU_AVX512_VBMI;
+static constexpr uint64_t kBf16 = kVbmi | QCC_CPU_AVX512_BF16;
+
+// LLVM's own "znver4" or "icelake-server" would let it use instructions that
+// cpu_features has no bit for (GFNI, VPOPCNTDQ, ...). So each row is the psABI
+// level plus exactly what is asked for at start; the CPU's name only tunes.
+// The psABI's x86-64-v4 has no VNNI; here it does, as every CPU since Ice Lake
+// and Zen 4, since the kernels are built on it.
+static const TargetSpec kTargets[] = {
+    {"reference", "scalar f32, the definition of correct; slow", "x86-64", "",
+     "generic", 0, 0, 16, DotKind::Scalar},
+    {"x86-64-v3", "AVX2 (Haswell 2013, Zen 1 and later)", "x86-64-v3", "",
+     "haswell", kV3, 256, 16, DotKind::Maddubs},
+    {"x86-64-v4", "AVX-512 with VNNI (Ice Lake, Zen 4 and later)", "x86-64-v4",
+     "+avx512vnni", "icelake-server", kV4, 512, 32, DotKind::Vnni},
+    {"icelake-server", "AVX-512 with VNNI and VBMI, tuned for Ice Lake",
+     "x86-64-v4", "+avx512vnni,+avx512vbmi", "icelake-server", kVbmi, 512, 32,
+     DotKind::Vnni},
+    {"znver4", "AVX-512 with VNNI, VBMI and BF16, tuned for Zen 4", "x86-64-v4",
+     "+avx512vnni,+avx512vbmi,+avx512bf16", "znver4", kBf16, 512, 32,
+     DotKind::Vnni},
+    {"sapphirerapids",
+     "AVX-512 with VNNI, VBMI and BF16, tuned for Sapphire Rapids", "x86-64-v4",
+     "+avx512vnni,+avx512vbmi,+avx512bf16", "sapphirerapids", kBf16, 512, 32,
+     DotKind::Vnni},
+};
+
+llvm::ArrayRef<TargetSpec> qcc::targetTable() { return kTargets; }
+
+const TargetSpec *qcc::findTarget(llvm::StringRef name) {
+  for (const TargetSpec &target : kTargets)
+    if (name == target.name)
+      return &target;
+  return nullptr;
+}
+
+/// QCC_CPU_* of this machine. LLVM's detection counts a feature only when the
+/// operating system saves its registers.
+static uint64_t hostFeatures() {
+  llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
+  auto all = [&](std::initializer_list<const char *> names) {
+    return llvm::all_of(names, [&](const char *name) {
+      auto found = host.find(name);
+      return found != host.end() && found->second;
+    });
+  };
+  uint64_t features = 0;
+  if (all({"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}))
+    features |= QCC_CPU_X86_64_V3;
+  if (all({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}))
+    features |= QCC_CPU_X86_64_V4;
+  if (all({"avx512vnni"}))
+    features |= QCC_CPU_AVX512_VNNI;
+  if (all({"avx512vbmi"}))
+    features |= QCC_CPU_AVX512_VBMI;
+  if (all({"avx512bf16"}))
+    features |= QCC_CPU_AVX512_BF16;
+  return features;
+}
+
+llvm::Expected<const TargetSpec *> qcc::detectNativeTarget() {
+  uint64_t features = hostFeatures();
+  llvm::StringRef cpu = llvm::sys::getHostCPUName();
+  const TargetSpec *best = nullptr;
+  for (const TargetSpec &target : kTargets) {
+    if (target.isReference() || (target.cpuFeatures & ~features))
+      continue;
+    if (cpu == target.name)
+      return &target;
+    // Rows tuned for another CPU are for that CPU.
+    if (llvm::StringRef(target.name) == target.cpu)
+      best = &target;
+  }
+  if (!best)
+    return llvm::createStringError("target 'native': this CPU (" + cpu +
+                                   ") lacks AVX2, FMA, F16C or BMI2");
+  return best;
+}
+
+std::string qcc::closestWord(llvm::StringRef text,
+                             llvm::ArrayRef<llvm::StringRef> words) {
+  std::string best;
+  unsigned limit = unsigned(text.size() / 2 + 1);
+  for (llvm::StringRef word : words) {
+    unsigned distance = text.edit_distance_insensitive(word, true, limit);
+    if (distance < limit) {
+      limit = distance;
+      best = word.str();
+    }
+  }
+  return best;
+}
+
+llvm::Expected<std::vector<const TargetSpec *>>
+qcc::parseTargets(llvm::StringRef list) {
+  llvm::SmallVector<llvm::StringRef> names;
+  list.split(names, ',');
+  std::vector<const TargetSpec *> targets;
+  for (llvm::StringRef name : names) {
+    name = name.trim();
+    const TargetSpec *target = findTarget(name);
+    if (name == "native") {
+      llvm::Expected<const TargetSpec *> native = detectNativeTarget();
+      if (!native)
+        return native.takeError();
+      target = *native;
+    }
+    if (!target) {
+      llvm::SmallVector<llvm::StringRef> all;
+      for (const TargetSpec &known : kTargets)
+        all.push_back(known.name);
+      all.push_back("native");
+      std::string hint = closestWord(name, all);
+      return llvm::createStringError(
+          "unknown target '" + name + "'" +
+          (hint.empty() ? "" : "; did you mean '" + hint + "'?") +
+          " (targets: " + llvm::join(all, ", ") + ")");
+    }
+    if (!llvm::is_contained(targets, target))
+      targets.push_back(target);
+  }
+  llvm::sort(targets); // Rows of one table: its order is the preference.
+  return targets;
+}

@@ -1,0 +1,288 @@
+//===- Operations.cpp - The loops of each operation -----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Each function writes out the formula of the operation's description. Sums
+// run over ascending indices, one f32 addition after the other.
+//===----------------------------------------------------------------------===//
+
+#include "Function.h"
+
+#include "qcc-rt/qcc_abi.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+using namespace mlir;
+using namespace qcc;
+
+void FunctionLowering::lowerEmbedding(llm::EmbeddingOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value table = pointerOf(op.getTable()), to = pointerOf(op.getResult());
+  Value scale = e.f32(op.getScale().convertToFloat());
+  forRows(rows, [&](Value m) {
+    Value from = e.mul(e.loadI32(token, m), e.i64(width));
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value i) {
+      Value x = e.loadF32(table, e.add(from, i));
+      e.storeF32(e.fmul(x, scale), to, e.add(start, i));
+    });
+  });
+  barrier();
+}
+
+void FunctionLowering::lowerRMSNorm(llm::RMSNormOp op) {
+  int64_t width = widthOf(op.getResult());
+  int64_t group = isa<qz::QTensorType>(op.getWeight().getType())
+                      ? cast<qz::QTensorType>(op.getWeight().getType())
+                            .getColumns()
+                      : widthOf(op.getWeight());
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  Value weight = pointerOf(op.getWeight());
+  Value count = e.f32(float(group));
+  Value eps = e.f32(op.getEps().convertToFloat());
+  forRows(rowsOf(op.getResult()), [&](Value m) {
+    e.loop(width / group, [&](Value g) {
+      Value start =
+          e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(group)));
+      Value squares = e.reduce(
+          e.i64(0), e.i64(group), e.f32(0), [&](Value i, Value sum) {
+            Value x = e.loadF32(from, e.add(start, i));
+            return e.fadd(sum, e.fmul(x, x));
+          });
+      Value mean = e.fdiv(squares, count);
+      Value factor = e.fdiv(e.f32(1), e.sqrt(e.fadd(mean, eps)));
+      e.loop(group, [&](Value i) {
+        Value x = e.loadF32(from, e.add(start, i));
+        Value normed = e.fmul(x, factor);
+        e.storeF32(e.fmul(normed, e.loadF32(weight, i)), to,
+                   e.add(start, i));
+      });
+    });
+  });
+  barrier();
+}
+
+void FunctionLowering::lowerLinear(llm::LinearOp op) {
+  // Independent sums side by side hide the latency of their additions; each
+  // sum still runs over k in order.
+  constexpr int64_t kRows = 8;
+  int64_t k = widthOf(op.getInput()), n = widthOf(op.getResult());
+  Value x = pointerOf(op.getInput()), w = pointerOf(op.getWeight());
+  Value to = pointerOf(op.getResult());
+  Value count = rowsOf(op.getResult());
+  Value whole = e.mul(e.div(count, e.i64(kRows)), e.i64(kRows));
+
+  auto block = [&](Value column, Value m, int64_t size) {
+    Value weightRow = e.element(w, e.mul(column, e.i64(k)));
+    SmallVector<Value> inputs;
+    for (int64_t i = 0; i < size; ++i)
+      inputs.push_back(e.element(x, e.mul(e.add(m, e.i64(i)), e.i64(k))));
+    SmallVector<Value> zeros(size, e.f32(0));
+    SmallVector<Value> sums =
+        e.reduce(e.i64(0), e.i64(k), zeros, [&](Value i, ValueRange sums) {
+          Value weight = e.loadF32(weightRow, i);
+          SmallVector<Value> next;
+          for (int64_t r = 0; r < size; ++r)
+            next.push_back(e.fadd(
+                sums[r], e.fmul(e.loadF32(inputs[r], i), weight)));
+          return next;
+        });
+    for (int64_t i = 0; i < size; ++i)
+      e.storeF32(sums[i], to,
+                 e.add(e.mul(e.add(m, e.i64(i)), e.i64(n)), column));
+  };
+
+  Value first = e.div(e.mul(thread, e.i64(n)), threads);
+  Value last = e.div(e.mul(e.add(thread, e.i64(1)), e.i64(n)), threads);
+  e.loop(first, last, e.i64(1), [&](Value column) {
+    e.loop(e.i64(0), whole, e.i64(kRows),
+           [&](Value m) { block(column, m, kRows); });
+    e.loop(whole, count, e.i64(1), [&](Value m) { block(column, m, 1); });
+  });
+  barrier();
+}
+
+void FunctionLowering::lowerAdd(llm::AddOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value a = pointerOf(op.getLhs()), b = pointerOf(op.getRhs());
+  Value to = pointerOf(op.getResult());
+  forRows(rowsOf(op.getResult()), [&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value i) {
+      Value at = e.add(start, i);
+      e.storeF32(e.fadd(e.loadF32(a, at), e.loadF32(b, at)), to, at);
+    });
+  });
+  barrier();
+}
+
+/// x / (1 + exp(-x)).
+static Value silu(Emitter &e, Value x) {
+  Value power = e.libm("expf", e.fsub(e.f32(0), x));
+  return e.fdiv(x, e.fadd(e.f32(1), power));
+}
+
+/// x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+static Value geluTanh(Emitter &e, Value x) {
+  Value cube = e.fmul(e.fmul(x, x), x);
+  Value inner = e.fadd(x, e.fmul(e.f32(0.044715f), cube));
+  Value tanh = e.libm("tanhf", e.fmul(e.f32(0.7978845608028654f), inner));
+  return e.fmul(e.fmul(e.f32(0.5f), x), e.fadd(e.f32(1), tanh));
+}
+
+void FunctionLowering::lowerGlu(llm::GluOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value gate = pointerOf(op.getGate()), up = pointerOf(op.getUp());
+  Value to = pointerOf(op.getResult());
+  bool isSilu = op.getActivation() == llm::Activation::Silu;
+  forRows(rowsOf(op.getResult()), [&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value i) {
+      Value at = e.add(start, i);
+      Value x = e.loadF32(gate, at);
+      Value activated = isSilu ? silu(e, x) : geluTanh(e, x);
+      e.storeF32(e.fmul(activated, e.loadF32(up, at)), to, at);
+    });
+  });
+  barrier();
+}
+
+void FunctionLowering::lowerRope(llm::RopeOp op) {
+  int64_t width = widthOf(op.getResult()), headDim = op.getHeadDim();
+  int64_t pairs = op.getFrequencies().size();
+  bool adjacent = op.getAdjacent();
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  Value frequencies = LLVM::AddressOfOp::create(
+      builder, e.loc, module.constant(op.getFrequenciesAttr()));
+  Value factor = e.f32(op.getFactor().convertToFloat());
+  forRows(rowsOf(op.getResult()), [&](Value m) {
+    Value row = e.mul(m, e.i64(width));
+    Value place = arith::UIToFPOp::create(
+        builder, e.loc, builder.getF32Type(), e.loadI32(position, m));
+    auto forHeads = [&](llvm::function_ref<void(Value)> body) {
+      e.loop(width / headDim, [&](Value head) {
+        body(e.add(row, e.mul(head, e.i64(headDim))));
+      });
+    };
+    e.loop(pairs, [&](Value i) {
+      Value angle = e.fmul(place, e.loadF32(frequencies, i));
+      Value cosine = e.fmul(e.libm("cosf", angle), factor);
+      Value sine = e.fmul(e.libm("sinf", angle), factor);
+      forHeads([&](Value head) {
+        Value first = e.add(head, adjacent ? e.mul(i, e.i64(2)) : i);
+        Value second = e.add(first, e.i64(adjacent ? 1 : pairs));
+        Value a = e.loadF32(from, first), b = e.loadF32(from, second);
+        e.storeF32(e.fsub(e.fmul(a, cosine), e.fmul(b, sine)), to, first);
+        e.storeF32(e.fadd(e.fmul(b, cosine), e.fmul(a, sine)), to, second);
+      });
+    });
+    if (pairs * 2 < headDim)
+      forHeads([&](Value head) {
+        e.loop(e.i64(pairs * 2), e.i64(headDim), e.i64(1), [&](Value i) {
+          Value at = e.add(head, i);
+          e.storeF32(e.loadF32(from, at), to, at);
+        });
+      });
+  });
+  barrier();
+}
+
+// A page holds keys then values, each [kv head][position % 64][head_dim].
+void FunctionLowering::lowerAttention(llm::AttentionOp op) {
+  constexpr int64_t kPage = QCC_PAGE_TOKENS;
+  llm::StateType type = op.getState().getType();
+  int64_t headDim = type.getHeadDim(), kvHeads = type.getKvHeads();
+  int64_t width = widthOf(op.getResult()), kvWidth = kvHeads * headDim;
+  int64_t heads = width / headDim;
+  Value query = pointerOf(op.getQuery()), key = pointerOf(op.getKey());
+  Value value = pointerOf(op.getValue()), to = pointerOf(op.getResult());
+  auto declared = op.getState().getDefiningOp<llm::StateOp>();
+  unsigned index = module.stateIndex.lookup(declared.getState());
+  Value state = e.loadPointer(states, e.i64(index));
+
+  // Element of the state where the key of head `g` at `place` begins; its value
+  // is kvWidth * kPage elements on.
+  auto keyAt = [&](Value tableRow, Value place, Value g) {
+    Value page = e.loadI32(
+        pageTable, e.add(tableRow, e.div(place, e.i64(kPage))));
+    Value start = e.mul(page, e.i64(2 * kvWidth * kPage));
+    Value slot = e.add(e.mul(g, e.i64(kPage)), e.rem(place, e.i64(kPage)));
+    return e.add(start, e.mul(slot, e.i64(headDim)));
+  };
+  auto tableRowOf = [&](Value m) {
+    return e.mul(e.loadI32(sequence, m), pagesPerSequence);
+  };
+  Value toValue = e.i64(kvWidth * kPage);
+
+  forRows(rows, [&](Value m) {
+    Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
+    e.loop(kvHeads, [&](Value g) {
+      Value at = keyAt(tableRow, place, g);
+      Value from =
+          e.add(e.mul(m, e.i64(kvWidth)), e.mul(g, e.i64(headDim)));
+      e.loop(headDim, [&](Value d) {
+        Value source = e.add(from, d), target = e.add(at, d);
+        e.storeF32(e.loadF32(key, source), state, target);
+        e.storeF32(e.loadF32(value, source), state, e.add(target, toValue));
+      });
+    });
+  });
+  barrier();
+
+  Value scale = e.f32(op.getScale().convertToFloat());
+  Value scores = ownMemory;
+  int64_t window = op.getWindow();
+  forRows(rows, [&](Value m) {
+    Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
+    Value end = e.add(place, e.i64(1));
+    Value begin = window ? e.max(e.sub(end, e.i64(window)), e.i64(0))
+                         : e.i64(0);
+    e.loop(heads, [&](Value h) {
+      Value g = e.div(h, e.i64(heads / kvHeads));
+      Value q = e.add(e.mul(m, e.i64(width)), e.mul(h, e.i64(headDim)));
+      Value lowest = e.f32(-std::numeric_limits<float>::infinity());
+      Value highest = e.reduce(begin, end, lowest, [&](Value j, Value high) {
+        Value at = keyAt(tableRow, j, g);
+        Value dot = e.reduce(
+            e.i64(0), e.i64(headDim), e.f32(0), [&](Value d, Value sum) {
+              Value product = e.fmul(e.loadF32(query, e.add(q, d)),
+                                     e.loadF32(state, e.add(at, d)));
+              return e.fadd(sum, product);
+            });
+        Value score = e.fmul(scale, dot);
+        e.storeF32(score, scores, j);
+        return e.fmax(high, score);
+      });
+      Value total = e.reduce(begin, end, e.f32(0), [&](Value j, Value sum) {
+        Value shifted = e.fsub(e.loadF32(scores, j), highest);
+        Value power = e.libm("expf", shifted);
+        e.storeF32(power, scores, j);
+        return e.fadd(sum, power);
+      });
+      e.loop(headDim,
+             [&](Value d) { e.storeF32(e.f32(0), to, e.add(q, d)); });
+      e.loop(begin, end, e.i64(1), [&](Value j) {
+        Value share = e.fdiv(e.loadF32(scores, j), total);
+        Value at = e.add(keyAt(tableRow, j, g), toValue);
+        e.loop(headDim, [&](Value d) {
+          Value sum = e.loadF32(to, e.add(q, d));
+          Value part = e.fmul(share, e.loadF32(state, e.add(at, d)));
+          e.storeF32(e.fadd(sum, part), to, e.add(q, d));
+        });
+      });
+    });
+  });
+  barrier();
+}
+
+void FunctionLowering::lowerSelectOutputs(llm::SelectOutputsOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  forRows(outputs, [&](Value i) {
+    Value source = e.mul(e.loadI32(output, i), e.i64(width));
+    Value target = e.mul(i, e.i64(width));
+    e.loop(width, [&](Value d) {
+      e.storeF32(e.loadF32(from, e.add(source, d)), to, e.add(target, d));
+    });
+  });
+  barrier();
+}

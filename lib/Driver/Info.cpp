@@ -1,0 +1,55 @@
+//===- Info.cpp - What a compiled model says about itself -----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Info.h"
+
+#include "qcc/Checkpoint/Describe.h"
+
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+using namespace qcc;
+
+std::string qcc::modelName(const Checkpoint &checkpoint) {
+  auto name = checkpoint.get<std::string>("general.name");
+  if (name && !name->empty() && name->find('\0') == std::string::npos)
+    return *name;
+  return llvm::sys::path::stem(checkpoint.path()).str();
+}
+
+std::string qcc::modelInfo(const Checkpoint &checkpoint,
+                           const CompileOptions &options,
+                           const BundleContents &contents) {
+  llvm::json::Object info;
+  if (auto source = llvm::json::parse(describeJson(checkpoint))) {
+    if (llvm::json::Object *object = source->getAsObject()) {
+      info = std::move(*object);
+      info.erase("files");
+      // In the bundle already.
+      info.erase("chat_template");
+    }
+  } else {
+    llvm::consumeError(source.takeError());
+  }
+  llvm::json::Array targets;
+  for (const BundleModel &model : contents.models)
+    targets.push_back(llvm::json::Object{
+        {"name", model.target->name},
+        {"activations", model.code->activations},
+        {"kv", model.code->kv},
+        {"row_capacity", int64_t(model.code->rowCapacity)},
+        {"arena_bytes", int64_t(model.code->arenaBytes)},
+        {"arena_thread_bytes", int64_t(model.code->arenaThreadBytes)},
+        {"context", int64_t(model.code->context)}});
+  info["targets"] = std::move(targets);
+  info["name"] = contents.name;
+  info["compiler"] = contents.compiler;
+  info["weights"] = options.externalWeights ? "external" : "embed";
+  info["weight_bytes"] = int64_t(contents.weightBytes);
+  info["weight_bytes_per_token"] = int64_t(contents.weightBytesPerToken);
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << llvm::json::Value(std::move(info));
+  return text;
+}

@@ -1,0 +1,25 @@
+//===- Tokenizer.h - The checkpoint's tokenizer -----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_DRIVER_TOKENIZER_H
+#define QCC_LIB_DRIVER_TOKENIZER_H
+
+#include "qcc/Checkpoint/Checkpoint.h"
+
+#include <optional>
+
+namespace qcc {
+
+/// What a compiled model carries to turn text into tokens and back.
+struct TextParts {
+  std::vector<uint8_t> image; ///< Of runtime/text.
+  std::optional<std::string> chatTemplate;
+};
+
+/// Reads the tokenizer keys of `checkpoint` for a model of `vocab` tokens.
+Result<TextParts> readTextParts(const Checkpoint &checkpoint, uint64_t vocab);
+
+} // namespace qcc
+
+#endif // QCC_LIB_DRIVER_TOKENIZER_H

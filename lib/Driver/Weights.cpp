@@ -1,0 +1,279 @@
+//===- Weights.cpp - From the checkpoint's bytes to the model's -----------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Weights.h"
+
+#include "dialects/LLM/LLMDialect.h"
+#include "qcc/Formats/PackedLayout.h"
+
+#include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringMap.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+using namespace qcc;
+
+//===-- The region --------------------------------------------------------===//
+
+static std::string place(const PlacedWeight &weight) {
+  return "bytes " + std::to_string(weight.offset) + " to " +
+         std::to_string(weight.offset + weight.bytes);
+}
+
+/// Bytes of a weight in a layout.
+static uint64_t layoutBytes(qz::Layout layout, const Tensor &tensor) {
+  if (layout == qz::Layout::Plain)
+    return tensor.elements() * sizeof(float);
+  return PackedLayout(*tensor.type->encoding)
+      .bytes(tensor.rows(), tensor.rowElements());
+}
+
+llvm::Error WeightRegion::add(mlir::ModuleOp module) {
+  for (auto op : module.getOps<qz::WeightOp>()) {
+    std::string name = op.getSymName().str();
+    const Tensor *tensor = checkpoint.findTensor(name);
+    if (!tensor)
+      return llvm::createStringError(
+          checkpoint.error("tensor " + quoted(name) + " is missing").message());
+    if (!op.getLayout() || !op.getOffset() || !op.getBytes())
+      return llvm::createStringError("weight " + quoted(name) +
+                                     " has no place in the artefact");
+    PlacedWeight weight{tensor, *op.getLayout(), uint64_t(*op.getOffset()),
+                        uint64_t(*op.getBytes())};
+    qz::QTensorType type = op.getType();
+    bool fits = uint64_t(type.getRows()) == tensor->rows() &&
+                uint64_t(type.getColumns()) == tensor->rowElements() &&
+                (weight.layout == qz::Layout::Plain ||
+                 (tensor->type->encoding &&
+                  type.getEncoding().toEncoding() == *tensor->type->encoding));
+    if (!fits || weight.bytes != layoutBytes(weight.layout, *tensor))
+      return llvm::createStringError("weight " + quoted(name) +
+                                     " does not have the type of its tensor");
+    bool isKnown = llvm::any_of(placed, [&](const PlacedWeight &other) {
+      return other.tensor == tensor && other.layout == weight.layout &&
+             other.offset == weight.offset;
+    });
+    if (!isKnown)
+      placed.push_back(weight);
+  }
+  llvm::sort(placed, [](const PlacedWeight &a, const PlacedWeight &b) {
+    return a.offset < b.offset;
+  });
+  for (size_t i = 1; i < placed.size(); ++i)
+    if (placed[i - 1].offset + placed[i - 1].bytes > placed[i].offset)
+      return llvm::createStringError(
+          "weights overlap: " + std::string(placed[i - 1].tensor->name) +
+          " at " + place(placed[i - 1]) + ", " +
+          std::string(placed[i].tensor->name) + " at " + place(placed[i]));
+  return llvm::Error::success();
+}
+
+uint64_t WeightRegion::bytes() const {
+  return placed.empty() ? 0 : placed.back().offset + placed.back().bytes;
+}
+
+//===-- Streaming ---------------------------------------------------------===//
+
+namespace {
+/// A run of rows of one weight, made as one buffer.
+struct Piece {
+  const PlacedWeight *weight;
+  uint64_t firstRow, rows;
+  uint64_t offset; ///< In the region.
+  uint64_t bytes;
+};
+} // namespace
+
+static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
+  constexpr uint64_t kPieceBytes = uint64_t(2) << 20;
+  std::vector<Piece> pieces;
+  for (const PlacedWeight &weight : weights) {
+    const Tensor &tensor = *weight.tensor;
+    uint64_t unitRows = 1, unitBytes = tensor.rowElements() * sizeof(float);
+    if (weight.layout == qz::Layout::R16K4) {
+      unitRows = PackedLayout::kRows;
+      unitBytes = PackedLayout(*tensor.type->encoding)
+                      .panelBytes(tensor.rowElements());
+    }
+    uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
+    uint64_t offset = weight.offset;
+    for (uint64_t row = 0; row < tensor.rows(); row += units * unitRows) {
+      uint64_t rows = std::min(units * unitRows, tensor.rows() - row);
+      uint64_t bytes = (rows + unitRows - 1) / unitRows * unitBytes;
+      pieces.push_back({&weight, row, rows, offset, bytes});
+      offset += bytes;
+    }
+  }
+  return pieces;
+}
+
+static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
+                      std::vector<uint8_t> &out) {
+  const Tensor &tensor = *piece.weight->tensor;
+  const uint64_t k = tensor.rowElements(), rowBytes = tensor.rowBytes();
+  const uint8_t *first = checkpoint.data(tensor) + piece.firstRow * rowBytes;
+  out.assign(piece.bytes, 0);
+  if (piece.weight->layout == qz::Layout::Plain) {
+    std::vector<float> row(k);
+    for (uint64_t i = 0; i < piece.rows; ++i) {
+      tensor.type->decodeRow(first + i * rowBytes, k, row.data());
+      std::memcpy(out.data() + i * k * sizeof(float), row.data(),
+                  k * sizeof(float));
+    }
+  } else {
+    PackedLayout layout(*tensor.type->encoding);
+    Fields rows[PackedLayout::kRows];
+    uint8_t *panel = out.data();
+    for (uint64_t i = 0; i < piece.rows; i += PackedLayout::kRows) {
+      unsigned count = unsigned(
+          std::min<uint64_t>(PackedLayout::kRows, piece.rows - i));
+      for (unsigned r = 0; r < count; ++r)
+        tensor.type->unpackRow(first + (i + r) * rowBytes, k, rows[r]);
+      layout.packPanel(rows, count, k, panel);
+      panel += layout.panelBytes(k);
+    }
+  }
+  const Checkpoint::File &file = checkpoint.files()[tensor.file];
+  if (file.mapping)
+    file.mapping->release(tensor.offset + piece.firstRow * rowBytes,
+                          piece.rows * rowBytes);
+}
+
+namespace {
+/// Makes pieces on worker threads and hands them over in order. At most
+/// `slots` pieces exist at a time.
+class PieceQueue {
+public:
+  PieceQueue(const Checkpoint &checkpoint, const std::vector<Piece> &pieces,
+             unsigned threads)
+      : checkpoint(checkpoint), pieces(pieces), slots(threads * 2) {
+    for (unsigned i = 0; i < threads; ++i)
+      workers.emplace_back([this] { work(); });
+  }
+
+  ~PieceQueue() {
+    {
+      std::lock_guard lock(mutex);
+      stop = true;
+    }
+    changed.notify_all();
+    for (std::thread &worker : workers)
+      worker.join();
+  }
+
+  /// Calls `use` on each piece's bytes until it fails.
+  llvm::Error
+  drain(llvm::function_ref<llvm::Error(const Piece &,
+                                       const std::vector<uint8_t> &)>
+            use) {
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      Slot &slot = slots[i % slots.size()];
+      {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] { return slot.ready; });
+      }
+      if (llvm::Error error = use(pieces[i], slot.bytes))
+        return error;
+      {
+        std::lock_guard lock(mutex);
+        slot.ready = false;
+        ++consumed;
+      }
+      changed.notify_all();
+    }
+    return llvm::Error::success();
+  }
+
+private:
+  struct Slot {
+    std::vector<uint8_t> bytes;
+    bool ready = false;
+  };
+
+  void work() {
+    for (;;) {
+      size_t index;
+      {
+        std::unique_lock lock(mutex);
+        changed.wait(lock, [&] {
+          return stop || next == pieces.size() ||
+                 next < consumed + slots.size();
+        });
+        if (stop || next == pieces.size())
+          return;
+        index = next++;
+      }
+      Slot &slot = slots[index % slots.size()];
+      makePiece(checkpoint, pieces[index], slot.bytes);
+      {
+        std::lock_guard lock(mutex);
+        slot.ready = true;
+      }
+      changed.notify_all();
+    }
+  }
+
+  const Checkpoint &checkpoint;
+  const std::vector<Piece> &pieces;
+  std::vector<Slot> slots;
+  std::vector<std::thread> workers;
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t next = 0, consumed = 0;
+  bool stop = false;
+};
+} // namespace
+
+WeightStream WeightRegion::stream(unsigned threads) const {
+  WeightStream stream;
+  stream.bytes = bytes();
+  stream.write = [this, threads](WeightSink &sink) -> llvm::Error {
+    std::vector<Piece> pieces = cut(placed);
+    PieceQueue queue(checkpoint, pieces, threads);
+    return queue.drain([&](const Piece &piece,
+                           const std::vector<uint8_t> &bytes) -> llvm::Error {
+      if (llvm::Error error = sink.padTo(piece.offset))
+        return error;
+      return sink.append(bytes.data(), bytes.size());
+    });
+  };
+  return stream;
+}
+
+//===-- Figures -----------------------------------------------------------===//
+
+uint64_t qcc::countParameters(mlir::ModuleOp module) {
+  uint64_t count = 0;
+  for (auto op : module.getOps<qz::WeightOp>())
+    count += uint64_t(op.getType().getRows()) *
+             uint64_t(op.getType().getColumns());
+  return count;
+}
+
+uint64_t qcc::bytesPerToken(mlir::ModuleOp imported, mlir::ModuleOp laidOut) {
+  // Tables of which a step looks up rows, and weights that it reads whole.
+  llvm::StringMap<bool> isReadWhole;
+  imported.walk([&](qz::UseOp use) {
+    bool &whole = isReadWhole[use.getWeight()];
+    for (mlir::Operation *user : use->getUsers()) {
+      auto isLookup = [](mlir::Operation *op) {
+        return llvm::isa<llm::EmbeddingOp>(op);
+      };
+      whole |= llvm::isa<qz::DequantizeOp>(user)
+                   ? !llvm::all_of(user->getUsers(), isLookup)
+                   : !isLookup(user);
+    }
+  });
+  uint64_t bytes = 0;
+  for (auto op : laidOut.getOps<qz::WeightOp>()) {
+    uint64_t all = uint64_t(op.getBytes().value_or(0));
+    bytes += isReadWhole.lookup(op.getSymName())
+                 ? all
+                 : all / uint64_t(op.getType().getRows());
+  }
+  return bytes;
+}
