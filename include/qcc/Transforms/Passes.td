@@ -1,0 +1,352 @@
+//===- Passes.td - Passes of stages 2 to 4 ------------------*- tablegen -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// In pipeline order. No pass names a CPU, a GPU or a weight format: they read
+// encodings, shapes and attributes.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TRANSFORMS_PASSES
+#define QCC_TRANSFORMS_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+//===----------------------------------------------------------------------===//
+// Stage 2: fuse
+//===----------------------------------------------------------------------===//
+
+def FuseMatmulsPass : Pass<"qcc-fuse-matmuls", "mlir::func::FuncOp"> {
+  let summary = "Multiply with quantized weights instead of dequantized ones";
+  let description = [{
+    A linear operation whose weight is dequantized becomes a matmul that reads
+    the codes; an embedding takes rows of the quantized table.
+
+    Before:
+
+    ```mlir
+    %f = qz.dequantize %w : !qz.tensor<576x576, #q> -> tensor<576x576xf32>
+    %y = llm.linear %x, %f : tensor<?x576xf32>, tensor<576x576xf32> -> tensor<?x576xf32>
+    ```
+
+    After:
+
+    ```mlir
+    %a = qz.quantize %x : tensor<?x576xf32> -> !qz.activation<576>
+    %y = qz.matmul %a, [%w] : !qz.activation<576>, [!qz.tensor<576x576, #q>] -> tensor<?x576xf32>
+    ```
+
+    Precondition: rows are `tensor<?xNxf32>`.
+    Left alone: linear operations and embeddings of plain tensors; norms, whose
+    dequantized weights go with qcc-merge-projections and qcc-fuse-epilogues.
+  }];
+  let dependentDialects = ["qcc::qz::QZDialect"];
+  let statistics = [
+    Statistic<"numMatmuls", "matmuls", "Linear operations fused">,
+    Statistic<"numEmbeddings", "embeddings", "Embeddings fused">,
+    Statistic<"numMissed", "missed", "Linear operations and embeddings left">];
+}
+
+def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
+  let summary = "Merge the projections of attention and of gated units";
+  let description = [{
+    The query, key and value matmuls of an attention become one matmul with a
+    row segment for each, and everything between it and the attention one
+    operation. Gate and up matmuls of a gated unit become one matmul with an
+    epilogue. Segments keep their own encodings.
+
+    Before:
+
+    ```mlir
+    %q = qz.matmul %a, [%wq] ...           %qr = llm.rope %q, %batch {...}
+    %k = qz.matmul %a, [%wk] ...           %kr = llm.rope %k, %batch {...}
+    %v = qz.matmul %a, [%wv] ...
+    %y = llm.attention %qr, %kr, %v, %batch, %s {scale = 0.125 : f32} ...
+    ```
+
+    After:
+
+    ```mlir
+    %p = qz.matmul %a, [%wq, %wk, %wv] ...
+    %r = llm.rotations %batch {frequencies = ...} ...
+    %h = llm.rope_append %p, %r, %batch, %s {scale = 0.125 : f32} ...
+    %y = llm.attend %h, %batch, %s ...
+    ```
+
+    and `llm.glu (qz.matmul %a, [%g]), (qz.matmul %a, [%u])` becomes
+    `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads
+    between matmul and rope become the norm operands of `llm.rope_append`.
+
+    Precondition: qcc-fuse-matmuls ran.
+    Left alone: attention whose query and key are not rotated alike, are normed
+    differently, or whose matmuls have other uses, other rows, an epilogue or
+    several weights; the reason is reported with -debug.
+  }];
+  let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
+  let statistics = [
+    Statistic<"numAttentions", "attentions", "Attentions merged">,
+    Statistic<"numGlus", "glus", "Gated units merged">,
+    Statistic<"numMissed", "missed", "Attentions and gated units left">];
+}
+
+def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
+  let summary = "Fuse norms and residual sums into their neighbours";
+  let description = [{
+    Before:
+
+    ```mlir
+    %n = llm.rms_norm %x, %f {eps = 1.0e-5 : f32} ...   // %f = qz.dequantize %w
+    %a = qz.quantize %n ...
+    %p = qz.matmul %a, [%m] ...
+    %y = llm.add %x, %p ...
+    ```
+
+    After:
+
+    ```mlir
+    %a = qz.quantize %x norm %w {eps = 1.0e-5 : f32} ...
+    %y = qz.matmul %a, [%m] residual %x {epilogue = #qz.epilogue<residual>} ...
+    ```
+
+    A sum of which one side is a norm becomes `llm.add_norm`. When both sides
+    of a sum can be fused, the right one is.
+
+    Precondition: qcc-merge-projections ran (it takes matmuls that this pass
+    would give an epilogue to).
+    Left alone: norms of parts of a row, norms with a plain weight, matmuls with
+    other uses or with an epilogue.
+  }];
+  let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
+  let statistics = [
+    Statistic<"numResiduals", "residuals", "Sums fused into matmuls">,
+    Statistic<"numNorms", "norms", "Norms fused into quantize operations">,
+    Statistic<"numAddNorms", "add-norms", "Norms fused into sums">,
+    Statistic<"numMissed", "missed", "Norms and sums left">];
+}
+
+def RollLayersPass : Pass<"qcc-roll-layers", "mlir::ModuleOp"> {
+  let summary = "Share one function between all layers of a kind";
+  let description = [{
+    Each function that `@step` calls gets the weights, states and rotations that
+    it uses as arguments, in the order of their first use. Functions that are
+    equal then become one private function `@body.K`, whatever the order of
+    kinds: code is made once for each kind, and a layer is a call with its
+    weights.
+
+    Before:
+
+    ```mlir
+    func.func private @layer.7(%x: tensor<?x64xf32>, %batch: !llm.batch) -> tensor<?x64xf32> {
+      %w = qz.use @"blk.7.w" : !qz.tensor<64x64, #q>
+      ...
+    }
+    func.func @step(...) { ... func.call @layer.7(%x, %batch) ... }
+    ```
+
+    After:
+
+    ```mlir
+    func.func private @body.0(%x: tensor<?x64xf32>, %batch: !llm.batch,
+                              %w: !qz.tensor<64x64, #q>) -> tensor<?x64xf32> { ... }
+    func.func @step(...) {
+      %w7 = qz.use @"blk.7.w" : !qz.tensor<64x64, #q>
+      ... func.call @body.0(%x, %batch, %w7) ...
+    }
+    ```
+
+    Precondition: `@step` exists; called functions have one block.
+    Left alone: rotations of anything but an argument; functions that are also
+    used outside `@step`.
+  }];
+  let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
+  let statistics = [
+    Statistic<"numLayers", "layers", "Calls of layers in @step">,
+    Statistic<"numBodies", "bodies", "Distinct bodies">];
+}
+
+def VerifyFusedPass : Pass<"qcc-verify-fused", "mlir::ModuleOp"> {
+  let summary = "Check the normal form of stage 2";
+  let description = [{
+    `@step` takes a batch and returns the rows of one matmul, which nothing else
+    uses. It consists of `qz.use`, `qz.quantize`, `qz.matmul`, `llm.state`,
+    `llm.rotations`, `llm.embedding` of a quantized table, `llm.rope_append`,
+    `llm.attend`, `llm.add_norm`, `llm.select_outputs`, calls and a return. Each
+    other function is a body: private, called by `@step`, from rows (its first
+    argument) to rows of the same type, made of the same operations without
+    `qz.use`, `llm.state`, `llm.rotations` and calls.
+
+    Changes nothing. The note of an error names the pass that should have
+    removed the operation.
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Stage 3: lay out
+//===----------------------------------------------------------------------===//
+
+def SelectLayoutPass : Pass<"qcc-select-layout", "mlir::ModuleOp"> {
+  let summary = "Choose layout and place of every weight";
+  let description = [{
+    Writes `layout`, `offset` and `bytes` on each `qz.weight` that `@step` uses:
+    matrices get the chosen layout, vectors are plain f32 values. Offsets follow
+    the order of first use when the step runs, so that a step reads the file
+    from front to back; matrices start at multiples of 256 bytes, vectors at
+    multiples of 64. The module gets `qz.weight_bytes`, the size of all.
+
+    Before:
+
+    ```mlir
+    qz.weight @w : !qz.tensor<32x64, #qz.encoding<bits = 8, group = 32, scale = f16>>
+    ```
+
+    After:
+
+    ```mlir
+    qz.weight @w : !qz.tensor<32x64, #qz.encoding<bits = 8, group = 32, scale = f16>>
+        {bytes = 2176 : i64, layout = #qz.layout<r16k4>, offset = 0 : i64}
+    ```
+
+    Precondition: `@step` exists and calls nothing recursively.
+    Left alone: weights that the step does not use; they are not stored.
+  }];
+  let options = [
+    Option<"layout", "layout", "::qcc::qz::Layout",
+           /*default=*/"::qcc::qz::Layout::R16K4", "Layout of matrices", [{
+             ::llvm::cl::values(
+               clEnumValN(::qcc::qz::Layout::Plain, "plain", "rows of f32"),
+               clEnumValN(::qcc::qz::Layout::R16K4, "r16k4",
+                          "panels of 16 rows x 4 k"))
+           }]>];
+  let statistics = [
+    Statistic<"numPlaced", "placed", "Weights placed">,
+    Statistic<"numUnused", "unused", "Weights that the step does not use">];
+}
+
+//===----------------------------------------------------------------------===//
+// Stage 4: schedule
+//===----------------------------------------------------------------------===//
+
+def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
+  let summary = "Choose how activations enter each matmul";
+  let description = [{
+    Writes `generate`, `prompt` and `sum_group` on each `qz.quantize`:
+
+    * `f32` for both where a consumer has a float weight, or groups that are not
+      a multiple of 16 (integer sums cover 16 or 32 elements of k);
+    * otherwise what the options ask for, but nothing coarser than `a16` for
+      rows that come from `llm.select_outputs`: the logits feel every error;
+    * `sum_group` is 16 where a consumer has groups that are not a multiple of
+      32 or activations are `a8g16`, else 32.
+
+    Before:
+
+    ```mlir
+    %a = qz.quantize %x : tensor<?x64xf32> -> !qz.activation<64>
+    ```
+
+    After:
+
+    ```mlir
+    %a = qz.quantize %x {generate = #qz.activations<a16>,
+                         prompt = #qz.activations<a8>, sum_group = 32 : i64} ...
+    ```
+
+    Precondition: the fused form. Left alone: everything else.
+  }];
+  let options = [
+    Option<"generate", "generate", "::qcc::qz::Activations",
+           /*default=*/"::qcc::qz::Activations::A16",
+           "Activations of generating steps", [{
+             ::llvm::cl::values(
+               clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
+               clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),
+               clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
+               clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
+           }]>,
+    Option<"prompt", "prompt", "::qcc::qz::Activations",
+           /*default=*/"::qcc::qz::Activations::A8",
+           "Activations of prompt steps", [{
+             ::llvm::cl::values(
+               clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
+               clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),
+               clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
+               clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
+           }]>];
+  let statistics = [
+    Statistic<"numFloat", "float", "Kept in f32 for the sake of the weights">,
+    Statistic<"numRaised", "raised", "Raised to a16 before the logits">];
+}
+
+def PlanSchedulePass : Pass<"qcc-plan-schedule", "mlir::ModuleOp"> {
+  let summary = "Write the work units of every stage";
+  let description = [{
+    Each stage is a set of units that any thread may do in any order; units of
+    one stage never depend on each other. `units` names their kind,
+    `unit_count` their number as far as it is static:
+
+    | units          | stage                          | unit_count |
+    |----------------|--------------------------------|------------|
+    | `panels`       | `qz.matmul`: 16 rows of the result (of gate and up together in a gated unit) | panels of the stage |
+    | `rows`         | `qz.quantize`, `llm.embedding`, `llm.rotations`, `llm.add_norm`, `llm.select_outputs` | none |
+    | `row_heads`    | `llm.rope_append`: one query, key or value head | heads of a row |
+    | `row_kv_heads` | `llm.attend`: all queries of one key head | key heads of a row |
+
+    `generate_replicated` on a `qz.quantize` says that in a generating step each
+    thread makes the few rows itself rather than waiting for the others.
+
+    Before:
+
+    ```mlir
+    %y = qz.matmul %a, [%w] : !qz.activation<64>, [!qz.tensor<40x64, #q>] -> tensor<?x40xf32>
+    ```
+
+    After: the same with `{unit_count = 3 : i64, units = "panels"}`.
+
+    Precondition: the fused form. Left alone: everything that is not a stage.
+    Which stages run between two barriers, or in one launch, is for the target
+    to decide.
+  }];
+  let statistics = [
+    Statistic<"numStages", "stages", "Stages in @step and bodies">];
+}
+
+def PlanMemoryPass : Pass<"qcc-plan-memory", "mlir::ModuleOp"> {
+  let summary = "Give every value of a step a place in the arena";
+  let description = [{
+    Writes `buffer`, an offset in the arena in bytes, on each operation that
+    makes rows or activations; `stride`, the bytes between rows, on those that
+    make rows. The module gets `llm.arena_bytes`, and `llm.thread_bytes`: what a
+    thread needs of its own for a replicated `qz.quantize`.
+
+    * Values that are never live together share memory (first fit). A value
+      counts as live for one stage longer than it is, so that a stage may start
+      while the one before it still runs, where no value flows between them.
+    * `qz.matmul` with a residual and `llm.add_norm` work in place when that is
+      the last use of the residual.
+    * The first operand of each call, its result, the first argument of each
+      body and its result are one buffer, at `llm.buffer` on the argument.
+    * What a body makes lies above everything of `@step` that lives across a
+      call. Other rows come to a body as arguments.
+    * The rows that `@step` returns have no buffer: they go to the logits.
+
+    Before:
+
+    ```mlir
+    %y = qz.matmul %a, [%w] ... -> tensor<?x40xf32>
+    ```
+
+    After: the same with `{buffer = 4096 : i64, stride = 192 : i64}`.
+
+    Precondition: the fused form after qcc-select-activations.
+    Fails when the first operand of a call is used after it, or a body needs its
+    first argument after its result was made.
+  }];
+  let options = [
+    Option<"rowCapacity", "row-capacity", "int64_t", /*default=*/"264",
+           "Rows that a buffer holds">,
+    Option<"generateRows", "generate-rows", "int64_t", /*default=*/"16",
+           "Most rows of a generating step">];
+  let statistics = [
+    Statistic<"numBuffers", "buffers", "Values with a buffer">,
+    Statistic<"numInPlace", "in-place", "Values made in place">];
+}
+
+#endif // QCC_TRANSFORMS_PASSES

@@ -1,0 +1,97 @@
+//===- FuseMatmuls.cpp - Multiply with quantized weights ------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// First of the fusions: from here on no dequantized matrix exists, and the
+// other passes see matmuls whose weights they can join.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Transforms/Passes.h"
+#include "qcc/Transforms/Transforms.h"
+
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace qcc {
+#define GEN_PASS_DEF_FUSEMATMULSPASS
+#include "qcc/Transforms/Passes.h.inc"
+} // namespace qcc
+
+using namespace mlir;
+using namespace qcc;
+
+/// Whether `type` is tensor<?xNxf32>: rows of a step.
+static bool isRows(RankedTensorType type) {
+  return type.getRank() == 2 && type.isDynamicDim(0) && !type.isDynamicDim(1);
+}
+
+namespace {
+struct FuseLinear : OpRewritePattern<llm::LinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::LinearOp linear,
+                                PatternRewriter &rewriter) const override {
+    auto weight = linear.getWeight().getDefiningOp<qz::DequantizeOp>();
+    if (!weight)
+      return rewriter.notifyMatchFailure(linear, "weight is not dequantized");
+    RankedTensorType input = linear.getInput().getType();
+    if (!isRows(input) || !isRows(linear.getResult().getType()))
+      return rewriter.notifyMatchFailure(linear, "operands are not rows");
+    auto type = qz::QActivationType::get(getContext(), input.getDimSize(1));
+    auto activations = qz::QuantizeOp::create(
+        rewriter, linear.getLoc(), type, linear.getInput(), /*norm=*/Value(),
+        /*eps=*/FloatAttr(), /*generate=*/qz::ActivationsAttr(),
+        /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+        linear, linear.getResult().getType(), activations,
+        ValueRange(weight.getWeight()), /*residual=*/Value(),
+        qz::Epilogue::None);
+    return success();
+  }
+};
+
+struct FuseEmbedding : OpRewritePattern<llm::EmbeddingOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::EmbeddingOp embedding,
+                                PatternRewriter &rewriter) const override {
+    auto table = embedding.getTable().getDefiningOp<qz::DequantizeOp>();
+    if (!table)
+      return rewriter.notifyMatchFailure(embedding, "table is not dequantized");
+    rewriter.modifyOpInPlace(embedding, [&] {
+      embedding.getTableMutable().assign(table.getWeight());
+    });
+    return success();
+  }
+};
+
+struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    int64_t linears = 0, plainTables = 0;
+    func.walk([&](llm::LinearOp) { ++linears; });
+    func.walk([&](llm::EmbeddingOp op) {
+      plainTables += isa<RankedTensorType>(op.getTable().getType());
+    });
+
+    RewritePatternSet patterns(&getContext());
+    populateFuseMatmulsPatterns(patterns);
+    if (failed(applyPatternsGreedily(func, std::move(patterns))))
+      return signalPassFailure();
+
+    int64_t linearsLeft = 0, tablesLeft = 0;
+    func.walk([&](llm::LinearOp) { ++linearsLeft; });
+    func.walk([&](llm::EmbeddingOp op) {
+      tablesLeft += isa<RankedTensorType>(op.getTable().getType());
+    });
+    numMatmuls += linears - linearsLeft;
+    numEmbeddings += plainTables - tablesLeft;
+    numMissed += linearsLeft + tablesLeft;
+  }
+};
+} // namespace
+
+void qcc::populateFuseMatmulsPatterns(RewritePatternSet &patterns) {
+  patterns.add<FuseLinear, FuseEmbedding>(patterns.getContext());
+}

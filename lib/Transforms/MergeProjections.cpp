@@ -1,0 +1,227 @@
+//===- MergeProjections.cpp - Join matmuls of the same rows ---------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Anchored on what consumes the products (attention, a gated unit) rather than
+// on matmuls that happen to share rows: the consumer says in which order the
+// segments stand and what may follow them. One merged stage reads its
+// activations once and costs one barrier instead of three.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Transforms/Passes.h"
+#include "qcc/Transforms/Transforms.h"
+
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+namespace qcc {
+#define GEN_PASS_DEF_MERGEPROJECTIONSPASS
+#include "qcc/Transforms/Passes.h.inc"
+} // namespace qcc
+
+using namespace mlir;
+using namespace qcc;
+
+namespace {
+/// What stands between one projection and the attention.
+struct Head {
+  qz::MatmulOp matmul;
+  llm::RMSNormOp norm; ///< Of each head; null without.
+  llm::RopeOp rope;
+};
+} // namespace
+
+static int64_t columns(Value rows) {
+  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
+}
+
+static RankedTensorType rowsType(Value like, int64_t columns) {
+  auto type = cast<RankedTensorType>(like.getType());
+  return RankedTensorType::get({ShapedType::kDynamic, columns},
+                               type.getElementType());
+}
+
+/// The matmul that makes `value` if it can be joined with others, else null
+/// after saying why.
+static qz::MatmulOp matchProjection(Value value, Operation *anchor,
+                                    PatternRewriter &rewriter) {
+  auto matmul = value.getDefiningOp<qz::MatmulOp>();
+  auto no = [&](const char *why) {
+    (void)rewriter.notifyMatchFailure(anchor, why);
+    return qz::MatmulOp();
+  };
+  if (!matmul)
+    return no("a projection is not a matmul");
+  if (!matmul->hasOneUse())
+    return no("a projection has other uses");
+  if (matmul.getWeights().size() != 1)
+    return no("a projection has several weights");
+  if (matmul.getEpilogue() != qz::Epilogue::None)
+    return no("a projection has an epilogue");
+  return matmul;
+}
+
+/// Whether two matmuls read the same activations: one value, or two equal
+/// quantize operations.
+static bool readSameRows(qz::MatmulOp a, qz::MatmulOp b) {
+  if (a.getInput() == b.getInput())
+    return true;
+  auto qa = a.getInput().getDefiningOp<qz::QuantizeOp>();
+  auto qb = b.getInput().getDefiningOp<qz::QuantizeOp>();
+  return qa && qb &&
+         OperationEquivalence::isEquivalentTo(
+             qa, qb, OperationEquivalence::IgnoreLocations);
+}
+
+/// The chain from a projection to `value`, an operand of `attention`.
+static FailureOr<Head> matchHead(Value value, llm::AttentionOp attention,
+                                 PatternRewriter &rewriter) {
+  auto no = [&](const char *why) {
+    return rewriter.notifyMatchFailure(attention, why);
+  };
+  Head head;
+  head.rope = value.getDefiningOp<llm::RopeOp>();
+  if (!head.rope)
+    return no("query or key is not rotated");
+  if (!head.rope->hasOneUse())
+    return no("a rotated query or key has other uses");
+  if (head.rope.getBatch() != attention.getBatch())
+    return no("query or key is rotated by another batch");
+  int64_t headDim = attention.getState().getType().getHeadDim();
+  if (int64_t(head.rope.getHeadDim()) != headDim)
+    return no("query or key is rotated with another head size");
+  Value input = head.rope.getInput();
+  if ((head.norm = input.getDefiningOp<llm::RMSNormOp>())) {
+    if (!head.norm->hasOneUse())
+      return no("a normed query or key has other uses");
+    auto weight = head.norm.getWeight().getDefiningOp<qz::DequantizeOp>();
+    if (!weight)
+      return no("the weight of a head norm is not dequantized");
+    if (weight.getWeight().getType().getColumns() != headDim)
+      return no("a norm covers more or less than a head");
+    input = head.norm.getInput();
+  }
+  head.matmul = matchProjection(input, attention, rewriter);
+  if (!head.matmul)
+    return failure();
+  return head;
+}
+
+/// The quantized weight of a head norm, null without a norm.
+static Value normWeight(Head head) {
+  if (!head.norm)
+    return {};
+  return head.norm.getWeight().getDefiningOp<qz::DequantizeOp>().getWeight();
+}
+
+namespace {
+struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::AttentionOp op,
+                                PatternRewriter &rewriter) const override {
+    auto no = [&](const char *why) {
+      return rewriter.notifyMatchFailure(op, why);
+    };
+    FailureOr<Head> query = matchHead(op.getQuery(), op, rewriter);
+    if (failed(query))
+      return failure();
+    FailureOr<Head> key = matchHead(op.getKey(), op, rewriter);
+    if (failed(key))
+      return failure();
+    qz::MatmulOp value = matchProjection(op.getValue(), op, rewriter);
+    if (!value)
+      return failure();
+
+    llm::RopeOp rope = query->rope;
+    if (rope.getFrequenciesAttr() != key->rope.getFrequenciesAttr() ||
+        rope.getFactorAttr() != key->rope.getFactorAttr() ||
+        rope.getAdjacent() != key->rope.getAdjacent())
+      return no("query and key are rotated differently");
+    if (bool(query->norm) != bool(key->norm))
+      return no("only one of query and key is normed");
+    if (query->norm && query->norm.getEpsAttr() != key->norm.getEpsAttr())
+      return no("query and key are normed with different eps");
+    if (!readSameRows(query->matmul, key->matmul) ||
+        !readSameRows(query->matmul, value))
+      return no("projections read different rows");
+
+    Location loc = op.getLoc();
+    Value weights[] = {query->matmul.getWeights()[0],
+                       key->matmul.getWeights()[0], value.getWeights()[0]};
+    int64_t width = columns(op.getQuery()) + 2 * columns(op.getKey());
+    Value projections = qz::MatmulOp::create(
+        rewriter, loc, rowsType(op.getQuery(), width), query->matmul.getInput(),
+        weights, /*residual=*/Value(), qz::Epilogue::None);
+    int64_t pairs = int64_t(rope.getFrequencies().size());
+    Value rotations = llm::RotationsOp::create(
+        rewriter, loc, rowsType(op.getQuery(), 2 * pairs), op.getBatch(),
+        rope.getFrequenciesAttr(), rope.getFactorAttr());
+    FloatAttr eps =
+        query->norm ? query->norm.getEpsAttr() : rewriter.getF32FloatAttr(0.0f);
+    Value heads = llm::RopeAppendOp::create(
+        rewriter, loc, op.getQuery().getType(), projections, rotations,
+        op.getBatch(), op.getState(), normWeight(*query), normWeight(*key), eps,
+        rope.getAdjacentAttr(), op.getScaleAttr());
+    rewriter.replaceOpWithNewOp<llm::AttendOp>(op, op.getType(), heads,
+                                               op.getBatch(), op.getState(),
+                                               op.getWindowAttr());
+    return success();
+  }
+};
+
+struct MergeGlu : OpRewritePattern<llm::GluOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::GluOp op,
+                                PatternRewriter &rewriter) const override {
+    qz::MatmulOp gate = matchProjection(op.getGate(), op, rewriter);
+    if (!gate)
+      return failure();
+    qz::MatmulOp up = matchProjection(op.getUp(), op, rewriter);
+    if (!up)
+      return failure();
+    if (!readSameRows(gate, up))
+      return rewriter.notifyMatchFailure(op, "projections read different rows");
+    qz::Epilogue epilogue = qz::Epilogue::GluSilu;
+    switch (op.getActivation()) {
+    case llm::Activation::Silu:
+      break;
+    case llm::Activation::GeluTanh:
+      epilogue = qz::Epilogue::GluGeluTanh;
+      break;
+    }
+    Value weights[] = {gate.getWeights()[0], up.getWeights()[0]};
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(op, op.getType(), gate.getInput(),
+                                              weights, /*residual=*/Value(),
+                                              epilogue);
+    return success();
+  }
+};
+
+struct MergeProjectionsPass
+    : qcc::impl::MergeProjectionsPassBase<MergeProjectionsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    int64_t attentions = 0, glus = 0, attentionsLeft = 0, glusLeft = 0;
+    func.walk([&](llm::AttentionOp) { ++attentions; });
+    func.walk([&](llm::GluOp) { ++glus; });
+
+    RewritePatternSet patterns(&getContext());
+    populateMergeProjectionsPatterns(patterns);
+    if (failed(applyPatternsGreedily(func, std::move(patterns))))
+      return signalPassFailure();
+
+    func.walk([&](llm::AttentionOp) { ++attentionsLeft; });
+    func.walk([&](llm::GluOp) { ++glusLeft; });
+    numAttentions += attentions - attentionsLeft;
+    numGlus += glus - glusLeft;
+    numMissed += attentionsLeft + glusLeft;
+  }
+};
+} // namespace
+
+void qcc::populateMergeProjectionsPatterns(RewritePatternSet &patterns) {
+  patterns.add<MergeAttention, MergeGlu>(patterns.getContext());
+}

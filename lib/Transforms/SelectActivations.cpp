@@ -1,0 +1,97 @@
+//===- SelectActivations.cpp - How activations enter each matmul ----------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The choice is the user's (--activations), bounded by what the weights allow
+// and by what the logits need. It is made once here; kernels only read it.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Transforms/Passes.h"
+#include "StepFunction.h"
+
+namespace qcc {
+#define GEN_PASS_DEF_SELECTACTIVATIONSPASS
+#include "qcc/Transforms/Passes.h.inc"
+} // namespace qcc
+
+using namespace mlir;
+using namespace qcc;
+
+/// The number of k elements under one integer sum that `encoding` allows: 32 or
+/// 16; 0 when only f32 activations can be used.
+static int64_t sumGroup(const Encoding &encoding) {
+  if (encoding.isFloat() || encoding.group % 16)
+    return 0;
+  return encoding.group % 32 ? 16 : 32;
+}
+
+static bool isEightBit(qz::Activations activations) {
+  return activations == qz::Activations::A8 ||
+         activations == qz::Activations::A8G16;
+}
+
+/// Adds to `outputs` the values of `block` that are made of rows that want
+/// logits, and of the bodies called with them.
+static void markOutputs(Block &block, DenseSet<Value> &outputs) {
+  for (Operation &op : block) {
+    bool isOutput = isa<llm::SelectOutputsOp>(op);
+    for (Value operand : op.getOperands())
+      isOutput |= outputs.contains(operand);
+    if (!isOutput)
+      continue;
+    outputs.insert(op.result_begin(), op.result_end());
+    auto call = dyn_cast<func::CallOp>(op);
+    if (!call)
+      continue;
+    Block &body = entryBlock(calledBody(call));
+    for (auto [operand, argument] :
+         llvm::zip_equal(call.getOperands(), body.getArguments()))
+      if (outputs.contains(operand))
+        outputs.insert(argument);
+    markOutputs(body, outputs);
+  }
+}
+
+namespace {
+struct SelectActivationsPass
+    : qcc::impl::SelectActivationsPassBase<SelectActivationsPass> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    FailureOr<func::FuncOp> step = findStep(getOperation());
+    if (failed(step) || failed(findBodies(*step)))
+      return signalPassFailure();
+    DenseSet<Value> outputs;
+    markOutputs(entryBlock(*step), outputs);
+    getOperation().walk(
+        [&](qz::QuantizeOp op) { select(op, outputs.contains(op)); });
+  }
+
+private:
+  void select(qz::QuantizeOp op, bool isOutput) {
+    int64_t group = 32;
+    for (Operation *user : op->getUsers())
+      if (auto matmul = dyn_cast<qz::MatmulOp>(user))
+        for (Value weight : matmul.getWeights()) {
+          auto type = cast<qz::QTensorType>(weight.getType());
+          group = std::min(group, sumGroup(type.getEncoding().toEncoding()));
+        }
+
+    qz::Activations choice[] = {generate, prompt};
+    for (qz::Activations &activations : choice) {
+      if (group == 0) {
+        numFloat += activations != qz::Activations::F32;
+        activations = qz::Activations::F32;
+      } else if (isOutput && isEightBit(activations)) {
+        ++numRaised;
+        activations = qz::Activations::A16;
+      }
+    }
+    if (llvm::is_contained(choice, qz::Activations::A8G16))
+      group = 16;
+    MLIRContext *context = &getContext();
+    op.setGenerateAttr(qz::ActivationsAttr::get(context, choice[0]));
+    op.setPromptAttr(qz::ActivationsAttr::get(context, choice[1]));
+    op.setSumGroup(group == 16 ? 16 : 32);
+  }
+};
+} // namespace
