@@ -58,17 +58,21 @@ static void score(Scores &scores, const float *logits, uint32_t vocab,
   scores.nll.add(normalizer - double(logits[next]));
   if (!base)
     return;
-  double divergence = 0;
+  // The base's codes are rounded: its probabilities are brought back to a sum
+  // of 1, without which the rounding would look like divergence.
+  double sum = 0, total = 0;
   uint32_t top = 0, baseTop = 0;
   for (uint32_t i = 0; i < vocab; ++i) {
     double expected = base->logProbability(i);
-    divergence +=
-        std::exp(expected) * (expected - (double(logits[i]) - normalizer));
+    double weight = std::exp(expected);
+    total += weight;
+    sum += weight * (expected - (double(logits[i]) - normalizer));
     if (logits[i] > logits[top])
       top = i;
     if (base->code(i) > base->code(baseTop))
       baseTop = i;
   }
+  double divergence = sum / total - std::log(total);
   scores.baseNll.add(-base->logProbability(uint32_t(next)));
   scores.kl.add(divergence);
   scores.divergences.push_back(divergence);
