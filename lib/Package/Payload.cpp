@@ -148,6 +148,12 @@ llvm::Expected<PayloadImage> PayloadImage::create(llvm::StringRef image,
   std::vector<Elf64_Shdr> &sections = tables->sections;
   if (header.e_shoff + sections.size() * sizeof(Elf64_Shdr) == image.size())
     result.headBytes.resize(header.e_shoff);
+  for (uint64_t end :
+       {header.e_phoff + tables->segments.size() * sizeof(Elf64_Phdr),
+        record->sh_offset + sizeof(qcc_payload_note_t),
+        note->sh_offset + sizeof(qcc_payload_note_t)})
+    if (end > result.headBytes.size())
+      return malformed("the section headers overlap what is before them");
   result.embedded = qcc_payload_external_size(weightBytes);
   result.payload =
       llvm::alignTo(result.headBytes.size(), QCC_PAYLOAD_ALIGNMENT);

@@ -80,12 +80,13 @@ bool dropFilePrivileges() {
 }
 
 bool enterOwnMounts() {
-  unsigned user = ::geteuid();
+  unsigned user = ::geteuid(), group = ::getegid();
   if (::unshare(CLONE_NEWNS) != 0) {
     if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
       return false;
     std::ofstream("/proc/self/setgroups") << "deny";
     std::ofstream("/proc/self/uid_map") << "0 " << user << " 1";
+    std::ofstream("/proc/self/gid_map") << "0 " << group << " 1";
   }
   return ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
 }

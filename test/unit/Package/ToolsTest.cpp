@@ -140,5 +140,6 @@ TEST(Tools, LargeWeights) {
     Outcome made = runTool(tool, folder / "model", folder / "out");
     ASSERT_EQ(made.status, 0) << made.output;
     EXPECT_EQ(run({folder / "out"}).output, expected);
+    std::filesystem::remove(folder / "out");
   }
 }
