@@ -312,11 +312,16 @@ qcc::link(llvm::ArrayRef<llvm::MemoryBufferRef> objects,
     if (llvm::Error error = job.supportInput(name))
       return error;
 
-  // Shared libraries only where something is used from them.
+  // Shared libraries only where something is used from them. Thread-local
+  // variables of a library need the loader's __tls_get_addr; those of an
+  // executable have fixed places.
   job.argument("--as-needed");
-  for (const char *name :
-       {"libm.so.6", "libgcc.a", "libgcc_eh.a", "libc.so.6", "libc_nonshared.a",
-        "ld-linux-x86-64.so.2", "crtendS.o", "crtn.o"})
+  std::vector<const char *> last = {
+      "libm.so.6",        "libgcc.a",  "libgcc_eh.a", "libc.so.6",
+      "libc_nonshared.a", "crtendS.o", "crtn.o"};
+  if (shared)
+    last.insert(last.begin(), "ld-linux-x86-64.so.2");
+  for (const char *name : last)
     if (llvm::Error error = job.supportInput(name))
       return error;
 

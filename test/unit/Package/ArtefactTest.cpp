@@ -131,6 +131,11 @@ TEST(Artefact, ExecutableIsHardened) {
   EXPECT_TRUE(contains(dynamic.output, "PIE")) << dynamic.output;
   EXPECT_TRUE(contains(dynamic.output, "[libc.so.6]"));
   EXPECT_TRUE(contains(dynamic.output, "[libm.so.6]"));
+  size_t needed = 0;
+  for (size_t at = 0;
+       (at = dynamic.output.find("(NEEDED)", at)) != std::string::npos; ++at)
+    ++needed;
+  EXPECT_EQ(needed, 2u) << dynamic.output;
   Outcome headers = run({"readelf", "-lW", file});
   EXPECT_TRUE(contains(headers.output, "/lib64/ld-linux-x86-64.so.2"));
 }
