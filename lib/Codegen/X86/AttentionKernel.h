@@ -1,0 +1,65 @@
+//===- AttentionKernel.h - Rope, the KV cache and attention -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A page of state holds, for each KV head, the keys of its 64 positions as four
+// tiles [head_dim][16 positions], so that scores of 16 positions come from one
+// vector multiply-add per element and no horizontal sum, then the values as
+// [64 positions][head_dim].
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H
+#define QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H
+
+#include "Isa.h"
+
+namespace qcc::x86 {
+
+/// Shapes of one layer's attention and the storage type of its state.
+struct AttentionShape {
+  int64_t heads, kvHeads, headDim;
+  Type element; ///< f16, bf16 or f32.
+
+  int64_t group() const { return heads / kvHeads; }
+  int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
+  int64_t tileBytes() const { return 16 * headDim * elementBytes(); }
+  int64_t valueOffset() const { return 4 * tileBytes(); }
+  int64_t headBytes() const { return 8 * tileBytes(); }
+  int64_t pageBytes() const { return kvHeads * headBytes(); }
+};
+
+/// out[0..n) = factor * cos(position * frequency), out[n..2n) the sines.
+/// `position` is i64, `frequencies` points to n f32.
+void rotationsRow(Emitter &e, Value position, Value frequencies, int64_t count,
+                  float factor, Value out);
+
+struct RopeShape {
+  int64_t headDim;
+  int64_t pairs; ///< Frequencies; the first 2 * pairs elements rotate.
+  bool adjacent;
+};
+
+/// Norms (with `norm`, may be null), rotates and multiplies by `scale` the head
+/// at `in`; writes f32 to `out` (which may be `in`).
+void ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape, Value in,
+              Value norm, float eps, Value rotations, float scale, Value out);
+
+/// Stores a key or a value (headDim f32) of KV head `head` (i64) at `position`
+/// (i64) in the page at `page`.
+void appendKey(Emitter &e, const AttentionShape &shape, Value page, Value head,
+               Value position, Value key);
+void appendValue(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                 Value page, Value head, Value position, Value value);
+
+/// Bytes of scratch that attendHead needs.
+int64_t attendScratchBytes(const Isa &isa, const AttentionShape &shape);
+
+/// Attention of the query heads of one KV head, for one row. `query` and `out`
+/// point to group() * headDim f32; `pages` to the sequence's page numbers
+/// (u32); `position` is i64.
+void attendHead(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                int64_t window, Value query, Value state, Value pages,
+                Value head, Value position, Value scratch, Value out);
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H

@@ -1,0 +1,161 @@
+//===- Emitter.cpp - Short names for building kernels ---------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Emitter.h"
+
+#include "llvm/ADT/Sequence.h"
+
+using namespace mlir;
+using namespace qcc::x86;
+
+Value Emitter::constant(Type type, double value) {
+  TypedAttr scalar =
+      FloatAttr::get(cast<FloatType>(getElementTypeOrSelf(type)), value);
+  if (auto vector = dyn_cast<VectorType>(type))
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(vector, Attribute(scalar)));
+  return arith::ConstantOp::create(b, loc, scalar);
+}
+
+Value Emitter::constant(Type type, int64_t value) {
+  Type element = getElementTypeOrSelf(type);
+  if (isa<FloatType>(element))
+    return constant(type, double(value));
+  unsigned width = element.getIntOrFloatBitWidth();
+  TypedAttr scalar =
+      IntegerAttr::get(element, APInt(width, uint64_t(value), /*isSigned=*/true,
+                                      /*implicitTrunc=*/true));
+  if (auto vector = dyn_cast<VectorType>(type))
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(vector, Attribute(scalar)));
+  return arith::ConstantOp::create(b, loc, scalar);
+}
+
+Value Emitter::shift(Value a, int by) {
+  if (by == 0)
+    return a;
+  Value amount = constant(a.getType(), std::abs(by));
+  return by > 0 ? Value(arith::ShLIOp::create(b, loc, a, amount))
+                : Value(arith::ShRUIOp::create(b, loc, a, amount));
+}
+
+Value Emitter::fma(Value a, Value x, Value c) {
+  if (isa<VectorType>(a.getType()))
+    return vector::FMAOp::create(b, loc, a, x, c);
+  return call("llvm.fma", a.getType(), {a, x, c});
+}
+
+Value Emitter::call(StringRef intrinsic, Type result, ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, loc, result,
+                                       b.getStringAttr(intrinsic), operands)
+      .getResult(0);
+}
+
+Type Emitter::like(Value a, Type element) {
+  if (auto vector = dyn_cast<VectorType>(a.getType()))
+    return VectorType::get(vector.getShape(), element);
+  return element;
+}
+
+Value Emitter::zext(Value a, Type element) {
+  return arith::ExtUIOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::sext(Value a, Type element) {
+  return arith::ExtSIOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::trunc(Value a, Type element) {
+  return arith::TruncIOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::intToFloat(Value a, Type element) {
+  return arith::SIToFPOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::uintToFloat(Value a, Type element) {
+  return arith::UIToFPOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::floatToInt(Value a, Type element) {
+  return arith::FPToSIOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::extf(Value a, Type element) {
+  return arith::ExtFOp::create(b, loc, like(a, element), a);
+}
+Value Emitter::truncf(Value a, Type element) {
+  return arith::TruncFOp::create(b, loc, like(a, element), a);
+}
+
+Value Emitter::bitcast(Value a, Type type) {
+  if (a.getType() == type)
+    return a;
+  bool vectors = isa<VectorType>(a.getType()) && isa<VectorType>(type);
+  if (vectors)
+    return vector::BitCastOp::create(b, loc, cast<VectorType>(type), a);
+  return LLVM::BitcastOp::create(b, loc, type, a);
+}
+
+Value Emitter::slice(Value vector, int64_t from, int64_t count) {
+  auto lanes = llvm::to_vector(llvm::seq(from, from + count));
+  return vector::ShuffleOp::create(b, loc, vector, vector, lanes);
+}
+
+Value Emitter::reduceAdd(Value vector) {
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, vector);
+}
+
+Value Emitter::reduceMax(Value vector) {
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF,
+                                     vector);
+}
+
+Value Emitter::offset(Value pointer, Value bytes) {
+  return LLVM::GEPOp::create(b, loc, ptr(), i8(), pointer,
+                             ArrayRef<LLVM::GEPArg>{bytes});
+}
+
+Value Emitter::offset(Value pointer, int64_t bytes) {
+  return bytes ? offset(pointer, c64(bytes)) : pointer;
+}
+
+Value Emitter::load(Type type, Value pointer, unsigned alignment) {
+  return LLVM::LoadOp::create(b, loc, type, pointer, alignment);
+}
+
+void Emitter::store(Value value, Value pointer, unsigned alignment) {
+  LLVM::StoreOp::create(b, loc, value, pointer, alignment);
+}
+
+Values Emitter::loop(Value lo, Value hi, Value step, ValueRange init,
+                     function_ref<Values(Value, ValueRange)> body) {
+  auto op = scf::ForOp::create(
+      b, loc, lo, hi, step, init,
+      [&](OpBuilder &, Location, Value i, ValueRange values) {
+        Values results = body(i, values);
+        scf::YieldOp::create(b, loc, results);
+      });
+  // Kernels are already as wide as they should be: LLVM's unroller makes them
+  // spill, and its vectorizer has nothing to add.
+  auto yes = b.getBoolAttr(true);
+  auto vectorize = LLVM::LoopVectorizeAttr::get(b.getContext(), yes, {}, {}, {},
+                                                {}, {}, {});
+  auto unroll =
+      LLVM::LoopUnrollAttr::get(b.getContext(), yes, {}, {}, {}, {}, {}, {});
+  op->setAttr("llvm.loop_annotation",
+              LLVM::LoopAnnotationAttr::get(b.getContext(), {}, vectorize, {},
+                                            unroll, {}, {}, {}, {}, {}, {}, {},
+                                            {}, {}, {}, {}));
+  return Values(op.getResults());
+}
+
+void Emitter::loop(Value lo, Value hi, int64_t step,
+                   function_ref<void(Value)> body) {
+  loop(lo, hi, c64(step), {}, [&](Value i, ValueRange) {
+    body(i);
+    return Values();
+  });
+}
+
+void Emitter::ifThen(Value condition, function_ref<void()> body) {
+  scf::IfOp::create(b, loc, condition, [&](OpBuilder &, Location) {
+    body();
+    scf::YieldOp::create(b, loc);
+  });
+}

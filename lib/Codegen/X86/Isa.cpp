@@ -1,0 +1,55 @@
+//===- Isa.cpp - Instructions that kernels ask for by name ----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Isa.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::x86;
+
+/// vpmaddubsw adds two products in 16 bits with saturation: codes above this
+/// would reach it with activations down to -128.
+static constexpr unsigned kMaxMaddubsCode = 127;
+
+/// acc + sum of four products in each lane, weighted by `factor`.
+static Value maddubs(Emitter &e, Value acc, Value codes, Value activations,
+                     int64_t factor) {
+  VectorType bytes = e.vec(32, e.i8()), words = e.vec(16, e.i16());
+  Value pairs = e.call("llvm.x86.avx2.pmadd.ub.sw", words,
+                       {e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
+  Value sums = e.call("llvm.x86.avx2.pmadd.wd", acc.getType(),
+                      {pairs, e.constant(words, factor)});
+  return e.add(acc, sums);
+}
+
+Value Isa::dotProduct(Emitter &e, Value acc, Value codes, Value activations,
+                      unsigned maxCode) const {
+  if (dot == DotKind::Vnni) {
+    VectorType bytes = e.vec(64, e.i8());
+    return e.call("llvm.x86.avx512.vpdpbusd.512", acc.getType(),
+                  {acc, e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
+  }
+  if (maxCode <= kMaxMaddubsCode)
+    return maddubs(e, acc, codes, activations, 1);
+  // Wider codes as two nibbles, code = 16 * high + low.
+  Value low = e.bitAnd(codes, 0x0f0f0f0f);
+  Value high = e.bitAnd(e.shift(codes, -4), 0x0f0f0f0f);
+  acc = maddubs(e, acc, low, activations, 1);
+  return maddubs(e, acc, high, activations, 16);
+}
+
+Value Isa::lookup(Emitter &e, ArrayRef<uint8_t> table, Value indices) const {
+  // The shuffles look up within each 16 bytes, so the table is repeated.
+  SmallVector<APInt> repeated;
+  int64_t count = lanes * 4;
+  for (int64_t i = 0; i < count; ++i)
+    repeated.push_back(APInt(8, table[i % 16 % table.size()]));
+  VectorType bytes = e.vec(count, e.i8());
+  Value vector = arith::ConstantOp::create(
+      e.b, e.loc, DenseElementsAttr::get(bytes, repeated));
+  Value result = e.call(lanes == 16 ? "llvm.x86.avx512.pshuf.b.512"
+                                    : "llvm.x86.avx2.pshuf.b",
+                        bytes, {vector, e.bitcast(indices, bytes)});
+  return e.bitcast(result, indices.getType());
+}

@@ -1,0 +1,41 @@
+//===- Isa.h - What kernels need to know of an instruction set --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_ISA_H
+#define QCC_LIB_CODEGEN_X86_ISA_H
+
+#include "Emitter.h"
+#include "qcc/Codegen/Common/Target.h"
+
+namespace qcc::x86 {
+
+/// The facts of a target in the units of kernels.
+struct Isa {
+  explicit Isa(const TargetSpec &target)
+      : lanes(target.vectorBits / 32), dot(target.dot),
+        registers(target.registers) {}
+
+  int64_t lanes; ///< 32-bit lanes of a vector: 16 or 8.
+  DotKind dot;
+  unsigned registers;
+
+  /// Passes over a panel of 16 rows, `lanes` rows each.
+  int64_t halves() const { return 16 / lanes; }
+  /// Rows of activations that share the unpacking of a panel. Each needs an
+  /// integer and a float accumulator; the rest of the registers hold a line,
+  /// scales and temporaries.
+  int64_t promptTile() const { return registers >= 32 ? 12 : 4; }
+
+  /// acc[lane] += sum over the lane's four bytes of codes * activations.
+  /// `codes` are unsigned and at most `maxCode`, `activations` signed; both are
+  /// lanes of i32.
+  Value dotProduct(Emitter &e, Value acc, Value codes, Value activations,
+                   unsigned maxCode) const;
+  /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
+  Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
+};
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_ISA_H

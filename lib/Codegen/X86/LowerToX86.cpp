@@ -1,0 +1,162 @@
+//===- LowerToX86.cpp - From the schedule to x86 code ---------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The step function picks one of three modes: one generated row, several, or a
+// prompt. They differ in how many rows share the unpacking of a panel and in
+// how activations are stored; rows of generating steps have the same bits in
+// both of their modes.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Codegen/X86/LowerToX86.h"
+
+#include "StageLowering.h"
+#include "qcc/Codegen/Common/StepABI.h"
+#include "qcc/Formats/PackedLayout.h"
+
+#include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::x86;
+
+/// Rows of a generating step that share the unpacking of a panel.
+static constexpr int64_t kGenerateTile = 4;
+
+static uint32_t number(ModuleOp module, StringRef name) {
+  auto attr = module->getAttrOfType<IntegerAttr>(name);
+  return attr ? uint32_t(attr.getInt()) : 0;
+}
+
+static Type kvElementType(MLIRContext *context, StringRef name) {
+  if (name == "f16")
+    return Float16Type::get(context);
+  if (name == "bf16")
+    return BFloat16Type::get(context);
+  if (name == "f32")
+    return Float32Type::get(context);
+  return {};
+}
+
+/// Fills in what depends on the shapes of all functions.
+static void planThreadMemory(LoweringContext &context) {
+  context.scratchOffset = number(context.source, "llm.thread_bytes");
+  context.scratchOffset = (context.scratchOffset + 63) / 64 * 64;
+  context.source.walk([&](llm::AttendOp op) {
+    AttentionShape shape = context.attentionShape(
+        op.getState().getType(), op.getQuery().getType().getDimSize(1));
+    context.scratchBytes = std::max(context.scratchBytes,
+                                    attendScratchBytes(context.isa, shape));
+  });
+}
+
+static LogicalResult checkShapes(ModuleOp source) {
+  WalkResult result = source.walk([](llm::EmbeddingOp op) {
+    auto type = dyn_cast<qz::QTensorType>(op.getTable().getType());
+    PackedLayout layout(type.getEncoding().toEncoding());
+    if (type.getColumns() % layout.unitK) {
+      op.emitError() << "expected an embedding of a multiple of "
+                     << layout.unitK << " columns, got " << type.getColumns();
+      return WalkResult::interrupt();
+    }
+    return WalkResult::advance();
+  });
+  return failure(result.wasInterrupted());
+}
+
+static void emitStep(LoweringContext &context, StringRef symbol,
+                     ArrayRef<StepMode> modes) {
+  OpBuilder builder = OpBuilder::atBlockEnd(context.module.getBody());
+  Location loc = context.source.getLoc();
+  LLVM::LLVMFuncOp function = createStepFunction(builder, loc, symbol);
+  Block *entry = &function.getBody().front();
+  builder.setInsertionPointToEnd(entry);
+  Emitter e(builder, loc);
+  Value step = entry->getArgument(0);
+  Value thread = e.zext(entry->getArgument(1), e.i64());
+  Value threads = e.zext(entry->getArgument(2), e.i64());
+  Value flags = loadStepField(builder, loc, step, StepField::Flags);
+  Value rows = loadStepField(builder, loc, step, StepField::Rows);
+  Value isPrompt = e.cmp(arith::CmpIPredicate::ne,
+                         e.bitAnd(flags, QCC_STEP_PROMPT), e.zero(e.i32()));
+  Value isOne = e.cmp(arith::CmpIPredicate::eq, rows, e.constant(e.i32(), 1));
+  Value null = LLVM::ZeroOp::create(builder, loc, e.ptr());
+  auto call = [&](const StepMode &mode) {
+    func::CallOp::create(builder, loc, (Twine("step.") + mode.name).str(),
+                         builder.getI1Type(),
+                         ValueRange{step, thread, threads, null});
+    LLVM::ReturnOp::create(builder, loc, ValueRange());
+  };
+  Block *blocks[3];
+  for (unsigned i = 0; i < 3; ++i) {
+    blocks[i] = builder.createBlock(&function.getBody(),
+                                    function.getBody().end());
+    call(modes[i]);
+  }
+  Block *generate =
+      builder.createBlock(&function.getBody(), function.getBody().end());
+  LLVM::CondBrOp::create(builder, loc, isOne, blocks[0], blocks[1]);
+  builder.setInsertionPointToEnd(entry);
+  LLVM::CondBrOp::create(builder, loc, isPrompt, blocks[2], generate);
+}
+
+static void describe(ModuleOp source, const X86Options &options,
+                     ModelCode &code) {
+  StringRef generate, prompt, head;
+  source.walk([&](qz::QuantizeOp op) {
+    bool isHead = op.getInput().getDefiningOp<llm::SelectOutputsOp>();
+    (isHead ? head : prompt) = stringifyEnum(*op.getPrompt());
+    generate = stringifyEnum(*op.getGenerate());
+  });
+  code.activations = ("decode " + generate + ", prompt " + prompt + ", head " +
+                      head)
+                         .str();
+  code.kv = options.kv;
+}
+
+LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
+                              const X86Options &options, StringRef stepSymbol,
+                              ModelCode &code) {
+  MLIRContext *mlir = source.getContext();
+  mlir->loadDialect<LLVM::LLVMDialect, scf::SCFDialect, cf::ControlFlowDialect,
+                    arith::ArithDialect, vector::VectorDialect,
+                    func::FuncDialect>();
+  Type kvElement = kvElementType(mlir, options.kv);
+  if (!kvElement)
+    return source.emitError() << "unknown type of keys and values '"
+                              << options.kv << "' (f16, bf16, f32)";
+  if (failed(checkShapes(source)))
+    return failure();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
+  LoweringContext context(source, *module, target, kvElement);
+  planThreadMemory(context);
+
+  const StepMode modes[] = {
+      {"one", false, 1},
+      {"several", false, kGenerateTile},
+      {"prompt", true, context.isa.promptTile()},
+  };
+  for (const StepMode &mode : modes)
+    for (func::FuncOp function : source.getOps<func::FuncOp>())
+      if (!StageLowering(context, mode, function).lower())
+        return failure();
+  emitStep(context, stepSymbol, modes);
+
+  for (llm::KVStateOp state : source.getOps<llm::KVStateOp>()) {
+    auto type = cast<llm::StateType>(state.getType());
+    AttentionShape shape =
+        context.attentionShape(type, type.getKvHeads() * type.getHeadDim());
+    code.states.push_back(
+        {uint64_t(shape.pageBytes()), uint32_t(state.getWindow()), 0});
+  }
+  code.stepSymbol = stepSymbol.str();
+  code.arenaBytes = uint64_t(context.arenaBytes());
+  code.arenaThreadBytes = uint64_t(context.threadBytes());
+  code.rowCapacity = number(source, "llm.row_capacity");
+  code.vocab = number(source, "llm.vocab");
+  code.hidden = number(source, "llm.hidden");
+  code.layers = number(source, "llm.layers");
+  code.context = number(source, "llm.context");
+  describe(source, options, code);
+  code.module = std::move(module);
+  return success();
+}

@@ -1,0 +1,177 @@
+//===- MatmulKernel.cpp - Functions for qz.matmul -------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "MatmulKernel.h"
+
+#include "PanelKernel.h"
+#include "RowKernels.h"
+#include "VectorMath.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::x86;
+
+static int64_t panels(qz::QTensorType type) {
+  return (type.getRows() + PackedLayout::kRows - 1) / PackedLayout::kRows;
+}
+
+static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
+  return cast<qz::QTensorType>(op.getWeights()[index].getType());
+}
+
+int64_t MatmulKernels::units(qz::MatmulOp op) {
+  if (op.isGlu())
+    return panels(weightType(op, 0));
+  int64_t count = 0;
+  for (unsigned i = 0; i < op.getWeights().size(); ++i)
+    count += panels(weightType(op, i));
+  return count;
+}
+
+namespace {
+/// Emits the loop over the tiles of one panel (or pair of panels).
+class UnitEmitter {
+public:
+  UnitEmitter(Emitter &e, const Isa &isa, qz::MatmulOp op,
+              const ActivationLayout &activations, const MatmulOutput &output,
+              Value input, Value out, Value residual, Value rows)
+      : e(e), isa(isa), op(op), act(activations), output(output), input(input),
+        out(out), residual(residual), rows(rows) {}
+
+  /// `weights` are pointers to the panels; `column` (i64) is the first output
+  /// column, of which `columns` are real.
+  void emit(ArrayRef<const PackedLayout *> layouts, ArrayRef<Value> weights,
+            Value column, int64_t columns) {
+    Value tiles = e.udiv(e.add(rows, act.tile - 1), act.tile);
+    e.loop(e.c64(0), tiles, 1, [&](Value t) {
+      Value tile = e.offset(input, e.mul(t, act.tileBytes()));
+      Value firstRow = e.mul(t, act.tile);
+      for (int64_t half = 0; half < isa.halves(); ++half) {
+        SmallVector<Values> sums;
+        for (auto [layout, panel] : llvm::zip(layouts, weights))
+          sums.push_back(PanelKernel(e, isa, *layout,
+                                     op.getInput().getType().getColumns(), act)
+                             .emit(panel, tile, half));
+        int64_t valid = columns - half * isa.lanes;
+        if (valid <= 0)
+          continue;
+        for (int64_t r = 0; r < act.tile; ++r) {
+          Value row = e.add(firstRow, r);
+          Value at = e.add(e.mul(row, output.stride),
+                           e.mul(e.add(column, half * isa.lanes), 4));
+          Value value = epilogue(sums, r, at);
+          auto store = [&] {
+            storePartial(e, value, e.offset(out, at),
+                         std::min(valid, isa.lanes));
+          };
+          if (output.exactRows && act.tile > 1)
+            e.ifThen(e.cmp(arith::CmpIPredicate::ult, row, rows), store);
+          else
+            store();
+        }
+      }
+    });
+  }
+
+private:
+  Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
+    Value value = sums[0][row];
+    switch (op.getEpilogue()) {
+    case qz::Epilogue::None:
+      return value;
+    case qz::Epilogue::Residual:
+      return e.addf(e.load(value.getType(), e.offset(residual, at)), value);
+    case qz::Epilogue::GluSilu:
+      return e.mulf(emitSilu(e, value), sums[1][row]);
+    case qz::Epilogue::GluGeluTanh:
+      return e.mulf(emitGeluTanh(e, value), sums[1][row]);
+    }
+    return value;
+  }
+
+  Emitter &e;
+  const Isa &isa;
+  qz::MatmulOp op;
+  const ActivationLayout &act;
+  const MatmulOutput &output;
+  Value input, out, residual, rows;
+};
+} // namespace
+
+void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
+                             const ActivationLayout &activations,
+                             const MatmulOutput &output) {
+  auto arg = [&](unsigned i) { return entry.getArgument(i); };
+  Value input = arg(0), out = arg(1), residual = arg(2), lo = arg(3),
+        hi = arg(4), rows = arg(5);
+  int64_t k = op.getInput().getType().getColumns();
+  SmallVector<PackedLayout> layouts;
+  for (unsigned i = 0; i < op.getWeights().size(); ++i)
+    layouts.emplace_back(weightType(op, i).getEncoding().toEncoding());
+  UnitEmitter unit(e, isa, op, activations, output, input, out, residual, rows);
+  auto panelAt = [&](unsigned i, Value p) {
+    return e.offset(arg(6 + i), e.mul(p, int64_t(layouts[i].panelBytes(k))));
+  };
+
+  if (op.isGlu()) {
+    e.loop(lo, hi, 1, [&](Value p) {
+      unit.emit({&layouts[0], &layouts[1]}, {panelAt(0, p), panelAt(1, p)},
+                e.mul(p, 16), 16);
+    });
+    return;
+  }
+  int64_t firstUnit = 0, firstColumn = 0;
+  for (unsigned i = 0; i < layouts.size(); ++i) {
+    int64_t segmentRows = weightType(op, i).getRows();
+    int64_t count = panels(weightType(op, i));
+    // A partial last panel must not write into the next segment's columns.
+    int64_t whole = segmentRows / 16;
+    auto range = [&](int64_t from, int64_t to, int64_t columns) {
+      if (from == to)
+        return;
+      Value begin = e.maxU(lo, e.c64(firstUnit + from));
+      Value end = e.minU(hi, e.c64(firstUnit + to));
+      e.loop(begin, e.maxU(begin, end), 1, [&](Value u) {
+        Value p = e.add(u, -firstUnit);
+        unit.emit({&layouts[i]}, {panelAt(i, p)},
+                  e.add(e.mul(p, 16), firstColumn), columns);
+      });
+    };
+    range(0, whole, 16);
+    range(whole, count, segmentRows % 16);
+    firstUnit += count;
+    firstColumn += segmentRows;
+  }
+}
+
+func::FuncOp MatmulKernels::get(qz::MatmulOp op,
+                                const ActivationLayout &activations,
+                                const MatmulOutput &output) {
+  std::string key;
+  llvm::raw_string_ostream os(key);
+  for (Value weight : op.getWeights())
+    os << weight.getType() << ";";
+  os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
+     << activations.sumGroup << ";" << activations.tile << ";" << output.stride
+     << ";" << output.exactRows;
+  func::FuncOp &function = functions[key];
+  if (function)
+    return function;
+
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Emitter e(builder, op.getLoc());
+  SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(), e.i64(), e.i64(), e.i64()};
+  inputs.append(op.getWeights().size(), e.ptr());
+  function = func::FuncOp::create(
+      builder, op.getLoc(), "matmul." + std::to_string(functions.size() - 1),
+      builder.getFunctionType(inputs, {}));
+  function.setPrivate();
+  Block *entry = function.addEntryBlock();
+  builder.setInsertionPointToStart(entry);
+  emitBody(e, *entry, op, activations, output);
+  func::ReturnOp::create(builder, op.getLoc());
+  return function;
+}

@@ -1,0 +1,69 @@
+//===- PanelKernel.h - A panel of weights times a tile of rows --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inner part of every matmul, for generating and prompt steps alike: the
+// dot products of one panel (16 rows of weights in R16K4) with one tile of
+// activation rows. The code follows from the encoding, the activation layout
+// and the instruction set; no format has a kernel of its own.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_PANELKERNEL_H
+#define QCC_LIB_CODEGEN_X86_PANELKERNEL_H
+
+#include "Isa.h"
+#include "qcc/Codegen/Common/ActivationLayout.h"
+#include "qcc/Formats/PackedLayout.h"
+
+namespace qcc::x86 {
+
+class PanelKernel {
+public:
+  PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout, int64_t k,
+              const ActivationLayout &activations)
+      : e(e), instructions(instructions), layout(layout), encoding(layout.encoding), k(k),
+        act(activations) {}
+
+  /// Sums of lanes [half * lanes, ...) of the panel at `panel` with each row
+  /// of the tile at `tile`: one vector of `lanes` f32 per row.
+  Values emit(Value panel, Value tile, int64_t half);
+
+  /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they
+  /// come from a table. `loadWord(byte offset in the chunk)` gives the words of
+  /// one line: lanes of i32, or one lane as a scalar.
+  Value codes(int64_t q, llvm::function_ref<Value(int64_t)> loadWord);
+  /// What is subtracted from codes(): the zero point, or the table's bias.
+  int64_t zeroPoint() const { return encoding.table.empty() ? encoding.zero : 128; }
+  unsigned maxCode() const;
+
+  /// The factor S and the term M of one group, as f32 of `lanes` lanes starting
+  /// at lane `lane` (a byte offset is computed for each field's size). `min`
+  /// is null without one.
+  struct Scales {
+    Value factor, min;
+  };
+  Scales unitScales(Value unit, Value lane, Type type);
+  Scales groupScales(const Scales &unit, Value chunk, int64_t group, Value lane,
+                     Type type);
+
+  /// Scalars of `type` at index `lane` of the array at `base`: an f32, or as many
+  /// as the vector type `result` has lanes.
+  Value scalars(ScalarType type, Value base, Value lane, Type result);
+
+private:
+  Values emitFloatWeights(Value panel, Value tile, int64_t half);
+  Values chunkInteger(Value chunk, Value tileChunk, const Scales &unit,
+                      int64_t half, Values acc);
+  Values chunkFloat(Value chunk, Value tileChunk, const Scales &unit,
+                    int64_t half, Values acc);
+
+  Emitter &e;
+  const Isa &instructions;
+  const PackedLayout &layout;
+  const Encoding &encoding;
+  int64_t k;
+  const ActivationLayout &act;
+};
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_PANELKERNEL_H

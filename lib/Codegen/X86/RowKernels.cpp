@@ -1,0 +1,256 @@
+//===- RowKernels.cpp - Work on one row of activations --------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "RowKernels.h"
+
+#include "PanelKernel.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::x86;
+
+void qcc::x86::forRow(Emitter &e, int64_t lanes, int64_t columns,
+                      function_ref<void(Value, int64_t)> body) {
+  int64_t full = columns / lanes * lanes;
+  if (full)
+    e.loop(e.c64(0), e.c64(full), lanes, [&](Value k) { body(k, lanes); });
+  if (columns != full)
+    body(e.c64(full), columns - full);
+}
+
+Value qcc::x86::loadPartialOf(Emitter &e, VectorType type, Value pointer,
+                              int64_t valid) {
+  if (valid == type.getNumElements())
+    return e.load(type, pointer);
+  int64_t size = type.getElementTypeBitWidth() / 8;
+  Value result = e.zero(type);
+  for (int64_t i = 0; i < valid; ++i)
+    result = vector::InsertOp::create(
+        e.b, e.loc, e.load(type.getElementType(), pointer, i * size), result, i);
+  return result;
+}
+
+void qcc::x86::storePartial(Emitter &e, Value vector, Value pointer,
+                            int64_t valid) {
+  auto type = cast<VectorType>(vector.getType());
+  if (valid == type.getNumElements())
+    return e.store(vector, pointer);
+  int64_t size = type.getElementTypeBitWidth() / 8;
+  for (int64_t i = 0; i < valid; ++i)
+    e.store(e.extract(vector, i), pointer, i * size);
+}
+
+Value qcc::x86::inverseRms(Emitter &e, const Isa &isa, Value row,
+                           int64_t columns, float eps) {
+  VectorType type = e.vec(isa.lanes, e.f32());
+  int64_t full = columns / isa.lanes * isa.lanes;
+  Value sum = e.zero(type);
+  auto square = [&](Value k, int64_t valid, Value acc) {
+    Value x = loadPartial(e, isa.lanes, e.offset(row, e.mul(k, 4)), valid);
+    return e.fma(x, x, acc);
+  };
+  if (full)
+    sum = e.loop(e.c64(0), e.c64(full), e.c64(isa.lanes), sum,
+                 [&](Value k, ValueRange acc) {
+                   return Values{square(k, isa.lanes, acc[0])};
+                 })[0];
+  if (columns != full)
+    sum = square(e.c64(full), columns - full, sum);
+  Value mean = e.divf(e.reduceAdd(sum), e.constant(e.f32(), double(columns)));
+  Value root =
+      e.unary("llvm.sqrt", e.addf(mean, e.constant(e.f32(), double(eps))));
+  return e.divf(e.constant(e.f32(), 1.0), root);
+}
+
+void qcc::x86::addNormRow(Emitter &e, const Isa &isa, Value residual,
+                          Value input, Value weight, Value out, int64_t columns,
+                          float eps) {
+  VectorType type = e.vec(isa.lanes, e.f32());
+  Value factor = e.splat(inverseRms(e, isa, input, columns, eps), type);
+  forRow(e, isa.lanes, columns, [&](Value k, int64_t valid) {
+    Value at = e.mul(k, 4);
+    auto loadAt = [&](Value base) {
+      return loadPartial(e, isa.lanes, e.offset(base, at), valid);
+    };
+    Value normed = e.mulf(loadAt(input), factor);
+    storePartial(e, e.fma(normed, loadAt(weight), loadAt(residual)),
+                 e.offset(out, at), valid);
+  });
+}
+
+void qcc::x86::copyRow(Emitter &e, const Isa &isa, Value from, Value to,
+                       int64_t columns) {
+  forRow(e, isa.lanes, columns, [&](Value k, int64_t valid) {
+    Value at = e.mul(k, 4);
+    storePartial(e, loadPartial(e, isa.lanes, e.offset(from, at), valid),
+                 e.offset(to, at), valid);
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Quantization of activations
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Writes one chunk of one row; `at` points to the chunk of the row's tile, with
+/// the row's place in the tile already added.
+class ChunkWriter {
+public:
+  ChunkWriter(Emitter &e, const ActivationLayout &layout, Value at)
+      : e(e), layout(layout), at(at) {}
+
+  /// `x` holds 32 elements as two vectors of 16.
+  void write(ArrayRef<Value> x) {
+    if (layout.isFloat()) {
+      for (int64_t i = 0; i < 32; ++i)
+        e.store(e.extract(x[i / 16], i % 16), at, layout.floatOffset(i, 0));
+      return;
+    }
+    Value peaks[2] = {peak(x[0]), peak(x[1])};
+    if (layout.group() == 32)
+      peaks[0] = peaks[1] = e.maxf(peaks[0], peaks[1]);
+    Value sums[2], scales[2];
+    for (int64_t i = 0; i < 2; ++i) {
+      scales[i] = e.mulf(peaks[i], 1.0 / layout.peak());
+      Value ints = quantize(x[i], peaks[i]);
+      sums[i] = e.reduceAdd(ints);
+      writeDots(ints, i * 4);
+    }
+    for (int64_t i = 0; i < 32 / layout.group(); ++i)
+      e.store(scales[i], at, layout.scaleOffset(i, 0));
+    if (layout.sumGroup == 32)
+      sums[0] = e.add(sums[0], sums[1]);
+    for (int64_t i = 0; i < 32 / layout.sumGroup; ++i) {
+      e.store(e.sub(e.constant(e.i32(), 0), sums[i]), at,
+              layout.nsumOffset(i, 0));
+      e.store(e.mulf(e.intToFloat(sums[i], e.f32()), scales[i]), at,
+              layout.fsumOffset(i, 0));
+    }
+  }
+
+private:
+  Value peak(Value x) {
+    return e.reduceMax(e.unary("llvm.fabs", x));
+  }
+
+  Value quantize(Value x, Value peak) {
+    // A group of zeros has scale 0 and any integers do; 0 / 0 must not occur.
+    Value isZero = arith::CmpFOp::create(
+        e.b, e.loc, arith::CmpFPredicate::OEQ, peak, e.zero(e.f32()));
+    Value divisor = e.select(isZero, e.constant(e.f32(), 1.0), peak);
+    Value factor = e.divf(e.constant(e.f32(), double(layout.peak())), divisor);
+    Value scaled = e.mulf(x, e.splat(factor, e.vec(16, e.f32())));
+    return e.floatToInt(e.unary("llvm.roundeven", scaled), e.i32());
+  }
+
+  /// Stores 16 integers as k-groups q .. q+3 of each plane.
+  void writeDots(Value ints, int64_t q) {
+    SmallVector<Value> planes;
+    if (layout.planes() == 2) {
+      Value high = e.ashr(e.add(ints, 128), 8);
+      planes = {high, e.sub(ints, e.shift(high, 8))};
+    } else {
+      planes = {ints};
+    }
+    for (auto [plane, value] : llvm::enumerate(planes)) {
+      Value words = e.bitcast(e.trunc(value, e.i8()), e.vec(4, e.i32()));
+      for (int64_t i = 0; i < 4; ++i)
+        e.store(e.extract(words, i), at, layout.dotOffset(plane, q + i, 0));
+    }
+  }
+
+  Emitter &e;
+  const ActivationLayout &layout;
+  Value at;
+};
+} // namespace
+
+void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
+                           float eps, int64_t columns,
+                           const ActivationLayout &layout, Value buffer,
+                           Value row) {
+  VectorType type = e.vec(16, e.f32());
+  Value factor;
+  if (norm)
+    factor = e.splat(inverseRms(e, isa, input, columns, eps), type);
+  Value tile = e.offset(buffer, e.mul(e.udiv(row, layout.tile),
+                                      layout.tileBytes()));
+  Value start = e.offset(tile, e.mul(e.urem(row, layout.tile), 4));
+  forRow(e, 32, columns, [&](Value k, int64_t valid) {
+    Value at = e.mul(k, 4);
+    SmallVector<Value> x;
+    for (int64_t i = 0; i < 2; ++i) {
+      int64_t lanes = std::clamp<int64_t>(valid - 16 * i, 0, 16);
+      Value here = e.add(at, 64 * i);
+      Value value = loadPartial(e, 16, e.offset(input, here), lanes);
+      if (norm)
+        value = e.mulf(e.mulf(value, factor),
+                       loadPartial(e, 16, e.offset(norm, here), lanes));
+      x.push_back(value);
+    }
+    Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());
+    ChunkWriter(e, layout, e.offset(start, chunk)).write(x);
+  });
+}
+
+//===----------------------------------------------------------------------===//
+// Embedding
+//===----------------------------------------------------------------------===//
+
+/// Four elements of a quantized row: values of the codes in one word.
+static void embeddingWord(Emitter &e, PanelKernel &kernel,
+                          const Encoding &encoding, Value word,
+                          const PanelKernel::Scales &scales, float scale,
+                          Value out) {
+  VectorType floats = e.vec(4, e.f32());
+  Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
+  Value code = e.add(e.zext(bytes, e.i32()), -kernel.zeroPoint());
+  Value value = e.mulf(e.splat(scales.factor, floats),
+                       e.intToFloat(code, e.f32()));
+  if (encoding.hasMin())
+    value = e.addf(value, e.splat(scales.min, floats));
+  e.store(e.mulf(value, double(scale)), out);
+}
+
+void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
+                            const PackedLayout &layout, int64_t columns,
+                            Value weight, Value token, float scale, Value out) {
+  const Encoding &encoding = layout.encoding;
+  Value lane = e.urem(token, 16);
+  Value panel = e.offset(weight, e.mul(e.udiv(token, 16),
+                                       int64_t(layout.panelBytes(columns))));
+  ActivationLayout unused(qz::Activations::F32, columns, 32, 1);
+  PanelKernel kernel(e, isa, layout, columns, unused);
+  if (encoding.isFloat()) {
+    e.loop(e.c64(0), e.c64(columns), 1, [&](Value k) {
+      Value value = kernel.scalars(encoding.element, panel,
+                                   e.add(e.mul(k, 16), lane), e.f32());
+      e.store(e.mulf(value, double(scale)), e.offset(out, e.mul(k, 4)));
+    });
+    return;
+  }
+  int64_t chunks = layout.unitK / 32, weightGroup = std::min(encoding.group, 32u);
+  e.loop(e.c64(0), e.c64(columns / layout.unitK), 1, [&](Value u) {
+    Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
+    Value outUnit = e.offset(out, e.mul(u, int64_t(layout.unitK) * 4));
+    PanelKernel::Scales unitScales = kernel.unitScales(unit, lane, e.f32());
+    e.loop(e.c64(0), e.c64(chunks), 1, [&](Value c) {
+      Value chunk = e.offset(e.offset(unit, layout.chunkOffset),
+                             e.mul(c, layout.chunkBytes));
+      Value outChunk = e.offset(outUnit, e.mul(c, 128));
+      PanelKernel::Scales scales;
+      for (int64_t q = 0; q < 8; ++q) {
+        if (q * 4 % weightGroup == 0)
+          scales = kernel.groupScales(unitScales, chunk, q * 4 / weightGroup,
+                                      lane, e.f32());
+        Value word = kernel.codes(q, [&](int64_t byteOffset) {
+          return e.load(e.i32(), e.offset(e.offset(chunk, byteOffset),
+                                          e.mul(lane, 4)));
+        });
+        embeddingWord(e, kernel, encoding, word, scales, scale,
+                      e.offset(outChunk, q * 16));
+      }
+    });
+  });
+}

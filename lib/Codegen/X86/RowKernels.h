@@ -1,0 +1,57 @@
+//===- RowKernels.h - Work on one row of activations ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bodies of the stages whose work unit is a row: they are emitted inline at the
+// insertion point. Rows are f32, contiguous; lengths are static.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_ROWKERNELS_H
+#define QCC_LIB_CODEGEN_X86_ROWKERNELS_H
+
+#include "Isa.h"
+#include "qcc/Codegen/Common/ActivationLayout.h"
+#include "qcc/Formats/PackedLayout.h"
+
+namespace qcc::x86 {
+
+/// Vectors of `lanes` elements cover a row; the last may be partial. Calls
+/// `body` for offset k (i64) with the number of valid lanes: all but the last
+/// call are in one loop.
+void forRow(Emitter &e, int64_t lanes, int64_t columns,
+            llvm::function_ref<void(Value k, int64_t valid)> body);
+
+/// Loads the first `valid` elements of a vector; the others are 0 and not
+/// touched in memory.
+Value loadPartialOf(Emitter &e, mlir::VectorType type, Value pointer,
+                    int64_t valid);
+inline Value loadPartial(Emitter &e, int64_t lanes, Value pointer,
+                         int64_t valid) {
+  return loadPartialOf(e, e.vec(lanes, e.f32()), pointer, valid);
+}
+/// Stores the first `valid` elements.
+void storePartial(Emitter &e, Value vector, Value pointer, int64_t valid);
+
+/// 1 / sqrt(mean(x^2) + eps) of `columns` elements.
+Value inverseRms(Emitter &e, const Isa &isa, Value row, int64_t columns,
+                 float eps);
+
+/// out = residual + input * inverseRms(input) * weight.
+void addNormRow(Emitter &e, const Isa &isa, Value residual, Value input,
+                Value weight, Value out, int64_t columns, float eps);
+
+/// Writes row `row` (i64) of an activation buffer; `norm` may be null.
+void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm, float eps,
+                 int64_t columns, const ActivationLayout &layout, Value buffer,
+                 Value row);
+
+/// out = scale * row `token` (i64) of a packed weight.
+void embeddingRow(Emitter &e, const Isa &isa, const PackedLayout &layout,
+                  int64_t columns, Value weight, Value token, float scale,
+                  Value out);
+
+/// Copies `columns` f32.
+void copyRow(Emitter &e, const Isa &isa, Value from, Value to, int64_t columns);
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_ROWKERNELS_H

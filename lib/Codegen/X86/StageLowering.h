@@ -1,0 +1,108 @@
+//===- StageLowering.h - One function of stages as SPMD code ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_STAGELOWERING_H
+#define QCC_LIB_CODEGEN_X86_STAGELOWERING_H
+
+#include "AttentionKernel.h"
+#include "MatmulKernel.h"
+#include "dialects/LLM/LLMDialect.h"
+#include "qcc/Codegen/X86/LowerToX86.h"
+
+namespace qcc::x86 {
+
+/// A kind of step that has code of its own.
+struct StepMode {
+  const char *name; ///< Suffix of its functions.
+  bool prompt;
+  int64_t tile; ///< Rows of an activation tile.
+};
+
+/// What all functions of one target share.
+struct LoweringContext {
+  mlir::ModuleOp source; ///< The schedule.
+  mlir::ModuleOp module; ///< Being built.
+  Isa isa;
+  Type kvElement;
+  MatmulKernels matmuls;
+  /// Offset of attention's scratch in a thread's memory, and its size.
+  int64_t scratchOffset = 0, scratchBytes = 0;
+
+  LoweringContext(mlir::ModuleOp source, mlir::ModuleOp module,
+                  const TargetSpec &target, Type kvElement)
+      : source(source), module(module), isa(target), kvElement(kvElement),
+        matmuls(module, isa) {}
+
+  int64_t arenaBytes() const;
+  int64_t threadBytes() const;
+  AttentionShape attentionShape(llm::StateType state, int64_t queryColumns) const;
+  /// Address of a private constant array of f32 or i64.
+  mlir::LLVM::GlobalOp constantData(mlir::StringRef name,
+                                    mlir::DenseElementsAttr values);
+};
+
+/// Bytes between rows of a tensor<?xNxf32> in the arena.
+int64_t rowStride(mlir::Value rows);
+
+/// Lowers @step or a body for one mode to a function
+///
+///   (step, i64 thread, i64 threads, row of the layer table) -> i1
+///
+/// whose result is false when the step was cancelled. A layer's row holds its
+/// body's number, then for each argument of the body, batch excepted: the
+/// offset of a weight, the number of a state or the arena offset of rows.
+class StageLowering {
+public:
+  StageLowering(LoweringContext &context, const StepMode &mode,
+                mlir::func::FuncOp source);
+
+  /// Null after an error.
+  mlir::func::FuncOp lower();
+
+private:
+  // Operations, one function each.
+  void lowerEmbedding(llm::EmbeddingOp op);
+  void lowerRotations(llm::RotationsOp op);
+  void lowerQuantize(qz::QuantizeOp op);
+  void lowerMatmul(qz::MatmulOp op);
+  void lowerRopeAppend(llm::RopeAppendOp op);
+  void lowerAttend(llm::AttendOp op);
+  void lowerAddNorm(llm::AddNormOp op);
+  void lowerSelectOutputs(llm::SelectOutputsOp op);
+  /// A run of calls: a loop over the layer table.
+  mlir::LogicalResult lowerLayers(llvm::ArrayRef<mlir::func::CallOp> calls);
+  mlir::LogicalResult lowerOp(mlir::Operation *op);
+
+  void bindArguments(Value row);
+  /// Pointer to a value's buffer, weight or state.
+  Value place(Value value) { return places.lookup(value); }
+  /// Rows of a value in this step, as i64.
+  Value rowCount(Value value) { return outputs.contains(value) ? outputCount : rows; }
+  ActivationLayout activationLayout(qz::QuantizeOp op) const;
+  int64_t arenaOffset(Value value);
+
+  /// Units [0, count) dealt to threads one by one.
+  void forUnits(Value count, llvm::function_ref<void(Value)> body);
+  /// Ends the stage: goes on in a new block once all threads are here.
+  void barrier();
+  /// When the step is traced, copies the residual as entry `index` of it.
+  void trace(Value residual, Value index);
+
+  LoweringContext &context;
+  StepMode mode;
+  mlir::func::FuncOp source;
+  mlir::OpBuilder builder;
+  Emitter e;
+  mlir::func::FuncOp function;
+  mlir::Block *exit = nullptr;
+  bool pendingBarrier = false;
+
+  Value step, thread, threads, rows, outputCount, arena, weights, scratch;
+  llvm::DenseMap<Value, Value> places;
+  llvm::DenseSet<Value> outputs;
+};
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_STAGELOWERING_H

@@ -1,0 +1,91 @@
+//===- VectorMath.cpp - Elementary functions as straight-line code --------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Range reduction and polynomials; coefficients are those of the Cephes
+// library's single precision functions (public domain).
+//===----------------------------------------------------------------------===//
+
+#include "VectorMath.h"
+
+using namespace mlir;
+using namespace qcc::x86;
+
+/// c[0] x^n + ... + c[n], by Horner's rule.
+static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
+  Value result = e.constant(x.getType(), coefficients.front());
+  for (double c : coefficients.drop_front())
+    result = e.fma(result, x, e.constant(x.getType(), c));
+  return result;
+}
+
+
+Value qcc::x86::emitExp(Emitter &e, Value x) {
+  Type type = x.getType();
+  auto clamp = [&](Value v, double low, double high) {
+    v = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, v,
+                                       e.constant(type, low)),
+                 e.constant(type, low), v);
+    return e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OGT,
+                                          v, e.constant(type, high)),
+                    e.constant(type, high), v);
+  };
+  Value clamped = clamp(x, -87.3, 88.3);
+  Value n = e.unary("llvm.roundeven", e.mulf(clamped, 1.44269504088896341));
+  Value r = e.fma(n, e.constant(type, -0.693359375), clamped);
+  r = e.fma(n, e.constant(type, 2.12194440e-4), r);
+  Value p = polynomial(e, r,
+                       {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                        4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1});
+  p = e.addf(e.fma(e.mulf(r, r), p, r), e.constant(type, 1.0));
+  Value bits = e.shift(e.add(e.floatToInt(n, e.i32()), 127), 23);
+  Value result = e.mulf(p, e.bitcast(bits, type));
+  // Below the range the result is 0, so that masked scores vanish exactly.
+  Value tiny = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, x,
+                                     e.constant(type, -87.3));
+  return e.select(tiny, e.zero(type), result);
+}
+
+static Value gate(Emitter &e, Value x, Value minusExponent) {
+  Value one = e.constant(x.getType(), 1.0);
+  return e.divf(x, e.addf(one, emitExp(e, minusExponent)));
+}
+
+Value qcc::x86::emitSilu(Emitter &e, Value x) {
+  return gate(e, x, arith::NegFOp::create(e.b, e.loc, x));
+}
+
+Value qcc::x86::emitGeluTanh(Emitter &e, Value x) {
+  Value cubic = e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715),
+                      x);
+  return gate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588));
+}
+
+std::pair<Value, Value> qcc::x86::emitSinCos(Emitter &e, Value angle) {
+  Type f32 = e.f32(), f64 = e.b.getF64Type();
+  // Reduction to [-pi/4, pi/4] in double precision loses nothing that an f32
+  // angle has.
+  Value wide = e.extf(angle, f64);
+  Value n = e.unary("llvm.roundeven", e.mulf(wide, 0.63661977236758134308));
+  Value r64 = e.fma(n, e.constant(f64, -1.57079632679489655800), wide);
+  r64 = e.fma(n, e.constant(f64, -6.12323399573676603587e-17), r64);
+  Value r = e.truncf(r64, f32), r2 = e.mulf(r, r);
+  Value sin = polynomial(
+      e, r2, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
+  sin = e.fma(e.mulf(r2, r), sin, r);
+  Value cos = polynomial(
+      e, r2, {2.443315711809948e-5, -1.388731625493765e-3,
+              4.166664568298827e-2});
+  cos = e.fma(e.mulf(r2, r2), cos,
+              e.fma(r2, e.constant(f32, -0.5), e.constant(f32, 1.0)));
+  // Quadrant: odd ones swap, 2 and 3 negate the sine, 1 and 2 the cosine.
+  Value quadrant = e.floatToInt(n, e.i64());
+  auto isSet = [&](Value bits, int64_t mask) {
+    return e.cmp(arith::CmpIPredicate::ne, e.bitAnd(bits, mask), e.c64(0));
+  };
+  Value swap = isSet(quadrant, 1);
+  Value s = e.select(swap, cos, sin), c = e.select(swap, sin, cos);
+  Value minus = e.constant(f32, -1.0), plus = e.constant(f32, 1.0);
+  s = e.mulf(s, e.select(isSet(quadrant, 2), minus, plus));
+  c = e.mulf(c, e.select(isSet(e.add(quadrant, 1), 2), minus, plus));
+  return {s, c};
+}

@@ -1,0 +1,27 @@
+//===- VectorMath.h - Elementary functions as straight-line code *- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_X86_VECTORMATH_H
+#define QCC_LIB_CODEGEN_X86_VECTORMATH_H
+
+#include "Emitter.h"
+
+namespace qcc::x86 {
+
+/// e^x for f32 scalars or vectors; relative error below 2e-7 where the result
+/// is a normal number, 0 below that, finite for every finite x.
+Value emitExp(Emitter &e, Value x);
+
+/// x / (1 + e^-x).
+Value emitSilu(Emitter &e, Value x);
+/// The tanh form of GELU: x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
+Value emitGeluTanh(Emitter &e, Value x);
+
+/// Sine and cosine of a scalar f32 angle of up to 2^31; absolute error below
+/// 2e-7.
+std::pair<Value, Value> emitSinCos(Emitter &e, Value angle);
+
+} // namespace qcc::x86
+
+#endif // QCC_LIB_CODEGEN_X86_VECTORMATH_H
