@@ -7,18 +7,25 @@
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/Common/Backend.h"
 #include "qcc/Codegen/Reference/Reference.h"
+#include "qcc/Codegen/X86/LowerToX86.h"
+#include "qcc/Transforms/Transforms.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace qcc;
 
 void qcc::registerPipelineDialects(DialectRegistry &registry) {
-  registry.insert<arith::ArithDialect, func::FuncDialect, LLVM::LLVMDialect,
-                  llm::LLMDialect, qz::QZDialect, scf::SCFDialect>();
+  registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
+                  func::FuncDialect, LLVM::LLVMDialect, llm::LLMDialect,
+                  math::MathDialect, qz::QZDialect, scf::SCFDialect,
+                  vector::VectorDialect>();
   registerBackendTranslations(registry);
 }
 
@@ -40,19 +47,65 @@ static llvm::Error lowerReference(Stages &stages, ModuleOp module,
   });
 }
 
+/// What --activations asks of the schedule.
+static llvm::Expected<ScheduleOptions>
+scheduleOptions(const CompileOptions &options) {
+  ScheduleOptions schedule;
+  if (options.activations.empty())
+    return schedule;
+  std::optional<qz::Activations> activations =
+      qz::symbolizeActivations(options.activations);
+  if (!activations)
+    return llvm::createStringError("unknown activations '" +
+                                   options.activations +
+                                   "' (a8, a8g16, a16, f32)");
+  schedule.generate = schedule.prompt = *activations;
+  return schedule;
+}
+
+static llvm::Error lowerX86(Stages &stages, ModuleOp module,
+                            const TargetSpec &target, unsigned index,
+                            StageHook hook, ModelCode &code) {
+  auto schedule = scheduleOptions(stages.options);
+  if (!schedule)
+    return schedule.takeError();
+  const std::pair<const char *, std::function<void(OpPassManager &)>>
+      pipelines[] = {
+          {"fused", buildFusePipeline},
+          {"layout", [](OpPassManager &pm) { buildLayoutPipeline(pm); }},
+          {"schedule",
+           [&](OpPassManager &pm) { buildSchedulePipeline(pm, *schedule); }}};
+  for (const auto &[name, build] : pipelines) {
+    if (llvm::Error error = stages.runPasses(name, module, build))
+      return error;
+    auto goOn = hook(name, module);
+    if (!goOn)
+      return goOn.takeError();
+    if (!*goOn)
+      return llvm::Error::success();
+  }
+  X86Options options;
+  options.kv = stages.options.kv;
+  if (options.kv.empty())
+    options.kv = schedule->generate == qz::Activations::F32 ? "f32" : "f16";
+  std::string name = std::string("lower ") + target.name;
+  return stages.run(name, [&] {
+    return stages.withDiagnostics(name, [&] {
+      return lowerToX86(module, target, options, stepSymbolName(index), code);
+    });
+  });
+}
+
 llvm::Error qcc::lowerForTarget(Stages &stages, ModuleOp module,
                                 const TargetSpec &target, unsigned index,
                                 uint64_t weightBase, StageHook hook,
                                 ModelCode &code) {
-  if (target.isReference()) {
-    if (llvm::Error error =
-            lowerReference(stages, module, index, weightBase, hook, code))
-      return error;
-  } else {
-    return llvm::createStringError("no code generator for target '" +
-                                   StringRef(target.name) + "'");
-  }
-  if (!code.module)
-    return llvm::Error::success();
-  return stages.runPasses("llvm dialect", *code.module, buildLLVMDialectPipeline);
+  llvm::Error error =
+      target.isReference()
+          ? lowerReference(stages, module, index, weightBase, hook, code)
+          : lowerX86(stages, module, target, index, hook, code);
+  if (error || !code.module)
+    return error;
+  return stages.runPasses("llvm dialect", *code.module,
+                          buildLLVMDialectPipeline);
 }
