@@ -219,6 +219,13 @@ LogicalResult BlockPlan::build(bool inOut) {
         }
         inPlaceCount += shared != nullptr;
       }
+      // The result belongs into the argument's memory; directly if that is
+      // free.
+      if (inOut && llvm::is_contained(terminator->getOperands(), value)) {
+        Buffer *argument = find(block.getArgument(0));
+        if (argument->life.end + 1 < number(&op))
+          shared = argument;
+      }
       if (failed(addValue(value, shared)))
         return failure();
       if (!isa<func::CallOp>(op))
@@ -321,6 +328,7 @@ private:
     arenaEnd = std::max(arenaEnd, stepPlan.end());
 
     Builder builder(module);
+    module->setAttr("llm.row_capacity", builder.getI64IntegerAttr(rowCapacity));
     module->setAttr("llm.arena_bytes", builder.getI64IntegerAttr(arenaEnd));
     module->setAttr("llm.thread_bytes",
                     builder.getI64IntegerAttr(threadBytes()));

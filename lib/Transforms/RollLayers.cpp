@@ -65,8 +65,20 @@ static void closeFunction(func::FuncOp func, ArrayRef<func::CallOp> calls) {
     IRMapping mapping;
     mapping.map(block.getArguments(), call.getOperands());
     SmallVector<Value> values;
-    for (auto &group : groups)
+    for (auto &group : groups) {
+      // Rotations are work: it is done before the first layer, so that layers
+      // follow each other without a gap.
+      bool isWork = isa<llm::RotationsOp>(group.front());
+      bool canBeFirst =
+          llvm::all_of(group.front()->getOperands(), [&](Value operand) {
+            return isa<BlockArgument>(mapping.lookup(operand));
+          });
+      if (isWork && canBeFirst)
+        builder.setInsertionPointToStart(call->getBlock());
+      else
+        builder.setInsertionPoint(call);
       values.push_back(builder.clone(*group.front(), mapping)->getResult(0));
+    }
     call.getOperandsMutable().append(values);
   }
   for (auto &group : groups) {

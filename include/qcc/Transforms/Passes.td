@@ -78,7 +78,7 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
     Precondition: qcc-fuse-matmuls ran.
     Left alone: attention whose query and key are not rotated alike, are normed
     differently, or whose matmuls have other uses, other rows, an epilogue or
-    several weights; the reason is reported with -debug.
+    several weights.
   }];
   let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
   let statistics = [
@@ -230,7 +230,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     Writes `generate`, `prompt` and `sum_group` on each `qz.quantize`:
 
     * `f32` for both where a consumer has a float weight, or groups that are not
-      a multiple of 16 (integer sums cover 16 or 32 elements of k);
+      a multiple of 16 (an integer sum covers 16 or 32 elements of k);
     * otherwise what the options ask for, but nothing coarser than `a16` for
       rows that come from `llm.select_outputs`: the logits feel every error;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
@@ -313,8 +313,8 @@ def PlanMemoryPass : Pass<"qcc-plan-memory", "mlir::ModuleOp"> {
   let description = [{
     Writes `buffer`, an offset in the arena in bytes, on each operation that
     makes rows or activations; `stride`, the bytes between rows, on those that
-    make rows. The module gets `llm.arena_bytes`, and `llm.thread_bytes`: what a
-    thread needs of its own for a replicated `qz.quantize`.
+    make rows. The module gets `llm.row_capacity`, `llm.arena_bytes`, and
+    `llm.thread_bytes`: what a thread needs of its own for a replicated `qz.quantize`.
 
     * Values that are never live together share memory (first fit). A value
       counts as live for one stage longer than it is, so that a stage may start

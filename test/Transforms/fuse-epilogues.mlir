@@ -1,0 +1,135 @@
+// RUN: qcc-opt %s --qcc-fuse-epilogues | FileCheck %s
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// CHECK-LABEL: func @residual
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %[[A:.*]]: !qz.activation<64>, %[[W:.*]]: !qz.tensor
+func.func @residual(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: %[[Y:.*]] = qz.matmul %[[A]], [%[[W]]] residual %[[X]] {epilogue = #qz.epilogue<residual>}
+  // CHECK-NEXT: return %[[Y]]
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y = llm.add %x, %p : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @residual_on_the_right
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %
+func.func @residual_on_the_right(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: qz.matmul {{.*}} residual %[[X]]
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y = llm.add %p, %x : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// The residual may be made after the product: the fused matmul stands where the
+// sum stood.
+// CHECK-LABEL: func @late_residual
+func.func @late_residual(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>,
+                         %n: !qz.tensor<64, #f32>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: %[[R:.*]] = llm.add_norm
+  // CHECK-NEXT: qz.matmul {{.*}} residual %[[R]]
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %r = llm.add_norm %x, %y, %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %z = llm.add %r, %p : tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @norm
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %[[N:.*]]: !qz.tensor<64,
+func.func @norm(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> !qz.activation<64> {
+  // CHECK-NEXT: %[[A:.*]] = qz.quantize %[[X]] norm %[[N]] {eps = 9.99999997E-7 : f32}
+  // CHECK-NEXT: return %[[A]]
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.rms_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %h : tensor<?x64xf32> -> <64>
+  return %a : !qz.activation<64>
+}
+
+// CHECK-LABEL: func @add_norm
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %[[Y:.*]]: tensor<?x64xf32>, %[[N:.*]]: !qz.tensor
+func.func @add_norm(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: %[[Z:.*]] = llm.add_norm %[[X]], %[[Y]], %[[N]] {eps = 9.99999997E-7 : f32}
+  // CHECK-NEXT: return %[[Z]]
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.rms_norm %y, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %z = llm.add %x, %h : tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+
+//===----------------------------------------------------------------------===//
+// What is left alone
+//===----------------------------------------------------------------------===//
+
+// CHECK-LABEL: func @no_match_product_used_twice
+func.func @no_match_product_used_twice(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: llm.add
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y = llm.add %x, %p : tensor<?x64xf32>
+  return %y, %p : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_sum_with_itself
+func.func @no_match_sum_with_itself(%a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf32> {
+  // CHECK: llm.add
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y = llm.add %p, %p : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_has_epilogue
+func.func @no_match_has_epilogue(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf32> {
+  // CHECK: llm.add
+  %p = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<64x64, #q4>], tensor<?x64xf32> -> tensor<?x64xf32>
+  %y = llm.add %x, %p : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_plain_sum
+func.func @no_match_plain_sum(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // CHECK: llm.add
+  %z = llm.add %x, %y : tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_norm_of_heads
+func.func @no_match_norm_of_heads(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %n: !qz.tensor<32, #f32>) -> (tensor<?x64xf32>, !qz.activation<64>) {
+  // CHECK: llm.add
+  // CHECK: qz.quantize %{{[^ ]*}} : tensor<?x64xf32>
+  %f = qz.dequantize %n : !qz.tensor<32, #f32> -> tensor<32xf32>
+  %h = llm.rms_norm %y, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<32xf32>
+  %z = llm.add %x, %h : tensor<?x64xf32>
+  %g = llm.rms_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<32xf32>
+  %a = qz.quantize %g : tensor<?x64xf32> -> <64>
+  return %z, %a : tensor<?x64xf32>, !qz.activation<64>
+}
+
+// CHECK-LABEL: func @no_match_plain_norm_weight
+func.func @no_match_plain_norm_weight(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %f: tensor<64xf32>) -> (tensor<?x64xf32>, !qz.activation<64>) {
+  // CHECK: llm.add
+  // CHECK: qz.quantize %{{[^ ]*}} : tensor<?x64xf32>
+  %h = llm.rms_norm %y, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %z = llm.add %x, %h : tensor<?x64xf32>
+  %g = llm.rms_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %g : tensor<?x64xf32> -> <64>
+  return %z, %a : tensor<?x64xf32>, !qz.activation<64>
+}
+
+// CHECK-LABEL: func @no_match_norm_used_twice
+func.func @no_match_norm_used_twice(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: llm.add
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.rms_norm %y, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %z = llm.add %x, %h : tensor<?x64xf32>
+  return %z, %h : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_normed_already
+func.func @no_match_normed_already(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> !qz.activation<64> {
+  // CHECK: %[[H:.*]] = llm.rms_norm
+  // CHECK: qz.quantize %[[H]] norm
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.rms_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %h norm %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
+  return %a : !qz.activation<64>
+}

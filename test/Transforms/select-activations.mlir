@@ -1,0 +1,74 @@
+// RUN: qcc-opt %s --qcc-select-activations | FileCheck %s
+// RUN: qcc-opt %s --qcc-select-activations='generate=a8 prompt=a8g16' \
+// RUN:   | FileCheck %s --check-prefix=FINE
+// RUN: qcc-opt %s --qcc-select-activations='generate=f32 prompt=f32' \
+// RUN:   | FileCheck %s --check-prefix=FLOAT
+
+#f32 = #qz.encoding<f32>
+#bf16 = #qz.encoding<bf16>
+#g4 = #qz.encoding<bits = 4, zero = 8, group = 4, scale = f16>
+#g16 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
+#g32 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// CHECK-LABEL: func private @body.0
+// FINE-LABEL: func private @body.0
+// FLOAT-LABEL: func private @body.0
+func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>, %w32: !qz.tensor<768x768, #g32>,
+                          %w4: !qz.tensor<768x768, #g4>,
+                          %bf: !qz.tensor<768x768, #bf16>) -> tensor<?x768xf32> {
+  // Groups of 32 have sums of 32.
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 32 : i64}
+  // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<a8>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64}
+  // FLOAT: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
+  %a = qz.quantize %x : tensor<?x768xf32> -> <768>
+  %0 = qz.matmul %a, [%w32] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
+
+  // One segment with groups of 16 is enough for sums of 16.
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 16 : i64}
+  %b = qz.quantize %0 : tensor<?x768xf32> -> <768>
+  %1 = qz.matmul %b, [%w32, %w16] : <768>, [!qz.tensor<768x768, #g32>, !qz.tensor<768x768, #g16>] -> tensor<?x1536xf32>
+
+  // So is one of several consumers, here with groups of 16.
+  // CHECK: qz.quantize {{.*}} sum_group = 16
+  %c = qz.quantize %x : tensor<?x768xf32> -> <768>
+  %2 = qz.matmul %c, [%w16] : <768>, [!qz.tensor<768x768, #g16>] -> tensor<?x768xf32>
+  %3 = qz.matmul %c, [%w32] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
+
+  // A float segment asks for f32, and so do groups that 16 does not divide.
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  %d = qz.quantize %2 : tensor<?x768xf32> -> <768>
+  %4 = qz.matmul %d, [%w32, %bf] : <768>, [!qz.tensor<768x768, #g32>, !qz.tensor<768x768, #bf16>] -> tensor<?x1536xf32>
+  %e = qz.quantize %3 : tensor<?x768xf32> -> <768>
+  %5 = qz.matmul %e, [%w4] : <768>, [!qz.tensor<768x768, #g4>] -> tensor<?x768xf32>
+  return %x : tensor<?x768xf32>
+}
+
+// A body that is called with rows that want logits is part of the head.
+// CHECK-LABEL: func private @head
+// FINE-LABEL: func private @head
+func.func private @head(%x: tensor<?x768xf32>, %w: !qz.tensor<768x768, #g32>) -> tensor<?x768xf32> {
+  // CHECK: {generate = #qz.activations<a16>, prompt = #qz.activations<a16>
+  // FINE:  {generate = #qz.activations<a16>, prompt = #qz.activations<a16>, sum_group = 32
+  %a = qz.quantize %x : tensor<?x768xf32> -> <768>
+  %0 = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <768>, [!qz.tensor<768x768, #g32>], tensor<?x768xf32> -> tensor<?x768xf32>
+  return %0 : tensor<?x768xf32>
+}
+
+// CHECK-LABEL: func @step
+// FINE-LABEL: func @step
+// FLOAT-LABEL: func @step
+func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #f32>, %w: !qz.tensor<768x768, #g32>) -> tensor<?x768xf32> {
+  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a8>
+  %p = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x768xf32>, !qz.tensor<768, #f32> -> <768>
+  %q = qz.matmul %p, [%w] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
+  %s = llm.select_outputs %q, %batch : tensor<?x768xf32>
+  %h = func.call @head(%s, %w) : (tensor<?x768xf32>, !qz.tensor<768x768, #g32>) -> tensor<?x768xf32>
+  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a16>
+  // FINE:  qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a16>
+  // FLOAT: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  %a = qz.quantize %h norm %n {eps = 1.0e-5 : f32} : tensor<?x768xf32>, !qz.tensor<768, #f32> -> <768>
+  %l = qz.matmul %a, [%w] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
+  return %l : tensor<?x768xf32>
+}
