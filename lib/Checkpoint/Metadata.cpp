@@ -158,6 +158,8 @@ std::string Number::str() const {
     return std::to_string(u);
   if (kind == Kind::Signed)
     return std::to_string(i);
+  if (std::isnan(f))
+    return "nan"; // of either sign
   // Shortest text that reads back as the same number. A number that an f32
   // holds is nearly always one, so it is printed as such: 1e-05, not
   // 9.999999747378752e-06.

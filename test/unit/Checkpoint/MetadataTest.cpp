@@ -195,6 +195,8 @@ TEST(Number, NaNAndInfinityStayThat) {
   EXPECT_TRUE(numberOf(ValueType::F64, -infinity).to(out));
   EXPECT_EQ(out, -std::numeric_limits<float>::infinity());
   EXPECT_EQ(numberOf(ValueType::F64, infinity).str(), "inf");
+  EXPECT_EQ(numberOf(ValueType::F64, -infinity).str(), "-inf");
+  EXPECT_EQ(numberOf(ValueType::F64, -std::nan("")).str(), "nan");
 }
 
 } // namespace

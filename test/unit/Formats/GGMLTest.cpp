@@ -166,6 +166,22 @@ INSTANTIATE_TEST_SUITE_P(GGML, GoldenTest, testing::ValuesIn(kGolden),
                            return std::string(info.param.type);
                          });
 
+// The types of quantized activations, which occur in no file.
+TEST(GGML, ActivationTypes) {
+  std::vector<uint8_t> block(292);
+  block[4] = 5, block[35] = 0xff, block[259] = 0x80;
+  std::vector<float> values(256);
+  block[1] = 0x38; // f16 0.5
+  findGGMLType("Q8_1")->decode(block.data(), values.data());
+  EXPECT_EQ(values[0], 2.5f);
+  EXPECT_EQ(values[31], -0.5f);
+  block[0] = 0, block[1] = 0, block[2] = 0x80, block[3] = 0x3e; // f32 0.25
+  findGGMLType("Q8_K")->decode(block.data(), values.data());
+  EXPECT_EQ(values[0], 1.25f);
+  EXPECT_EQ(values[31], -0.25f);
+  EXPECT_EQ(values[255], -32.0f);
+}
+
 //===----------------------------------------------------------------------===//
 // Fields
 //===----------------------------------------------------------------------===//

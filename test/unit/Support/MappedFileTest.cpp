@@ -53,6 +53,18 @@ TEST_F(MappedFileTest, MapsAllBytes) {
   EXPECT_EQ(moved.bytes().back(), 'y');
 }
 
+TEST_F(MappedFileTest, AssignmentReleasesTheOldMapping) {
+  Result<MappedFile> a = MappedFile::open(write("a", "first"));
+  Result<MappedFile> b = MappedFile::open(write("b", "second!"));
+  ASSERT_TRUE(a);
+  ASSERT_TRUE(b);
+  *a = std::move(*b);
+  EXPECT_EQ(a->path(), (folder / "b").string());
+  ASSERT_EQ(a->bytes().size(), 7u);
+  EXPECT_EQ(a->bytes()[0], 's');
+  EXPECT_TRUE(b->bytes().empty());
+}
+
 TEST_F(MappedFileTest, FollowsLinks) {
   write("target", "data");
   fs::create_symlink("target", folder / "link");
