@@ -5,18 +5,12 @@
 // to be the beginning of a stop text is held back until that is decided.
 //===----------------------------------------------------------------------===//
 
+#include "Clock.h"
 #include "Session.h"
 
 #include <cstring>
-#include <ctime>
 
 namespace qcc::rt {
-
-static double now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
-}
 
 namespace {
 

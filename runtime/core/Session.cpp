@@ -4,6 +4,7 @@
 
 #include "Session.h"
 
+#include "Clock.h"
 #include "Cpu.h"
 
 #include <algorithm>
@@ -59,6 +60,7 @@ qcc_status Session::create(const Model &of,
     return status;
   if (qcc_status status = sampler.create(code->vocab, failure))
     return status;
+  pace.start(threads);
   return team.start(threads, failure);
 }
 
@@ -93,12 +95,20 @@ bool Session::runStep(qcc_step_v1 &step) {
     qcc_step_fn function;
     const qcc_step_v1 *step;
   } job = {code->step, &step};
-  return team.run(
+  // Prompt steps differ too much in length to learn from.
+  bool generating = !(step.flags & QCC_STEP_PROMPT);
+  uint32_t threads = generating ? pace.threads() : team.size();
+  double start = now();
+  bool complete = team.run(
       [](void *context, uint32_t thread, uint32_t threads) {
         const Job &job = *static_cast<const Job *>(context);
         job.function(job.step, thread, threads);
       },
-      &job);
+      &job, threads);
+  if (generating && complete)
+    pace.record(now() - start, team.lastBarriers() * (threads - 1),
+                team.lastDelays());
+  return complete;
 }
 
 qcc_status Session::eval(const qcc_eval_v1 &request) {

@@ -6,6 +6,7 @@
 #define QCC_RUNTIME_CORE_SESSION_H
 
 #include "Model.h"
+#include "Pace.h"
 #include "Pages.h"
 #include "Sampler.h"
 #include "Team.h"
@@ -63,6 +64,7 @@ private:
   uint32_t logitsRows = 0; // rows that `logits` has room for
 
   Team team;
+  Pace pace;
   Pages pages;
   Sampler sampler;
   TextStream stream;

@@ -24,18 +24,20 @@ static void futexWait(std::atomic<uint32_t> &word, uint32_t old) {
   syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
 }
 
-void Team::Gate::waitWhile(uint32_t old, bool spin) {
-  if (spin)
+void Team::Gate::waitWhile(uint32_t old, Patience patience) {
+  if (patience == Spin)
     for (unsigned i = 0; i < spins; ++i) {
       if (word.load(std::memory_order_acquire) != old)
         return;
       _mm_pause();
     }
-  for (unsigned i = 0; i < yields; ++i) {
-    if (word.load(std::memory_order_acquire) != old)
-      return;
-    sched_yield();
-  }
+  delays.fetch_add(1, std::memory_order_relaxed);
+  if (patience != Sleep)
+    for (unsigned i = 0; i < yields; ++i) {
+      if (word.load(std::memory_order_acquire) != old)
+        return;
+      sched_yield();
+    }
   sleepers.fetch_add(1, std::memory_order_seq_cst);
   while (word.load(std::memory_order_seq_cst) == old)
     futexWait(word, old);
@@ -54,7 +56,7 @@ qcc_status Team::start(uint32_t threads, ErrorText &error) {
   if (threads == 0 || threads > maxThreads)
     return error.set(QCC_E_ARGUMENT, "threads is %u, expected 1 to %u", threads,
                      maxThreads);
-  spinning = threads <= usableCores();
+  patience = threads <= usableCores() ? Gate::Spin : Gate::Yield;
   count = 1;
   if (threads == 1)
     return QCC_OK;
@@ -88,26 +90,37 @@ qcc_status Team::start(uint32_t threads, ErrorText &error) {
 void Team::stop() {
   if (count > 1) {
     job = nullptr;
-    jobs.open(jobs.word.load(std::memory_order_relaxed) + 1);
+    openJob(count);
     for (uint32_t i = 1; i < count; ++i)
       pthread_join(workers[i].thread, nullptr);
   }
   count = 0;
 }
 
-bool Team::run(Job newJob, void *newContext) {
+void Team::openJob(uint32_t threads) {
+  active = threads;
+  uint32_t old = jobs.word.load(std::memory_order_relaxed);
+  jobs.open((((old >> activeBits) + 1) << activeBits) | threads);
+}
+
+bool Team::run(Job newJob, void *newContext, uint32_t threads) {
   if (takeCancel())
     return false;
   stopped = false;
-  if (count == 1) {
+  uint32_t phase = phases.word.load(std::memory_order_relaxed);
+  uint32_t delayed = phases.delays.load(std::memory_order_relaxed);
+  if (threads <= 1 || count == 1) {
+    active = 1;
     newJob(newContext, 0, 1);
   } else {
     job = newJob;
     context = newContext;
-    jobs.open(jobs.word.load(std::memory_order_relaxed) + 1);
-    newJob(newContext, 0, count);
+    openJob(threads < count ? threads : count);
+    newJob(newContext, 0, active);
     barrier(this, 0);
   }
+  barriers = phases.word.load(std::memory_order_relaxed) - phase;
+  delays = phases.delays.load(std::memory_order_relaxed) - delayed;
   // The barrier at the end of the job may have taken a request that came too
   // late to stop anything: then the job's results are whole, but the caller
   // asked to be stopped.
@@ -119,35 +132,43 @@ bool Team::run(Job newJob, void *newContext) {
 
 int32_t Team::barrier(void *opaque, uint32_t) {
   Team &team = *static_cast<Team *>(opaque);
-  if (team.count == 1) {
+  // Read before arriving: afterwards the job may be over and another begin.
+  const uint32_t active = team.active;
+  if (active == 1) {
     int32_t stop = team.cancelRequested.load(std::memory_order_relaxed);
     team.stopped |= stop != 0;
     return stop;
   }
   // The phase cannot move on before this thread has arrived.
   uint32_t phase = team.phases.word.load(std::memory_order_relaxed);
-  if (team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == team.count) {
+  if (team.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == active) {
     team.arrived.store(0, std::memory_order_relaxed);
     int32_t stop = team.cancelRequested.load(std::memory_order_relaxed);
     team.stopped |= stop != 0;
-    team.decision = stop;
+    team.decision.store(stop, std::memory_order_relaxed);
     team.phases.open(phase + 1);
     return stop;
   }
-  team.phases.waitWhile(phase, team.spinning);
-  return team.decision;
+  team.phases.waitWhile(phase, team.patience);
+  return team.decision.load(std::memory_order_relaxed);
 }
 
 void *Team::work(void *opaque) {
   const Worker &worker = *static_cast<const Worker *>(opaque);
   Team &team = *worker.team;
   uint32_t seen = 0;
+  bool takesPart = true;
   while (true) {
-    team.jobs.waitWhile(seen, team.spinning);
-    ++seen;
+    // A thread that is not needed must not disturb whoever has its core.
+    team.jobs.waitWhile(seen, takesPart ? team.patience : Gate::Sleep);
+    seen = team.jobs.word.load(std::memory_order_acquire);
+    uint32_t active = seen & ((1u << activeBits) - 1);
+    takesPart = worker.index < active;
+    if (!takesPart)
+      continue;
     if (!team.job)
       return nullptr;
-    team.job(team.context, worker.index, team.count);
+    team.job(team.context, worker.index, active);
     barrier(&team, worker.index);
   }
 }

@@ -32,10 +32,10 @@ public:
   qcc_status start(uint32_t threads, ErrorText &error);
   void stop();
 
-  /// Runs the job on all threads and returns when all have returned. False if
-  /// a barrier told them to stop, or the request was there before the start;
-  /// the request is then cleared.
-  bool run(Job job, void *context);
+  /// Runs the job on the first `threads` threads and returns when all have
+  /// returned. False if a barrier told them to stop, or the request was there
+  /// before the start; the request is then cleared.
+  bool run(Job job, void *context, uint32_t threads);
 
   /// For jobs: qcc_barrier_fn with the team as context. A sense-reversing
   /// barrier; the last thread to arrive decides for all whether to go on.
@@ -53,6 +53,10 @@ public:
 
   uint32_t size() const { return count; }
 
+  /// Barriers of the last job, and how many waits at them outlasted spinning.
+  uint32_t lastBarriers() const { return barriers; }
+  uint32_t lastDelays() const { return delays; }
+
 private:
   struct Worker {
     Team *team;
@@ -64,22 +68,32 @@ private:
   struct alignas(64) Gate {
     std::atomic<uint32_t> word{0};
     std::atomic<uint32_t> sleepers{0};
-    void waitWhile(uint32_t old, bool spin);
+    std::atomic<uint32_t> delays{0}; // waits that outlasted spinning
+    enum Patience { Sleep, Yield, Spin };
+    void waitWhile(uint32_t old, Patience patience);
     void open(uint32_t next);
   };
 
+  static constexpr uint32_t activeBits = 10;
   static void *work(void *worker);
+  void openJob(uint32_t threads);
 
-  Gate jobs;   // counts jobs; workers wait for the next one
+  /// Counts jobs, shifted, with the number of their threads in the low bits:
+  /// all that a thread reads which has no part in the job.
+  Gate jobs;
   Gate phases; // counts completed barriers
   alignas(64) std::atomic<uint32_t> arrived{0};
   alignas(64) std::atomic<bool> cancelRequested{false};
-  int32_t decision = 0; // of the last barrier; written by its last thread
+  // Of the last barrier, written by its last thread. Atomic because a thread
+  // that leaves a job late may have no part in the next one.
+  std::atomic<int32_t> decision{0};
   bool stopped = false; // some barrier of the running job said stop
   Job job = nullptr;    // nullptr ends the workers
   void *context = nullptr;
   uint32_t count = 0;
-  bool spinning = true; // false if there are more threads than cores
+  uint32_t active = 0; // threads of the running job
+  uint32_t barriers = 0, delays = 0;
+  Gate::Patience patience = Gate::Spin; // less with more threads than cores
   Array<Worker> workers;
 };
 

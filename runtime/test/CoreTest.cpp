@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "core/Model.h"
+#include "core/Pace.h"
 #include "core/Sampler.h"
 #include "core/Team.h"
 
@@ -305,7 +306,9 @@ TEST(TeamTest, BarriersHoldEverybody) {
     ASSERT_EQ(team.start(threads, error), QCC_OK) << error.get();
     Work work{&team, std::vector<uint64_t>(threads), {}, 200};
     for (int job = 0; job < 20; ++job) {
-      EXPECT_TRUE(team.run(sumAll, &work));
+      // Jobs of fewer threads come between.
+      uint32_t active = job % 3 == 2 ? 1 + uint32_t(job) % threads : threads;
+      EXPECT_TRUE(team.run(sumAll, &work, active));
       // Now and then long enough that the workers fall asleep.
       if (job % 5 == 0)
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
@@ -334,7 +337,7 @@ TEST(TeamTest, CancelIsTheSameForAll) {
           while (!Team::barrier(counting.team, thread))
             ++counting.passed[thread];
         },
-        &counting));
+        &counting, 4));
     other.join();
     for (auto &passed : counting.passed)
       EXPECT_EQ(passed, counting.passed[0]);
@@ -346,6 +349,57 @@ TEST(TeamTest, RefusesNumbersItCannotHave) {
   ErrorText error;
   EXPECT_EQ(team.start(0, error), QCC_E_ARGUMENT);
   EXPECT_EQ(team.start(Team::maxThreads + 1, error), QCC_E_ARGUMENT);
+}
+
+//===----------------------------------------------------------------------===//
+// Pace
+//===----------------------------------------------------------------------===//
+
+/// Runs steps whose time and sleeps depend on the number of threads; returns
+/// how often each number was used.
+template <typename Seconds>
+static std::vector<int> runPace(Pace &pace, int steps, bool crowded,
+                                const Seconds &seconds) {
+  std::vector<int> used(16);
+  for (int i = 0; i < steps; ++i) {
+    uint32_t threads = pace.threads();
+    ++used[threads];
+    pace.record(seconds(threads), 100 * (threads - 1),
+                crowded ? 50 * (threads - 1) : 0);
+  }
+  return used;
+}
+
+TEST(PaceTest, AQuietMachineUsesAllThreads) {
+  Pace pace;
+  pace.start(4);
+  EXPECT_EQ(runPace(pace, 1000, false, [](uint32_t n) { return 1.0 / n; })[4],
+            1000);
+}
+
+TEST(PaceTest, GivesWayToAnotherProcessAndComesBack) {
+  // One of four cores is half taken: all wait for it.
+  Pace pace;
+  pace.start(4);
+  auto shared = [](uint32_t n) { return n == 4 ? 0.5 : 1.0 / n; };
+  std::vector<int> used(16);
+  for (int i = 0; i < 2000; ++i) {
+    uint32_t threads = pace.threads();
+    ++used[threads];
+    pace.record(shared(threads), 100, threads == 4 ? 30 : 0);
+  }
+  EXPECT_GT(used[3], 1800);
+  // The other process is gone.
+  used = runPace(pace, 3000, false, [](uint32_t n) { return 1.0 / n; });
+  EXPECT_GT(used[4], 1800);
+  EXPECT_EQ(pace.threads(), 4u);
+}
+
+TEST(PaceTest, KeepsThreadsThatPayInACrowd) {
+  Pace pace;
+  pace.start(2);
+  EXPECT_GT(runPace(pace, 4000, true, [](uint32_t n) { return 1.0 / n; })[2],
+            3700);
 }
 
 //===----------------------------------------------------------------------===//
