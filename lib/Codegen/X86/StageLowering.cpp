@@ -272,12 +272,13 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
   }
   auto type = RankedTensorType::get({int64_t(table.size())}, e.i64());
   LLVM::GlobalOp global = context.constantData(
-      "layers", DenseElementsAttr::get(type, ArrayRef<int64_t>(table)));
+      "layers." + std::to_string(firstLayer), DenseElementsAttr::get(type, ArrayRef<int64_t>(table)));
   Value base = LLVM::AddressOfOp::create(builder, e.loc, global);
 
   func::CallOp firstCall = calls.front();
   Value residual = e.offset(arena, arenaOffset(firstCall.getOperand(0)));
-  trace(residual, e.c64(0));
+  if (firstLayer == 0)
+    trace(residual, e.c64(0));
   Value first = e.c64(0), count = e.c64(int64_t(calls.size()));
   Block *before = builder.getInsertionBlock();
   Block *head = builder.createBlock(exit, {e.i64()}, {e.loc});
@@ -318,7 +319,8 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
   cf::CondBranchOp::create(builder, e.loc, join->getArgument(0), go, exit);
   builder.setInsertionPointToEnd(go);
   Value next = e.add(layer, 1);
-  trace(residual, next);
+  trace(residual, e.add(next, firstLayer));
+  firstLayer += int64_t(calls.size());
   Value more = e.cmp(arith::CmpIPredicate::ult, next, count);
   cf::CondBranchOp::create(builder, e.loc, more, head, ValueRange{next}, done,
                            ValueRange());

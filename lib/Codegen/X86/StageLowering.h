@@ -97,6 +97,7 @@ private:
   mlir::func::FuncOp function;
   mlir::Block *exit = nullptr;
   bool pendingBarrier = false;
+  int64_t firstLayer = 0; ///< Of the next run of calls.
 
   Value step, thread, threads, rows, outputCount, arena, weights, scratch;
   llvm::DenseMap<Value, Value> places;
