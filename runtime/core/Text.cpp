@@ -7,9 +7,8 @@
 
 #include "Text.h"
 
-#if __has_include("text/ChatTemplate.h")
+#ifdef HAS_CHAT
 #include "text/ChatTemplate.h"
-#define HAS_CHAT 1
 #endif
 #include "text/Tokenizer.h"
 
@@ -129,12 +128,13 @@ qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
       conversation.push_back({messages[i].role, messages[i].content});
     }
     const text::Tokenizer &tokenizer = *parts->tokenizer;
-    text::ChatOptions options;
-    options.addGenerationPrompt = addGenerationPrompt;
-    options.bosToken = tokenizer.piece(tokenizer.bos(), true);
-    options.eosToken = tokenizer.piece(tokenizer.eos(), true);
+    text::ChatInput input;
+    input.messages = conversation;
+    input.addGenerationPrompt = addGenerationPrompt;
+    input.bosToken = tokenizer.piece(tokenizer.bos(), true);
+    input.eosToken = tokenizer.piece(tokenizer.eos(), true);
     std::string out, why;
-    if (!parts->chat->render(conversation, options, out, why))
+    if (!parts->chat->render(input, out, why))
       return error.set(QCC_E_TEMPLATE, "chat template: %s", why.c_str());
     return copyOut(out.data(), out.size(), text, capacity, bytes);
 #else
