@@ -5,6 +5,9 @@
 # compiler support archives and C library of the build machine are copied beside
 # qcc. An artefact needs a C library at least as new as the copied one.
 
+# The tests include it again.
+include_guard(GLOBAL)
+
 # In the cache, since deferred calls run in the scope of the top folder.
 set(QCC_SUPPORT_DIR ${CMAKE_BINARY_DIR}/lib/qcc CACHE INTERNAL "")
 set(QCC_SYSTEM_LINK_INPUTS

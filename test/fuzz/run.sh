@@ -14,9 +14,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-$here/../../build/fuzz}
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-suffix=-22 # of the packages in scripts/apt-packages-ci.txt
+suffix=-22 # of the packages in scripts/apt-packages-test.txt
 command -v clang++$suffix >/dev/null ||
-  { echo "clang++$suffix is missing: install scripts/apt-packages-ci.txt"; exit 1; }
+  { echo "clang++$suffix is missing: install scripts/apt-packages-test.txt"; exit 1; }
 launcher=()
 command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 

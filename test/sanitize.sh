@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# sanitize.sh - Builds a part of qcc under sanitizers and runs its tests there.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   sanitize.sh SOURCE BUILD SANITIZERS [CMAKE OPTIONS]
+#
+# LLVM's archives are not instrumented, so this is for the parts without LLVM.
+set -euo pipefail
+source=$1 build=$2 sanitizers=$3
+shift 3
+flags="-fsanitize=$sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
+mkdir -p "$build"
+log=$build/build.log
+launcher=()
+command -v ccache >/dev/null &&
+  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+{
+  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+    -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
+    -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
+    -DQCC_SANITIZE="$sanitizers" "${launcher[@]}" "$@" &&
+    cmake --build "$build" -j 2
+} >"$log" 2>&1 || {
+  tail -n 60 "$log"
+  exit 1
+}
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
+export UBSAN_OPTIONS=print_stacktrace=1
+exec ctest --test-dir "$build" --output-on-failure --no-tests=error
