@@ -33,13 +33,14 @@ static LogicalResult verifyHeads(Operation *op, int64_t width, int64_t headDim,
 static LogicalResult verifyFrequencies(Operation *op, size_t count,
                                        int64_t headDim) {
   if (count == 0 || int64_t(count) * 2 > headDim)
-    return op->emitOpError() << "expected 1 to " << headDim / 2
-                             << " frequencies, got " << count;
+    return op->emitOpError()
+           << "expected 1 to " << headDim / 2 << " frequencies, got " << count;
   return success();
 }
 
 LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto state = symbols.lookupNearestSymbolFrom<KVStateOp>(*this, getStateAttr());
+  auto state =
+      symbols.lookupNearestSymbolFrom<KVStateOp>(*this, getStateAttr());
   if (!state)
     return emitOpError() << "uses an undeclared state " << getStateAttr();
   if (state.getType() != getResult().getType())
@@ -108,8 +109,22 @@ LogicalResult RopeAppendOp::verify() {
   if (failed(verifyHeads(*this, columns(getResult()), kv,
                          "queries (in units of all key heads)")))
     return failure();
+  for (Value norm : {getQueryNorm(), getKeyNorm()})
+    if (norm && weightShape(norm) != ArrayRef<int64_t>(state.getHeadDim()))
+      return emitOpError() << "expected head norms of " << state.getHeadDim()
+                           << " elements, got " << norm.getType();
+  if (columns(getRotations()) % 2)
+    return emitOpError() << "expected cosines and sines in equal number, got "
+                         << columns(getRotations()) << " elements";
   return verifyFrequencies(*this, columns(getRotations()) / 2,
                            state.getHeadDim());
+}
+
+LogicalResult AddNormOp::verify() {
+  if (weightShape(getWeight()) != ArrayRef<int64_t>(columns(getResult())))
+    return emitOpError() << "expected a weight of " << columns(getResult())
+                         << " elements, got " << getWeight().getType();
+  return success();
 }
 
 LogicalResult AttendOp::verify() {

@@ -30,9 +30,10 @@ def LLM_StateType : TypeDef<LLM_Dialect, "State"> {
   }];
   let parameters = (ins "int64_t":$kvHeads, "int64_t":$headDim);
   let assemblyFormat = "`<` $kvHeads `,` $headDim `>`";
+  let genVerifyDecl = 1;
 }
 
-def LLM_Rows : RankedTensorOf<[F32]>;
+def LLM_Rows : RankedTensorOf<[F32], [HasAnyRankOfPred<[2]>], "rows of f32">;
 def LLM_Weight : AnyTypeOf<[RankedTensorOf<[F32]>, QZ_TensorType]>;
 
 def LLM_KVStateOp : LLM_Op<"kv_state", [Symbol]> {
@@ -213,6 +214,7 @@ def LLM_AddNormOp : LLM_Op<"add_norm", [Pure,
   let assemblyFormat = [{
     $residual `,` $input `,` $weight attr-dict `:` type($result) `,` type($weight)
   }];
+  let hasVerifier = 1;
 }
 
 def LLM_AttendOp : LLM_Op<"attend", [

@@ -9,7 +9,27 @@ using namespace qcc::qz;
 
 #include "dialects/QZ/QZDialect.cpp.inc"
 
+namespace {
+/// Prints each encoding once, under a short name: `#q4`, `#f32`.
+struct EncodingAliases : OpAsmDialectInterface {
+  using OpAsmDialectInterface::OpAsmDialectInterface;
+
+  AliasResult getAlias(Attribute attribute, raw_ostream &os) const override {
+    auto encoding = dyn_cast<EncodingAttr>(attribute);
+    if (!encoding)
+      return AliasResult::NoAlias;
+    qcc::Encoding e = encoding.toEncoding();
+    if (e.isFloat())
+      os << qcc::scalarName(e.element);
+    else
+      os << "q" << e.bits;
+    return AliasResult::OverridableAlias;
+  }
+};
+} // namespace
+
 void QZDialect::initialize() {
+  addInterfaces<EncodingAliases>();
   registerAttributes();
   registerTypes();
   addOperations<

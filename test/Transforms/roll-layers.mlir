@@ -15,13 +15,13 @@ llm.kv_state @kv.2 : !llm.state<1, 64> {window = 0 : i64}
 
 // CHECK-NOT: @layer
 // CHECK-LABEL: func private @body.0
-// CHECK-SAME:  %[[X:.*]]: tensor<?x64xf32>, %[[B:.*]]: !llm.batch, %[[S:.*]]: !llm.state<1, 64>, %[[W:.*]]: !qz.tensor<64x64, #qz.encoding<bits = 4, {{[^>]*}}>>) -> tensor<?x64xf32>
+// CHECK-SAME:  %[[X:.*]]: tensor<?x64xf32>, %[[B:.*]]: !llm.batch, %[[S:.*]]: !llm.state<1, 64>, %[[W:.*]]: !qz.tensor<64x64, #q4>) -> tensor<?x64xf32>
 // CHECK-NEXT:  llm.attend %[[X]], %[[B]], %[[S]]
 // CHECK-NEXT:  qz.quantize
 // CHECK-NEXT:  qz.matmul %{{.*}}, [%[[W]]]
 // CHECK-NEXT:  return
 // CHECK-LABEL: func private @body.1
-// CHECK-SAME:  !llm.state<1, 64>, %{{.*}}: !qz.tensor<64x64, #qz.encoding<bits = 8, {{[^>]*}}>>)
+// CHECK-SAME:  !llm.state<1, 64>, %{{.*}}: !qz.tensor<64x64, #q8>)
 func.func private @layer.0(%x: tensor<?x64xf32>, %batch: !llm.batch) -> tensor<?x64xf32> {
   %w = qz.use @w0 : !qz.tensor<64x64, #q4>
   %s = llm.state @kv.0 : !llm.state<1, 64>

@@ -13,7 +13,7 @@
 // The table: 2 panels (20 rows padded to 32) x 2 units of 8 * 64 + 32 bytes.
 // The matrices of layers: 4 panels of that size.
 // CHECK: module attributes {qz.weight_bytes = 11264 : i64}
-// CHECK: qz.weight @unused : !qz.tensor<16x64, {{.*}}>>{{$}}
+// CHECK: qz.weight @unused : !qz.tensor<16x64, #q8>{{$}}
 // CHECK: qz.weight @layer.1 : {{.*}} {bytes = 4352 : i64, layout = #qz.layout<r16k4>, offset = 6656 : i64}
 // CHECK: qz.weight @layer.0 : {{.*}} {bytes = 4352 : i64, layout = #qz.layout<r16k4>, offset = 2304 : i64}
 // CHECK: qz.weight @norm : {{.*}} {bytes = 256 : i64, layout = #qz.layout<plain>, offset = 11008 : i64}
