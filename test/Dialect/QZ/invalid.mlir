@@ -1,0 +1,302 @@
+// RUN: qcc-opt %s --split-input-file --verify-diagnostics
+
+// Codes are 1 to 8 bits wide.
+// expected-error@+1 {{inconsistent encoding: bits must be 1..8, got 9}}
+#bad = #qz.encoding<bits = 9, group = 32, scale = f16>
+
+// -----
+
+// A table has a value for each code.
+// expected-error@+1 {{inconsistent encoding: table must be empty or 2^bits values, got 3}}
+#bad = #qz.encoding<bits = 2, table = [1, 2, 3], group = 32, scale = f16>
+
+// -----
+
+// A table leaves no room for a zero.
+// expected-error@+1 {{inconsistent encoding: zero must be 0 beside a table, got 1}}
+#bad = #qz.encoding<bits = 1, zero = 1, table = [1, 2], group = 32, scale = f16>
+
+// -----
+
+// The zero is one of the codes, or one past them.
+// expected-error@+1 {{inconsistent encoding: zero must be 0..2^bits, got 17}}
+#bad = #qz.encoding<bits = 4, zero = 17, group = 32, scale = f16>
+
+// -----
+
+// Groups fit into chunks of 32.
+// expected-error@+1 {{inconsistent encoding: group must be 4, 8, 16 or a multiple of 32, got 48}}
+#bad = #qz.encoding<bits = 4, group = 48, scale = f16>
+
+// -----
+
+// Codes need a scale.
+// expected-error@+1 {{inconsistent encoding: scale must not be none}}
+#bad = #qz.encoding<bits = 4, group = 32>
+
+// -----
+
+// Sub-scales need a super-block.
+// expected-error@+1 {{inconsistent encoding: sub scales need a superBlock}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, sub_bits = 6>
+
+// -----
+
+// Groups divide the super-block.
+// expected-error@+1 {{inconsistent encoding: superBlock must be a multiple of group and of 32, got 96}}
+#bad = #qz.encoding<bits = 4, group = 64, scale = f16, super_block = 96, sub_bits = 6>
+
+// -----
+
+// Two levels with a min have sub-mins.
+// expected-error@+1 {{inconsistent encoding: subMinBits must be 1..8, got 0}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, min = f16, super_block = 256, sub_bits = 6>
+
+// -----
+
+// A float weight has nothing else.
+// expected-error@+1 {{inconsistent encoding: a float element allows no other field}}
+#bad = #qz.encoding<f16, bits = 4>
+
+// -----
+
+// Float weights are f32, f16 or bf16.
+// expected-error@+1 {{inconsistent encoding: element must be f32, f16 or bf16, got u8}}
+#bad = #qz.encoding<u8>
+
+// -----
+
+// Unknown keys are errors.
+// expected-error@+1 {{unknown encoding key}}
+#bad = #qz.encoding<bits = 4, colour = 3>
+
+// -----
+
+// Unknown types are errors.
+// expected-error@+1 {{unknown scalar type}}
+#bad = #qz.encoding<bits = 4, scale = f8>
+
+// -----
+
+// Weights have one or two dimensions.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected 1 or 2 dimensions, got 3}}
+qz.weight @w : !qz.tensor<2x2x32, #q4>
+
+// -----
+
+// Dimensions are positive.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected dimensions of 1 to 2^31, got 0}}
+qz.weight @w : !qz.tensor<0x32, #q4>
+
+// -----
+
+// Dimensions are bounded.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected dimensions of 1 to 2^31, got 2147483649}}
+qz.weight @w : !qz.tensor<2147483649x32, #q4>
+
+// -----
+
+// Rows are whole groups.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected the last dimension to be a multiple of the group size 32, got 40}}
+qz.weight @w : !qz.tensor<2x40, #q4>
+
+// -----
+
+// Weights start on cache lines.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected an offset that is a multiple of 64, got 32}}
+qz.weight @w : !qz.tensor<2x32, #q4> {layout = #qz.layout<r16k4>, offset = 32 : i64}
+
+// -----
+
+// Only a weight with a layout has a place.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{has an offset but no layout}}
+qz.weight @w : !qz.tensor<2x32, #q4> {offset = 64 : i64}
+
+// -----
+
+// A weight must be declared.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f() {
+  // expected-error@+1 {{uses an undeclared weight @w}}
+  %w = qz.use @w : !qz.tensor<2x32, #q4>
+  return
+}
+
+// -----
+
+// A use has the type of its weight.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+qz.weight @w : !qz.tensor<2x32, #q4>
+func.func @f() {
+  // expected-error@+1 {{but @w has type}}
+  %w = qz.use @w : !qz.tensor<4x32, #q4>
+  return
+}
+
+// -----
+
+// Dequantizing keeps the shape.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%w: !qz.tensor<2x32, #q4>) {
+  // expected-error@+1 {{expected a result of the weight's shape, got 'tensor<32x2xf32>'}}
+  %f = qz.dequantize %w : !qz.tensor<2x32, #q4> -> tensor<32x2xf32>
+  return
+}
+
+// -----
+
+// Activations are as wide as the rows.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected an input of type tensor<?x32xf32>, got 'tensor<?x64xf32>'}}
+  %a = qz.quantize %x : tensor<?x64xf32> -> <32>
+  return
+}
+
+// -----
+
+// Rows are counted at run time.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<4x64xf32>) {
+  // expected-error@+1 {{expected an input of type tensor<?x64xf32>, got 'tensor<4x64xf32>'}}
+  %a = qz.quantize %x : tensor<4x64xf32> -> <64>
+  return
+}
+
+// -----
+
+// A norm needs its eps.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) {
+  // expected-error@+1 {{expected norm and eps together}}
+  %a = qz.quantize %x norm %n : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
+  return
+}
+
+// -----
+
+// A norm covers the row.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>, %n: !qz.tensor<32, #f32>) {
+  // expected-error@+1 {{expected a norm of 64 elements, got 32}}
+  %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<32, #f32> -> <64>
+  return
+}
+
+// -----
+
+// Sums cover 16 or 32 elements.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected a sum_group of 16 or 32, got 8}}
+  %a = qz.quantize %x {sum_group = 8 : i64} : tensor<?x64xf32> -> <64>
+  return
+}
+
+// -----
+
+// A matmul has weights.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected at least one weight}}
+  %y = "qz.matmul"(%a) <{operandSegmentSizes = array<i32: 1, 0, 0>}> : (!qz.activation<64>) -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// Weights are as wide as the activations.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected weights with 64 columns, got}}
+  %y = qz.matmul %a, [%v] : <64>, [!qz.tensor<32x32, #q4>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// Results stand side by side.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected a result of type tensor<?x64xf32>, got 'tensor<?x32xf32>'}}
+  %y = qz.matmul %a, [%w, %w] : <64>, [!qz.tensor<32x64, #q4>, !qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// A gated unit has a gate and an up matrix.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected two weights of equal shape, gate and up}}
+  %y = qz.matmul %a, [%w] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// Gate and up have the same shape.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<64x64, #q4>) {
+  // expected-error@+1 {{expected two weights of equal shape, gate and up}}
+  %y = qz.matmul %a, [%w, %v] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<32x64, #q4>, !qz.tensor<64x64, #q4>] -> tensor<?x48xf32>
+  return
+}
+
+// -----
+
+// The residual epilogue needs a residual.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected a residual operand exactly with the residual epilogue}}
+  %y = qz.matmul %a, [%w] {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// A residual needs the residual epilogue.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected a residual operand exactly with the residual epilogue}}
+  %y = qz.matmul %a, [%w, %w] residual %x : <64>, [!qz.tensor<32x64, #q4>, !qz.tensor<32x64, #q4>], tensor<?x64xf32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// A residual has the result's type.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected a residual of the result's type}}
+  %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<32x64, #q4>], tensor<?x64xf32> -> tensor<?x32xf32>
+  return
+}

@@ -1,0 +1,53 @@
+// RUN: qcc-opt %s | qcc-opt | FileCheck %s
+// RUN: qcc-opt %s --mlir-print-op-generic | qcc-opt | FileCheck %s
+// RUN: qcc-opt %s --emit-bytecode | qcc-opt | FileCheck %s
+
+// Each kind of encoding prints as it was read, defaults left out.
+// CHECK-DAG: #bf16 = #qz.encoding<bf16>
+// CHECK-DAG: #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+// CHECK-DAG: #q5 = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
+// CHECK-DAG: #q3 = #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90], group = 64, scale = u8>
+// CHECK-DAG: #q2 = #qz.encoding<bits = 2, group = 16, scale = f16, min = f16, super_block = 256, sub_bits = 4, sub_min_bits = 4>
+// CHECK-DAG: #q6 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
+// CHECK-DAG: #q1 = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
+#float = #qz.encoding<bf16>
+#symmetric = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#asymmetric = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
+#table = #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90], group = 64, scale = u8>
+#two_level = #qz.encoding<bits = 2, group = 16, scale = f16, min = f16, super_block = 256, sub_bits = 4, sub_min_bits = 4>
+#signed = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
+#sub_zero = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
+
+// CHECK: qz.weight @vector : !qz.tensor<64, #bf16>
+qz.weight @vector : !qz.tensor<64, #float>
+// CHECK: qz.weight @"a name.with/anything" : !qz.tensor<96x64, #q4>
+qz.weight @"a name.with/anything" : !qz.tensor<96x64, #symmetric>
+// CHECK: qz.weight @placed : !qz.tensor<96x64, #q5> {bytes = 4608 : i64, layout = #qz.layout<r16k4>, offset = 64 : i64}
+qz.weight @placed : !qz.tensor<96x64, #asymmetric> {layout = #qz.layout<r16k4>, offset = 64 : i64, bytes = 4608 : i64}
+qz.weight @table : !qz.tensor<8x64, #table>
+qz.weight @two_level : !qz.tensor<8x256, #two_level>
+qz.weight @signed : !qz.tensor<8x256, #signed>
+qz.weight @sub_zero : !qz.tensor<8x256, #sub_zero>
+
+// CHECK-LABEL: func @operations
+func.func @operations(%x: tensor<?x64xf32>, %r: tensor<?x96xf32>) -> tensor<?x96xf32> {
+  // CHECK: %[[N:.*]] = qz.use @vector : <64, #bf16>
+  %n = qz.use @vector : !qz.tensor<64, #float>
+  // CHECK: %[[V:.*]] = qz.use @"a name.with/anything" : <96x64, #q4>
+  %v = qz.use @"a name.with/anything" : !qz.tensor<96x64, #symmetric>
+  // CHECK: %[[W:.*]] = qz.use @placed : <96x64, #q5>
+  %w = qz.use @placed : !qz.tensor<96x64, #asymmetric>
+  // CHECK: qz.dequantize %[[W]] : <96x64, #q5> -> tensor<96x64xf32>
+  %f = qz.dequantize %w : !qz.tensor<96x64, #asymmetric> -> tensor<96x64xf32>
+  // CHECK: %[[A:.*]] = qz.quantize %{{.*}} : tensor<?x64xf32> -> <64>
+  %a = qz.quantize %x : tensor<?x64xf32> -> <64>
+  // CHECK: %[[B:.*]] = qz.quantize %{{.*}} norm %[[N]] {eps = 9.99999974E-6 : f32, generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64} : tensor<?x64xf32>, !qz.tensor<64, #bf16> -> <64>
+  %b = qz.quantize %x norm %n {eps = 1.0e-5 : f32, generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64} : tensor<?x64xf32>, !qz.tensor<64, #float> -> <64>
+  // CHECK: qz.matmul %[[A]], [%[[V]], %[[W]]] : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x192xf32>
+  %0 = qz.matmul %a, [%v, %w] : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x192xf32>
+  // CHECK: qz.matmul %[[B]], [%[[V]], %[[W]]] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x96xf32>
+  %1 = qz.matmul %b, [%v, %w] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x96xf32>
+  // CHECK: qz.matmul %[[B]], [%[[W]]] residual %{{.*}} {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #q5>], tensor<?x96xf32> -> tensor<?x96xf32>
+  %2 = qz.matmul %b, [%w] residual %r {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #asymmetric>], tensor<?x96xf32> -> tensor<?x96xf32>
+  return %2 : tensor<?x96xf32>
+}
