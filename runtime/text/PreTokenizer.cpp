@@ -29,7 +29,7 @@ namespace qcc::text {
 
 #define GPT2                                                                   \
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+"       \
-                                                        "|" SPACES
+  "|" SPACES
 // Llama 3 and its relatives differ in how digits are grouped.
 #define LLAMA3(digits)                                                         \
   CONTRACTIONS "|" PREFIX "\\p{L}+|" digits "| ?[^" WS                         \

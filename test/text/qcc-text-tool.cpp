@@ -9,9 +9,11 @@
 //   {"op": "tokenize", "text": ... or "hex": ..., "add": bool, "parse": bool}
 //   {"op": "detokenize" or "stream", "ids": [...], "special": bool}
 //   {"op": "split", "pre": name, "text": ...}: ends of the words, in bytes
+//   {"op": "render", "template": ..., "variables": JSON text}
 //   {"op": "info"}
 //===----------------------------------------------------------------------===//
 
+#include "text/ChatTemplate.h"
 #include "text/Tokenizer.h"
 
 #include <cstdlib>
@@ -48,7 +50,8 @@ static std::optional<bool> optionalBool(const json &spec, const char *key) {
 }
 
 static int build(const char *specFile, const char *imageFile) {
-  json j = json::parse(std::ifstream(specFile));
+  std::ifstream in(specFile);
+  json j = json::parse(in);
   TokenizerSpec spec;
   spec.model = j.at("model") == "llama" ? TokenizerSpec::Model::Spm
                                         : TokenizerSpec::Model::Bpe;
@@ -95,6 +98,22 @@ static json answer(const json &request, const Tokenizer *tokenizer) {
     if (!pre || !pre->split(request.at("text").get<std::string>(), ends, error))
       return {{"error", error}};
     return {{"ends", ends}};
+  }
+  if (op == "render") {
+    static std::map<std::string, std::unique_ptr<ChatTemplate>> known;
+    std::unique_ptr<ChatTemplate> &parsed = known[request.at("template")];
+    if (!parsed)
+      parsed =
+          ChatTemplate::parse(request.at("template").get<std::string>(), error);
+    if (!parsed)
+      return {{"error", error}};
+    std::string variables = request.at("variables"), out;
+    ChatInput input;
+    input.variables = variables;
+    input.now = request.value("now", int64_t(0));
+    if (!parsed->render(input, out, error))
+      return {{"error", error}};
+    return {{"text", out}};
   }
   if (!tokenizer)
     return {{"error", "no tokenizer image was given"}};
