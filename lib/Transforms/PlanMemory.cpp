@@ -7,7 +7,7 @@
 // times; they share the memory above what @step keeps across calls.
 //===----------------------------------------------------------------------===//
 
-#include "qcc/Codegen/Common/ActivationLayout.h"
+#include "qcc/Transforms/ActivationLayout.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 

@@ -6,7 +6,7 @@
 #define QCC_LIB_CODEGEN_X86_MATMULKERNEL_H
 
 #include "Isa.h"
-#include "qcc/Codegen/Common/ActivationLayout.h"
+#include "qcc/Transforms/ActivationLayout.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 

@@ -11,8 +11,8 @@
 #define QCC_LIB_CODEGEN_X86_PANELKERNEL_H
 
 #include "Isa.h"
-#include "qcc/Codegen/Common/ActivationLayout.h"
 #include "qcc/Formats/PackedLayout.h"
+#include "qcc/Transforms/ActivationLayout.h"
 
 namespace qcc::x86 {
 

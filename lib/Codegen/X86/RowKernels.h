@@ -9,8 +9,8 @@
 #define QCC_LIB_CODEGEN_X86_ROWKERNELS_H
 
 #include "Isa.h"
-#include "qcc/Codegen/Common/ActivationLayout.h"
 #include "qcc/Formats/PackedLayout.h"
+#include "qcc/Transforms/ActivationLayout.h"
 
 namespace qcc::x86 {
 

@@ -15,8 +15,8 @@
 // 32639. The f32 form holds [32][tile] f32. Elements past the row's end are 0.
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H
-#define QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H
+#ifndef QCC_TRANSFORMS_ACTIVATIONLAYOUT_H
+#define QCC_TRANSFORMS_ACTIVATIONLAYOUT_H
 
 #include "dialects/QZ/QZDialect.h"
 
@@ -77,4 +77,4 @@ inline int64_t activationBytes(int64_t columns, qz::Activations kind,
 
 } // namespace qcc
 
-#endif // QCC_CODEGEN_COMMON_ACTIVATIONLAYOUT_H
+#endif // QCC_TRANSFORMS_ACTIVATIONLAYOUT_H
