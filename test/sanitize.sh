@@ -8,7 +8,6 @@
 set -euo pipefail
 source=$1 build=$2 sanitizers=$3
 shift 3
-flags="-fsanitize=$sanitizers -fno-sanitize-recover=all -fno-omit-frame-pointer"
 mkdir -p "$build"
 log=$build/build.log
 launcher=()
@@ -17,7 +16,6 @@ command -v ccache >/dev/null &&
 {
   cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_C_COMPILER=clang-22 -DCMAKE_CXX_COMPILER=clang++-22 \
-    -DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags" \
     -DQCC_SANITIZE="$sanitizers" "${launcher[@]}" "$@" &&
     cmake --build "$build" -j 2
 } >"$log" 2>&1 || {
@@ -25,5 +23,5 @@ command -v ccache >/dev/null &&
   exit 1
 }
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
-export UBSAN_OPTIONS=print_stacktrace=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 exec ctest --test-dir "$build" --output-on-failure --no-tests=error

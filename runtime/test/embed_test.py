@@ -35,7 +35,7 @@ def main():
         env = dict(os.environ, PKG_CONFIG_PATH=os.path.join(prefix, "lib/pkgconfig"))
         flags = call("pkg-config", "--cflags", "--libs", "qcc", env=env).split()
         by_pkg_config = os.path.join(folder, "embed")
-        call("cc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror",
+        call(os.environ.get("CC", "cc"), "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror",
              os.path.join(example, "embed.c"), *flags, "-o", by_pkg_config)
 
         answers = [call(program, model, "hello", "12")
