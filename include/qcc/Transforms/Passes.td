@@ -318,7 +318,8 @@ def PlanMemoryPass : Pass<"qcc-plan-memory", "mlir::ModuleOp"> {
 
     * Values that are never live together share memory (first fit). A value
       counts as live for one stage longer than it is, so that a stage may start
-      while the one before it still runs, where no value flows between them.
+      while the one before it still runs, where no value flows between them. (A
+      body starts only when everything before it is done.)
     * `qz.matmul` with a residual and `llm.add_norm` work in place when that is
       the last use of the residual.
     * The first operand of each call, its result, the first argument of each

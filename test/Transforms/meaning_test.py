@@ -1,0 +1,175 @@
+# meaning_test.py - Stages 2 to 4 keep what a model computes.
+# SPDX-License-Identifier: Apache-2.0
+"""Makes small models in the plain form, runs them, their fused form and their
+planned form (with every value in the arena), and compares the logits."""
+import re
+import subprocess
+import sys
+
+import numpy as np
+
+from interpreter import Machine, Module
+
+HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FFN, VOCAB, ROWS = 64, 4, 2, 32, 96, 80, 24
+ENCODINGS = {
+    "q4": "bits = 4, zero = 8, group = 32, scale = f16",
+    "q8": "bits = 8, zero = 128, group = 32, scale = f16",
+    "g16": "bits = 6, zero = 32, group = 16, scale = f16",
+    "f16": "f16",
+    "f32": "f32",
+}
+
+
+class Builder:
+    """Text of a model in the form that import makes."""
+
+    def __init__(self, model):
+        self.model, self.declarations, self.lines, self.count = model, [], [], 0
+
+    def value(self, text):
+        self.count += 1
+        self.lines.append(f"  %v{self.count} = {text}")
+        return f"%v{self.count}"
+
+    def weight(self, name, shape, encoding):
+        dims = "x".join(map(str, shape))
+        if not any(f'@"{name}"' in line for line in self.declarations):
+            self.declarations.append(f'qz.weight @"{name}" : !qz.tensor<{dims}, #{encoding}>')
+        w = self.value(f'qz.use @"{name}" : !qz.tensor<{dims}, #{encoding}>')
+        return self.value(f"qz.dequantize {w} : !qz.tensor<{dims}, #{encoding}> -> tensor<{dims}xf32>")
+
+    def linear(self, x, columns, name, rows, encoding="q4"):
+        w = self.weight(name, (rows, columns), encoding)
+        return self.value(f"llm.linear {x}, {w} : tensor<?x{columns}xf32>, "
+                          f"tensor<{rows}x{columns}xf32> -> tensor<?x{rows}xf32>")
+
+    def norm(self, x, columns, name, size):
+        w = self.weight(name, (size,), "f32")
+        return self.value(f"llm.rms_norm {x}, {w} {{eps = 1.0e-5 : f32}} : "
+                          f"tensor<?x{columns}xf32>, tensor<{size}xf32>")
+
+    def rope(self, x, columns, base):
+        frequencies = ", ".join(f"{base ** (-i / 8):.6e}" for i in range(8))
+        adjacent = "adjacent, " if self.model.get("adjacent") else ""
+        return self.value(f"llm.rope {x}, %batch {{{adjacent}head_dim = {HEAD_DIM} : i64, factor = 1.25 : f32, "
+                          f"frequencies = array<f32: {frequencies}>}} : tensor<?x{columns}xf32>")
+
+    def add(self, a, b):
+        if self.model.get("sum_on_the_right"):
+            a, b = b, a
+        return self.value(f"llm.add {a}, {b} : tensor<?x{HIDDEN}xf32>")
+
+    def layer(self, number, kind):
+        model, p = self.model, f"blk.{number}."
+        q_size, kv_size = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
+        window = kind.get("window", 0)
+        self.declarations.append(f"llm.kv_state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}> "
+                                 f"{{window = {window} : i64}}")
+        h = self.norm("%x", HIDDEN, p + "attn_norm", HIDDEN)
+        q = self.linear(h, HIDDEN, p + "q", q_size)
+        k = self.linear(h, HIDDEN, p + "k", kv_size)
+        v = self.linear(h, HIDDEN, p + "v", kv_size, kind.get("v", "q4"))
+        if model.get("head_norm"):
+            q = self.norm(q, q_size, p + "q_norm", HEAD_DIM)
+            k = self.norm(k, kv_size, p + "k_norm", HEAD_DIM)
+        base = 100.0 if window else 1000.0
+        q, k = self.rope(q, q_size, base), self.rope(k, kv_size, base)
+        s = self.value(f"llm.state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}>")
+        a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s} {{scale = 0.2 : f32, window = {window} : i64}} : "
+                       f"tensor<?x{q_size}xf32>, tensor<?x{kv_size}xf32>, <{KV_HEADS}, {HEAD_DIM}>")
+        a = self.linear(a, q_size, p + "o", HIDDEN)
+        if model.get("post_norm"):
+            a = self.norm(a, HIDDEN, p + "post_attn", HIDDEN)
+        middle = self.add("%x", a)
+        # In a parallel block both parts read the layer's input.
+        h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, p + "ffn_norm", HIDDEN)
+        g = self.linear(h, HIDDEN, p + "gate", FFN)
+        u = self.linear(h, HIDDEN, p + "up", FFN, kind.get("up", "q4"))
+        f = self.value(f"llm.glu {g}, {u} {{activation = #llm.activation<{model.get('activation', 'silu')}>}} : "
+                       f"tensor<?x{FFN}xf32>")
+        f = self.linear(f, FFN, p + "down", HIDDEN, kind.get("down", "q4"))
+        if model.get("post_norm"):
+            f = self.norm(f, HIDDEN, p + "post_ffn", HIDDEN)
+        return self.add(middle, f)
+
+    def build(self):
+        rows, functions = f"tensor<?x{HIDDEN}xf32>", []
+        for number, kind in enumerate(self.model["layers"]):
+            self.lines = []
+            result = self.layer(number, kind)
+            functions += [f"func.func private @layer.{number}(%x: {rows}, %batch: !llm.batch) -> {rows} {{",
+                          *self.lines, f"  return {result} : {rows}", "}"]
+        self.lines = []
+        table = self.weight("table", (VOCAB, HIDDEN), "q8")
+        x = self.value(f"llm.embedding %batch, {table} {{scale = 3.0 : f32}} : "
+                       f"tensor<{VOCAB}x{HIDDEN}xf32> -> {rows}")
+        for number in range(len(self.model["layers"])):
+            x = self.value(f"func.call @layer.{number}({x}, %batch) : ({rows}, !llm.batch) -> {rows}")
+        x = self.value(f"llm.select_outputs {x}, %batch : {rows}")
+        x = self.norm(x, HIDDEN, "output_norm", HIDDEN)
+        logits = self.linear(x, HIDDEN, "table", VOCAB, "q8")
+        functions += [f"func.func @step(%batch: !llm.batch) -> tensor<?x{VOCAB}xf32> {{",
+                      *self.lines, f"  return {logits} : tensor<?x{VOCAB}xf32>", "}"]
+        header = [f"#{name} = #qz.encoding<{text}>" for name, text in ENCODINGS.items()]
+        return "\n".join(header + self.declarations + functions) + "\n"
+
+
+def opt(text, *passes):
+    command = ["qcc-opt", "-", "--mlir-print-op-generic", *passes]
+    return subprocess.run(command, input=text, text=True, check=True, stdout=subprocess.PIPE).stdout
+
+
+def random_weights(module):
+    random = np.random.default_rng(1)
+    return {name: random.normal(1.0 if len(shape) == 1 else 0.0, 0.3, shape)
+            for name, shape in module.weights.items()}
+
+
+# Two sequences in one step; some rows want logits.
+BATCH = {
+    "token": np.arange(ROWS) * 7 % VOCAB,
+    "sequence": np.array([0] * 14 + [1] * 10),
+    "position": np.array([*range(14), *range(10)]),
+    "output": np.array([3, 13, 20, 23]),
+}
+PLAIN = [{}, {}, {}]
+SLIDING = [{"window": 5, "v": "q8", "down": "g16"}, {"window": 5}, {}, {"window": 5}, {"v": "f16", "up": "q8"},
+           {"window": 5, "v": "q8", "down": "g16"}]
+MODELS = {
+    "llama": {"layers": PLAIN, "adjacent": True, "bodies": 1},
+    "sums with the residual on the right": {"layers": PLAIN, "sum_on_the_right": True, "bodies": 1},
+    "gemma": {"layers": SLIDING, "head_norm": True, "post_norm": True, "activation": "gelu_tanh", "bodies": 4},
+    "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
+    "parallel": {"layers": PLAIN, "parallel": True, "bodies": 1},
+    "64 layers": {"layers": [{}] * 64, "bodies": 1},
+}
+SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32"]
+
+
+def main():
+    failures = 0
+    for name, model in MODELS.items():
+        plain_text = Builder(model).build()
+        fused_text = opt(plain_text, "--qcc-fuse")
+        plain, fused = Module(opt(plain_text)), Module(fused_text)
+        weights = random_weights(plain)
+        expected = Machine(plain, weights, BATCH).run()
+        got = Machine(fused, weights, BATCH).run()
+        error = np.abs(got - expected).max() / np.abs(expected).max()
+        bodies = len(fused.functions) - 1
+        errors = [error]
+        for schedule in SCHEDULES:
+            text = opt(fused_text, f"--qcc-select-activations={schedule}", "--qcc-plan-schedule",
+                       f"--qcc-plan-memory=row-capacity={ROWS} generate-rows=4")
+            arena = int(re.search(r"llm.arena_bytes = (\d+)", text).group(1))
+            planned = Machine(Module(text), weights, BATCH, arena, ROWS).run()
+            errors.append(np.abs(planned - expected).max() / np.abs(expected).max())
+        bad = bool(bodies != model["bodies"] or not max(errors) < 1e-9 or expected.std() < 0.01)
+        failures += bad
+        print(f"{name}: {bodies} bodies (expected {model['bodies']}), largest relative errors "
+              f"{', '.join(f'{e:.1e}' for e in errors)}{'  FAILED' if bad else ''}")
+    return int(failures > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
