@@ -7,9 +7,7 @@
 
 #include "Text.h"
 
-#ifdef HAS_CHAT
 #include "text/ChatTemplate.h"
-#endif
 #include "text/Tokenizer.h"
 
 #include <cstring>
@@ -20,9 +18,7 @@ namespace qcc::rt {
 
 struct Text::Parts {
   std::unique_ptr<text::Tokenizer> tokenizer;
-#ifdef HAS_CHAT
   std::unique_ptr<text::ChatTemplate> chat;
-#endif
   std::string chatError; // why `chat` is null
 };
 
@@ -64,12 +60,10 @@ qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
       return error.set(QCC_E_DATA, "the tokenizer has %u tokens, the model %u",
                        parts->tokenizer->vocabSize(), vocab);
       // A template that cannot be used is no reason not to run the model.
-#ifdef HAS_CHAT
     if (bundle.chat_template)
       parts->chat =
           text::ChatTemplate::parse(bundle.chat_template, parts->chatError);
     else
-#endif
       parts->chatError = "this model has no chat template";
     return QCC_OK;
   });
@@ -117,7 +111,6 @@ qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
                            size_t capacity, size_t *bytes,
                            ErrorText &error) const {
   qcc_status status = guarded([&]() -> qcc_status {
-#ifdef HAS_CHAT
     if (!parts->chat)
       return error.set(QCC_E_TEMPLATE, "chat template: %s",
                        parts->chatError.c_str());
@@ -137,9 +130,6 @@ qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
     if (!parts->chat->render(input, out, why))
       return error.set(QCC_E_TEMPLATE, "chat template: %s", why.c_str());
     return copyOut(out.data(), out.size(), text, capacity, bytes);
-#else
-    return QCC_E_TEMPLATE;
-#endif
   });
   if (status == QCC_E_NO_MEMORY)
     error.set(status, "out of memory for the conversation");

@@ -304,7 +304,7 @@ TEST(TeamTest, BarriersHoldEverybody) {
     Team team;
     ErrorText error;
     ASSERT_EQ(team.start(threads, error), QCC_OK) << error.get();
-    Work work{&team, std::vector<uint64_t>(threads), {}, 200};
+    Work work{&team, std::vector<uint64_t>(threads), {}, 60};
     for (int job = 0; job < 20; ++job) {
       // Jobs of fewer threads come between.
       uint32_t active = job % 3 == 2 ? 1 + uint32_t(job) % threads : threads;
