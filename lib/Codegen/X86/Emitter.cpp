@@ -41,8 +41,8 @@ Value Emitter::shift(Value a, int by) {
 }
 
 Value Emitter::fma(Value a, Value x, Value c) {
-  if (isa<VectorType>(a.getType()))
-    return vector::FMAOp::create(b, loc, a, x, c);
+  // Not vector.fma: that becomes llvm.fmuladd, which is split into two
+  // operations where contraction is off.
   return call("llvm.fma", a.getType(), {a, x, c});
 }
 
