@@ -209,26 +209,33 @@ void Builder::markEnds() {
     mark(id);
 }
 
+/// The byte that GPT-2's printable character `codePoint` stands for, or -1.
+static int byteOfPrintable(uint32_t codePoint) {
+  auto standsForItself = [](uint32_t c) {
+    return (c >= 33 && c <= 126) || (c >= 161 && c <= 172) ||
+           (c >= 174 && c <= 255);
+  };
+  if (codePoint < 256)
+    return standsForItself(codePoint) ? static_cast<int>(codePoint) : -1;
+  // The others have the characters from U+0100 on, in order.
+  uint32_t next = 256;
+  for (uint32_t byte = 0; byte < 256; ++byte)
+    if (!standsForItself(byte) && next++ == codePoint)
+      return static_cast<int>(byte);
+  return -1;
+}
+
 /// Undoes GPT-2's mapping of bytes to printable characters. A text that is not
 /// such a mapping stands for itself.
 static std::string decodeBytes(const std::string &text) {
-  static const std::vector<int> byteOf = [] {
-    std::vector<int> map(324, -1);
-    int next = 256;
-    for (int byte = 0; byte < 256; ++byte) {
-      bool printable = (byte >= 33 && byte <= 126) ||
-                       (byte >= 161 && byte <= 172) || byte >= 174;
-      map[static_cast<size_t>(printable ? byte : next++)] = byte;
-    }
-    return map;
-  }();
   std::string out;
   uint32_t codePoint = 0;
   for (size_t at = 0; at < text.size();) {
     size_t length = decodeUtf8(text, at, codePoint);
-    if (length == 0 || codePoint >= byteOf.size() || byteOf[codePoint] < 0)
+    int byte = length ? byteOfPrintable(codePoint) : -1;
+    if (byte < 0)
       return text;
-    out += static_cast<char>(byteOf[codePoint]);
+    out += static_cast<char>(byte);
     at += length;
   }
   return out;

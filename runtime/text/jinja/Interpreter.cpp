@@ -184,6 +184,7 @@ Interpreter::Flow Interpreter::execute(const Node &node) {
   case Op::Macro: {
     auto *macro = arena.make<MacroObject>();
     macro->node = &node;
+    macro->name = node.text;
     macro->scope = scope;
     Node target;
     target.op = Op::Name;
@@ -194,6 +195,7 @@ Interpreter::Flow Interpreter::execute(const Node &node) {
   case Op::CallBlock: {
     auto *macro = arena.make<MacroObject>();
     macro->node = &node;
+    macro->name = node.text;
     macro->scope = scope;
     Value caller = Value::of(Kind::Macro, macro);
     Value result = evaluateCall(*node.kids[0], &caller);

@@ -301,6 +301,9 @@ static void writeRepr(const Value &value, std::string &out, unsigned depth) {
     out += '}';
     return;
   }
+  case Kind::Macro:
+    out += "<Macro " + quote(value.macro().name) + ">";
+    return;
   default:
     out += '<';
     out += typeName(value);

@@ -147,6 +147,7 @@ struct Scope;
 
 struct MacroObject : Object {
   const Node *node = nullptr;
+  std::string_view name;
   Scope *scope = nullptr; ///< where it was defined
   Value caller;           ///< of a call block
 };
