@@ -8,6 +8,12 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
+int64_t Isa::tileRows(qz::Activations kind, int64_t wanted) const {
+  bool wide = registers >= 32;
+  int64_t most = kind == qz::Activations::A16 ? (wide ? 8 : 2) : (wide ? 12 : 4);
+  return std::min(wanted, most);
+}
+
 /// vpmaddubsw adds two products in 16 bits with saturation: codes above this
 /// would reach it with activations down to -128.
 static constexpr unsigned kMaxMaddubsCode = 127;

@@ -6,6 +6,7 @@
 #define QCC_LIB_CODEGEN_X86_ISA_H
 
 #include "Emitter.h"
+#include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/Target.h"
 
 namespace qcc::x86 {
@@ -22,10 +23,11 @@ struct Isa {
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
-  /// Rows of activations that share the unpacking of a panel. Each needs an
-  /// integer and a float accumulator; the rest of the registers hold a line,
-  /// scales and temporaries.
-  int64_t promptTile() const { return registers >= 32 ? 12 : 4; }
+  /// Rows of activations that share the unpacking of a panel, at most `wanted`.
+  /// Each needs a float accumulator and one integer accumulator for each byte
+  /// plane; the rest of the registers hold a line, scales and temporaries.
+  /// Divides 264, the default capacity of a step.
+  int64_t tileRows(qz::Activations kind, int64_t wanted) const;
 
   /// acc[lane] += sum over the lane's four bytes of codes * activations.
   /// `codes` are unsigned and at most `maxCode`, `activations` signed; both are

@@ -21,6 +21,8 @@ using namespace qcc::x86;
 
 /// Rows of a generating step that share the unpacking of a panel.
 static constexpr int64_t kGenerateTile = 4;
+/// The same in prompt steps, as far as registers allow.
+static constexpr int64_t kPromptTile = 12;
 
 static uint32_t number(ModuleOp module, StringRef name) {
   auto attr = module->getAttrOfType<IntegerAttr>(name);
@@ -133,7 +135,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   const StepMode modes[] = {
       {"one", false, 1},
       {"several", false, kGenerateTile},
-      {"prompt", true, context.isa.promptTile()},
+      {"prompt", true, kPromptTile},
   };
   for (const StepMode &mode : modes)
     for (func::FuncOp function : source.getOps<func::FuncOp>())

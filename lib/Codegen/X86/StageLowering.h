@@ -16,7 +16,7 @@ namespace qcc::x86 {
 struct StepMode {
   const char *name; ///< Suffix of its functions.
   bool prompt;
-  int64_t tile; ///< Rows of an activation tile.
+  int64_t tile; ///< Rows of an activation tile, as far as registers allow.
 };
 
 /// What all functions of one target share.
@@ -80,6 +80,8 @@ private:
   /// Rows of a value in this step, as i64.
   Value rowCount(Value value) { return outputs.contains(value) ? outputCount : rows; }
   ActivationLayout activationLayout(qz::QuantizeOp op) const;
+  /// Whether each thread makes all rows of `op` for itself.
+  bool isReplicated(qz::QuantizeOp op) const;
   int64_t arenaOffset(Value value);
 
   /// Units [0, count) dealt to threads one by one.

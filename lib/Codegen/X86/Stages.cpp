@@ -51,7 +51,24 @@ void StageLowering::lowerRotations(llm::RotationsOp op) {
 ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op) const {
   qz::Activations kind = mode.prompt ? *op.getPrompt() : *op.getGenerate();
   return ActivationLayout(kind, op.getResult().getType().getColumns(),
-                          *op.getSumGroup(), mode.tile);
+                          *op.getSumGroup(),
+                          context.isa.tileRows(kind, mode.tile));
+}
+
+bool StageLowering::isReplicated(qz::QuantizeOp op) const {
+  if (mode.prompt || !op->hasAttr("generate_replicated"))
+    return false;
+  // A thread has memory of its own for one set of activations: another must not
+  // be made before the last use of this one.
+  Operation *last = op;
+  for (Operation *user : op->getUsers())
+    if (last->isBeforeInBlock(user))
+      last = user;
+  for (Operation *other = op->getNextNode(); other && other != last;
+       other = other->getNextNode())
+    if (isa<qz::QuantizeOp>(other))
+      return false;
+  return true;
 }
 
 void StageLowering::lowerQuantize(qz::QuantizeOp op) {
@@ -59,7 +76,7 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Value input = place(op.getInput());
   Value norm = op.getNorm() ? place(op.getNorm()) : Value();
   float eps = op.getEps() ? op.getEps()->convertToFloat() : 0.0f;
-  bool replicated = !mode.prompt && op->hasAttr("generate_replicated");
+  bool replicated = isReplicated(op);
   Value buffer = replicated ? scratch : place(op.getResult());
   auto row = [&](Value r) {
     quantizeRow(e, context.isa,
@@ -78,6 +95,9 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
 void StageLowering::lowerMatmul(qz::MatmulOp op) {
   auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
   ActivationLayout layout = activationLayout(quantize);
+  // Other threads may still read the rows that this stage is to change.
+  if (isReplicated(quantize) && op.getResidual() == quantize.getInput())
+    barrier();
   bool isLogits = !op->hasAttr("buffer");
   MatmulOutput output{isLogits ? columnsOf(op.getResult()) * 4
                                : rowStride(op.getResult()),
