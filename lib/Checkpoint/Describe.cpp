@@ -122,7 +122,8 @@ static std::string count(uint64_t elements) {
 
 /// Name and value in columns.
 static std::string line(std::string_view name, std::string_view value) {
-  std::string text = "  " + std::string(name);
+  std::string text("  ");
+  text += name;
   text.append(text.size() < 44 ? 44 - text.size() : 1, ' ');
   text += value;
   return text + "\n";
@@ -179,7 +180,7 @@ std::string qcc::describeText(const Checkpoint &checkpoint) {
     std::string value = entry->value.str();
     StringArray tokens;
     if (const std::string_view *token = tokenText(checkpoint, *entry, tokens))
-      value += " " + quoted(*token);
+      value.append(" ").append(quoted(*token));
     text += line(keyText(entry->key), value);
   }
 

@@ -121,41 +121,58 @@ static Result<Checkpoint::File> mapFile(const std::string &path) {
   return file;
 }
 
+namespace {
+
+/// Which part a file is, and of how many; 0 of 1 for a model in one file.
+struct SplitPosition {
+  uint64_t number, count;
+};
+
+} // namespace
+
+static Result<SplitPosition> readSplitPosition(const Checkpoint::File &file) {
+  Result<Part> part = readPart(file.path, file.bytes);
+  if (!part)
+    return part.takeError();
+  Result<uint64_t> count = splitNumber(file.path, *part, "split.count", 1);
+  if (!count)
+    return count.takeError();
+  Result<uint64_t> number = splitNumber(file.path, *part, "split.no", 0);
+  if (!number)
+    return number.takeError();
+  return SplitPosition{*number, *count};
+}
+
 Result<Checkpoint> qcc::openGGUF(const std::string &path) {
   Result<Checkpoint::File> given = mapFile(path);
   if (!given)
     return given.takeError();
-  Result<Part> part = readPart(path, given->bytes);
-  if (!part)
-    return part.takeError();
-  Result<uint64_t> count = splitNumber(path, *part, "split.count", 1);
-  if (!count)
-    return count.takeError();
-  Result<uint64_t> number = splitNumber(path, *part, "split.no", 0);
-  if (!number)
-    return number.takeError();
+  Result<SplitPosition> position = readSplitPosition(*given);
+  if (!position)
+    return position.takeError();
+  auto [number, count] = *position;
 
   std::vector<Checkpoint::File> files;
-  if (*count <= 1) {
+  if (count <= 1) {
     files.push_back(std::move(*given));
     return join(std::move(files));
   }
-  if (*count > UINT16_MAX || *number >= *count)
+  if (count > UINT16_MAX || number >= count)
     return mismatchError(
         path + ": keys 'split.no' and 'split.count'", "a part of at most 65535",
-        std::to_string(*number) + " of " + std::to_string(*count));
-  std::string suffix = splitSuffix(*number, *count);
+        std::to_string(number) + " of " + std::to_string(count));
+  std::string suffix = splitSuffix(number, count);
   if (!path.ends_with(suffix))
-    return Error(path + ": this is part " + std::to_string(*number + 1) +
-                 " of " + std::to_string(*count) +
+    return Error(path + ": this is part " + std::to_string(number + 1) +
+                 " of " + std::to_string(count) +
                  ": expected a name that ends in " + quoted(suffix));
   std::string prefix = path.substr(0, path.size() - suffix.size());
-  for (uint64_t i = 0; i < *count; ++i) {
-    if (i == *number) {
+  for (uint64_t i = 0; i < count; ++i) {
+    if (i == number) {
       files.push_back(std::move(*given));
       continue;
     }
-    Result<Checkpoint::File> file = mapFile(prefix + splitSuffix(i, *count));
+    Result<Checkpoint::File> file = mapFile(prefix + splitSuffix(i, count));
     if (!file)
       return file.takeError();
     files.push_back(std::move(*file));

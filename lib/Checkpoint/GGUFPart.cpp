@@ -24,7 +24,7 @@ using namespace qcc::gguf;
 namespace {
 
 constexpr uint64_t kMaxKeys = 1 << 16;
-constexpr uint64_t kMaxTensors = 1 << 20;
+constexpr uint64_t kMaxTensors = 1 << 18;
 constexpr size_t kMaxKeyBytes = 65535;
 constexpr size_t kMaxNameBytes = 63; // ggml keeps names in 64 bytes
 constexpr uint32_t kMaxDims = 4;

@@ -21,7 +21,7 @@ GGUFBuilder makePart(unsigned index, unsigned count, int32_t total) {
   b.key("split.no", uint16_t(index))
       .key("split.count", uint16_t(count))
       .key("split.tensors.count", total);
-  b.tensor("t" + std::to_string(index), {32, index + 1}, 0);
+  b.tensor(std::string("t") + std::to_string(index), {32, index + 1}, 0);
   return b;
 }
 
@@ -42,7 +42,9 @@ protected:
     return path;
   }
   std::string part(unsigned i) {
-    return folder / ("m-0000" + std::to_string(i + 1) + "-of-00003.gguf");
+    return folder / std::string("m-0000")
+                        .append(std::to_string(i + 1))
+                        .append("-of-00003.gguf");
   }
   void writeAll() {
     for (unsigned i = 0; i < 3; ++i)
@@ -66,7 +68,8 @@ TEST_F(GGUFSplitTest, AnyPartOpensAll) {
     EXPECT_EQ(*checkpoint->get<std::string>("general.architecture"), "llama");
     ASSERT_EQ(checkpoint->tensors().size(), 3u);
     for (uint32_t i = 0; i < 3; ++i) {
-      const Tensor *tensor = checkpoint->findTensor("t" + std::to_string(i));
+      const Tensor *tensor =
+          checkpoint->findTensor(std::string("t") + std::to_string(i));
       ASSERT_NE(tensor, nullptr);
       EXPECT_EQ(tensor->file, i);
       EXPECT_EQ(tensor->rows(), i + 1);
@@ -159,7 +162,7 @@ TEST_F(GGUFSplitTest, FromMemory) {
   for (unsigned i = 0; i < 3; ++i)
     bytes.push_back(makePart(i, 3, 3).build());
   for (unsigned i = 0; i < 3; ++i)
-    parts.push_back({"p" + std::to_string(i), bytes[i]});
+    parts.push_back({std::string("p") + std::to_string(i), bytes[i]});
   Result<Checkpoint> checkpoint = parseGGUF(parts);
   ASSERT_TRUE(checkpoint) << checkpoint.message();
   EXPECT_EQ(checkpoint->tensors().size(), 3u);

@@ -136,7 +136,7 @@ TEST(GGUF, Counts) {
     return errorOf(bytes);
   };
   EXPECT_EQ(count(8, uint64_t(1) << 63),
-            "number of tensors: expected at most 1048576, got "
+            "number of tensors: expected at most 262144, got "
             "9223372036854775808");
   EXPECT_EQ(count(16, ~uint64_t(0)),
             "number of keys: expected at most 65536, got "
