@@ -8,7 +8,7 @@ import sys
 
 from sources import files, report, root_argument
 
-DEAD = re.compile(r"^\s*(?://|;|#)\s*[A-Z][A-Z0-9_-]*?-(NEXT|SAME|NOT|DAG|LABEL|EMPTY|COUNT-\d+)\s")
+DEAD = re.compile(r"^\s*(?://|;|#)?\s*[A-Z][A-Z0-9_-]*?-(NEXT|SAME|NOT|DAG|LABEL|EMPTY|COUNT-\d+)\s")
 BARE = re.compile(r"^\s*(?://|;|#)\s*CHECK\s")
 RUN = re.compile(r"RUN:.*\bFileCheck\b([^|]*)")
 PREFIXES = re.compile(r"--?check-prefix(?:es)?[= ](\S+)")
@@ -28,7 +28,7 @@ def main():
         for run in RUN.finditer(re.sub(r"\\\n\s*(?://|#)\s*RUN:", " ", text)):
             option = PREFIXES.search(run.group(1))
             for prefix in (option.group(1) if option else "CHECK").split(","):
-                if not re.search(rf"^\s*(?://|;|#)\s*{prefix}(-[A-Z0-9-]+)?:", text, re.M):
+                if not re.search(rf"(?<![\w-]){prefix}(-[A-Z0-9-]+)?:", text):
                     findings.append(f"{name}:1: no directive '{prefix}:' for {run.group(0).strip()}")
     return report("check-filecheck", len(paths), findings)
 

@@ -15,6 +15,8 @@ MOST_LINES, MOST_BYTES = 600, 500_000
 LONG = {"LICENSE"}
 GENERATED = ("docs/generated/", "lib/Formats/GGMLGrids.inc")
 BINARY = (".npz", ".png")
+# Of which each byte counts.
+EXACT = (".jinja",)
 # Written so that this file does not match itself.
 MACHINE = re.compile(r"(?<![\w.$}])/(?:ro" r"ot|ho" r"me|wo" r"rk|us" r"er)/\w|loca" r"lhost:|@exam" r"ple\b")
 LATER = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
@@ -26,11 +28,11 @@ def check(path, name):
         yield f"{name}:1: {len(data)} bytes, more than {MOST_BYTES}"
     if path.suffix in BINARY:
         return
+    generated = name.startswith(GENERATED)
     if b"\0" in data:
         yield f"{name}:1: a binary file"
         return
     lines = data.decode(errors="replace").split("\n")
-    generated = name.startswith(GENERATED)
     if path.suffix in SOURCES and len(lines) > MOST_LINES and not generated:
         yield f"{name}:1: {len(lines)} lines, split at {MOST_LINES}"
     if path.suffix in SOURCES and not generated:
@@ -39,12 +41,12 @@ def check(path, name):
             yield f"{name}:1: the first lines do not give the file's name and purpose"
         if "SPDX-License-Identifier: Apache-2.0" not in head:
             yield f"{name}:1: no line 'SPDX-License-Identifier: Apache-2.0'"
-    if data and not data.endswith(b"\n"):
+    if data and not data.endswith(b"\n") and path.suffix not in EXACT:
         yield f"{name}:{len(lines)}: no newline at the end"
     for number, line in enumerate(lines, 1):
         if "\r" in line:
             yield f"{name}:{number}: a carriage return"
-        if line != line.rstrip() and not generated and path.suffix != ".md":
+        if line != line.rstrip() and not generated and path.suffix not in (".md", *EXACT):
             yield f"{name}:{number}: blanks at the end of the line"
         if MACHINE.search(line):
             yield f"{name}:{number}: a path of one machine: {line.strip()}"
