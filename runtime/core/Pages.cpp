@@ -6,6 +6,10 @@
 
 namespace qcc::rt {
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 static constexpr uint64_t hugePage = uint64_t(2) << 20;
 
 Pages::~Pages() {
@@ -22,7 +26,8 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
       !mappings.allocate(model.state_count) ||
       !statePointers.allocate(model.state_count) ||
       !bytesOfPage.allocate(model.state_count) || !pageTable.allocate(pages) ||
-      !used.allocate(sequences) || !freePages.allocate(pages))
+      !joined.allocate(model.state_count) || !used.allocate(sequences) ||
+      !freePages.allocate(pages))
     return error.set(QCC_E_NO_MEMORY,
                      "out of memory for %u sequences of %u positions",
                      sequences, context);
@@ -55,13 +60,34 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
   return QCC_OK;
 }
 
+/// Turns each 2 MiB of a state that sequences have filled into a huge page: a
+/// long context is read as fast as weights then, and no memory is taken that is
+/// not in use. Best effort; needs Linux 6.1.
+void Pages::joinFullPages() {
+  for (size_t i = 0; i < mappings.size(); ++i) {
+    uint64_t full = pageCountEver * bytesOfPage[i] / hugePage;
+    for (; joined[i] < full; ++joined[i]) {
+      uint8_t *start = statePointers[i] + joined[i] * hugePage;
+      if (madvise(start, hugePage, MADV_HUGEPAGE) != 0 ||
+          madvise(start, hugePage, MADV_COLLAPSE) != 0)
+        return;
+    }
+  }
+}
+
 void Pages::resize(uint32_t sequence, size_t positions) {
   uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
   uint32_t *row = &pageTable[sequence * perSequence];
   while (used[sequence] > wanted)
     freePages[freeCount++] = row[--used[sequence]];
-  while (used[sequence] < wanted)
-    row[used[sequence]++] = freePages[--freeCount];
+  if (used[sequence] == wanted)
+    return;
+  joinFullPages(); // those given out before, which are written by now
+  while (used[sequence] < wanted) {
+    uint32_t page = freePages[--freeCount];
+    row[used[sequence]++] = page;
+    pageCountEver = page >= pageCountEver ? page + 1u : pageCountEver;
+  }
 }
 
 uint64_t Pages::bytesInUse() const {

@@ -48,6 +48,8 @@ public:
   uint64_t bytesInUse() const;
 
 private:
+  void joinFullPages();
+
   /// A Mapping as plain data, which Array asks for.
   struct Region {
     uint8_t *mapped;
@@ -57,10 +59,12 @@ private:
   Array<Region> mappings;
   Array<uint8_t *> statePointers;
   Array<uint64_t> bytesOfPage;
+  Array<uint64_t> joined;    // huge pages of each state
   Array<uint32_t> pageTable; // [sequences][perSequence]
   Array<uint32_t> used;      // pages of each sequence
   Array<uint32_t> freePages; // a stack: warm pages are reused first
   size_t freeCount = 0;
+  uint64_t pageCountEver = 0; // pages below this were given out at some time
   uint64_t perSequence = 0;
 };
 
