@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# promises_test.py - What a library built from the runtime never does
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at the core's archive and at a library linked from it: no call that
+ends, forks, prints to or takes signals of the host process, no variable that
+could change, no constructor of its own, and one exported symbol."""
+
+import subprocess
+import sys
+
+FORBIDDEN = {
+    "abort", "exit", "_exit", "quick_exit", "atexit", "__cxa_atexit", "__assert_fail",
+    "printf", "puts", "putchar", "fputs", "fprintf", "vfprintf", "fwrite", "perror",
+    "stdout", "stderr", "stdin", "__printf_chk", "__fprintf_chk",
+    "signal", "sigaction", "kill", "raise", "fork", "vfork", "system", "execve",
+    "setlocale", "setenv", "putenv", "environ",
+}
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def main():
+    archive, library = sys.argv[1:]
+    findings = []
+    undefined = {line.split()[-1] for line in output("nm", "-u", archive).splitlines()
+                 if line.strip().startswith("U ")}
+    if "mmap" not in undefined:
+        findings.append("nm shows no call of mmap: is this the core?")
+    findings += ["the core uses " + name for name in sorted(undefined & FORBIDDEN)]
+    for line in output("readelf", "-SW", archive).splitlines():
+        fields = line.replace("[", " ").replace("]", " ").split()
+        if len(fields) < 6 or not fields[0].isdigit():
+            continue
+        name, size = fields[1], fields[5]
+        base = "." + name.split(".")[1] if name.startswith(".") else name
+        if base in (".init_array", ".ctors", ".fini_array"):
+            findings.append("the core has a constructor: " + name)
+        # Pointers that the loader fills in are read-only afterwards; the compiler
+        # makes one for the exceptions that Text.cpp catches.
+        changeable = base in (".data", ".bss", ".tdata", ".tbss") and \
+            not name.startswith(".data.rel.ro") and \
+            not name.endswith("DW.ref.__gxx_personality_v0")
+        if changeable and int(size, 16):
+            findings.append("the core has a variable: %s of %d bytes" % (name, int(size, 16)))
+    exported = [line.split()[-1].split("@")[0]
+                for line in output("nm", "-D", "--defined-only", library).splitlines()
+                if line.split()[-2] != "A"]
+    if exported != ["qcc_model_query"]:
+        findings.append("the library exports " + ", ".join(exported))
+    headers = output("readelf", "-lW", library)
+    if "GNU_RELRO" not in headers or " RWE " in headers:
+        findings.append("the library has no RELRO segment, or one to write and execute")
+    if "NOW" not in output("readelf", "-dW", library):
+        findings.append("the library is bound lazily")
+    for finding in findings:
+        print(finding)
+    sys.exit(bool(findings))
+
+
+main()
