@@ -8,7 +8,8 @@
 //   dots   [planes][8][tile] four bytes   k-group q of row r; planes: one for
 //                                         8 bits, high then low byte for 16
 //   scale  [32 / actGroup][tile] f32
-//   nsum   [32 / sumGroup][tile] i32      minus the sum of the integers
+//   nsum   [32 / sumGroup][tile] i32      minus the sum of the integers, times
+//                                         zeroFactor
 //   fsum   [32 / sumGroup][tile] f32      scale times the sum
 //
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
@@ -32,6 +33,9 @@ struct ActivationLayout {
 
   qz::Activations kind;
   int64_t sumGroup, tile, chunks;
+  /// Divides the zero point of every weight that the rows meet, so that the
+  /// kernels' start values need no multiplication where all are alike.
+  int64_t zeroFactor = 1;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
   int64_t planes() const { return kind == qz::Activations::A16 ? 2 : 1; }

@@ -27,6 +27,16 @@ struct AttentionShape {
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };
 
+/// Conversions between f32 and what the state stores.
+inline Value toStateElement(Emitter &e, Value f32, Type element) {
+  return element.isF32() ? f32 : e.truncf(f32, element);
+}
+inline Value fromStateElement(Emitter &e, Value value) {
+  return mlir::getElementTypeOrSelf(value.getType()).isF32()
+             ? value
+             : e.extf(value, e.f32());
+}
+
 /// out[0..n) = factor * cos(position * frequency), out[n..2n) the sines.
 /// `position` is i64, `frequencies` points to n f32.
 void rotationsRow(Emitter &e, Value position, Value frequencies, int64_t count,
@@ -50,15 +60,25 @@ void appendKey(Emitter &e, const AttentionShape &shape, Value page, Value head,
 void appendValue(Emitter &e, const Isa &isa, const AttentionShape &shape,
                  Value page, Value head, Value position, Value value);
 
-/// Bytes of scratch that attendHead needs.
+/// Rows of one sequence whose queries share each load of keys and values.
+struct AttentionRows {
+  Value query, out; ///< First row, first query head of the KV head: f32.
+  int64_t queryStride, outStride; ///< Bytes between rows.
+  Value pages;                    ///< The sequence's page numbers (u32).
+  Values positions;               ///< Of each row, ascending: i64.
+};
+
+/// Rows of a prompt that go together.
+int64_t attentionTile(const Isa &isa, const AttentionShape &shape);
+
+/// Bytes of scratch that attendRows needs.
 int64_t attendScratchBytes(const Isa &isa, const AttentionShape &shape);
 
-/// Attention of the query heads of one KV head, for one row. `query` and `out`
-/// point to group() * headDim f32; `pages` to the sequence's page numbers
-/// (u32); `position` is i64.
-void attendHead(Emitter &e, const Isa &isa, const AttentionShape &shape,
-                int64_t window, Value query, Value state, Value pages,
-                Value head, Value position, Value scratch, Value out);
+/// Attention of the query heads of KV head `head` (i64) for some rows. A row's
+/// result has the same bits whatever rows it goes together with.
+void attendRows(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                int64_t window, const AttentionRows &rows, Value state,
+                Value head, Value scratch);
 
 } // namespace qcc::x86
 

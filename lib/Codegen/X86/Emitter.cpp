@@ -80,6 +80,17 @@ Value Emitter::extf(Value a, Type element) {
   return arith::ExtFOp::create(b, loc, like(a, element), a);
 }
 Value Emitter::truncf(Value a, Type element) {
+  if (element.isBF16()) {
+    // LLVM calls a library where there is no instruction, and the instruction
+    // flushes subnormal numbers. Round to nearest, ties to even; a NaN stays one.
+    Value bits = bitcast(a, like(a, i32()));
+    Value odd = bitAnd(shift(bits, -16), 1);
+    Value rounded = shift(add(add(bits, odd), 0x7fff), -16);
+    Value nan = bitOr(shift(bits, -16), constant(bits.getType(), 0x40));
+    Value isNan = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, a, a);
+    Value half = trunc(select(isNan, nan, rounded), i16());
+    return bitcast(half, like(a, element));
+  }
   return arith::TruncFOp::create(b, loc, like(a, element), a);
 }
 
@@ -102,8 +113,15 @@ Value Emitter::reduceAdd(Value vector) {
 }
 
 Value Emitter::reduceMax(Value vector) {
-  return vector::ReductionOp::create(b, loc, vector::CombiningKind::MAXIMUMF,
-                                     vector);
+  // Exact treatment of NaN would cost several instructions for each step.
+  return vector::ReductionOp::create(
+      b, loc, vector::CombiningKind::MAXNUMF, vector,
+      arith::FastMathFlags::nnan | arith::FastMathFlags::nsz);
+}
+
+Value Emitter::maxf(Value a, Value x) {
+  Value larger = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OGT, a, x);
+  return select(larger, a, x);
 }
 
 Value Emitter::offset(Value pointer, Value bytes) {

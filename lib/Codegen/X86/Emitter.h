@@ -86,7 +86,8 @@ public:
   Value mulf(Value a, Value x) { return mlir::arith::MulFOp::create(b, loc, a, x); }
   Value mulf(Value a, double x) { return mulf(a, constant(a.getType(), x)); }
   Value divf(Value a, Value x) { return mlir::arith::DivFOp::create(b, loc, a, x); }
-  Value maxf(Value a, Value x) { return mlir::arith::MaximumFOp::create(b, loc, a, x); }
+  /// The larger one; of NaN and a number, x.
+  Value maxf(Value a, Value x);
   /// a * x + c, rounded once.
   Value fma(Value a, Value x, Value c);
   /// An llvm intrinsic whose operands and result have one type ("llvm.sqrt").
@@ -116,6 +117,7 @@ public:
   /// Lanes [from, from + count).
   Value slice(Value vector, int64_t from, int64_t count);
   Value reduceAdd(Value vector);
+  /// The largest lane; anything when one is NaN.
   Value reduceMax(Value vector);
   Value select(Value condition, Value a, Value x) {
     return mlir::arith::SelectOp::create(b, loc, condition, a, x);

@@ -24,10 +24,12 @@ struct Isa {
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
   /// Rows of activations that share the unpacking of a panel, at most `wanted`.
-  /// Each needs a float accumulator and one integer accumulator for each byte
-  /// plane; the rest of the registers hold a line, scales and temporaries.
-  /// Divides 264, the default capacity of a step.
-  int64_t tileRows(qz::Activations kind, int64_t wanted) const;
+  /// Each needs a float accumulator and an integer accumulator for each byte
+  /// plane and, as LLVM schedules it, for each sum group of a chunk; the rest of
+  /// the registers hold a line, scales and temporaries. Divides 264, the
+  /// default capacity of a step.
+  int64_t tileRows(qz::Activations kind, int64_t sumGroup,
+                   int64_t wanted) const;
 
   /// acc[lane] += sum over the lane's four bytes of codes * activations.
   /// `codes` are unsigned and at most `maxCode`, `activations` signed; both are

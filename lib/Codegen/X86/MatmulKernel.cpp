@@ -155,7 +155,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   for (Value weight : op.getWeights())
     os << weight.getType() << ";";
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
-     << activations.sumGroup << ";" << activations.tile << ";" << output.stride
+     << activations.sumGroup << ";" << activations.zeroFactor << ";"
+     << activations.tile << ";" << output.stride
      << ";" << output.exactRows;
   func::FuncOp &function = functions[key];
   if (function)

@@ -136,6 +136,11 @@ PanelKernel::Scales PanelKernel::groupScales(const Scales &unit, Value chunk,
   return result;
 }
 
+/// The k-groups of a chunk in an order in which those that share a line follow
+/// each other for every width of a plane, so that few lines are in registers.
+/// Integer sums are exact in any order.
+static constexpr int64_t kGroupOrder[] = {0, 4, 2, 6, 1, 5, 3, 7};
+
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
                                  const Scales &unit, int64_t half, Values acc) {
   VectorType ints = e.vec(instructions.lanes, e.i32()), floats = e.vec(instructions.lanes, e.f32());
@@ -166,11 +171,13 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
           for (int64_t s = 1; s < sums; ++s)
             start = e.add(start, e.loadSplat(ints, tileChunk,
                                              act.nsumOffset(sumFirst + s, r)));
-          start = e.mul(start, zeroPoint());
+          start = e.mul(start, zeroPoint() / act.zeroFactor);
         }
         ints32[plane][r] = start;
       }
-    for (int64_t q = first / 4; q < (first + dotGroup) / 4; ++q) {
+    for (int64_t q : kGroupOrder) {
+      if (q < first / 4 || q >= (first + dotGroup) / 4)
+        continue;
       Value word = codes(q, line);
       for (int64_t r = 0; r < act.tile; ++r)
         for (int64_t plane = 0; plane < act.planes(); ++plane)
@@ -259,22 +266,28 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
     return act.isFloat() ? chunkFloat(chunk, tileChunk, unit, half, acc)
                          : chunkInteger(chunk, tileChunk, unit, half, acc);
   };
-  Values init(act.tile, e.zero(floats));
-  return e.loop(
-      e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), init,
-      [&](Value u, ValueRange in) {
-        Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
-        Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
-        Scales scales = unitScales(unit, e.c64(half * instructions.lanes), floats);
-        Value first = e.offset(unit, layout.chunkOffset);
-        if (chunks == 1)
-          return emitChunk(first, x, scales, in);
-        return e.loop(e.c64(0), e.c64(chunks), e.c64(1), in,
-                      [&](Value c, ValueRange inner) {
-                        return emitChunk(
-                            e.offset(first, e.mul(c, layout.chunkBytes)),
-                            e.offset(x, e.mul(c, act.chunkBytes())), scales,
-                            inner);
-                      });
-      });
+  auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
+    Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
+    Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
+    Scales scales = unitScales(unit, e.c64(half * instructions.lanes), floats);
+    Value first = e.offset(unit, layout.chunkOffset);
+    if (count == 1)
+      return emitChunk(first, x, scales, in);
+    return e.loop(e.c64(0), e.c64(count), e.c64(1), in,
+                  [&](Value c, ValueRange inner) {
+                    return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
+                                     e.offset(x, e.mul(c, act.chunkBytes())),
+                                     scales, inner);
+                  });
+  };
+  Values acc(act.tile, e.zero(floats));
+  int64_t whole = k / layout.unitK, rest = k % layout.unitK;
+  if (whole)
+    acc = e.loop(e.c64(0), e.c64(whole), e.c64(1), acc,
+                 [&](Value u, ValueRange in) { return emitUnit(u, chunks, in); });
+  // Activations end with the chunk that k ends in.
+  if (rest)
+    acc = emitUnit(e.c64(whole),
+                   (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk, acc);
+  return acc;
 }

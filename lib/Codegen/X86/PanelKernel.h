@@ -32,7 +32,10 @@ public:
   /// one line: lanes of i32, or one lane as a scalar.
   Value codes(int64_t q, llvm::function_ref<Value(int64_t)> loadWord);
   /// What is subtracted from codes(): the zero point, or the table's bias.
-  int64_t zeroPoint() const { return encoding.table.empty() ? encoding.zero : 128; }
+  int64_t zeroPoint() const { return zeroPointOf(encoding); }
+  static int64_t zeroPointOf(const Encoding &encoding) {
+    return encoding.table.empty() ? encoding.zero : 128;
+  }
   unsigned maxCode() const;
 
   /// The factor S and the term M of one group, as f32 of `lanes` lanes starting

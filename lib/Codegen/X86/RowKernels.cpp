@@ -92,6 +92,9 @@ void qcc::x86::copyRow(Emitter &e, const Isa &isa, Value from, Value to,
 // Quantization of activations
 //===----------------------------------------------------------------------===//
 
+/// Far below every activation that matters; 32639 / kTiny is finite.
+static constexpr double kTiny = 1e-30;
+
 namespace {
 /// Writes one chunk of one row; `at` points to the chunk of the row's tile, with
 /// the row's place in the tile already added.
@@ -122,8 +125,7 @@ public:
     if (layout.sumGroup == 32)
       sums[0] = e.add(sums[0], sums[1]);
     for (int64_t i = 0; i < 32 / layout.sumGroup; ++i) {
-      e.store(e.sub(e.constant(e.i32(), 0), sums[i]), at,
-              layout.nsumOffset(i, 0));
+      e.store(e.mul(sums[i], -layout.zeroFactor), at, layout.nsumOffset(i, 0));
       e.store(e.mulf(e.intToFloat(sums[i], e.f32()), scales[i]), at,
               layout.fsumOffset(i, 0));
     }
@@ -135,10 +137,12 @@ private:
   }
 
   Value quantize(Value x, Value peak) {
-    // A group of zeros has scale 0 and any integers do; 0 / 0 must not occur.
-    Value isZero = arith::CmpFOp::create(
-        e.b, e.loc, arith::CmpFPredicate::OEQ, peak, e.zero(e.f32()));
-    Value divisor = e.select(isZero, e.constant(e.f32(), 1.0), peak);
+    // A group of zeros has scale 0 and any integers do. Where dividing would
+    // give an infinity, the integers are 0 and what is lost is below kTiny.
+    Value isTiny = arith::CmpFOp::create(
+        e.b, e.loc, arith::CmpFPredicate::OLT, peak,
+        e.constant(e.f32(), kTiny));
+    Value divisor = e.select(isTiny, e.constant(e.f32(), 1.0), peak);
     Value factor = e.divf(e.constant(e.f32(), double(layout.peak())), divisor);
     Value scaled = e.mulf(x, e.splat(factor, e.vec(16, e.f32())));
     return e.floatToInt(e.unary("llvm.roundeven", scaled), e.i32());

@@ -124,6 +124,19 @@ func::FuncOp StageLowering::lower() {
   return function;
 }
 
+int64_t StageLowering::stateNumber(llm::StateOp state) {
+  auto states = context.source.getOps<llm::KVStateOp>();
+  auto found = llvm::find_if(states, [&](llm::KVStateOp op) {
+    return op.getSymName() == state.getState();
+  });
+  return std::distance(states.begin(), found);
+}
+
+Value StageLowering::loadState(Value number) {
+  Value states = loadStepField(builder, e.loc, step, StepField::State);
+  return e.load(e.ptr(), e.offset(states, e.mul(number, 8)));
+}
+
 void StageLowering::bindArguments(Value row) {
   unsigned slot = 1; // After the body's number.
   for (BlockArgument argument : source.getArguments()) {
@@ -133,10 +146,7 @@ void StageLowering::bindArguments(Value row) {
     if (isa<qz::QTensorType>(argument.getType()))
       places[argument] = e.offset(weights, entry);
     else if (isa<llm::StateType>(argument.getType()))
-      places[argument] =
-          e.load(e.ptr(), e.offset(loadStepField(builder, e.loc, step,
-                                                 StepField::State),
-                                   e.mul(entry, 8)));
+      places[argument] = loadState(entry);
     else
       places[argument] = e.offset(arena, entry);
   }
@@ -147,6 +157,8 @@ void StageLowering::bindArguments(Value row) {
           context.source.lookupSymbol<qz::WeightOp>(use.getWeight());
       places[use.getResult()] =
           e.offset(weights, int64_t(weight.getOffset().value_or(0)));
+    } else if (auto state = dyn_cast<llm::StateOp>(op)) {
+      places[state.getResult()] = loadState(e.c64(stateNumber(state)));
     } else if (auto buffer = op.getAttrOfType<IntegerAttr>("buffer")) {
       places[op.getResult(0)] = e.offset(arena, buffer.getInt());
     }
@@ -259,11 +271,7 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
             context.source.lookupSymbol<qz::WeightOp>(use.getWeight());
         table.push_back(weight.getOffset().value_or(0));
       } else if (auto state = operand.getDefiningOp<llm::StateOp>()) {
-        auto states = context.source.getOps<llm::KVStateOp>();
-        auto found = llvm::find_if(states, [&](llm::KVStateOp op) {
-          return op.getSymName() == state.getState();
-        });
-        table.push_back(std::distance(states.begin(), found));
+        table.push_back(stateNumber(state));
       } else {
         table.push_back(arenaOffset(operand));
       }

@@ -79,10 +79,18 @@ private:
   Value place(Value value) { return places.lookup(value); }
   /// Rows of a value in this step, as i64.
   Value rowCount(Value value) { return outputs.contains(value) ? outputCount : rows; }
-  ActivationLayout activationLayout(qz::QuantizeOp op) const;
+  ActivationLayout activationLayout(qz::QuantizeOp op, int64_t tile) const;
+  /// Emits `body` for the tile of this mode; where a prompt may want few of its
+  /// rows, also for a tile of one, and chooses when the step runs.
+  void forTiles(qz::QuantizeOp op,
+                llvm::function_ref<void(const ActivationLayout &)> body);
   /// Whether each thread makes all rows of `op` for itself.
   bool isReplicated(qz::QuantizeOp op) const;
   int64_t arenaOffset(Value value);
+  /// Place of a state among those that the module declares.
+  int64_t stateNumber(llm::StateOp state);
+  /// Pointer to the pages of state `number` (i64).
+  Value loadState(Value number);
 
   /// Units [0, count) dealt to threads one by one.
   void forUnits(Value count, llvm::function_ref<void(Value)> body);

@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+#include "PanelKernel.h"
 #include "RowKernels.h"
 #include "StageLowering.h"
 #include "qcc/Codegen/Common/StepABI.h"
+
+#include <numeric>
 
 using namespace mlir;
 using namespace qcc;
@@ -48,61 +51,63 @@ void StageLowering::lowerRotations(llm::RotationsOp op) {
   });
 }
 
-ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op) const {
+ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
+                                                 int64_t tile) const {
   qz::Activations kind = mode.prompt ? *op.getPrompt() : *op.getGenerate();
-  return ActivationLayout(kind, op.getResult().getType().getColumns(),
-                          *op.getSumGroup(),
-                          context.isa.tileRows(kind, mode.tile));
+  int64_t sumGroup = int64_t(*op.getSumGroup());
+  ActivationLayout layout(kind, op.getResult().getType().getColumns(), sumGroup,
+                          context.isa.tileRows(kind, sumGroup, tile));
+  int64_t factor = 0;
+  for (Operation *user : op.getResult().getUsers())
+    for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
+      auto type = cast<qz::QTensorType>(weight.getType());
+      Encoding encoding = type.getEncoding().toEncoding();
+      if (!encoding.isFloat())
+        factor = std::gcd(factor, PanelKernel::zeroPointOf(encoding));
+    }
+  layout.zeroFactor = std::max<int64_t>(factor, 1);
+  return layout;
 }
 
-bool StageLowering::isReplicated(qz::QuantizeOp op) const {
-  if (mode.prompt || !op->hasAttr("generate_replicated"))
-    return false;
-  // A thread has memory of its own for one set of activations: another must not
-  // be made before the last use of this one.
-  Operation *last = op;
-  for (Operation *user : op->getUsers())
-    if (last->isBeforeInBlock(user))
-      last = user;
-  for (Operation *other = op->getNextNode(); other && other != last;
-       other = other->getNextNode())
-    if (isa<qz::QuantizeOp>(other))
-      return false;
-  return true;
+void StageLowering::forTiles(
+    qz::QuantizeOp op, function_ref<void(const ActivationLayout &)> body) {
+  ActivationLayout layout = activationLayout(op, mode.tile);
+  if (layout.tile == 1 || !outputs.contains(op.getInput()))
+    return body(layout);
+  Value one = e.c64(1);
+  e.ifThen(e.cmp(arith::CmpIPredicate::eq, outputCount, one),
+           [&] { body(activationLayout(op, 1)); });
+  e.ifThen(e.cmp(arith::CmpIPredicate::ne, outputCount, one),
+           [&] { body(layout); });
 }
 
 void StageLowering::lowerQuantize(qz::QuantizeOp op) {
-  ActivationLayout layout = activationLayout(op);
   Value input = place(op.getInput());
   Value norm = op.getNorm() ? place(op.getNorm()) : Value();
   float eps = op.getEps() ? op.getEps()->convertToFloat() : 0.0f;
-  bool replicated = isReplicated(op);
-  Value buffer = replicated ? scratch : place(op.getResult());
-  auto row = [&](Value r) {
-    quantizeRow(e, context.isa,
-                e.offset(input, e.mul(r, rowStride(op.getInput()))), norm, eps,
-                columnsOf(op.getInput()), layout, buffer, r);
-  };
+  bool replicated = !mode.prompt && op->hasAttr("generate_replicated");
+  if (replicated)
+    places[op.getResult()] = scratch;
   Value count = rowCount(op.getInput());
-  if (replicated) {
-    e.loop(e.c64(0), count, 1, row);
-    places[op.getResult()] = buffer;
-  } else {
-    forUnits(count, row);
-  }
+  forTiles(op, [&](const ActivationLayout &layout) {
+    auto row = [&](Value r) {
+      quantizeRow(e, context.isa,
+                  e.offset(input, e.mul(r, rowStride(op.getInput()))), norm,
+                  eps, columnsOf(op.getInput()), layout, place(op.getResult()),
+                  r);
+    };
+    if (replicated)
+      e.loop(e.c64(0), count, 1, row);
+    else
+      forUnits(count, row);
+  });
 }
 
 void StageLowering::lowerMatmul(qz::MatmulOp op) {
-  auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
-  ActivationLayout layout = activationLayout(quantize);
-  // Other threads may still read the rows that this stage is to change.
-  if (isReplicated(quantize) && op.getResidual() == quantize.getInput())
-    barrier();
   bool isLogits = !op->hasAttr("buffer");
   MatmulOutput output{isLogits ? columnsOf(op.getResult()) * 4
                                : rowStride(op.getResult()),
                       isLogits};
-  func::FuncOp kernel = context.matmuls.get(op, layout, output);
   Value out = isLogits
                   ? loadStepField(builder, e.loc, step, StepField::Logits)
                   : place(op.getResult());
@@ -114,10 +119,15 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                        ? place(op.getResidual())
                        : Value(LLVM::ZeroOp::create(builder, e.loc, e.ptr()));
   Values operands{place(op.getInput()), out, residual, lo, hi,
-                  rowCount(op.getInput())};
+                  rowCount(op.getInput().getDefiningOp()->getOperand(0))};
   for (Value weight : op.getWeights())
     operands.push_back(place(weight));
-  func::CallOp::create(builder, e.loc, kernel, operands);
+  forTiles(op.getInput().getDefiningOp<qz::QuantizeOp>(),
+           [&](const ActivationLayout &layout) {
+             func::CallOp::create(builder, e.loc,
+                                  context.matmuls.get(op, layout, output),
+                                  operands);
+           });
   pendingBarrier = true;
 }
 
@@ -191,18 +201,49 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
     return e.zext(e.load(e.i32(), e.offset(base, e.mul(row, 4))), e.i64());
   };
   int64_t groupBytes = shape.group() * shape.headDim * 4;
-  forUnits(e.mul(rows, shape.kvHeads), [&](Value unit) {
-    Value row = e.udiv(unit, shape.kvHeads), head = e.urem(unit, shape.kvHeads);
+  // Attention of `count` rows of one sequence.
+  auto attend = [&](Value row, int64_t count, Value head) {
+    AttentionRows rows;
     Value inRow = e.mul(head, groupBytes);
-    Value query = e.offset(place(op.getQuery()),
-                           e.add(e.mul(row, rowStride(op.getQuery())), inRow));
-    Value out = e.offset(place(op.getResult()),
-                         e.add(e.mul(row, rowStride(op.getResult())), inRow));
-    Value pages = e.offset(
+    rows.queryStride = rowStride(op.getQuery());
+    rows.outStride = rowStride(op.getResult());
+    rows.query = e.offset(place(op.getQuery()),
+                          e.add(e.mul(row, rows.queryStride), inRow));
+    rows.out = e.offset(place(op.getResult()),
+                        e.add(e.mul(row, rows.outStride), inRow));
+    rows.pages = e.offset(
         table, e.mul(e.mul(word(sequences, row), pagesPerSequence), 4));
-    attendHead(e, context.isa, shape, op.getWindow(), query,
-               place(op.getState()), pages, head, word(positions, row),
-               e.offset(scratch, context.scratchOffset), out);
+    for (int64_t i = 0; i < count; ++i)
+      rows.positions.push_back(word(positions, e.add(row, i)));
+    attendRows(e, context.isa, shape, op.getWindow(), rows,
+               place(op.getState()), head,
+               e.offset(scratch, context.scratchOffset));
+  };
+  int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
+  Value tiles = e.udiv(e.add(rows, tile - 1), tile);
+  forUnits(e.mul(tiles, shape.kvHeads), [&](Value unit) {
+    Value first = e.mul(e.udiv(unit, shape.kvHeads), tile);
+    Value head = e.urem(unit, shape.kvHeads);
+    if (tile == 1)
+      return attend(first, 1, head);
+    // Whole tiles of one sequence go together, other rows one by one.
+    Value end = e.minU(e.add(first, tile), rows);
+    Value last = e.add(end, -1);
+    Value together = arith::AndIOp::create(
+        builder, e.loc,
+        e.cmp(arith::CmpIPredicate::eq, e.sub(end, first), e.c64(tile)),
+        e.cmp(arith::CmpIPredicate::eq, word(sequences, first),
+              word(sequences, last)));
+    for (int64_t i = 1; i + 1 < tile; ++i) {
+      Value middle = e.minU(e.add(first, i), last);
+      together = arith::AndIOp::create(
+          builder, e.loc, together,
+          e.cmp(arith::CmpIPredicate::eq, word(sequences, first),
+                word(sequences, middle)));
+    }
+    e.ifThen(together, [&] { attend(first, tile, head); });
+    Value from = e.select(together, end, first);
+    e.loop(from, end, 1, [&](Value row) { attend(row, 1, head); });
   });
 }
 
