@@ -142,9 +142,9 @@ d is mapping d is sequence s is sequence list is iterable n is iterable undefine
 none_value is none undefined_name is defined undefined_name is undefined d.x is defined d.b is defined d.nested.x[1].y
 n is odd n is even n is divisibleby(7) n is divisibleby 2 n is eq 7 n is gt 3 n is lt(3) n is ge 7 n is ne 7
 s is lower s is upper 'abc' is lower 'ABC' is upper n is in [1,7] n is sameas n t is true no is false t is false n is true
-range is callable s is callable range(3) range(3)|list range(1,10,3)|list range(5,0,-2)|list range(0)|list
+range is callable s is callable range(3)|length range(3)|list range(1,10,3)|list range(5,0,-2)|list range(0)|list
 s|upper s|lower s|title s|capitalize s|trim text|trim '__x__'|trim('_') s|replace('l','L') s|replace('l','L',1) s|reverse
-uni|upper uni|lower uni|title uni|capitalize uni.upper() uni.swapcase() uni|length uni[1:4] uni[-3:]
+uni|upper uni|lower uni|title uni|capitalize uni.upper() uni|length uni[1:4] uni[-3:]
 list|first list|last list|length list|sort list|sort(reverse=true) list|max list|min list|sum list|reverse|list list|join('-')
 words|sort words|sort(case_sensitive=true) words|unique|list words|max words|min words|join words|join(', ') words|map('upper')|list
 users|map(attribute='name')|join(',') users|map(attribute='x.y')|list users|map(attribute='x.y',default='?')|list
@@ -176,12 +176,12 @@ s|list 'aß中'|list d|first s|first s|last [1,[2,(3,)],{'a':none}] (1,) () [] {
 true True none None [true,none] 1_000 0x10 0b11 0o17 1.5e3 2e2 'a' 'b' "x" "y" 'tab\tnew\nu\u00e9x\x41o\101'
 {'a':1}.a {'a':1}['a'] [1,2,3][1] (1,2)[0] list[5] list[-1] d.nested.x.0 d['nested']['x'][1]['y'] s.0 list['x']
 namespace(a=1).a namespace().b dict(a=1,b=2) dict([('x',1)]) dict({'q':1},r=2)
-range(3)[1] range(4)[1:3] 'abc'|map('upper')|join list|map('string')|join(',') [1,2]|map('float')|list [none,1]|select|list
+range(3)[1] range(4)[1:3]|list 'abc'|map('upper')|join list|map('string')|join(',') [1,2]|map('float')|list [none,1]|select|list
 undefined_name undefined_name~'x' undefined_name|length undefined_name|list undefined_name|join undefined_name|upper undefined_name==undefined_name
 none_value|string none_value|length n|length undefined_name.x none_value.x n.x s.nope s.nope() n() undefined_name() list.append(4) d.update({}) d.pop('b')
 n+s s+n s-1 list+1 [1]<['a'] n<s none_value+1 undefined_name+1 -s 1/0 1%0 1//0 s[1.5] 'a' in 5 5 in 'a' n|nofilter n is notest
-s|join('-') words|join(1) list|sum(start=10) s|replace('o',0) s|int none_value|int list|first|string f|string|length range(2,n) loop
-s.encode() ''.join([1]) 'a'.index('b') {}[[]] {[]:1} users|map(attribute='name') users|map('nofilter')|list list|select('notest')|list
+s|join('-') words|join(1) list|sum(start=10) s|replace('o',0) s|int none_value|int list|first|string f|string|length range(2,n)|list loop
+''.join([1]) 'a'.index('b') {}[[]] {[]:1} users|map(attribute='name') users|map('nofilter')|list list|select('notest')|list
 raise_exception('boom') raise_exception(n) n|abs|string+'x' m|abs*2 -m|abs -2**2 2**3**2 1+2*3-4/2 (1+2)*3 1~2+3 'a'~1+2 not n==7 not t or t
 t if no else n if no else m [n,m][t] n if n>5 and m<0 else 0 s|length>3 list|length==3 and t (list|first)+1 s.split(',')|first|upper
 s|upper|lower|title 'a'is string n is not none n is not string n not in list s is not defined d.b if d.b is defined else 'u'

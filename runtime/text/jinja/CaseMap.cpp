@@ -347,8 +347,21 @@ static uint32_t lower(uint32_t c) {
   return map(toLowerRanges, c);
 }
 
-bool isUpper(uint32_t codePoint) { return lower(codePoint) != codePoint; }
-bool isLower(uint32_t codePoint) { return upper(codePoint) != codePoint; }
+static const SpecialCase *special(uint32_t c) {
+  const SpecialCase *found = std::lower_bound(
+      std::begin(specialUpper), std::end(specialUpper), c,
+      [](const SpecialCase &s, uint32_t value) { return s.codePoint < value; });
+  return found != std::end(specialUpper) && found->codePoint == c ? found
+                                                                  : nullptr;
+}
+
+// U+0130 is the one character whose lower case has two.
+bool isUpper(uint32_t codePoint) {
+  return lower(codePoint) != codePoint || codePoint == 0x130;
+}
+bool isLower(uint32_t codePoint) {
+  return upper(codePoint) != codePoint || special(codePoint);
+}
 
 std::string toUpper(std::string_view text) {
   std::string out;
@@ -356,15 +369,8 @@ std::string toUpper(std::string_view text) {
     uint32_t c = 0;
     if (decodeUtf8(character, 0, c) == 0) {
       out += character;
-      continue;
-    }
-    const SpecialCase *special =
-        std::lower_bound(std::begin(specialUpper), std::end(specialUpper), c,
-                         [](const SpecialCase &s, uint32_t value) {
-                           return s.codePoint < value;
-                         });
-    if (special != std::end(specialUpper) && special->codePoint == c) {
-      for (uint32_t part : special->upper)
+    } else if (const SpecialCase *parts = special(c)) {
+      for (uint32_t part : parts->upper)
         if (part)
           appendUtf8(out, part);
     } else {
@@ -376,12 +382,22 @@ std::string toUpper(std::string_view text) {
 
 std::string toLower(std::string_view text) {
   std::string out;
-  for (std::string_view character : charsOf(text)) {
+  std::vector<std::string_view> chars = charsOf(text);
+  auto isCased = [&](size_t i) {
+    uint32_t c = codePointOf(chars[i]);
+    return isUpper(c) || isLower(c);
+  };
+  for (size_t i = 0; i < chars.size(); ++i) {
     uint32_t c = 0;
-    if (decodeUtf8(character, 0, c) == 0)
-      out += character;
-    else if (c == 0x130) // the one lower case of two characters
+    if (decodeUtf8(chars[i], 0, c) == 0)
+      out += chars[i];
+    else if (c == 0x130)
       out += "i\xCC\x87";
+    else if (c == 0x3A3) // a sigma at the end of a word has a form of its own
+      appendUtf8(out, i > 0 && isCased(i - 1) &&
+                              (i + 1 == chars.size() || !isCased(i + 1))
+                          ? 0x3C2
+                          : 0x3C3);
     else
       appendUtf8(out, lower(c));
   }

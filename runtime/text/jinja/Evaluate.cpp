@@ -6,6 +6,7 @@
 #include "Strings.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace qcc::text::jinja {
@@ -292,21 +293,28 @@ Value Interpreter::item(const Value &object, const Value &key) {
                    " object' has no element " + toRepr(key));
 }
 
-Value Interpreter::path(const Value &object, const Value &attribute) {
+Value Interpreter::path(const Value &object, const Value &attribute,
+                        const Value *fallback) {
+  auto step = [&](const Value &from, const Value &key) {
+    Value value = item(from, key);
+    return value.is(Kind::Undefined) && fallback && !fallback->is(Kind::None)
+               ? *fallback
+               : value;
+  };
   if (attribute.isInteger())
-    return item(object, attribute);
+    return step(object, attribute);
   if (!wantString(attribute, "an attribute"))
     return {};
   Value value = object;
   for (std::string_view part : split(attribute.string(), ".", -1, false)) {
-    bool digits = !part.empty();
-    for (char c : part)
-      digits &= c >= '0' && c <= '9';
-    Value key = digits && part.size() < 18
-                    ? Value::of(int64_t(std::stoll(std::string(part))))
-                    : newString(std::string(part));
+    int64_t index = 0;
+    auto number =
+        std::from_chars(part.data(), part.data() + part.size(), index);
+    bool digits = !part.empty() && part[0] != '-' && number.ec == std::errc() &&
+                  number.ptr == part.data() + part.size();
+    Value key = digits ? Value::of(index) : newString(std::string(part));
     if (!failed())
-      value = item(value, key);
+      value = step(value, key);
     if (failed())
       return {};
   }

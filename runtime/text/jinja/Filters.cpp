@@ -564,10 +564,7 @@ Value Interpreter::filterMap(const Value &value, CallArguments &arguments) {
     if (!charge(1))
       return {};
     if (attribute) {
-      Value mapped = path(item, *attribute);
-      if (mapped.is(Kind::Undefined) && fallback)
-        mapped = *fallback;
-      out.push_back(mapped);
+      out.push_back(path(item, *attribute, fallback));
     } else {
       CallArguments rest;
       rest.positional.assign(arguments.positional.begin() + 1,

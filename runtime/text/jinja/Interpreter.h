@@ -91,8 +91,10 @@ private:
   /// The values that iteration gives; takes them from a generator.
   bool iterate(const Value &value, std::vector<Value> &items);
   bool length(const Value &value, int64_t &out);
-  /// make_attrgetter(): "a.b.0".
-  Value path(const Value &object, const Value &attribute);
+  /// make_attrgetter(): "a.b.0". `fallback` takes the place of each undefined
+  /// value on the way.
+  Value path(const Value &object, const Value &attribute,
+             const Value *fallback = nullptr);
 
   // Calls
   Value call(const Value &callee, CallArguments &arguments,

@@ -209,7 +209,12 @@ Value Interpreter::callDictMethod(const Value &self, const std::string &name,
     items.push_back(name == "items"  ? newList({key, value}, Kind::Tuple)
                     : name == "keys" ? key
                                      : value);
-  return newList(std::move(items), Kind::View);
+  Value view = newList(std::move(items), Kind::View);
+  if (!failed())
+    view.list().name = name == "items"  ? "dict_items"
+                       : name == "keys" ? "dict_keys"
+                                        : "dict_values";
+  return view;
 }
 
 Value Interpreter::callLoopMethod(LoopObject &loop, const std::string &name,

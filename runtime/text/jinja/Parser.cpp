@@ -24,7 +24,7 @@ public:
   Parser(std::vector<Token> tokens, Template &result, std::string &error)
       : tokens(std::move(tokens)), result(result), error(error) {}
 
-  bool run() { return parseBody(result.body, {}) && error.empty(); }
+  bool run() { return parseBody(result.body, {}, 1) && error.empty(); }
 
 private:
   /// Counts open levels; every parsing function that can recurse holds one.
@@ -122,7 +122,8 @@ private:
   }
 
   // Statements
-  bool parseBody(Body &body, std::initializer_list<std::string_view> ends);
+  bool parseBody(Body &body, std::initializer_list<std::string_view> ends,
+                 uint32_t opened);
   bool parseBlock(Node &node, std::initializer_list<std::string_view> ends);
   NodePtr parseStatement();
   NodePtr parseFor();
@@ -222,13 +223,13 @@ NodePtr Parser::finish(NodePtr node) {
 //===-- Statements --------------------------------------------------------===//
 
 /// Parses up to a block tag that is one of `ends`, at whose name it stops, or
-/// without `ends` up to the end of the template.
-bool Parser::parseBody(Body &body,
-                       std::initializer_list<std::string_view> ends) {
+/// without `ends` up to the end of the template. `opened` is the line of the
+/// tag that wants an end.
+bool Parser::parseBody(Body &body, std::initializer_list<std::string_view> ends,
+                       uint32_t opened) {
   Level level(*this);
   if (tooDeep())
     return false;
-  uint32_t start = current().line;
   while (true) {
     const Token &token = current();
     NodePtr node;
@@ -259,8 +260,8 @@ bool Parser::parseBody(Body &body,
     case Token::End:
       if (ends.size() == 0)
         return true;
-      failAt(start, "unexpected end of the template, expected '" +
-                        std::string(*(ends.end() - 1)) + "'");
+      failAt(opened, "unexpected end of the template, expected '" +
+                         std::string(*(ends.end() - 1)) + "'");
       return false;
     default:
       fail("unexpected " + describe(token));
@@ -277,7 +278,7 @@ bool Parser::parseBlock(Node &node,
                         std::initializer_list<std::string_view> ends) {
   skipOperator(":");
   return expect(Token::BlockEnd, "'%}'") &&
-         parseBody(node.bodies.emplace_back(), ends);
+         parseBody(node.bodies.emplace_back(), ends, node.line);
 }
 
 NodePtr Parser::parseStatement() {

@@ -28,7 +28,7 @@ bool isSpace(uint32_t codePoint);
 /// Unicode's general categories as str's methods see them.
 bool isUpper(uint32_t codePoint);
 bool isLower(uint32_t codePoint);
-/// str.upper() and str.lower(), without the rule for a final sigma.
+/// str.upper() and str.lower().
 std::string toUpper(std::string_view text);
 std::string toLower(std::string_view text);
 std::string toCapital(std::string_view text); ///< str.capitalize()

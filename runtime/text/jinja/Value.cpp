@@ -301,6 +301,12 @@ static void writeRepr(const Value &value, std::string &out, unsigned depth) {
     out += '}';
     return;
   }
+  case Kind::View:
+    out += value.list().name;
+    out += "([";
+    writeItems(value.list().items);
+    out += "])";
+    return;
   case Kind::Macro:
     out += "<Macro " + quote(value.macro().name) + ">";
     return;

@@ -124,7 +124,8 @@ uint64_t weightOf(const Value &value);
 struct ListObject : Object {
   std::vector<Value> items;
   uint64_t weight = 1;
-  size_t next = 0; ///< Generator: the first item that was not taken yet
+  size_t next = 0;       ///< Generator: the first item that was not taken yet
+  const char *name = ""; ///< View: how it prints
 };
 
 struct DictObject : Object {
