@@ -55,7 +55,7 @@ protected:
     ASSERT_EQ(sampler.set(settings, error), QCC_OK);
     std::map<int32_t, double> expected = plainChain(history);
     std::map<int32_t, int> drawn;
-    constexpr int draws = 40000;
+    constexpr int draws = 10000;
     for (int i = 0; i < draws; ++i)
       ++drawn[sample(history)];
     for (auto &[token, times] : drawn)

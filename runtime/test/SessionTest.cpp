@@ -238,7 +238,7 @@ TEST(SessionTest, CancelReturnsSoonAndLeavesTheSessionUsable) {
       EXPECT_EQ(session.tryEval({1, DEMO_SLOW_TOKEN, 2}), QCC_E_CANCELLED);
       auto returned = std::chrono::steady_clock::now();
       other.join();
-      EXPECT_LT(std::chrono::duration<double>(returned - asked).count(), 0.25)
+      EXPECT_LT(std::chrono::duration<double>(returned - asked).count(), 1)
           << threads << " threads";
       EXPECT_EQ(qcc_length(session, 0), before.size());
     }
