@@ -10,6 +10,7 @@
 #include "qcc/Checkpoint/Checkpoint.h"
 #include "qcc/Checkpoint/Describe.h"
 #include "qcc/Driver/Compiler.h"
+#include "qcc/Driver/Registry.h"
 #include "qcc/Driver/Verify.h"
 
 #include "cli/Cli.h"
@@ -190,6 +191,10 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
   }
   if (options.saveTemps && options.output == "-")
     return fail("--save-temps needs -o OUT", Usage);
+  for (const std::string &pass : options.printAfter)
+    if (!isPass(pass))
+      return fail("unknown pass '" + pass + "' (qcc-opt --help lists all)",
+                  Usage);
   options.externalWeights = weights == "external";
   options.log = &llvm::errs();
   options.progress = terminalProgress();

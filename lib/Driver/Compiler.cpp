@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Driver/Compiler.h"
+#include "qcc/Driver/Registry.h"
 
 #include "Info.h"
 #include "Pipelines.h"
@@ -51,7 +52,7 @@ public:
 private:
   static DialectRegistry registry() {
     DialectRegistry result;
-    registerPipelineDialects(result);
+    registerAllDialects(result);
     return result;
   }
 

@@ -4,30 +4,14 @@
 
 #include "Pipelines.h"
 
-#include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/Common/Backend.h"
 #include "qcc/Codegen/Reference/Reference.h"
 #include "qcc/Codegen/X86/LowerToX86.h"
 #include "qcc/Transforms/Transforms.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace qcc;
-
-void qcc::registerPipelineDialects(DialectRegistry &registry) {
-  registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
-                  func::FuncDialect, LLVM::LLVMDialect, llm::LLMDialect,
-                  math::MathDialect, qz::QZDialect, scf::SCFDialect,
-                  vector::VectorDialect>();
-  registerBackendTranslations(registry);
-}
 
 static llvm::Error lowerReference(Stages &stages, ModuleOp module,
                                   unsigned index, uint64_t weightBase,

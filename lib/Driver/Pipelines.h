@@ -9,8 +9,6 @@
 
 #include "qcc/Codegen/Common/ModelCode.h"
 
-#include "mlir/IR/DialectRegistry.h"
-
 namespace qcc {
 
 /// Called with the module after a stage ("fused", "layout", "schedule").
@@ -26,9 +24,6 @@ llvm::Error lowerForTarget(Stages &stages, mlir::ModuleOp module,
                            const TargetSpec &target, unsigned index,
                            uint64_t weightBase, StageHook hook,
                            ModelCode &code);
-
-/// The dialects that the pipelines work with.
-void registerPipelineDialects(mlir::DialectRegistry &registry);
 
 } // namespace qcc
 

@@ -17,7 +17,9 @@ static void fatal(void *, const char *reason, bool) {
 
 int main(int argc, char **argv) {
   llvm::install_fatal_error_handler(fatal);
-  // A closed pipe is an error of the write, not the end of the process.
+  // A closed pipe and a file size limit are errors of the write, not the end of
+  // the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   return qcc::runCommandLine(argc, argv);
 }

@@ -1,8 +1,5 @@
-//===- Function.cpp - One function as scalar loops ------------------------===//
+//===- Function.cpp - One function as calls of kernels --------------------===//
 // SPDX-License-Identifier: Apache-2.0
-//
-// Everything but the operations' own loops (Operations.cpp): arguments,
-// buffers, calls, barriers, trace.
 //===----------------------------------------------------------------------===//
 
 #include "Function.h"
@@ -10,14 +7,23 @@
 #include "qcc/Codegen/Common/StepABI.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 using namespace qcc;
 
+static int64_t widthOf(Value value) {
+  return cast<RankedTensorType>(value.getType()).getShape().back();
+}
+
+/// Whether a value is rows that live in the arena.
+static bool hasBuffer(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.getRank() == 2 && type.isDynamicDim(0);
+}
+
 LLVM::LLVMFuncOp ReferenceModule::declare(func::FuncOp function) {
-  OpBuilder builder = OpBuilder::atBlockEnd(result.getBody());
+  OpBuilder builder = OpBuilder::atBlockEnd(kernels.module.getBody());
   Type pointer = LLVM::LLVMPointerType::get(builder.getContext());
   Type i32 = builder.getI32Type();
   SmallVector<Type> arguments = {pointer, i32, i32};
@@ -26,28 +32,11 @@ LLVM::LLVMFuncOp ReferenceModule::declare(func::FuncOp function) {
       arguments.push_back(pointer);
   arguments.push_back(pointer);
   auto type = LLVM::LLVMFunctionType::get(builder.getI1Type(), arguments);
-  auto lowered = LLVM::LLVMFuncOp::create(
-      builder, function.getLoc(), function.getName(), type,
-      LLVM::Linkage::Internal);
+  auto lowered =
+      LLVM::LLVMFuncOp::create(builder, function.getLoc(), function.getName(),
+                               type, LLVM::Linkage::Internal);
   functions[function.getName()] = lowered;
   return lowered;
-}
-
-LLVM::GlobalOp ReferenceModule::constant(DenseF32ArrayAttr values) {
-  LLVM::GlobalOp &global = constants[values];
-  if (global)
-    return global;
-  OpBuilder builder = OpBuilder::atBlockBegin(result.getBody());
-  Type f32 = builder.getF32Type();
-  int64_t count = values.size();
-  auto type = LLVM::LLVMArrayType::get(f32, count);
-  auto elements = DenseElementsAttr::get(RankedTensorType::get({count}, f32),
-                                         values.asArrayRef());
-  global = LLVM::GlobalOp::create(
-      builder, result.getLoc(), type, /*isConstant=*/true,
-      LLVM::Linkage::Internal,
-      "constant." + std::to_string(constants.size() - 1), elements);
-  return global;
 }
 
 FunctionLowering::FunctionLowering(ReferenceModule &module,
@@ -58,41 +47,28 @@ FunctionLowering::FunctionLowering(ReferenceModule &module,
       builder(source.getContext()), e(builder, source.getLoc()), base(base),
       trace(trace) {}
 
-bool FunctionLowering::hasBuffer(Value value) const {
-  auto type = dyn_cast<RankedTensorType>(value.getType());
-  return type && type.getRank() == 2 && type.isDynamicDim(0);
-}
-
 LogicalResult FunctionLowering::run() {
   Block *entry = target.addEntryBlock(builder);
   builder.setInsertionPointToStart(entry);
   step = entry->getArgument(0);
-  threadI32 = entry->getArgument(1);
-  Type i64 = builder.getI64Type();
-  thread = arith::ExtUIOp::create(builder, e.loc, i64, threadI32);
-  threads = arith::ExtUIOp::create(builder, e.loc, i64, entry->getArgument(2));
+  thread = entry->getArgument(1);
+  threads = entry->getArgument(2);
   result = entry->getArguments().back();
 
-  auto field = [&](StepField field) {
-    Value value = loadStepField(builder, e.loc, step, field);
-    if (value.getType().isInteger(32))
-      value = arith::ExtUIOp::create(builder, e.loc, i64, value);
-    return value;
+  Type i64 = builder.getI64Type();
+  auto extend = [&](Value value) -> Value {
+    return arith::ExtUIOp::create(builder, e.loc, i64, value);
   };
-  rows = field(StepField::Rows);
-  outputs = field(StepField::Outputs);
-  token = field(StepField::Token);
-  position = field(StepField::Position);
-  sequence = field(StepField::Sequence);
-  output = field(StepField::Output);
-  pageTable = field(StepField::PageTable);
-  pagesPerSequence = field(StepField::PagesPerSequence);
+  auto field = [&](StepField field) {
+    return loadStepField(builder, e.loc, step, field);
+  };
+  rows = extend(field(StepField::Rows));
+  outputs = extend(field(StepField::Outputs));
   weights = field(StepField::Weights);
   states = field(StepField::State);
-  Value memory = field(StepField::Arena);
-  Value own = e.i64(int64_t(module.threadBytes));
-  ownMemory = e.byteOffset(memory, e.mul(thread, own));
-  sharedMemory = e.byteOffset(memory, e.mul(threads, own));
+  Value own = e.i64(int64_t(module.kernels.threadBytes));
+  sharedMemory =
+      e.byteOffset(field(StepField::Arena), e.mul(extend(threads), own));
 
   unsigned next = 3;
   for (BlockArgument argument : source.getArguments())
@@ -117,31 +93,19 @@ LogicalResult FunctionLowering::run() {
 }
 
 LogicalResult FunctionLowering::lower(Operation *op) {
-  for (Value value : op->getResults())
-    if (hasBuffer(value))
-      allocateResult(op);
+  if (op->getNumResults() == 1 && hasBuffer(op->getResult(0)))
+    allocateResult(op);
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](func::ReturnOp op) { return lowerReturn(op); })
       .Case([&](func::CallOp op) { return lowerCall(op); })
       .Case([&](qz::UseOp op) { return lowerUse(op); })
       .Case([&](qz::DequantizeOp op) {
+        // Stored as plain values.
         pointers[op.getResult()] = pointerOf(op.getWeight());
         return success();
       })
-      .Case([&](llm::StateOp) { return success(); })
-      .Case([&](llm::EmbeddingOp op) { return lowerEmbedding(op), success(); })
-      .Case([&](llm::RMSNormOp op) { return lowerRMSNorm(op), success(); })
-      .Case([&](llm::LinearOp op) { return lowerLinear(op), success(); })
-      .Case([&](llm::AddOp op) { return lowerAdd(op), success(); })
-      .Case([&](llm::GluOp op) { return lowerGlu(op), success(); })
-      .Case([&](llm::RopeOp op) { return lowerRope(op), success(); })
-      .Case([&](llm::AttentionOp op) { return lowerAttention(op), success(); })
-      .Case([&](llm::SelectOutputsOp op) {
-        return lowerSelectOutputs(op), success();
-      })
-      .Default([](Operation *op) {
-        return op->emitOpError() << "has no reference lowering";
-      });
+      .Case([&](llm::StateOp op) { return lowerState(op); })
+      .Default([&](Operation *op) { return lowerKernel(op); });
 }
 
 void FunctionLowering::allocateResult(Operation *op) {
@@ -183,49 +147,45 @@ void FunctionLowering::releaseDead(Operation *op) {
     release(value);
 }
 
-void FunctionLowering::barrier() {
-  Value goOn = callBarrier(builder, e.loc, step, threadI32);
+void FunctionLowering::call(LLVM::LLVMFuncOp callee, ValueRange operands) {
+  Value goOn =
+      LLVM::CallOp::create(builder, e.loc, callee, operands).getResult();
+  Block *here = builder.getInsertionBlock();
   Block *next = builder.createBlock(exit);
-  builder.setInsertionPointToEnd(next->getPrevNode());
+  builder.setInsertionPointToEnd(here);
   LLVM::CondBrOp::create(builder, e.loc, goOn, next, exit);
   builder.setInsertionPointToStart(next);
 }
 
-void FunctionLowering::forRows(Value count,
-                               llvm::function_ref<void(Value)> body) {
-  e.loop(thread, count, threads, body);
-}
-
 void FunctionLowering::copyRows(Value from, Value to, Value count,
                                 int64_t width) {
-  forRows(count, [&](Value m) {
-    Value start = e.mul(m, e.i64(width));
-    e.loop(width, [&](Value i) {
-      Value at = e.add(start, i);
-      e.storeF32(e.loadF32(from, at), to, at);
-    });
-  });
+  call(module.kernels.getCopy(e.loc, width),
+       {step, thread, threads, count, from, to});
 }
 
 void FunctionLowering::writeTrace(Value value, unsigned index) {
-  Value target = loadStepField(builder, e.loc, step, StepField::Trace);
-  Value null = LLVM::ZeroOp::create(builder, e.loc, target.getType());
-  Value wanted = LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne,
-                                      target, null);
-  auto branch = scf::IfOp::create(builder, e.loc, wanted, /*withElse=*/false);
-  OpBuilder::InsertionGuard guard(builder);
-  builder.setInsertionPointToStart(branch.thenBlock());
+  Value slots = loadStepField(builder, e.loc, step, StepField::Trace);
+  Value null = LLVM::ZeroOp::create(builder, e.loc, slots.getType());
+  Value isWanted = LLVM::ICmpOp::create(
+      builder, e.loc, LLVM::ICmpPredicate::ne, slots, null);
+  Block *here = builder.getInsertionBlock();
+  Block *copy = builder.createBlock(exit);
   int64_t width = widthOf(value);
   Value slot = e.mul(rows, e.i64(int64_t(index) * width));
-  copyRows(pointerOf(value), e.element(target, slot), rows, width);
+  copyRows(pointerOf(value), e.element(slots, slot), rows, width);
+  Block *copied = builder.getInsertionBlock();
+  Block *next = builder.createBlock(exit);
+  builder.setInsertionPointToEnd(here);
+  LLVM::CondBrOp::create(builder, e.loc, isWanted, copy, next);
+  builder.setInsertionPointToEnd(copied);
+  LLVM::BrOp::create(builder, e.loc, next);
+  builder.setInsertionPointToStart(next);
 }
 
 LogicalResult FunctionLowering::lowerReturn(func::ReturnOp op) {
   Value value = op.getOperand(0);
-  if (pointerOf(value) != result) {
+  if (pointerOf(value) != result)
     copyRows(pointerOf(value), result, rowsOf(value), widthOf(value));
-    barrier();
-  }
   Value yes = LLVM::ConstantOp::create(builder, e.loc, builder.getI1Type(),
                                        builder.getBoolAttr(true));
   LLVM::ReturnOp::create(builder, e.loc, yes);
@@ -233,10 +193,7 @@ LogicalResult FunctionLowering::lowerReturn(func::ReturnOp op) {
 }
 
 LogicalResult FunctionLowering::lowerCall(func::CallOp op) {
-  LLVM::LLVMFuncOp callee = module.functions.lookup(op.getCallee());
-  if (!callee)
-    return op.emitOpError() << "calls a function that has no body";
-  SmallVector<Value> operands = {step, threadI32, target.getArgument(2)};
+  SmallVector<Value> operands = {step, thread, threads};
   Value input;
   for (Value operand : op.getOperands())
     if (isa<RankedTensorType>(operand.getType())) {
@@ -246,15 +203,10 @@ LogicalResult FunctionLowering::lowerCall(func::CallOp op) {
   operands.push_back(pointerOf(op.getResult(0)));
   if (trace && calls == 0 && input)
     writeTrace(input, 0);
-  Value goOn =
-      LLVM::CallOp::create(builder, e.loc, callee, operands).getResult();
-  Block *next = builder.createBlock(exit);
-  builder.setInsertionPointToEnd(next->getPrevNode());
-  LLVM::CondBrOp::create(builder, e.loc, goOn, next, exit);
-  builder.setInsertionPointToStart(next);
-  if (trace)
-    writeTrace(op.getResult(0), calls + 1);
+  call(module.functions.lookup(op.getCallee()), operands);
   ++calls;
+  if (trace)
+    writeTrace(op.getResult(0), calls);
   return success();
 }
 
@@ -265,5 +217,25 @@ LogicalResult FunctionLowering::lowerUse(qz::UseOp op) {
                             << " in the plain layout with an offset";
   pointers[op.getResult()] =
       e.byteOffset(weights, e.i64(int64_t(*weight.getOffset())));
+  return success();
+}
+
+LogicalResult FunctionLowering::lowerState(llm::StateOp op) {
+  unsigned index = module.stateIndex.lookup(op.getState());
+  pointers[op.getResult()] = e.loadPointer(states, e.i64(index));
+  return success();
+}
+
+LogicalResult FunctionLowering::lowerKernel(Operation *op) {
+  LLVM::LLVMFuncOp kernel = module.kernels.get(op);
+  if (!kernel)
+    return op->emitOpError() << "has no reference lowering";
+  Value value = op->getResult(0);
+  SmallVector<Value> operands = {step, thread, threads, rowsOf(value)};
+  for (Value operand : op->getOperands())
+    if (isKernelOperand(operand))
+      operands.push_back(pointerOf(operand));
+  operands.push_back(pointerOf(value));
+  call(kernel, operands);
   return success();
 }

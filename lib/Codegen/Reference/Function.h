@@ -1,4 +1,4 @@
-//===- Function.h - One function as scalar loops ----------------*- C++ -*-===//
+//===- Function.h - One function as calls of kernels ------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
 // A function of the imported module becomes
@@ -14,46 +14,39 @@
 #define QCC_LIB_CODEGEN_REFERENCE_FUNCTION_H
 
 #include "Arena.h"
-#include "Emitter.h"
-
-#include "dialects/LLM/LLMDialect.h"
+#include "Kernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/SymbolTable.h"
 
 namespace qcc {
 
 /// What the functions of a module share.
 struct ReferenceModule {
-  mlir::ModuleOp source;
   mlir::SymbolTable sourceSymbols;
-  mlir::ModuleOp result;
+  KernelSet kernels;
   /// Lowered functions by source name.
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> functions;
-  llvm::DenseMap<mlir::Attribute, mlir::LLVM::GlobalOp> constants;
   /// Order of declaration, as in qcc_step_v1.state.
   llvm::StringMap<unsigned> stateIndex;
-  uint64_t rowCapacity = 0;
-  /// Bytes of each thread's own memory; those of all threads come first in the
-  /// arena.
-  uint64_t threadBytes = 0;
+  uint64_t rowCapacity;
 
-  ReferenceModule(mlir::ModuleOp source, mlir::ModuleOp result)
-      : source(source), sourceSymbols(source), result(result) {}
+  ReferenceModule(mlir::ModuleOp source, mlir::ModuleOp result,
+                  uint64_t threadBytes, uint64_t rowCapacity)
+      : sourceSymbols(source), kernels(result, threadBytes),
+        rowCapacity(rowCapacity) {}
 
   /// Declares the lowered form of `function`.
   mlir::LLVM::LLVMFuncOp declare(mlir::func::FuncOp function);
-  /// A constant array in the result.
-  mlir::LLVM::GlobalOp constant(mlir::DenseF32ArrayAttr values);
 };
 
 class FunctionLowering {
 public:
   using Value = mlir::Value;
 
-  /// `base` is the first free byte of the arena. With `trace`, the operands
-  /// and results of calls are written to qcc_step_v1.trace.
+  /// `base` is the first free byte of the arena after the threads' own memory.
+  /// With `trace`, the operands and results of calls are written to
+  /// qcc_step_v1.trace.
   FunctionLowering(ReferenceModule &module, mlir::func::FuncOp source,
                    uint64_t base, bool trace);
 
@@ -66,36 +59,23 @@ private:
   llvm::LogicalResult lowerReturn(mlir::func::ReturnOp op);
   llvm::LogicalResult lowerCall(mlir::func::CallOp op);
   llvm::LogicalResult lowerUse(qz::UseOp op);
-  void lowerEmbedding(llm::EmbeddingOp op);
-  void lowerRMSNorm(llm::RMSNormOp op);
-  void lowerLinear(llm::LinearOp op);
-  void lowerAdd(llm::AddOp op);
-  void lowerGlu(llm::GluOp op);
-  void lowerRope(llm::RopeOp op);
-  void lowerAttention(llm::AttentionOp op);
-  void lowerSelectOutputs(llm::SelectOutputsOp op);
+  llvm::LogicalResult lowerState(llm::StateOp op);
+  llvm::LogicalResult lowerKernel(mlir::Operation *op);
 
   /// Result buffer of a tensor that `op` makes.
   void allocateResult(mlir::Operation *op);
   void releaseDead(mlir::Operation *op);
-  /// Waits for all threads; returns false when the step was cancelled.
-  void barrier();
+  /// Calls a function that returns false when the step was cancelled, and then
+  /// returns false.
+  void call(mlir::LLVM::LLVMFuncOp callee, mlir::ValueRange operands);
+  void copyRows(Value from, Value to, Value rows, int64_t width);
   /// Copies the rows of `value` to slot `index` of the trace, if one is wanted.
   void writeTrace(Value value, unsigned index);
-  void copyRows(Value from, Value to, Value rows, int64_t width);
-  /// Calls `body` with this thread's share of `rows` rows.
-  void forRows(Value rows, llvm::function_ref<void(Value)> body);
 
   Value pointerOf(Value value) const { return pointers.lookup(value); }
   Value rowsOf(Value value) const {
     return ofOutputs.contains(value) ? outputs : rows;
   }
-  static int64_t widthOf(Value value) {
-    return llvm::cast<mlir::RankedTensorType>(value.getType())
-        .getShape()
-        .back();
-  }
-  bool hasBuffer(Value value) const;
 
   ReferenceModule &module;
   mlir::func::FuncOp source;
@@ -108,9 +88,8 @@ private:
   Arena arena;
 
   // Of the lowered function.
-  Value step, threadI32, thread, threads, result;
-  Value rows, outputs, token, position, sequence, output, pageTable,
-      pagesPerSequence, weights, states, ownMemory, sharedMemory;
+  Value step, thread, threads, result;
+  Value rows, outputs, weights, states, sharedMemory;
   mlir::Block *exit = nullptr; ///< Returns false.
 
   llvm::DenseMap<Value, Value> pointers;

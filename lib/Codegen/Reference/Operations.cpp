@@ -5,7 +5,7 @@
 // run over ascending indices, one f32 addition after the other.
 //===----------------------------------------------------------------------===//
 
-#include "Function.h"
+#include "Kernel.h"
 
 #include "qcc-rt/qcc_abi.h"
 
@@ -14,11 +14,11 @@
 using namespace mlir;
 using namespace qcc;
 
-void FunctionLowering::lowerEmbedding(llm::EmbeddingOp op) {
+void Kernel::emitEmbedding(llm::EmbeddingOp op) {
   int64_t width = widthOf(op.getResult());
   Value table = pointerOf(op.getTable()), to = pointerOf(op.getResult());
   Value scale = e.f32(op.getScale().convertToFloat());
-  forRows(rows, [&](Value m) {
+  forRows([&](Value m) {
     Value from = e.mul(e.loadI32(token, m), e.i64(width));
     Value start = e.mul(m, e.i64(width));
     e.loop(width, [&](Value i) {
@@ -26,10 +26,9 @@ void FunctionLowering::lowerEmbedding(llm::EmbeddingOp op) {
       e.storeF32(e.fmul(x, scale), to, e.add(start, i));
     });
   });
-  barrier();
 }
 
-void FunctionLowering::lowerRMSNorm(llm::RMSNormOp op) {
+void Kernel::emitRMSNorm(llm::RMSNormOp op) {
   int64_t width = widthOf(op.getResult());
   int64_t group = isa<qz::QTensorType>(op.getWeight().getType())
                       ? cast<qz::QTensorType>(op.getWeight().getType())
@@ -39,7 +38,7 @@ void FunctionLowering::lowerRMSNorm(llm::RMSNormOp op) {
   Value weight = pointerOf(op.getWeight());
   Value count = e.f32(float(group));
   Value eps = e.f32(op.getEps().convertToFloat());
-  forRows(rowsOf(op.getResult()), [&](Value m) {
+  forRows([&](Value m) {
     e.loop(width / group, [&](Value g) {
       Value start =
           e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(group)));
@@ -58,18 +57,16 @@ void FunctionLowering::lowerRMSNorm(llm::RMSNormOp op) {
       });
     });
   });
-  barrier();
 }
 
-void FunctionLowering::lowerLinear(llm::LinearOp op) {
+void Kernel::emitLinear(llm::LinearOp op) {
   // Independent sums side by side hide the latency of their additions; each
   // sum still runs over k in order.
   constexpr int64_t kRows = 8;
   int64_t k = widthOf(op.getInput()), n = widthOf(op.getResult());
   Value x = pointerOf(op.getInput()), w = pointerOf(op.getWeight());
   Value to = pointerOf(op.getResult());
-  Value count = rowsOf(op.getResult());
-  Value whole = e.mul(e.div(count, e.i64(kRows)), e.i64(kRows));
+  Value whole = e.mul(e.div(rows, e.i64(kRows)), e.i64(kRows));
 
   auto block = [&](Value column, Value m, int64_t size) {
     Value weightRow = e.element(w, e.mul(column, e.i64(k)));
@@ -96,23 +93,21 @@ void FunctionLowering::lowerLinear(llm::LinearOp op) {
   e.loop(first, last, e.i64(1), [&](Value column) {
     e.loop(e.i64(0), whole, e.i64(kRows),
            [&](Value m) { block(column, m, kRows); });
-    e.loop(whole, count, e.i64(1), [&](Value m) { block(column, m, 1); });
+    e.loop(whole, rows, e.i64(1), [&](Value m) { block(column, m, 1); });
   });
-  barrier();
 }
 
-void FunctionLowering::lowerAdd(llm::AddOp op) {
+void Kernel::emitAdd(llm::AddOp op) {
   int64_t width = widthOf(op.getResult());
   Value a = pointerOf(op.getLhs()), b = pointerOf(op.getRhs());
   Value to = pointerOf(op.getResult());
-  forRows(rowsOf(op.getResult()), [&](Value m) {
+  forRows([&](Value m) {
     Value start = e.mul(m, e.i64(width));
     e.loop(width, [&](Value i) {
       Value at = e.add(start, i);
       e.storeF32(e.fadd(e.loadF32(a, at), e.loadF32(b, at)), to, at);
     });
   });
-  barrier();
 }
 
 /// x / (1 + exp(-x)).
@@ -129,12 +124,12 @@ static Value geluTanh(Emitter &e, Value x) {
   return e.fmul(e.fmul(e.f32(0.5f), x), e.fadd(e.f32(1), tanh));
 }
 
-void FunctionLowering::lowerGlu(llm::GluOp op) {
+void Kernel::emitGlu(llm::GluOp op) {
   int64_t width = widthOf(op.getResult());
   Value gate = pointerOf(op.getGate()), up = pointerOf(op.getUp());
   Value to = pointerOf(op.getResult());
   bool isSilu = op.getActivation() == llm::Activation::Silu;
-  forRows(rowsOf(op.getResult()), [&](Value m) {
+  forRows([&](Value m) {
     Value start = e.mul(m, e.i64(width));
     e.loop(width, [&](Value i) {
       Value at = e.add(start, i);
@@ -143,18 +138,17 @@ void FunctionLowering::lowerGlu(llm::GluOp op) {
       e.storeF32(e.fmul(activated, e.loadF32(up, at)), to, at);
     });
   });
-  barrier();
 }
 
-void FunctionLowering::lowerRope(llm::RopeOp op) {
+void Kernel::emitRope(llm::RopeOp op) {
   int64_t width = widthOf(op.getResult()), headDim = op.getHeadDim();
   int64_t pairs = op.getFrequencies().size();
   bool adjacent = op.getAdjacent();
   Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
   Value frequencies = LLVM::AddressOfOp::create(
-      builder, e.loc, module.constant(op.getFrequenciesAttr()));
+      builder, e.loc, set.constant(op.getFrequenciesAttr()));
   Value factor = e.f32(op.getFactor().convertToFloat());
-  forRows(rowsOf(op.getResult()), [&](Value m) {
+  forRows([&](Value m) {
     Value row = e.mul(m, e.i64(width));
     Value place = arith::UIToFPOp::create(
         builder, e.loc, builder.getF32Type(), e.loadI32(position, m));
@@ -183,11 +177,10 @@ void FunctionLowering::lowerRope(llm::RopeOp op) {
         });
       });
   });
-  barrier();
 }
 
 // A page holds keys then values, each [kv head][position % 64][head_dim].
-void FunctionLowering::lowerAttention(llm::AttentionOp op) {
+void Kernel::emitAttention(llm::AttentionOp op) {
   constexpr int64_t kPage = QCC_PAGE_TOKENS;
   llm::StateType type = op.getState().getType();
   int64_t headDim = type.getHeadDim(), kvHeads = type.getKvHeads();
@@ -195,9 +188,7 @@ void FunctionLowering::lowerAttention(llm::AttentionOp op) {
   int64_t heads = width / headDim;
   Value query = pointerOf(op.getQuery()), key = pointerOf(op.getKey());
   Value value = pointerOf(op.getValue()), to = pointerOf(op.getResult());
-  auto declared = op.getState().getDefiningOp<llm::StateOp>();
-  unsigned index = module.stateIndex.lookup(declared.getState());
-  Value state = e.loadPointer(states, e.i64(index));
+  Value state = pointerOf(op.getState());
 
   // Element of the state where the key of head `g` at `place` begins; its value
   // is kvWidth * kPage elements on.
@@ -213,7 +204,7 @@ void FunctionLowering::lowerAttention(llm::AttentionOp op) {
   };
   Value toValue = e.i64(kvWidth * kPage);
 
-  forRows(rows, [&](Value m) {
+  forRows([&](Value m) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
     e.loop(kvHeads, [&](Value g) {
       Value at = keyAt(tableRow, place, g);
@@ -231,7 +222,7 @@ void FunctionLowering::lowerAttention(llm::AttentionOp op) {
   Value scale = e.f32(op.getScale().convertToFloat());
   Value scores = ownMemory;
   int64_t window = op.getWindow();
-  forRows(rows, [&](Value m) {
+  forRows([&](Value m) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
     Value end = e.add(place, e.i64(1));
     Value begin = window ? e.max(e.sub(end, e.i64(window)), e.i64(0))
@@ -271,18 +262,16 @@ void FunctionLowering::lowerAttention(llm::AttentionOp op) {
       });
     });
   });
-  barrier();
 }
 
-void FunctionLowering::lowerSelectOutputs(llm::SelectOutputsOp op) {
+void Kernel::emitSelectOutputs(llm::SelectOutputsOp op) {
   int64_t width = widthOf(op.getResult());
   Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
-  forRows(outputs, [&](Value i) {
+  forRows([&](Value i) {
     Value source = e.mul(e.loadI32(output, i), e.i64(width));
     Value target = e.mul(i, e.i64(width));
     e.loop(width, [&](Value d) {
       e.storeF32(e.loadF32(from, e.add(source, d)), to, e.add(target, d));
     });
   });
-  barrier();
 }

@@ -77,14 +77,14 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
   code.vocab = uint32_t(*vocab);
   code.hidden = uint32_t(*hidden);
   code.layers = uint32_t(*layers);
-  code.context = uint32_t(options.context ? options.context : *positions);
+  code.context = uint32_t(*positions);
   code.activations = "f32";
   code.kv = "f32";
 
-  ReferenceModule module(source, *code.module);
-  module.rowCapacity = options.rowCapacity;
-  // Scores of one query over the whole context.
-  module.threadBytes = aligned(uint64_t(code.context) * sizeof(float), 64);
+  // A thread's own memory: scores of one query over the whole context.
+  code.arenaThreadBytes = aligned(uint64_t(code.context) * sizeof(float), 64);
+  ReferenceModule module(source, *code.module, code.arenaThreadBytes,
+                         options.rowCapacity);
   for (auto state : source.getOps<llm::KVStateOp>()) {
     auto type = cast<llm::StateType>(state.getType());
     module.stateIndex[state.getSymName()] = unsigned(code.states.size());
@@ -116,7 +116,6 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
     end = std::max(end, lowering.arenaEnd());
   }
   code.arenaBytes = end;
-  code.arenaThreadBytes = module.threadBytes;
 
   OpBuilder builder = OpBuilder::atBlockEnd(code.module->getBody());
   LLVM::LLVMFuncOp step =

@@ -40,6 +40,9 @@ void registerBackendTranslations(mlir::DialectRegistry &registry);
 /// LLVM dialect.
 void buildLLVMDialectPipeline(mlir::OpPassManager &passes);
 
+/// Registers these passes for textual pipelines and printing.
+void registerBackendPasses();
+
 /// Translates a module of the LLVM dialect and marks every definition with the
 /// target's CPU and features. All definitions but the step function become
 /// internal.

@@ -21,8 +21,6 @@ namespace qcc {
 struct ReferenceOptions {
   /// Position in the bundle: names the step function.
   unsigned index = 0;
-  /// Most positions of a sequence; 0: the model's own.
-  uint32_t context = 0;
   /// Most rows of a step.
   uint32_t rowCapacity = 64;
 };

@@ -1,0 +1,103 @@
+//===- Kernel.h - One operation as scalar loops -----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Operations that are the same but for their operands share one function:
+//
+//   i1 kernel(ptr step, i32 thread, i32 threads, i64 rows, ptr operands...,
+//             ptr result)
+//
+// with the number of rows of the result. A tensor is a pointer to its rows, a
+// state one to its pages; a batch is read from the step. Every thread calls a
+// kernel; it returns after all have done their share, false when the step was
+// cancelled.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_REFERENCE_KERNEL_H
+#define QCC_LIB_CODEGEN_REFERENCE_KERNEL_H
+
+#include "Emitter.h"
+
+#include "dialects/LLM/LLMDialect.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+
+namespace qcc {
+
+/// The kernels of a module, made on demand.
+class KernelSet {
+public:
+  /// `threadBytes` is the size of each thread's own memory; those of all
+  /// threads are the beginning of the arena.
+  KernelSet(mlir::ModuleOp module, uint64_t threadBytes)
+      : module(module), threadBytes(threadBytes) {}
+
+  /// The kernel of `op`, or null when there is no lowering of its kind.
+  mlir::LLVM::LLVMFuncOp get(mlir::Operation *op);
+  /// The kernel that copies its one operand, rows of `width` elements.
+  mlir::LLVM::LLVMFuncOp getCopy(mlir::Location loc, int64_t width);
+
+  /// A constant array.
+  mlir::LLVM::GlobalOp constant(mlir::DenseF32ArrayAttr values);
+
+  mlir::ModuleOp module;
+  const uint64_t threadBytes;
+
+private:
+  mlir::LLVM::LLVMFuncOp create(mlir::Location loc, mlir::StringRef name,
+                                unsigned pointers);
+
+  llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels;
+  llvm::DenseMap<mlir::Attribute, mlir::LLVM::GlobalOp> constants;
+};
+
+/// Whether a kernel has an operand for `value`.
+bool isKernelOperand(mlir::Value value);
+
+/// Writes the body of a kernel.
+class Kernel {
+public:
+  using Value = mlir::Value;
+
+  Kernel(KernelSet &set, mlir::LLVM::LLVMFuncOp function, mlir::Location loc);
+
+  /// The loops of `op`; false when there are none.
+  bool emit(mlir::Operation *op);
+  void emitCopy(int64_t width);
+
+private:
+  void emitEmbedding(llm::EmbeddingOp op);
+  void emitRMSNorm(llm::RMSNormOp op);
+  void emitLinear(llm::LinearOp op);
+  void emitAdd(llm::AddOp op);
+  void emitGlu(llm::GluOp op);
+  void emitRope(llm::RopeOp op);
+  void emitAttention(llm::AttentionOp op);
+  void emitSelectOutputs(llm::SelectOutputsOp op);
+
+  /// Waits for all threads; returns false when the step was cancelled.
+  void barrier();
+  void finish();
+  /// Calls `body` with this thread's share of the rows.
+  void forRows(llvm::function_ref<void(Value)> body);
+
+  Value pointerOf(Value value) const { return pointers.lookup(value); }
+  static int64_t widthOf(Value value) {
+    return llvm::cast<mlir::RankedTensorType>(value.getType())
+        .getShape()
+        .back();
+  }
+
+  KernelSet &set;
+  mlir::LLVM::LLVMFuncOp function;
+  mlir::OpBuilder builder;
+  Emitter e;
+  llvm::DenseMap<Value, Value> pointers;
+
+  Value step, threadI32, thread, threads, rows;
+  Value token, position, sequence, output, pageTable, pagesPerSequence,
+      ownMemory;
+};
+
+} // namespace qcc
+
+#endif // QCC_LIB_CODEGEN_REFERENCE_KERNEL_H
