@@ -133,10 +133,12 @@ qcc_status Session::eval(const qcc_eval_v1 &request) {
                      request.count, context, start);
   }
 
+  // A few tokens gain nothing from a prompt step's coarser activations.
+  bool few = !request.batch && request.count <= QCC_GENERATE_ROWS;
   uint32_t perStep = request.batch ? std::min(request.batch, code->row_capacity)
-                     : request.count == 1 ? 1
-                                          : batch;
-  bool prompt = perStep > 1;
+                     : few         ? uint32_t(request.count)
+                                   : batch;
+  bool prompt = perStep > 1 && !few;
   if (request.want == QCC_LOGITS_ALL)
     perStep = std::min(perStep, logitsRows);
   qcc_status status = evalChunks(request, perStep, prompt);

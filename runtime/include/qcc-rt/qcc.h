@@ -174,8 +174,10 @@ typedef struct qcc_eval_v1 {
   const int32_t *tokens;
   size_t count; /* >= 1                                                       */
   uint32_t want; /* QCC_LOGITS_*                                              */
-  uint32_t batch; /* positions a step; 0: the session's; 1: each as if it were
-                     generated (finer activations, the bits of generation)    */
+  uint32_t batch; /* positions a step; 0: the session's, but up to 16 tokens go
+                     in one step as if they were generated; 1: each as if it
+                     were generated (finer activations, the bits of
+                     generation)                                              */
   qcc_logits_fn on_logits;     /* for QCC_LOGITS_ALL; may be NULL             */
   qcc_progress_fn on_progress; /* may be NULL                                 */
   void *user;
