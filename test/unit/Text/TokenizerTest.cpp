@@ -4,6 +4,8 @@
 
 #include "SmallVocabulary.h"
 
+#include <pthread.h>
+
 using namespace qcc::text;
 using Ids = std::vector<int32_t>;
 
@@ -116,8 +118,9 @@ TEST(SpmTest, UnusedTokensAreTakenApart) {
   EXPECT_EQ(t.ids("ab"), Ids({260, 261}));
 }
 
-// A quadratic step would take hours on these.
-TEST(TokenizerTest, MegabyteRunsAreLinear) {
+namespace {
+/// Runs of one unit, a megabyte each, through both kinds of tokenizer.
+void *tokenizeRuns(void *) {
   for (const TokenizerSpec &spec : {smallBpe(), smallSpm()})
     for (const char *unit :
          {"a", "ab", " ", "\n", "1", "\xE4\xB8\xAD", "\xFF"}) {
@@ -127,4 +130,18 @@ TEST(TokenizerTest, MegabyteRunsAreLinear) {
         text += unit;
       EXPECT_FALSE(t.ids(text).empty());
     }
+  return nullptr;
+}
+} // namespace
+
+// Other implementations recurse once for each character. A quadratic step would
+// take hours on these.
+TEST(TokenizerTest, MegabyteRunsAreLinearAndNeedLittleStack) {
+  pthread_attr_t attributes;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, 64 * 1024), 0);
+  pthread_t thread;
+  ASSERT_EQ(pthread_create(&thread, &attributes, tokenizeRuns, nullptr), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
 }
