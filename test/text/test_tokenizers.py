@@ -80,7 +80,9 @@ def test_words_are_those_of_the_published_pattern(name):
         assert answer.get("ends") == ends, (text, answer)
 
 
-@pytest.mark.parametrize("name", sorted(REFERENCE))
+# Together these use every character class of all of them.
+@pytest.mark.parametrize("name", ["bloom", "deepseek-coder", "deepseek-v3", "default",
+                                  "gpt-4o", "llama-bpe", "smollm"])
 def test_every_code_point_has_the_reference_class(name):
     reference = pre_tokenizers.Sequence(REFERENCE[name])
     texts = []
