@@ -77,11 +77,12 @@ static bool parse(CLI::App &app, llvm::ArrayRef<char *> arguments, int &code) {
     hint = closestWord(word.split('=').first, known);
   else if (app.get_name() == "qcc")
     hint = closestWord(arguments.front(), {"run", "inspect", "verify"});
-  code = fail((word.starts_with("-") ? "unknown option '" : "unexpected argument '") +
-                  word.str() + "'" +
-                  (hint.empty() ? "" : "; did you mean '" + hint + "'?") +
-                  " (see " + app.get_name() + " --help)",
-              Usage);
+  code = fail(
+      (word.starts_with("-") ? "unknown option '" : "unexpected argument '") +
+          word.str() + "'" +
+          (hint.empty() ? "" : "; did you mean '" + hint + "'?") + " (see " +
+          app.get_name() + " --help)",
+      Usage);
   return false;
 }
 
@@ -140,8 +141,7 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
   CompileOptions options;
   std::string targets, emit, weights = "embed";
   bool list = false;
-  app.set_version_flag("--version",
-                       std::string("qcc ") + compilerVersion());
+  app.set_version_flag("--version", std::string("qcc ") + compilerVersion());
   app.add_option("MODEL", options.input, "The checkpoint (GGUF)");
   app.add_option("-o,--output", options.output,
                  "Where the result goes; the suffix .so makes a library");
@@ -151,8 +151,8 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
                  "Weights in the result, or in a file beside it")
       ->check(CLI::IsMember({"embed", "external"}));
   app.add_option("--emit", emit, "Write a stage instead of the model")
-      ->check(CLI::IsMember({"import", "fused", "layout", "schedule", "llvm",
-                             "asm", "obj"}));
+      ->check(CLI::IsMember(
+          {"import", "fused", "layout", "schedule", "llvm", "asm", "obj"}));
   app.add_option("--symbol-prefix", options.symbolPrefix,
                  "A library exports <prefix>_query");
   app.add_option("--print-ir-after", options.printAfter,
@@ -176,11 +176,13 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
       return fail(llvm::toString(parsed.takeError()), Usage);
     options.targets = *parsed;
   }
-  for (auto [name, kind] :
-       {std::pair{"import", EmitKind::Import}, {"fused", EmitKind::Fused},
-        {"layout", EmitKind::Layout}, {"schedule", EmitKind::Schedule},
-        {"llvm", EmitKind::LLVM}, {"asm", EmitKind::Asm},
-        {"obj", EmitKind::Obj}})
+  for (auto [name, kind] : {std::pair{"import", EmitKind::Import},
+                            {"fused", EmitKind::Fused},
+                            {"layout", EmitKind::Layout},
+                            {"schedule", EmitKind::Schedule},
+                            {"llvm", EmitKind::LLVM},
+                            {"asm", EmitKind::Asm},
+                            {"obj", EmitKind::Obj}})
     if (emit == name)
       options.emit = kind;
   if (options.output.empty()) {
@@ -218,8 +220,7 @@ static int runLibrary(llvm::ArrayRef<char *> arguments) {
   if (library.find('/') == std::string::npos)
     library = "./" + library;
   char why[QCC_ERROR_BYTES];
-  const qcc_api_v1 *api =
-      qcc_load(library.c_str(), nullptr, why, sizeof why);
+  const qcc_api_v1 *api = qcc_load(library.c_str(), nullptr, why, sizeof why);
   if (!api)
     return fail(why);
   std::string name = std::string("qcc run ") + arguments.front();

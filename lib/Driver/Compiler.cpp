@@ -135,6 +135,7 @@ llvm::Error Compilation::read() {
   return stages.run("import", [&]() -> llvm::Error {
     ImportOptions import;
     import.context = options.context;
+    import.extraArchitectures = options.extraArchitectures;
     Result<OwningOpRef<ModuleOp>> module =
         importCheckpoint(context, *checkpoint, import);
     if (!module)
@@ -161,9 +162,8 @@ llvm::Error Compilation::generateObject(TargetOutput &output) {
         output.code.module = nullptr;
         if (llvm::Error error = optimizeLLVM(*module, target))
           return error;
-        return show(EmitKind::LLVM, name + ".ll", [&](llvm::raw_ostream &os) {
-          module->print(os, nullptr);
-        });
+        return show(EmitKind::LLVM, name + ".ll",
+                    [&](llvm::raw_ostream &os) { module->print(os, nullptr); });
       }))
     return error;
   if (done)
@@ -175,8 +175,8 @@ llvm::Error Compilation::generateObject(TargetOutput &output) {
       auto assembly = generateCode(*copy, target, CodeKind::Assembly);
       if (!assembly)
         return assembly.takeError();
-      if (llvm::Error error = show(
-              EmitKind::Asm, name + ".s", [&](llvm::raw_ostream &os) {
+      if (llvm::Error error =
+              show(EmitKind::Asm, name + ".s", [&](llvm::raw_ostream &os) {
                 os.write(assembly->data(), assembly->size());
               }))
         return error;
@@ -208,9 +208,8 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
       return std::move(error);
     return !done;
   };
-  if (llvm::Error error =
-          lowerForTarget(stages, *module, *output.target, index,
-                         region->bytes(), hook, output.code))
+  if (llvm::Error error = lowerForTarget(stages, *module, *output.target, index,
+                                         region->bytes(), hook, output.code))
     return error;
   if (done)
     return llvm::Error::success();
@@ -282,8 +281,8 @@ llvm::Error Compilation::run() {
       return native.takeError();
     targets.push_back(*native);
   }
-  bool oneTarget = options.emit != EmitKind::Artefact &&
-                   options.emit != EmitKind::Import;
+  bool oneTarget =
+      options.emit != EmitKind::Artefact && options.emit != EmitKind::Import;
   if (oneTarget && targets.size() > 1)
     return llvm::createStringError(
         "--emit shows one target's code; expected one target, got " +
@@ -294,8 +293,8 @@ llvm::Error Compilation::run() {
   if (done)
     return llvm::Error::success();
   if (options.emit == EmitKind::Artefact) {
-    auto vocab = imported->getOperation()->getAttrOfType<IntegerAttr>(
-        "llm.vocab");
+    auto vocab =
+        imported->getOperation()->getAttrOfType<IntegerAttr>("llm.vocab");
     if (!vocab)
       return llvm::createStringError("the imported module has no llm.vocab");
     if (llvm::Error error = stages.run("tokenizer", [&]() -> llvm::Error {

@@ -9,7 +9,6 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 #include "qcc/Transforms/Transforms.h"
 
-
 using namespace mlir;
 using namespace qcc;
 

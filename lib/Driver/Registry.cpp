@@ -24,10 +24,10 @@
 using namespace mlir;
 
 void qcc::registerAllDialects(DialectRegistry &registry) {
-  registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
-                  func::FuncDialect, LLVM::LLVMDialect, llm::LLMDialect,
-                  math::MathDialect, qz::QZDialect, scf::SCFDialect,
-                  vector::VectorDialect>();
+  registry
+      .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+              LLVM::LLVMDialect, llm::LLMDialect, math::MathDialect,
+              qz::QZDialect, scf::SCFDialect, vector::VectorDialect>();
   registerBackendTranslations(registry);
 }
 

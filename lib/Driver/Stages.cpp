@@ -25,8 +25,9 @@ llvm::Error Stages::run(StringRef name,
   return llvm::Error::success();
 }
 
-llvm::Error Stages::withDiagnostics(
-    StringRef name, llvm::function_ref<llvm::LogicalResult()> body) {
+llvm::Error
+Stages::withDiagnostics(StringRef name,
+                        llvm::function_ref<llvm::LogicalResult()> body) {
   std::string text;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     if (diagnostic.getSeverity() == DiagnosticSeverity::Error && text.empty())
@@ -41,9 +42,8 @@ llvm::Error Stages::withDiagnostics(
                                  "': " + text);
 }
 
-llvm::Error
-Stages::runPasses(StringRef name, ModuleOp module,
-                  llvm::function_ref<void(OpPassManager &)> build) {
+llvm::Error Stages::runPasses(StringRef name, ModuleOp module,
+                              llvm::function_ref<void(OpPassManager &)> build) {
   return run(name, [&] {
     return withDiagnostics(name, [&] {
       PassManager passes(&context);

@@ -22,20 +22,17 @@ public:
       : options(options), context(context) {}
 
   /// Runs `body` and logs how long it took (--time) under `name`.
-  llvm::Error run(llvm::StringRef name,
-                  llvm::function_ref<llvm::Error()> body);
+  llvm::Error run(llvm::StringRef name, llvm::function_ref<llvm::Error()> body);
 
   /// Calls `body` with MLIR's diagnostics collected: on failure they are the
   /// error.
-  llvm::Error withDiagnostics(
-      llvm::StringRef name,
-      llvm::function_ref<llvm::LogicalResult()> body);
+  llvm::Error withDiagnostics(llvm::StringRef name,
+                              llvm::function_ref<llvm::LogicalResult()> body);
 
   /// Runs the passes that `build` adds, printing after those that the user
   /// asked for.
-  llvm::Error
-  runPasses(llvm::StringRef name, mlir::ModuleOp module,
-            llvm::function_ref<void(mlir::OpPassManager &)> build);
+  llvm::Error runPasses(llvm::StringRef name, mlir::ModuleOp module,
+                        llvm::function_ref<void(mlir::OpPassManager &)> build);
 
   /// Logs a line when verbose.
   void note(const llvm::Twine &line);

@@ -115,10 +115,10 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
   if (read.error)
     return read.error;
   if (spec.tokens.size() != vocab)
-    return checkpoint.error(
-        "key 'tokenizer.ggml.tokens': expected " + std::to_string(vocab) +
-        " tokens, as the embedding has rows, got " +
-        std::to_string(spec.tokens.size()));
+    return checkpoint.error("key 'tokenizer.ggml.tokens': expected " +
+                            std::to_string(vocab) +
+                            " tokens, as the embedding has rows, got " +
+                            std::to_string(spec.tokens.size()));
 
   TextParts parts;
   std::string why;

@@ -28,9 +28,8 @@ namespace {
 class FloatBuffer {
 public:
   explicit FloatBuffer(size_t count)
-      : data(static_cast<float *>(
-            std::aligned_alloc(64, (count * sizeof(float) + 63) & ~size_t(63)))) {
-  }
+      : data(static_cast<float *>(std::aligned_alloc(
+            64, (count * sizeof(float) + 63) & ~size_t(63)))) {}
   ~FloatBuffer() { std::free(data); }
   FloatBuffer(const FloatBuffer &) = delete;
   FloatBuffer &operator=(const FloatBuffer &) = delete;
@@ -150,9 +149,9 @@ static VerifyRun compare(llvm::StringRef name, const Outcome &expected,
   run.name = name.str();
   size_t block = tokens * info.hidden;
   for (size_t layer = 0; layer <= info.layers; ++layer)
-    run.layers.push_back(distance(
-        llvm::ArrayRef(expected.trace).slice(layer * block, block),
-        llvm::ArrayRef(got.trace).slice(layer * block, block)));
+    run.layers.push_back(
+        distance(llvm::ArrayRef(expected.trace).slice(layer * block, block),
+                 llvm::ArrayRef(got.trace).slice(layer * block, block)));
   run.logits = distance(expected.logits, got.logits);
   size_t same = 0;
   for (size_t i = 0; i < tokens; ++i) {
@@ -222,8 +221,7 @@ qcc::verify(const VerifyOptions &options) {
     auto outcome = runTokens(got, tokens, batch, options.threads);
     if (!outcome)
       return outcome.takeError();
-    runs.push_back(
-        compare(name, *exact, *outcome, got.info, tokens.size()));
+    runs.push_back(compare(name, *exact, *outcome, got.info, tokens.size()));
   }
   return runs;
 }

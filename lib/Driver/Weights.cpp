@@ -96,8 +96,8 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
     uint64_t unitRows = 1, unitBytes = tensor.rowElements() * sizeof(float);
     if (weight.layout == qz::Layout::R16K4) {
       unitRows = PackedLayout::kRows;
-      unitBytes = PackedLayout(*tensor.type->encoding)
-                      .panelBytes(tensor.rowElements());
+      unitBytes =
+          PackedLayout(*tensor.type->encoding).panelBytes(tensor.rowElements());
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
@@ -129,8 +129,8 @@ static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
     Fields rows[PackedLayout::kRows];
     uint8_t *panel = out.data();
     for (uint64_t i = 0; i < piece.rows; i += PackedLayout::kRows) {
-      unsigned count = unsigned(
-          std::min<uint64_t>(PackedLayout::kRows, piece.rows - i));
+      unsigned count =
+          unsigned(std::min<uint64_t>(PackedLayout::kRows, piece.rows - i));
       for (unsigned r = 0; r < count; ++r)
         tensor.type->unpackRow(first + (i + r) * rowBytes, k, rows[r]);
       layout.packPanel(rows, count, k, panel);
@@ -166,10 +166,9 @@ public:
   }
 
   /// Calls `use` on each piece's bytes until it fails.
-  llvm::Error
-  drain(llvm::function_ref<llvm::Error(const Piece &,
-                                       const std::vector<uint8_t> &)>
-            use) {
+  llvm::Error drain(llvm::function_ref<
+                    llvm::Error(const Piece &, const std::vector<uint8_t> &)>
+                        use) {
     for (size_t i = 0; i < pieces.size(); ++i) {
       Slot &slot = slots[i % slots.size()];
       {
@@ -249,8 +248,8 @@ WeightStream WeightRegion::stream(unsigned threads) const {
 uint64_t qcc::countParameters(mlir::ModuleOp module) {
   uint64_t count = 0;
   for (auto op : module.getOps<qz::WeightOp>())
-    count += uint64_t(op.getType().getRows()) *
-             uint64_t(op.getType().getColumns());
+    count +=
+        uint64_t(op.getType().getRows()) * uint64_t(op.getType().getColumns());
   return count;
 }
 

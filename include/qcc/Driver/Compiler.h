@@ -9,9 +9,11 @@
 #define QCC_DRIVER_COMPILER_H
 
 #include "qcc/Codegen/Common/Target.h"
+#include "qcc/Import/Architecture.h"
 
 #include "llvm/Support/raw_ostream.h"
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,13 +42,15 @@ struct CompileOptions {
   /// f32, f16 or bf16; empty: f16, or f32 with f32 activations.
   std::string kv;
   uint32_t context = 0; ///< Most positions of a sequence; 0: the model's own.
+  /// Architectures beside those of the product; must outlive the compilation.
+  std::span<const Architecture> extraArchitectures;
   bool externalWeights = false;
   std::string symbolPrefix = "qcc_model";
   std::string supportDir; ///< Empty: lib/qcc beside the compiler.
 
   bool verbose = false;
   bool time = false;
-  bool saveTemps = false; ///< Every stage beside the output.
+  bool saveTemps = false;              ///< Every stage beside the output.
   std::vector<std::string> printAfter; ///< Passes whose result is printed.
   /// Receives times and printed IR.
   llvm::raw_ostream *log = nullptr;

@@ -76,14 +76,13 @@ Constant *BundleBuilder::model(const BundleModel &model) {
   if (!states.empty())
     stateTable = global(array(states.front()->getType(), states), "states", 8);
 
-  auto *stepType = llvm::FunctionType::get(
-      llvm::Type::getVoidTy(context),
-      {pointer, llvm::Type::getInt32Ty(context),
-       llvm::Type::getInt32Ty(context)},
-      false);
-  llvm::Function *step =
-      llvm::Function::Create(stepType, llvm::GlobalValue::ExternalLinkage,
-                             code.stepSymbol, module);
+  auto *stepType =
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                              {pointer, llvm::Type::getInt32Ty(context),
+                               llvm::Type::getInt32Ty(context)},
+                              false);
+  llvm::Function *step = llvm::Function::Create(
+      stepType, llvm::GlobalValue::ExternalLinkage, code.stepSymbol, module);
   step->setVisibility(llvm::GlobalValue::HiddenVisibility);
 
   static_assert(sizeof(qcc_model_v1) == 96, "fields below");
@@ -111,17 +110,16 @@ qcc::emitBundle(const BundleContents &contents) {
   for (const BundleModel &model : contents.models)
     models.push_back(b.model(model));
   Constant *modelTable = b.global(b.array(b.pointer, models), "models", 8);
-  Constant *tokenizer = b.global(
-      llvm::ConstantDataArray::get(context, contents.tokenizer), "tokenizer",
-      64);
+  Constant *tokenizer =
+      b.global(llvm::ConstantDataArray::get(context, contents.tokenizer),
+               "tokenizer", 64);
 
   static_assert(sizeof(qcc_bundle_v1) == 104, "fields below");
   Constant *bundle = b.structure(
       {b.i32(sizeof(qcc_bundle_v1)), b.i16(QCC_ABI_VERSION_MAJOR),
        b.i16(QCC_ABI_VERSION_MINOR), modelTable, b.i32(models.size()), b.i32(0),
        b.string(contents.name), b.string(contents.architecture),
-       b.string(contents.compiler), tokenizer,
-       b.i64(contents.tokenizer.size()),
+       b.string(contents.compiler), tokenizer, b.i64(contents.tokenizer.size()),
        contents.chatTemplate ? b.string(*contents.chatTemplate) : b.null(),
        b.string(contents.info), b.i64(contents.parameters),
        b.i64(contents.weightBytes), b.i64(contents.weightBytesPerToken)});

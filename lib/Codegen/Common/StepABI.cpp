@@ -3,8 +3,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Codegen/Common/StepABI.h"
-#include "qcc/Codegen/Common/ModelCode.h"
 #include "qcc-rt/qcc_abi.h"
+#include "qcc/Codegen/Common/ModelCode.h"
 
 #include "mlir/IR/BuiltinTypes.h"
 
@@ -83,8 +83,8 @@ Value qcc::callBarrier(OpBuilder &builder, Location loc, Value step,
   Value result = LLVM::CallOp::create(builder, loc, type,
                                       ValueRange{callee, context, thread})
                      .getResult();
-  Value zero = LLVM::ConstantOp::create(builder, loc, i32,
-                                        builder.getI32IntegerAttr(0));
+  Value zero =
+      LLVM::ConstantOp::create(builder, loc, i32, builder.getI32IntegerAttr(0));
   return LLVM::ICmpOp::create(builder, loc, LLVM::ICmpPredicate::eq, result,
                               zero);
 }

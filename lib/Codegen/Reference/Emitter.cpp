@@ -16,7 +16,8 @@ Value Emitter::i64(int64_t value) {
                                    builder.getI64IntegerAttr(value));
 }
 Value Emitter::f32(float value) {
-  return arith::ConstantOp::create(builder, loc, builder.getF32FloatAttr(value));
+  return arith::ConstantOp::create(builder, loc,
+                                   builder.getF32FloatAttr(value));
 }
 
 Value Emitter::add(Value a, Value b) {
@@ -56,8 +57,7 @@ Value Emitter::fmax(Value a, Value b) {
 Value Emitter::sqrt(Value a) { return LLVM::SqrtOp::create(builder, loc, a); }
 
 Value Emitter::libm(StringRef name, Value a) {
-  auto module =
-      builder.getBlock()->getParentOp()->getParentOfType<ModuleOp>();
+  auto module = builder.getBlock()->getParentOp()->getParentOfType<ModuleOp>();
   auto function = module.lookupSymbol<LLVM::LLVMFuncOp>(name);
   if (!function) {
     OpBuilder::InsertionGuard guard(builder);
@@ -117,8 +117,8 @@ SmallVector<Value> Emitter::reduce(
   auto loop = scf::ForOp::create(builder, loc, from, to, i64(1), initial);
   OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToStart(loop.getBody());
-  scf::YieldOp::create(
-      builder, loc, body(loop.getInductionVar(), loop.getRegionIterArgs()));
+  scf::YieldOp::create(builder, loc,
+                       body(loop.getInductionVar(), loop.getRegionIterArgs()));
   return SmallVector<Value>(loop.getResults());
 }
 Value Emitter::reduce(Value from, Value to, Value initial,

@@ -39,9 +39,8 @@ LLVM::LLVMFuncOp ReferenceModule::declare(func::FuncOp function) {
   return lowered;
 }
 
-FunctionLowering::FunctionLowering(ReferenceModule &module,
-                                   func::FuncOp source, uint64_t base,
-                                   bool trace)
+FunctionLowering::FunctionLowering(ReferenceModule &module, func::FuncOp source,
+                                   uint64_t base, bool trace)
     : module(module), source(source),
       target(module.functions.lookup(source.getName())),
       builder(source.getContext()), e(builder, source.getLoc()), base(base),
@@ -166,8 +165,8 @@ void FunctionLowering::copyRows(Value from, Value to, Value count,
 void FunctionLowering::writeTrace(Value value, unsigned index) {
   Value slots = loadStepField(builder, e.loc, step, StepField::Trace);
   Value null = LLVM::ZeroOp::create(builder, e.loc, slots.getType());
-  Value isWanted = LLVM::ICmpOp::create(
-      builder, e.loc, LLVM::ICmpPredicate::ne, slots, null);
+  Value isWanted = LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne,
+                                        slots, null);
   Block *here = builder.getInsertionBlock();
   Block *copy = builder.createBlock(exit);
   int64_t width = widthOf(value);

@@ -100,9 +100,8 @@ Kernel::Kernel(KernelSet &set, LLVM::LLVMFuncOp function, Location loc)
   output = field(StepField::Output);
   pageTable = field(StepField::PageTable);
   pagesPerSequence = field(StepField::PagesPerSequence);
-  ownMemory =
-      e.byteOffset(field(StepField::Arena),
-                   e.mul(thread, e.i64(int64_t(set.threadBytes))));
+  ownMemory = e.byteOffset(field(StepField::Arena),
+                           e.mul(thread, e.i64(int64_t(set.threadBytes))));
 }
 
 bool Kernel::emit(Operation *op) {

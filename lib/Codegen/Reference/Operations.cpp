@@ -30,20 +30,19 @@ void Kernel::emitEmbedding(llm::EmbeddingOp op) {
 
 void Kernel::emitRMSNorm(llm::RMSNormOp op) {
   int64_t width = widthOf(op.getResult());
-  int64_t group = isa<qz::QTensorType>(op.getWeight().getType())
-                      ? cast<qz::QTensorType>(op.getWeight().getType())
-                            .getColumns()
-                      : widthOf(op.getWeight());
+  int64_t group =
+      isa<qz::QTensorType>(op.getWeight().getType())
+          ? cast<qz::QTensorType>(op.getWeight().getType()).getColumns()
+          : widthOf(op.getWeight());
   Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
   Value weight = pointerOf(op.getWeight());
   Value count = e.f32(float(group));
   Value eps = e.f32(op.getEps().convertToFloat());
   forRows([&](Value m) {
     e.loop(width / group, [&](Value g) {
-      Value start =
-          e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(group)));
-      Value squares = e.reduce(
-          e.i64(0), e.i64(group), e.f32(0), [&](Value i, Value sum) {
+      Value start = e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(group)));
+      Value squares =
+          e.reduce(e.i64(0), e.i64(group), e.f32(0), [&](Value i, Value sum) {
             Value x = e.loadF32(from, e.add(start, i));
             return e.fadd(sum, e.fmul(x, x));
           });
@@ -52,8 +51,7 @@ void Kernel::emitRMSNorm(llm::RMSNormOp op) {
       e.loop(group, [&](Value i) {
         Value x = e.loadF32(from, e.add(start, i));
         Value normed = e.fmul(x, factor);
-        e.storeF32(e.fmul(normed, e.loadF32(weight, i)), to,
-                   e.add(start, i));
+        e.storeF32(e.fmul(normed, e.loadF32(weight, i)), to, e.add(start, i));
       });
     });
   });
@@ -79,8 +77,8 @@ void Kernel::emitLinear(llm::LinearOp op) {
           Value weight = e.loadF32(weightRow, i);
           SmallVector<Value> next;
           for (int64_t r = 0; r < size; ++r)
-            next.push_back(e.fadd(
-                sums[r], e.fmul(e.loadF32(inputs[r], i), weight)));
+            next.push_back(
+                e.fadd(sums[r], e.fmul(e.loadF32(inputs[r], i), weight)));
           return next;
         });
     for (int64_t i = 0; i < size; ++i)
@@ -150,8 +148,8 @@ void Kernel::emitRope(llm::RopeOp op) {
   Value factor = e.f32(op.getFactor().convertToFloat());
   forRows([&](Value m) {
     Value row = e.mul(m, e.i64(width));
-    Value place = arith::UIToFPOp::create(
-        builder, e.loc, builder.getF32Type(), e.loadI32(position, m));
+    Value place = arith::UIToFPOp::create(builder, e.loc, builder.getF32Type(),
+                                          e.loadI32(position, m));
     auto forHeads = [&](llvm::function_ref<void(Value)> body) {
       e.loop(width / headDim, [&](Value head) {
         body(e.add(row, e.mul(head, e.i64(headDim))));
@@ -193,8 +191,8 @@ void Kernel::emitAttention(llm::AttentionOp op) {
   // Element of the state where the key of head `g` at `place` begins; its value
   // is kvWidth * kPage elements on.
   auto keyAt = [&](Value tableRow, Value place, Value g) {
-    Value page = e.loadI32(
-        pageTable, e.add(tableRow, e.div(place, e.i64(kPage))));
+    Value page =
+        e.loadI32(pageTable, e.add(tableRow, e.div(place, e.i64(kPage))));
     Value start = e.mul(page, e.i64(2 * kvWidth * kPage));
     Value slot = e.add(e.mul(g, e.i64(kPage)), e.rem(place, e.i64(kPage)));
     return e.add(start, e.mul(slot, e.i64(headDim)));
@@ -208,8 +206,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
     e.loop(kvHeads, [&](Value g) {
       Value at = keyAt(tableRow, place, g);
-      Value from =
-          e.add(e.mul(m, e.i64(kvWidth)), e.mul(g, e.i64(headDim)));
+      Value from = e.add(e.mul(m, e.i64(kvWidth)), e.mul(g, e.i64(headDim)));
       e.loop(headDim, [&](Value d) {
         Value source = e.add(from, d), target = e.add(at, d);
         e.storeF32(e.loadF32(key, source), state, target);
@@ -225,8 +222,8 @@ void Kernel::emitAttention(llm::AttentionOp op) {
   forRows([&](Value m) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
     Value end = e.add(place, e.i64(1));
-    Value begin = window ? e.max(e.sub(end, e.i64(window)), e.i64(0))
-                         : e.i64(0);
+    Value begin =
+        window ? e.max(e.sub(end, e.i64(window)), e.i64(0)) : e.i64(0);
     e.loop(heads, [&](Value h) {
       Value g = e.div(h, e.i64(heads / kvHeads));
       Value q = e.add(e.mul(m, e.i64(width)), e.mul(h, e.i64(headDim)));
@@ -249,8 +246,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
         e.storeF32(power, scores, j);
         return e.fadd(sum, power);
       });
-      e.loop(headDim,
-             [&](Value d) { e.storeF32(e.f32(0), to, e.add(q, d)); });
+      e.loop(headDim, [&](Value d) { e.storeF32(e.f32(0), to, e.add(q, d)); });
       e.loop(begin, end, e.i64(1), [&](Value j) {
         Value share = e.fdiv(e.loadF32(scores, j), total);
         Value at = e.add(keyAt(tableRow, j, g), toValue);

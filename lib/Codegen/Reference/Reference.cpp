@@ -24,8 +24,8 @@ uint64_t qcc::layoutReferenceWeights(ModuleOp module, uint64_t base) {
   uint64_t offset = aligned(base, 64);
   for (auto weight : module.getOps<qz::WeightOp>()) {
     qz::QTensorType type = weight.getType();
-    uint64_t bytes = uint64_t(type.getRows()) * uint64_t(type.getColumns()) *
-                     sizeof(float);
+    uint64_t bytes =
+        uint64_t(type.getRows()) * uint64_t(type.getColumns()) * sizeof(float);
     weight.setLayout(qz::Layout::Plain);
     weight.setOffset(int64_t(offset));
     weight.setBytes(int64_t(bytes));
@@ -58,8 +58,8 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
                                     const ReferenceOptions &options,
                                     ModelCode &code) {
   MLIRContext *context = source.getContext();
-  context->loadDialect<arith::ArithDialect, LLVM::LLVMDialect,
-                       scf::SCFDialect>();
+  context
+      ->loadDialect<arith::ArithDialect, LLVM::LLVMDialect, scf::SCFDialect>();
   auto vocab = moduleNumber(source, "llm.vocab");
   auto hidden = moduleNumber(source, "llm.hidden");
   auto layers = moduleNumber(source, "llm.layers");
@@ -122,8 +122,8 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
       createStepFunction(builder, source.getLoc(), code.stepSymbol);
   builder.setInsertionPointToStart(&step.getBody().front());
   SmallVector<Value> arguments(step.getArguments());
-  arguments.push_back(loadStepField(builder, source.getLoc(), arguments[0],
-                                    StepField::Logits));
+  arguments.push_back(
+      loadStepField(builder, source.getLoc(), arguments[0], StepField::Logits));
   LLVM::CallOp::create(builder, source.getLoc(),
                        module.functions.lookup(entry.getName()), arguments);
   LLVM::ReturnOp::create(builder, source.getLoc(), ValueRange{});

@@ -21,14 +21,14 @@ namespace qcc {
 
 /// How four products of bytes are added to a 32-bit lane.
 enum class DotKind {
-  Scalar, ///< Not at all (reference).
+  Scalar,  ///< Not at all (reference).
   Maddubs, ///< vpmaddubsw + vpmaddwd, 256 bits.
   Vnni,    ///< vpdpbusd, 512 bits.
 };
 
 struct TargetSpec {
-  const char *name;    ///< "x86-64-v4".
-  const char *summary; ///< One line for --list-targets.
+  const char *name;     ///< "x86-64-v4".
+  const char *summary;  ///< One line for --list-targets.
   const char *cpu;      ///< LLVM's baseline.
   const char *features; ///< Added to it: "+avx512vnni".
   const char *tune;     ///< LLVM's scheduling model.
