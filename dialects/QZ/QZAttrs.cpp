@@ -61,15 +61,24 @@ EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
                            e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
 
-LogicalResult EncodingAttr::verify(
-    function_ref<InFlightDiagnostic()> emitError, unsigned element,
-    unsigned bits, int zero, ArrayRef<int8_t> table, unsigned group,
-    unsigned scale, unsigned min, unsigned superBlock, unsigned subBits,
-    int subZero, bool subSigned, unsigned subMinBits) {
-  Encoding e{ScalarType(element), bits,       zero,
-             {table.begin(), table.end()},    group,
-             ScalarType(scale),   ScalarType(min), superBlock,
-             subBits,             subZero,    subSigned,
+LogicalResult EncodingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                   unsigned element, unsigned bits, int zero,
+                                   ArrayRef<int8_t> table, unsigned group,
+                                   unsigned scale, unsigned min,
+                                   unsigned superBlock, unsigned subBits,
+                                   int subZero, bool subSigned,
+                                   unsigned subMinBits) {
+  Encoding e{ScalarType(element),
+             bits,
+             zero,
+             {table.begin(), table.end()},
+             group,
+             ScalarType(scale),
+             ScalarType(min),
+             superBlock,
+             subBits,
+             subZero,
+             subSigned,
              subMinBits};
   std::string problem = e.check();
   if (!problem.empty())
@@ -106,14 +115,14 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
     if (key == "min")
       return parseScalar(parser, e.min);
     if (key == "table")
-      return parser.parseCommaSeparatedList(
-          AsmParser::Delimiter::Square, [&]() -> ParseResult {
-            int8_t value;
-            if (parser.parseInteger(value))
-              return failure();
-            e.table.push_back(value);
-            return success();
-          });
+      return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                            [&]() -> ParseResult {
+                                              int8_t value;
+                                              if (parser.parseInteger(value))
+                                                return failure();
+                                              e.table.push_back(value);
+                                              return success();
+                                            });
     if (key == "sub_signed") {
       e.subSigned = true;
       unsigned value;
@@ -159,7 +168,8 @@ void EncodingAttr::print(AsmPrinter &printer) const {
   number("zero", e.zero);
   if (!e.table.empty()) {
     printer << ", table = [";
-    llvm::interleaveComma(e.table, printer, [&](int8_t v) { printer << int(v); });
+    llvm::interleaveComma(e.table, printer,
+                          [&](int8_t v) { printer << int(v); });
     printer << "]";
   }
   number("group", e.group);

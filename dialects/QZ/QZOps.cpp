@@ -56,7 +56,8 @@ LogicalResult QuantizeOp::verify() {
   if (bool(getNorm()) != bool(getEps()))
     return emitOpError() << "expected norm and eps together";
   if (getNorm() && getNorm().getType().getColumns() != columns)
-    return emitOpError() << "expected a norm of " << columns << " elements, got "
+    return emitOpError() << "expected a norm of " << columns
+                         << " elements, got "
                          << getNorm().getType().getColumns();
   if (getSumGroup() && *getSumGroup() != 16 && *getSumGroup() != 32)
     return emitOpError() << "expected a sum_group of 16 or 32, got "

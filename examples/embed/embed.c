@@ -3,9 +3,9 @@
  *
  * Usage: embed MODEL.so PROMPT [TOKENS]
  *
- * Opens a shared library made by `qcc model.gguf -o model.so`, writes the prompt
- * as the model's chat template wants it (or as it is, if there is none), and
- * prints the answer as it comes.
+ * Opens a shared library made by `qcc model.gguf -o model.so`, writes the
+ * prompt as the model's chat template wants it (or as it is, if there is none),
+ * and prints the answer as it comes.
  *===----------------------------------------------------------------------===*/
 
 #include <qcc-rt/qcc.h>
@@ -44,8 +44,7 @@ static char *chat_text(const qcc_model *model, const char *prompt,
 static int32_t *tokenize(const qcc_model *model, const char *text, size_t bytes,
                          uint32_t flags, size_t *count) {
   int32_t *tokens;
-  qcc_status status =
-      qcc_tokenize(model, text, bytes, flags, NULL, 0, count);
+  qcc_status status = qcc_tokenize(model, text, bytes, flags, NULL, 0, count);
   if (status != QCC_OK && status != QCC_E_SPACE)
     return NULL;
   tokens = malloc((*count + 1) * sizeof *tokens);
@@ -74,9 +73,9 @@ static int answer(qcc_model *model, const char *prompt, long most) {
   if (info.has_chat_template &&
       !(text = chat_text(model, prompt, &bytes, error)))
     goto done;
-  tokens = tokenize(model, text ? text : prompt, bytes,
-                    QCC_TOKENIZE_PARSE | (text ? 0 : QCC_TOKENIZE_SPECIAL),
-                    &count);
+  tokens =
+      tokenize(model, text ? text : prompt, bytes,
+               QCC_TOKENIZE_PARSE | (text ? 0 : QCC_TOKENIZE_SPECIAL), &count);
   if (!tokens ||
       qcc_session_create(model, NULL, &session, error, sizeof error) != QCC_OK)
     goto done;
@@ -120,7 +119,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   api = qcc_load(argv[1], NULL, error, sizeof error);
-  if (!api || qcc_model_open(api, NULL, &model, error, sizeof error) != QCC_OK) {
+  if (!api ||
+      qcc_model_open(api, NULL, &model, error, sizeof error) != QCC_OK) {
     fprintf(stderr, "error: %s\n", error);
     return 1;
   }

@@ -14,7 +14,8 @@ static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20,
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
-  Result<std::string> name = checkpoint.get<std::string>("general.architecture");
+  Result<std::string> name =
+      checkpoint.get<std::string>("general.architecture");
   if (!name)
     return name.takeError();
   std::string supported;
@@ -111,10 +112,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
       reader.countOr("attention.value_length", c.headDim, kMaxWidth);
   c.rotaryDim = reader.countOr("rope.dimension_count", c.headDim, kMaxWidth);
   c.ropeBase = reader.realOr("rope.freq_base", 10000.0f);
-  c.slidingRopeBase =
-      reader.realOr("rope.freq_base_swa", c.arch.slidingRopeBase > 0
-                                              ? c.arch.slidingRopeBase
-                                              : c.ropeBase);
+  c.slidingRopeBase = reader.realOr(
+      "rope.freq_base_swa",
+      c.arch.slidingRopeBase > 0 ? c.arch.slidingRopeBase : c.ropeBase);
   c.window = reader.has("attention.sliding_window")
                  ? reader.count("attention.sliding_window", kMaxContext)
                  : 0;
@@ -126,8 +126,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     reader.fail("unsupported rope scaling " + quoted(scaling) +
                 " (supported: none, linear)");
   if (reader.has("expert_count") && reader.countOr("expert_count", 1, 1u << 16))
-    reader.fail("mixture-of-experts models are not supported for architecture " +
-                quoted(c.arch.name));
+    reader.fail(
+        "mixture-of-experts models are not supported for architecture " +
+        quoted(c.arch.name));
   if (reader.error)
     return std::move(reader.error);
 

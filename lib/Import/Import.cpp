@@ -135,23 +135,22 @@ private:
   void buildLayer(uint32_t layer) {
     std::string prefix = "blk." + std::to_string(layer) + ".";
     builder.setInsertionPointToEnd(module.getBody());
-    llm::KVStateOp::create(
-        builder, loc, "kv." + std::to_string(layer),
-        llm::StateType::get(builder.getContext(), config.kvHeads,
-                            config.headDim),
-        config.isSliding(layer) ? config.window : 0);
+    llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
+                           llm::StateType::get(builder.getContext(),
+                                               config.kvHeads, config.headDim),
+                           config.isSliding(layer) ? config.window : 0);
     Type x = rows(config.hidden);
-    auto func = func::FuncOp::create(
-        builder, loc, "layer." + std::to_string(layer),
-        builder.getFunctionType({x, batchType()}, {x}));
+    auto func =
+        func::FuncOp::create(builder, loc, "layer." + std::to_string(layer),
+                             builder.getFunctionType({x, batchType()}, {x}));
     func.setPrivate();
     Block *entry = func.addEntryBlock();
     builder.setInsertionPointToStart(entry);
     Value residual = entry->getArgument(0), batch = entry->getArgument(1);
 
-    Value a = attention(norm(residual, prefix + "attn_norm.weight",
-                             config.hidden),
-                        batch, layer, prefix);
+    Value a =
+        attention(norm(residual, prefix + "attn_norm.weight", config.hidden),
+                  batch, layer, prefix);
     if (config.arch.postNorm)
       a = norm(a, prefix + "post_attention_norm.weight", config.hidden);
     residual = add(residual, a);
@@ -172,8 +171,8 @@ private:
     Block *entry = func.addEntryBlock();
     builder.setInsertionPointToStart(entry);
     Value batch = entry->getArgument(0);
-    float scale = config.arch.scaledEmbedding ? std::sqrt(float(config.hidden))
-                                              : 1.0f;
+    float scale =
+        config.arch.scaledEmbedding ? std::sqrt(float(config.hidden)) : 1.0f;
     Value x = llm::EmbeddingOp::create(
         builder, loc, rows(config.hidden), batch,
         matrix("token_embd.weight", vocab, config.hidden), f32(scale));
@@ -184,8 +183,8 @@ private:
     x = llm::SelectOutputsOp::create(builder, loc, x.getType(), x, batch);
     x = norm(x, "output_norm.weight", config.hidden);
     // A file without an output matrix uses the embedding table for both.
-    const char *head = weights.find("output.weight") ? "output.weight"
-                                                     : "token_embd.weight";
+    const char *head =
+        weights.find("output.weight") ? "output.weight" : "token_embd.weight";
     func::ReturnOp::create(builder, loc, linear(x, head, vocab));
   }
 

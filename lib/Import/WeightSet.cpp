@@ -67,7 +67,7 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
 }
 
 mlir::Value WeightSet::dequantized(OpBuilder &builder, const std::string &name,
-                             ArrayRef<int64_t> shape) {
+                                   ArrayRef<int64_t> shape) {
   Location loc = module.getLoc();
   auto result = RankedTensorType::get(shape, builder.getF32Type());
   const Tensor *tensor = find(name);
@@ -75,12 +75,13 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder, const std::string &name,
     fail("tensor " + quoted(name) + " is missing");
   if (!tensor || !declare(*tensor, shape))
     // The module is thrown away; a value of the right type ends the building.
-    return UnrealizedConversionCastOp::create(builder, loc, result, ValueRange())
+    return UnrealizedConversionCastOp::create(builder, loc, result,
+                                              ValueRange())
         .getResult(0);
-  auto type = qz::QTensorType::get(
-      builder.getContext(), shape,
-      qz::EncodingAttr::fromEncoding(builder.getContext(),
-                                     *tensor->type->encoding));
+  auto type =
+      qz::QTensorType::get(builder.getContext(), shape,
+                           qz::EncodingAttr::fromEncoding(
+                               builder.getContext(), *tensor->type->encoding));
   mlir::Value weight = qz::UseOp::create(builder, loc, type, name);
   return qz::DequantizeOp::create(builder, loc, result, weight);
 }

@@ -16,8 +16,9 @@ namespace qcc::rt {
 class ErrorText {
 public:
   /// Stores the text and returns `status`, so that a failure is one statement.
-  __attribute__((format(printf, 3, 4))) qcc_status
-  set(qcc_status status, const char *format, ...) {
+  __attribute__((format(printf, 3, 4))) qcc_status set(qcc_status status,
+                                                       const char *format,
+                                                       ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);

@@ -194,7 +194,8 @@ size_t Sampler::cutTopP(size_t n) {
 qcc_status Sampler::sample(const float *logits, const int32_t *history,
                            size_t historyCount, int32_t &token,
                            ErrorText &error) {
-  if (settings.repeat_last >= 0 && size_t(settings.repeat_last) < historyCount) {
+  if (settings.repeat_last >= 0 &&
+      size_t(settings.repeat_last) < historyCount) {
     history += historyCount - size_t(settings.repeat_last);
     historyCount = size_t(settings.repeat_last);
   }

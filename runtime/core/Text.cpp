@@ -59,7 +59,7 @@ qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
     if (parts->tokenizer->vocabSize() > vocab)
       return error.set(QCC_E_DATA, "the tokenizer has %u tokens, the model %u",
                        parts->tokenizer->vocabSize(), vocab);
-      // A template that cannot be used is no reason not to run the model.
+    // A template that cannot be used is no reason not to run the model.
     if (bundle.chat_template)
       parts->chat =
           text::ChatTemplate::parse(bundle.chat_template, parts->chatError);

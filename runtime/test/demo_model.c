@@ -163,11 +163,22 @@ static const qcc_state_v1 states[DEMO_LAYERS] = {{DEMO_PAGE_BYTES(0), 0, 0},
                                                  {DEMO_PAGE_BYTES(1), 0, 0}};
 
 #define MODEL(name, features)                                                  \
-  {                                                                            \
-    sizeof(qcc_model_v1), DEMO_LAYERS, name, features, step, states,           \
-        DEMO_ARENA_BYTES, DEMO_ARENA_THREAD_BYTES, ROWS, VOCAB, HIDDEN,        \
-        DEMO_LAYERS, DEMO_CONTEXT, 0, "decode f32, prompt coarse", "f32"       \
-  }
+  {sizeof(qcc_model_v1),                                                       \
+   DEMO_LAYERS,                                                                \
+   name,                                                                       \
+   features,                                                                   \
+   step,                                                                       \
+   states,                                                                     \
+   DEMO_ARENA_BYTES,                                                           \
+   DEMO_ARENA_THREAD_BYTES,                                                    \
+   ROWS,                                                                       \
+   VOCAB,                                                                      \
+   HIDDEN,                                                                     \
+   DEMO_LAYERS,                                                                \
+   DEMO_CONTEXT,                                                               \
+   0,                                                                          \
+   "decode f32, prompt coarse",                                                \
+   "f32"}
 
 static const qcc_model_v1 baseline = MODEL("x86-64", 0);
 static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);

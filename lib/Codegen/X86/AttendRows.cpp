@@ -13,9 +13,9 @@
 
 #include "AttentionKernel.h"
 
+#include "qcc-rt/qcc_abi.h"
 #include "RowKernels.h"
 #include "VectorMath.h"
-#include "qcc-rt/qcc_abi.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -102,7 +102,8 @@ public:
     e.store(correction, corrections);
     Value sums = e.zero(vec);
     for (int64_t q = 0; q < count; ++q)
-      sums = insert(sums, exponentiate(q, e.splat(e.extract(maximum, q), vec)), q);
+      sums =
+          insert(sums, exponentiate(q, e.splat(e.extract(maximum, q), vec)), q);
     addValues(e.offset(keys, shape.valueOffset()), lo, hi);
     return {maximum, e.fma(state[1], correction, sums)};
   }
@@ -110,8 +111,7 @@ public:
   void finish(ValueRange state) {
     for (int64_t q = 0; q < count; ++q) {
       Value sum = e.extract(state[1], q);
-      Value factor =
-          e.splat(e.divf(e.constant(e.f32(), 1.0), sum), vec);
+      Value factor = e.splat(e.divf(e.constant(e.f32(), 1.0), sum), vec);
       forRow(e, 16, shape.headDim, [&](Value d, int64_t valid) {
         Value o = e.mulf(e.load(vec, output(q, d)), factor);
         Value to = e.offset(rows.out, (q / heads) * rows.outStride +
@@ -141,8 +141,8 @@ private:
           Value query = e.offset(rows.query, e.mul(d, 4));
           Values next;
           for (int64_t q = 0; q < count; ++q) {
-            int64_t place = (q / heads) * rows.queryStride +
-                            head(q) * shape.headDim * 4;
+            int64_t place =
+                (q / heads) * rows.queryStride + head(q) * shape.headDim * 4;
             next.push_back(e.fma(k, e.loadSplat(vec, query, place), acc[q]));
           }
           return next;
@@ -168,8 +168,8 @@ private:
           e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, index, position),
           e.cmp(arith::CmpIPredicate::sge, index, first));
       int64_t at = (q * kBlock + t * 16) * 4;
-      Value s = e.select(visible, e.load(vec, scores, at),
-                         e.constant(vec, kMasked));
+      Value s =
+          e.select(visible, e.load(vec, scores, at), e.constant(vec, kMasked));
       e.store(s, scores, at);
       largest = largest ? e.maxf(largest, s) : s;
     }
@@ -197,17 +197,19 @@ private:
       for (int64_t q = 0; q < count; ++q)
         init.push_back(e.mulf(e.load(vec, output(q, d)),
                               e.loadSplat(vec, corrections, q * 4)));
-      Values sums = e.loop(lo, hi, e.c64(1), init, [&](Value j, ValueRange acc) {
-        Value row = e.offset(values, e.mul(j, shape.headDim * size));
-        Value v = fromStateElement(
-            e, loadPartialOf(e, e.vec(16, shape.element),
-                             e.offset(row, e.mul(d, size)), valid));
-        Value p = e.offset(scores, e.mul(j, 4));
-        Values next;
-        for (int64_t q = 0; q < count; ++q)
-          next.push_back(e.fma(v, e.loadSplat(vec, p, q * kBlock * 4), acc[q]));
-        return next;
-      });
+      Values sums =
+          e.loop(lo, hi, e.c64(1), init, [&](Value j, ValueRange acc) {
+            Value row = e.offset(values, e.mul(j, shape.headDim * size));
+            Value v = fromStateElement(
+                e, loadPartialOf(e, e.vec(16, shape.element),
+                                 e.offset(row, e.mul(d, size)), valid));
+            Value p = e.offset(scores, e.mul(j, 4));
+            Values next;
+            for (int64_t q = 0; q < count; ++q)
+              next.push_back(
+                  e.fma(v, e.loadSplat(vec, p, q * kBlock * 4), acc[q]));
+            return next;
+          });
       for (int64_t q = 0; q < count; ++q)
         e.store(sums[q], output(q, d));
     });

@@ -4,9 +4,9 @@
 
 #include "AttentionKernel.h"
 
+#include "qcc-rt/qcc_abi.h"
 #include "RowKernels.h"
 #include "VectorMath.h"
-#include "qcc-rt/qcc_abi.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -73,8 +73,7 @@ void qcc::x86::ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape,
     }
     Value at = e.offset(rotations, e.mul(k, 4));
     Value cos = loadPartial(e, isa.lanes, at, valid);
-    Value sin =
-        loadPartial(e, isa.lanes, e.offset(at, shape.pairs * 4), valid);
+    Value sin = loadPartial(e, isa.lanes, e.offset(at, shape.pairs * 4), valid);
     Value first = e.subf(e.mulf(a, cos), e.mulf(c, sin));
     Value second = e.addf(e.mulf(c, cos), e.mulf(a, sin));
     storePairs(e, shape, out, k, valid, e.mulf(first, double(scale)),
@@ -116,9 +115,9 @@ void qcc::x86::appendValue(Emitter &e, const Isa &isa,
                            Value position, Value value) {
   int64_t size = shape.elementBytes();
   Value base = e.offset(page, e.mul(head, shape.headBytes()));
-  Value row = e.offset(
-      e.offset(base, shape.valueOffset()),
-      e.mul(e.urem(position, QCC_PAGE_TOKENS), shape.headDim * size));
+  Value row =
+      e.offset(e.offset(base, shape.valueOffset()),
+               e.mul(e.urem(position, QCC_PAGE_TOKENS), shape.headDim * size));
   forRow(e, isa.lanes, shape.headDim, [&](Value d, int64_t valid) {
     Value x = loadPartial(e, isa.lanes, e.offset(value, e.mul(d, 4)), valid);
     storePartial(e, toStateElement(e, x, shape.element),

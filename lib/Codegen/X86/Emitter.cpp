@@ -13,8 +13,8 @@ Value Emitter::constant(Type type, double value) {
   TypedAttr scalar =
       FloatAttr::get(cast<FloatType>(getElementTypeOrSelf(type)), value);
   if (auto vector = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(b, loc,
-                                     DenseElementsAttr::get(vector, Attribute(scalar)));
+    return arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(vector, Attribute(scalar)));
   return arith::ConstantOp::create(b, loc, scalar);
 }
 
@@ -27,8 +27,8 @@ Value Emitter::constant(Type type, int64_t value) {
       IntegerAttr::get(element, APInt(width, uint64_t(value), /*isSigned=*/true,
                                       /*implicitTrunc=*/true));
   if (auto vector = dyn_cast<VectorType>(type))
-    return arith::ConstantOp::create(b, loc,
-                                     DenseElementsAttr::get(vector, Attribute(scalar)));
+    return arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(vector, Attribute(scalar)));
   return arith::ConstantOp::create(b, loc, scalar);
 }
 
@@ -82,12 +82,14 @@ Value Emitter::extf(Value a, Type element) {
 Value Emitter::truncf(Value a, Type element) {
   if (element.isBF16()) {
     // LLVM calls a library where there is no instruction, and the instruction
-    // flushes subnormal numbers. Round to nearest, ties to even; a NaN stays one.
+    // flushes subnormal numbers. Round to nearest, ties to even; a NaN stays
+    // one.
     Value bits = bitcast(a, like(a, i32()));
     Value odd = bitAnd(shift(bits, -16), 1);
     Value rounded = shift(add(add(bits, odd), 0x7fff), -16);
     Value nan = bitOr(shift(bits, -16), constant(bits.getType(), 0x40));
-    Value isNan = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, a, a);
+    Value isNan =
+        arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNO, a, a);
     Value half = trunc(select(isNan, nan, rounded), i16());
     return bitcast(half, like(a, element));
   }
@@ -109,7 +111,8 @@ Value Emitter::slice(Value vector, int64_t from, int64_t count) {
 }
 
 Value Emitter::reduceAdd(Value vector) {
-  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD, vector);
+  return vector::ReductionOp::create(b, loc, vector::CombiningKind::ADD,
+                                     vector);
 }
 
 Value Emitter::reduceMax(Value vector) {
@@ -152,8 +155,8 @@ Values Emitter::loop(Value lo, Value hi, Value step, ValueRange init,
   // Kernels are already as wide as they should be: LLVM's unroller makes them
   // spill, and its vectorizer has nothing to add.
   auto yes = b.getBoolAttr(true);
-  auto vectorize = LLVM::LoopVectorizeAttr::get(b.getContext(), yes, {}, {}, {},
-                                                {}, {}, {});
+  auto vectorize =
+      LLVM::LoopVectorizeAttr::get(b.getContext(), yes, {}, {}, {}, {}, {}, {});
   auto unroll =
       LLVM::LoopUnrollAttr::get(b.getContext(), yes, {}, {}, {}, {}, {}, {});
   op->setAttr("llvm.loop_annotation",

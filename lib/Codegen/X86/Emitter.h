@@ -44,22 +44,32 @@ public:
   /// A constant of integer, float or vector type, every lane the same.
   Value constant(Type type, double value);
   Value constant(Type type, int64_t value);
-  Value constant(Type type, int value) { return constant(type, int64_t(value)); }
+  Value constant(Type type, int value) {
+    return constant(type, int64_t(value));
+  }
   Value c64(int64_t value) { return constant(i64(), value); }
   Value zero(Type type) { return constant(type, int64_t(0)); }
 
   // Integers (scalars or vectors).
-  Value add(Value a, Value x) { return mlir::arith::AddIOp::create(b, loc, a, x); }
-  Value add(Value a, int64_t x) { return x ? add(a, constant(a.getType(), x)) : a; }
-  Value sub(Value a, Value x) { return mlir::arith::SubIOp::create(b, loc, a, x); }
-  Value mul(Value a, Value x) { return mlir::arith::MulIOp::create(b, loc, a, x); }
+  Value add(Value a, Value x) {
+    return mlir::arith::AddIOp::create(b, loc, a, x);
+  }
+  Value add(Value a, int64_t x) {
+    return x ? add(a, constant(a.getType(), x)) : a;
+  }
+  Value sub(Value a, Value x) {
+    return mlir::arith::SubIOp::create(b, loc, a, x);
+  }
+  Value mul(Value a, Value x) {
+    return mlir::arith::MulIOp::create(b, loc, a, x);
+  }
   Value mul(Value a, int64_t x) {
     return x == 1 ? a : mul(a, constant(a.getType(), x));
   }
   Value udiv(Value a, int64_t x) {
     return x == 1 ? a
-                  : Value(mlir::arith::DivUIOp::create(b, loc, a,
-                                                       constant(a.getType(), x)));
+                  : Value(mlir::arith::DivUIOp::create(
+                        b, loc, a, constant(a.getType(), x)));
   }
   Value urem(Value a, int64_t x) {
     return mlir::arith::RemUIOp::create(b, loc, a, constant(a.getType(), x));
@@ -67,25 +77,41 @@ public:
   Value bitAnd(Value a, int64_t x) {
     return mlir::arith::AndIOp::create(b, loc, a, constant(a.getType(), x));
   }
-  Value bitOr(Value a, Value x) { return mlir::arith::OrIOp::create(b, loc, a, x); }
+  Value bitOr(Value a, Value x) {
+    return mlir::arith::OrIOp::create(b, loc, a, x);
+  }
   /// Logical shift: left when `by` is positive, right when it is negative.
   Value shift(Value a, int by);
   Value ashr(Value a, int by) {
     return mlir::arith::ShRSIOp::create(b, loc, a, constant(a.getType(), by));
   }
-  Value minU(Value a, Value x) { return mlir::arith::MinUIOp::create(b, loc, a, x); }
-  Value maxU(Value a, Value x) { return mlir::arith::MaxUIOp::create(b, loc, a, x); }
-  Value maxS(Value a, Value x) { return mlir::arith::MaxSIOp::create(b, loc, a, x); }
+  Value minU(Value a, Value x) {
+    return mlir::arith::MinUIOp::create(b, loc, a, x);
+  }
+  Value maxU(Value a, Value x) {
+    return mlir::arith::MaxUIOp::create(b, loc, a, x);
+  }
+  Value maxS(Value a, Value x) {
+    return mlir::arith::MaxSIOp::create(b, loc, a, x);
+  }
   Value cmp(mlir::arith::CmpIPredicate p, Value a, Value x) {
     return mlir::arith::CmpIOp::create(b, loc, p, a, x);
   }
 
   // Floats (scalars or vectors).
-  Value addf(Value a, Value x) { return mlir::arith::AddFOp::create(b, loc, a, x); }
-  Value subf(Value a, Value x) { return mlir::arith::SubFOp::create(b, loc, a, x); }
-  Value mulf(Value a, Value x) { return mlir::arith::MulFOp::create(b, loc, a, x); }
+  Value addf(Value a, Value x) {
+    return mlir::arith::AddFOp::create(b, loc, a, x);
+  }
+  Value subf(Value a, Value x) {
+    return mlir::arith::SubFOp::create(b, loc, a, x);
+  }
+  Value mulf(Value a, Value x) {
+    return mlir::arith::MulFOp::create(b, loc, a, x);
+  }
   Value mulf(Value a, double x) { return mulf(a, constant(a.getType(), x)); }
-  Value divf(Value a, Value x) { return mlir::arith::DivFOp::create(b, loc, a, x); }
+  Value divf(Value a, Value x) {
+    return mlir::arith::DivFOp::create(b, loc, a, x);
+  }
   /// The larger one; of NaN and a number, x.
   Value maxf(Value a, Value x);
   /// a * x + c, rounded once.
@@ -131,7 +157,8 @@ public:
     return load(type, offset(pointer, bytes), alignment);
   }
   void store(Value value, Value pointer, unsigned alignment = 1);
-  void store(Value value, Value pointer, int64_t bytes, unsigned alignment = 1) {
+  void store(Value value, Value pointer, int64_t bytes,
+             unsigned alignment = 1) {
     store(value, offset(pointer, bytes), alignment);
   }
   /// Loads one element and copies it to every lane.

@@ -26,8 +26,9 @@ static constexpr unsigned kMaxMaddubsCode = 127;
 static Value maddubs(Emitter &e, Value acc, Value codes, Value activations,
                      int64_t factor) {
   VectorType bytes = e.vec(32, e.i8()), words = e.vec(16, e.i16());
-  Value pairs = e.call("llvm.x86.avx2.pmadd.ub.sw", words,
-                       {e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
+  Value pairs =
+      e.call("llvm.x86.avx2.pmadd.ub.sw", words,
+             {e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
   Value sums = e.call("llvm.x86.avx2.pmadd.wd", acc.getType(),
                       {pairs, e.constant(words, factor)});
   return e.add(acc, sums);
@@ -37,8 +38,9 @@ Value Isa::dotProduct(Emitter &e, Value acc, Value codes, Value activations,
                       unsigned maxCode) const {
   if (dot == DotKind::Vnni) {
     VectorType bytes = e.vec(64, e.i8());
-    return e.call("llvm.x86.avx512.vpdpbusd.512", acc.getType(),
-                  {acc, e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
+    return e.call(
+        "llvm.x86.avx512.vpdpbusd.512", acc.getType(),
+        {acc, e.bitcast(codes, bytes), e.bitcast(activations, bytes)});
   }
   if (maxCode <= kMaxMaddubsCode)
     return maddubs(e, acc, codes, activations, 1);

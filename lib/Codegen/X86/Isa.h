@@ -5,9 +5,9 @@
 #ifndef QCC_LIB_CODEGEN_X86_ISA_H
 #define QCC_LIB_CODEGEN_X86_ISA_H
 
-#include "Emitter.h"
 #include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/Target.h"
+#include "Emitter.h"
 
 namespace qcc::x86 {
 
@@ -25,8 +25,8 @@ struct Isa {
   int64_t halves() const { return 16 / lanes; }
   /// Rows of activations that share the unpacking of a panel, at most `wanted`.
   /// Each needs a float accumulator and an integer accumulator for each byte
-  /// plane and, as LLVM schedules it, for each sum group of a chunk; the rest of
-  /// the registers hold a line, scales and temporaries. Divides 264, the
+  /// plane and, as LLVM schedules it, for each sum group of a chunk; the rest
+  /// of the registers hold a line, scales and temporaries. Divides 264, the
   /// default capacity of a step.
   int64_t tileRows(qz::Activations kind, int64_t sumGroup,
                    int64_t wanted) const;

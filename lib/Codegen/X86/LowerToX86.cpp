@@ -9,9 +9,9 @@
 
 #include "qcc/Codegen/X86/LowerToX86.h"
 
-#include "StageLowering.h"
 #include "qcc/Codegen/Common/StepABI.h"
 #include "qcc/Formats/PackedLayout.h"
+#include "StageLowering.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 
@@ -46,8 +46,8 @@ static void planThreadMemory(LoweringContext &context) {
   context.source.walk([&](llm::AttendOp op) {
     AttentionShape shape = context.attentionShape(
         op.getState().getType(), op.getQuery().getType().getDimSize(1));
-    context.scratchBytes = std::max(context.scratchBytes,
-                                    attendScratchBytes(context.isa, shape));
+    context.scratchBytes =
+        std::max(context.scratchBytes, attendScratchBytes(context.isa, shape));
   });
 }
 
@@ -90,8 +90,8 @@ static void emitStep(LoweringContext &context, StringRef symbol,
   };
   Block *blocks[3];
   for (unsigned i = 0; i < 3; ++i) {
-    blocks[i] = builder.createBlock(&function.getBody(),
-                                    function.getBody().end());
+    blocks[i] =
+        builder.createBlock(&function.getBody(), function.getBody().end());
     call(modes[i]);
   }
   Block *generate =
@@ -109,9 +109,8 @@ static void describe(ModuleOp source, const X86Options &options,
     (isHead ? head : prompt) = stringifyEnum(*op.getPrompt());
     generate = stringifyEnum(*op.getGenerate());
   });
-  code.activations = ("decode " + generate + ", prompt " + prompt + ", head " +
-                      head)
-                         .str();
+  code.activations =
+      ("decode " + generate + ", prompt " + prompt + ", head " + head).str();
   code.kv = options.kv;
 }
 

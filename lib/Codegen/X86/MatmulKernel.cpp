@@ -156,15 +156,15 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
     os << weight.getType() << ";";
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
-     << activations.tile << ";" << output.stride
-     << ";" << output.exactRows;
+     << activations.tile << ";" << output.stride << ";" << output.exactRows;
   func::FuncOp &function = functions[key];
   if (function)
     return function;
 
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Emitter e(builder, op.getLoc());
-  SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(), e.i64(), e.i64(), e.i64()};
+  SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(),
+                           e.i64(), e.i64(), e.i64()};
   inputs.append(op.getWeights().size(), e.ptr());
   function = func::FuncOp::create(
       builder, op.getLoc(), "matmul." + std::to_string(functions.size() - 1),

@@ -5,8 +5,8 @@
 #ifndef QCC_LIB_CODEGEN_X86_MATMULKERNEL_H
 #define QCC_LIB_CODEGEN_X86_MATMULKERNEL_H
 
-#include "Isa.h"
 #include "qcc/Transforms/ActivationLayout.h"
+#include "Isa.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 

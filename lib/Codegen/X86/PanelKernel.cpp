@@ -67,9 +67,10 @@ Value PanelKernel::scalars(ScalarType type, Value base, Value lane,
     // 2^(bits - 127); the two ends (0 and 255) are 2^-127 and NaN.
     Value bits = e.zext(e.load(typed(e.i8()), pointer), e.i32());
     Value normal = e.shift(bits, 23);
-    Value isZero = e.cmp(arith::CmpIPredicate::eq, bits, e.zero(bits.getType()));
-    Value isNan = e.cmp(arith::CmpIPredicate::eq, bits,
-                        e.constant(bits.getType(), 255));
+    Value isZero =
+        e.cmp(arith::CmpIPredicate::eq, bits, e.zero(bits.getType()));
+    Value isNan =
+        e.cmp(arith::CmpIPredicate::eq, bits, e.constant(bits.getType(), 255));
     normal = e.select(isZero, e.constant(bits.getType(), 0x00400000), normal);
     normal = e.select(isNan, e.constant(bits.getType(), 0x7fc00000), normal);
     return e.bitcast(normal, result);
@@ -103,23 +104,23 @@ PanelKernel::Scales PanelKernel::groupScales(const Scales &unit, Value chunk,
     if (layout.scaleInUnit)
       return unit;
     Scales result;
-    result.factor = scalars(encoding.scale, e.offset(record, layout.scaleOffset),
-                            lane, type);
+    result.factor = scalars(encoding.scale,
+                            e.offset(record, layout.scaleOffset), lane, type);
     if (encoding.hasMin())
-      result.min = scalars(encoding.min, e.offset(record, layout.minOffset),
-                           lane, type);
+      result.min =
+          scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
     return result;
   }
 
   auto vector = dyn_cast<VectorType>(type);
-  Type bytes = vector ? Type(VectorType::get(vector.getShape(), e.i8()))
-                      : e.i8();
+  Type bytes =
+      vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
   auto field = [&](unsigned byteOffset) {
     return e.load(bytes, e.offset(e.offset(record, byteOffset), lane));
   };
   Value packed = field(layout.subOffset);
-  Value sub = encoding.subSigned ? e.sext(packed, e.i32())
-                                 : e.zext(packed, e.i32());
+  Value sub =
+      encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
   if (layout.subPacked)
     sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
   if (encoding.subZero)
@@ -127,9 +128,10 @@ PanelKernel::Scales PanelKernel::groupScales(const Scales &unit, Value chunk,
   Scales result;
   result.factor = e.mulf(unit.factor, e.intToFloat(sub, e.f32()));
   if (encoding.hasMin()) {
-    Value subMin = layout.subPacked
-                       ? e.shift(e.zext(packed, e.i32()), -int(encoding.subBits))
-                       : e.zext(field(layout.subMinOffset), e.i32());
+    Value subMin =
+        layout.subPacked
+            ? e.shift(e.zext(packed, e.i32()), -int(encoding.subBits))
+            : e.zext(field(layout.subMinOffset), e.i32());
     Value product = e.mulf(unit.min, e.intToFloat(subMin, e.f32()));
     result.min = arith::NegFOp::create(e.b, e.loc, product);
   }
@@ -143,7 +145,8 @@ static constexpr int64_t kGroupOrder[] = {0, 4, 2, 6, 1, 5, 3, 7};
 
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
                                  const Scales &unit, int64_t half, Values acc) {
-  VectorType ints = e.vec(instructions.lanes, e.i32()), floats = e.vec(instructions.lanes, e.f32());
+  VectorType ints = e.vec(instructions.lanes, e.i32()),
+             floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes);
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
   int64_t dotGroup = std::min(weightGroup, act.group());
@@ -190,16 +193,16 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
       Value sum = ints32.back()[r];
       if (act.planes() == 2)
         sum = e.add(e.shift(ints32[0][r], 8), sum);
-      Value scale = e.mulf(scales.factor,
-                           e.loadSplat(floats, tileChunk,
-                                       act.scaleOffset(first / act.group(), r)));
+      Value scale = e.mulf(
+          scales.factor, e.loadSplat(floats, tileChunk,
+                                     act.scaleOffset(first / act.group(), r)));
       acc[r] = e.fma(e.intToFloat(sum, e.f32()), scale, acc[r]);
       if (encoding.hasMin())
         for (int64_t s = 0; s < sums; ++s)
-          acc[r] = e.fma(scales.min,
-                         e.loadSplat(floats, tileChunk,
-                                     act.fsumOffset(sumFirst + s, r)),
-                         acc[r]);
+          acc[r] = e.fma(
+              scales.min,
+              e.loadSplat(floats, tileChunk, act.fsumOffset(sumFirst + s, r)),
+              acc[r]);
     }
   }
   return acc;
@@ -207,7 +210,8 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
 
 Values PanelKernel::chunkFloat(Value chunk, Value tileChunk, const Scales &unit,
                                int64_t half, Values acc) {
-  VectorType ints = e.vec(instructions.lanes, e.i32()), floats = e.vec(instructions.lanes, e.f32());
+  VectorType ints = e.vec(instructions.lanes, e.i32()),
+             floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes);
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
   Scales scales;
@@ -219,16 +223,15 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk, const Scales &unit,
     });
     for (int64_t j = 0; j < 4; ++j) {
       Value code = e.bitAnd(e.shift(word, -int(8 * j)), 255);
-      Value value = e.mulf(
-          scales.factor,
-          e.intToFloat(e.add(code, -zeroPoint()), e.f32()));
+      Value value = e.mulf(scales.factor,
+                           e.intToFloat(e.add(code, -zeroPoint()), e.f32()));
       if (encoding.hasMin())
         value = e.addf(value, scales.min);
       for (int64_t r = 0; r < act.tile; ++r)
-        acc[r] = e.fma(value,
-                       e.loadSplat(floats, tileChunk,
-                                   act.floatOffset(q * 4 + j, r)),
-                       acc[r]);
+        acc[r] =
+            e.fma(value,
+                  e.loadSplat(floats, tileChunk, act.floatOffset(q * 4 + j, r)),
+                  acc[r]);
     }
   }
   return acc;
@@ -273,21 +276,23 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
     Value first = e.offset(unit, layout.chunkOffset);
     if (count == 1)
       return emitChunk(first, x, scales, in);
-    return e.loop(e.c64(0), e.c64(count), e.c64(1), in,
-                  [&](Value c, ValueRange inner) {
-                    return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
-                                     e.offset(x, e.mul(c, act.chunkBytes())),
-                                     scales, inner);
-                  });
+    return e.loop(
+        e.c64(0), e.c64(count), e.c64(1), in, [&](Value c, ValueRange inner) {
+          return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
+                           e.offset(x, e.mul(c, act.chunkBytes())), scales,
+                           inner);
+        });
   };
   Values acc(act.tile, e.zero(floats));
   int64_t whole = k / layout.unitK, rest = k % layout.unitK;
   if (whole)
-    acc = e.loop(e.c64(0), e.c64(whole), e.c64(1), acc,
-                 [&](Value u, ValueRange in) { return emitUnit(u, chunks, in); });
+    acc =
+        e.loop(e.c64(0), e.c64(whole), e.c64(1), acc,
+               [&](Value u, ValueRange in) { return emitUnit(u, chunks, in); });
   // Activations end with the chunk that k ends in.
   if (rest)
-    acc = emitUnit(e.c64(whole),
-                   (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk, acc);
+    acc =
+        emitUnit(e.c64(whole),
+                 (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk, acc);
   return acc;
 }

@@ -10,18 +10,18 @@
 #ifndef QCC_LIB_CODEGEN_X86_PANELKERNEL_H
 #define QCC_LIB_CODEGEN_X86_PANELKERNEL_H
 
-#include "Isa.h"
 #include "qcc/Formats/PackedLayout.h"
 #include "qcc/Transforms/ActivationLayout.h"
+#include "Isa.h"
 
 namespace qcc::x86 {
 
 class PanelKernel {
 public:
-  PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout, int64_t k,
-              const ActivationLayout &activations)
-      : e(e), instructions(instructions), layout(layout), encoding(layout.encoding), k(k),
-        act(activations) {}
+  PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
+              int64_t k, const ActivationLayout &activations)
+      : e(e), instructions(instructions), layout(layout),
+        encoding(layout.encoding), k(k), act(activations) {}
 
   /// Sums of lanes [half * lanes, ...) of the panel at `panel` with each row
   /// of the tile at `tile`: one vector of `lanes` f32 per row.
@@ -48,8 +48,8 @@ public:
   Scales groupScales(const Scales &unit, Value chunk, int64_t group, Value lane,
                      Type type);
 
-  /// Scalars of `type` at index `lane` of the array at `base`: an f32, or as many
-  /// as the vector type `result` has lanes.
+  /// Scalars of `type` at index `lane` of the array at `base`: an f32, or as
+  /// many as the vector type `result` has lanes.
   Value scalars(ScalarType type, Value base, Value lane, Type result);
 
 private:

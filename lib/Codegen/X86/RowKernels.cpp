@@ -27,7 +27,8 @@ Value qcc::x86::loadPartialOf(Emitter &e, VectorType type, Value pointer,
   Value result = e.zero(type);
   for (int64_t i = 0; i < valid; ++i)
     result = vector::InsertOp::create(
-        e.b, e.loc, e.load(type.getElementType(), pointer, i * size), result, i);
+        e.b, e.loc, e.load(type.getElementType(), pointer, i * size), result,
+        i);
   return result;
 }
 
@@ -96,8 +97,8 @@ void qcc::x86::copyRow(Emitter &e, const Isa &isa, Value from, Value to,
 static constexpr double kTiny = 1e-30;
 
 namespace {
-/// Writes one chunk of one row; `at` points to the chunk of the row's tile, with
-/// the row's place in the tile already added.
+/// Writes one chunk of one row; `at` points to the chunk of the row's tile,
+/// with the row's place in the tile already added.
 class ChunkWriter {
 public:
   ChunkWriter(Emitter &e, const ActivationLayout &layout, Value at)
@@ -132,16 +133,13 @@ public:
   }
 
 private:
-  Value peak(Value x) {
-    return e.reduceMax(e.unary("llvm.fabs", x));
-  }
+  Value peak(Value x) { return e.reduceMax(e.unary("llvm.fabs", x)); }
 
   Value quantize(Value x, Value peak) {
     // A group of zeros has scale 0 and any integers do. Where dividing would
     // give an infinity, the integers are 0 and what is lost is below kTiny.
-    Value isTiny = arith::CmpFOp::create(
-        e.b, e.loc, arith::CmpFPredicate::OLT, peak,
-        e.constant(e.f32(), kTiny));
+    Value isTiny = arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT,
+                                         peak, e.constant(e.f32(), kTiny));
     Value divisor = e.select(isTiny, e.constant(e.f32(), 1.0), peak);
     Value factor = e.divf(e.constant(e.f32(), double(layout.peak())), divisor);
     Value scaled = e.mulf(x, e.splat(factor, e.vec(16, e.f32())));
@@ -178,8 +176,8 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
   Value factor;
   if (norm)
     factor = e.splat(inverseRms(e, isa, input, columns, eps), type);
-  Value tile = e.offset(buffer, e.mul(e.udiv(row, layout.tile),
-                                      layout.tileBytes()));
+  Value tile =
+      e.offset(buffer, e.mul(e.udiv(row, layout.tile), layout.tileBytes()));
   Value start = e.offset(tile, e.mul(e.urem(row, layout.tile), 4));
   forRow(e, 32, columns, [&](Value k, int64_t valid) {
     Value at = e.mul(k, 4);
@@ -210,8 +208,8 @@ static void embeddingWord(Emitter &e, PanelKernel &kernel,
   VectorType floats = e.vec(4, e.f32());
   Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
   Value code = e.add(e.zext(bytes, e.i32()), -kernel.zeroPoint());
-  Value value = e.mulf(e.splat(scales.factor, floats),
-                       e.intToFloat(code, e.f32()));
+  Value value =
+      e.mulf(e.splat(scales.factor, floats), e.intToFloat(code, e.f32()));
   if (encoding.hasMin())
     value = e.addf(value, e.splat(scales.min, floats));
   e.store(e.mulf(value, double(scale)), out);
@@ -222,8 +220,8 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
                             Value weight, Value token, float scale, Value out) {
   const Encoding &encoding = layout.encoding;
   Value lane = e.urem(token, 16);
-  Value panel = e.offset(weight, e.mul(e.udiv(token, 16),
-                                       int64_t(layout.panelBytes(columns))));
+  Value panel = e.offset(
+      weight, e.mul(e.udiv(token, 16), int64_t(layout.panelBytes(columns))));
   ActivationLayout unused(qz::Activations::F32, columns, 32, 1);
   PanelKernel kernel(e, isa, layout, columns, unused);
   if (encoding.isFloat()) {
@@ -234,7 +232,8 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
     });
     return;
   }
-  int64_t chunks = layout.unitK / 32, weightGroup = std::min(encoding.group, 32u);
+  int64_t chunks = layout.unitK / 32,
+          weightGroup = std::min(encoding.group, 32u);
   e.loop(e.c64(0), e.c64(columns / layout.unitK), 1, [&](Value u) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value outUnit = e.offset(out, e.mul(u, int64_t(layout.unitK) * 4));
@@ -249,8 +248,8 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
           scales = kernel.groupScales(unitScales, chunk, q * 4 / weightGroup,
                                       lane, e.f32());
         Value word = kernel.codes(q, [&](int64_t byteOffset) {
-          return e.load(e.i32(), e.offset(e.offset(chunk, byteOffset),
-                                          e.mul(lane, 4)));
+          return e.load(e.i32(),
+                        e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));
         });
         embeddingWord(e, kernel, encoding, word, scales, scale,
                       e.offset(outChunk, q * 16));

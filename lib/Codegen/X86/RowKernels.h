@@ -8,9 +8,9 @@
 #ifndef QCC_LIB_CODEGEN_X86_ROWKERNELS_H
 #define QCC_LIB_CODEGEN_X86_ROWKERNELS_H
 
-#include "Isa.h"
 #include "qcc/Formats/PackedLayout.h"
 #include "qcc/Transforms/ActivationLayout.h"
+#include "Isa.h"
 
 namespace qcc::x86 {
 

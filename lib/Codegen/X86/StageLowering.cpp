@@ -8,8 +8,8 @@
 
 #include "StageLowering.h"
 
-#include "RowKernels.h"
 #include "qcc/Codegen/Common/StepABI.h"
+#include "RowKernels.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
 
@@ -89,13 +89,15 @@ func::FuncOp StageLowering::lower() {
   step = entry->getArgument(0);
   thread = entry->getArgument(1);
   threads = entry->getArgument(2);
-  auto field = [&](StepField f) { return loadStepField(builder, e.loc, step, f); };
+  auto field = [&](StepField f) {
+    return loadStepField(builder, e.loc, step, f);
+  };
   rows = e.zext(field(StepField::Rows), e.i64());
   outputCount = e.zext(field(StepField::Outputs), e.i64());
   arena = field(StepField::Arena);
   weights = field(StepField::Weights);
-  scratch = e.offset(arena, e.add(e.mul(thread, context.threadBytes()),
-                                  context.arenaBytes()));
+  scratch = e.offset(
+      arena, e.add(e.mul(thread, context.threadBytes()), context.arenaBytes()));
   bindArguments(entry->getArgument(3));
 
   SmallVector<func::CallOp> calls;
@@ -153,8 +155,7 @@ void StageLowering::bindArguments(Value row) {
   // Pointers are made here, so that they dominate every later block.
   for (Operation &op : source.front().without_terminator()) {
     if (auto use = dyn_cast<qz::UseOp>(op)) {
-      auto weight =
-          context.source.lookupSymbol<qz::WeightOp>(use.getWeight());
+      auto weight = context.source.lookupSymbol<qz::WeightOp>(use.getWeight());
       places[use.getResult()] =
           e.offset(weights, int64_t(weight.getOffset().value_or(0)));
     } else if (auto state = dyn_cast<llm::StateOp>(op)) {
@@ -199,8 +200,8 @@ int64_t StageLowering::arenaOffset(Value value) {
 
 LogicalResult StageLowering::lowerOp(Operation *op) {
   // Stages at the start that need nothing of each other share a barrier.
-  bool independent = isa<llm::EmbeddingOp, llm::RotationsOp, qz::UseOp,
-                         llm::StateOp>(op);
+  bool independent =
+      isa<llm::EmbeddingOp, llm::RotationsOp, qz::UseOp, llm::StateOp>(op);
   if (pendingBarrier && !independent)
     barrier();
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
@@ -228,8 +229,8 @@ LogicalResult StageLowering::lowerOp(Operation *op) {
 void StageLowering::trace(Value residual, Value index) {
   Value base = loadStepField(builder, e.loc, step, StepField::Trace);
   Value null = LLVM::ZeroOp::create(builder, e.loc, e.ptr());
-  Value wanted = LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne,
-                                      base, null);
+  Value wanted =
+      LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne, base, null);
   Block *current = builder.getInsertionBlock();
   Block *next = builder.createBlock(current->getNextNode());
   Block *copy = builder.createBlock(next);
@@ -280,7 +281,8 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
   }
   auto type = RankedTensorType::get({int64_t(table.size())}, e.i64());
   LLVM::GlobalOp global = context.constantData(
-      "layers." + std::to_string(firstLayer), DenseElementsAttr::get(type, ArrayRef<int64_t>(table)));
+      "layers." + std::to_string(firstLayer),
+      DenseElementsAttr::get(type, ArrayRef<int64_t>(table)));
   Value base = LLVM::AddressOfOp::create(builder, e.loc, global);
 
   func::CallOp firstCall = calls.front();

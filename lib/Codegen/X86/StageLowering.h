@@ -5,10 +5,10 @@
 #ifndef QCC_LIB_CODEGEN_X86_STAGELOWERING_H
 #define QCC_LIB_CODEGEN_X86_STAGELOWERING_H
 
-#include "AttentionKernel.h"
-#include "MatmulKernel.h"
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/X86/LowerToX86.h"
+#include "AttentionKernel.h"
+#include "MatmulKernel.h"
 
 namespace qcc::x86 {
 
@@ -36,7 +36,8 @@ struct LoweringContext {
 
   int64_t arenaBytes() const;
   int64_t threadBytes() const;
-  AttentionShape attentionShape(llm::StateType state, int64_t queryColumns) const;
+  AttentionShape attentionShape(llm::StateType state,
+                                int64_t queryColumns) const;
   /// Address of a private constant array of f32 or i64.
   mlir::LLVM::GlobalOp constantData(mlir::StringRef name,
                                     mlir::DenseElementsAttr values);
@@ -78,7 +79,9 @@ private:
   /// Pointer to a value's buffer, weight or state.
   Value place(Value value) { return places.lookup(value); }
   /// Rows of a value in this step, as i64.
-  Value rowCount(Value value) { return outputs.contains(value) ? outputCount : rows; }
+  Value rowCount(Value value) {
+    return outputs.contains(value) ? outputCount : rows;
+  }
   ActivationLayout activationLayout(qz::QuantizeOp op, int64_t tile) const;
   /// Emits `body` for the tile of this mode; where a prompt may want few of its
   /// rows, also for a tile of one, and chooses when the step runs.

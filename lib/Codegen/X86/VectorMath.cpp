@@ -18,7 +18,6 @@ static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
   return result;
 }
 
-
 Value qcc::x86::emitExp(Emitter &e, Value x) {
   Type type = x.getType();
   auto clamp = [&](Value v, double low, double high) {
@@ -55,8 +54,8 @@ Value qcc::x86::emitSilu(Emitter &e, Value x) {
 }
 
 Value qcc::x86::emitGeluTanh(Emitter &e, Value x) {
-  Value cubic = e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715),
-                      x);
+  Value cubic =
+      e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715), x);
   return gate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588));
 }
 
@@ -69,12 +68,12 @@ std::pair<Value, Value> qcc::x86::emitSinCos(Emitter &e, Value angle) {
   Value r64 = e.fma(n, e.constant(f64, -1.57079632679489655800), wide);
   r64 = e.fma(n, e.constant(f64, -6.12323399573676603587e-17), r64);
   Value r = e.truncf(r64, f32), r2 = e.mulf(r, r);
-  Value sin = polynomial(
-      e, r2, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
+  Value sin =
+      polynomial(e, r2, {-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1});
   sin = e.fma(e.mulf(r2, r), sin, r);
   Value cos = polynomial(
-      e, r2, {2.443315711809948e-5, -1.388731625493765e-3,
-              4.166664568298827e-2});
+      e, r2,
+      {2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2});
   cos = e.fma(e.mulf(r2, r2), cos,
               e.fma(r2, e.constant(f32, -0.5), e.constant(f32, 1.0)));
   // Quadrant: odd ones swap, 2 and 3 negate the sine, 1 and 2 the cosine.
