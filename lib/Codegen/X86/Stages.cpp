@@ -81,11 +81,27 @@ void StageLowering::forTiles(
            [&] { body(layout); });
 }
 
+bool StageLowering::isReplicated(qz::QuantizeOp op) const {
+  if (mode.prompt || !op->hasAttr("generate_replicated"))
+    return false;
+  // A thread has memory of its own for one set of activations: another must
+  // not be made before the last use of this one.
+  Operation *last = op;
+  for (Operation *user : op->getUsers())
+    if (last->isBeforeInBlock(user))
+      last = user;
+  for (Operation *other = op->getNextNode(); other && other != last;
+       other = other->getNextNode())
+    if (isa<qz::QuantizeOp>(other))
+      return false;
+  return true;
+}
+
 void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Value input = place(op.getInput());
   Value norm = op.getNorm() ? place(op.getNorm()) : Value();
   float eps = op.getEps() ? op.getEps()->convertToFloat() : 0.0f;
-  bool replicated = !mode.prompt && op->hasAttr("generate_replicated");
+  bool replicated = isReplicated(op);
   if (replicated)
     places[op.getResult()] = scratch;
   Value count = rowCount(op.getInput());
@@ -104,6 +120,10 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
 }
 
 void StageLowering::lowerMatmul(qz::MatmulOp op) {
+  auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
+  // Other threads may still read the rows that this stage is to change.
+  if (isReplicated(quantize) && op.getResidual() == quantize.getInput())
+    barrier();
   bool isLogits = !op->hasAttr("buffer");
   MatmulOutput output{isLogits ? columnsOf(op.getResult()) * 4
                                : rowStride(op.getResult()),
@@ -119,15 +139,13 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                        ? place(op.getResidual())
                        : Value(LLVM::ZeroOp::create(builder, e.loc, e.ptr()));
   Values operands{place(op.getInput()), out, residual, lo, hi,
-                  rowCount(op.getInput().getDefiningOp()->getOperand(0))};
+                  rowCount(quantize.getInput())};
   for (Value weight : op.getWeights())
     operands.push_back(place(weight));
-  forTiles(op.getInput().getDefiningOp<qz::QuantizeOp>(),
-           [&](const ActivationLayout &layout) {
-             func::CallOp::create(builder, e.loc,
-                                  context.matmuls.get(op, layout, output),
-                                  operands);
-           });
+  forTiles(quantize, [&](const ActivationLayout &layout) {
+    func::CallOp::create(builder, e.loc, context.matmuls.get(op, layout, output),
+                         operands);
+  });
   pendingBarrier = true;
 }
 

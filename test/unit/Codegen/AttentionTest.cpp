@@ -1,0 +1,379 @@
+//===- AttentionTest.cpp - Rope, KV state and attention -------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// llm.rope_append and llm.attend against a reference in double precision: what
+// is stored in the pages, and then attention over exactly what is stored.
+//===----------------------------------------------------------------------===//
+
+#include "CompiledStep.h"
+#include "RandomWeights.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+using namespace qcc;
+using namespace qcc::test;
+
+namespace {
+
+constexpr size_t kTokens = 48;
+
+struct Shape {
+  size_t kvHeads, group, headDim;
+  size_t pairs; ///< Frequencies.
+  bool adjacent = false, norms = false;
+  size_t window = 0;
+  ScalarType kv = ScalarType::F32;
+
+  size_t heads() const { return kvHeads * group; }
+  size_t queryColumns() const { return heads() * headDim; }
+  size_t columns() const { return (heads() + 2 * kvHeads) * headDim; }
+};
+
+struct Place {
+  unsigned sequence, position;
+};
+
+class AttentionCase {
+public:
+  AttentionCase(const Shape &shape, const std::string &target);
+
+  /// Runs one step of `places` and checks state and results.
+  void check(const std::vector<Place> &places, bool prompt, unsigned threads);
+
+private:
+  std::string module(const std::string &scale) const;
+  std::vector<double> rotated(const std::vector<float> &row, size_t head,
+                              unsigned position, const float *norm,
+                              double scale) const;
+  double stored(const Place &place, size_t kvHead, size_t d, bool value) const;
+  void checkState(const Place &place, const std::vector<float> &row);
+  void checkRow(const Place &place, const std::vector<float> &row,
+                const float *got);
+
+  static constexpr float kEps = 1e-5f;
+  Shape shape;
+  double scale;
+  std::vector<float> frequencies, queryNorm, keyNorm;
+  std::vector<std::vector<float>> x;
+  std::unique_ptr<CompiledStep> step;
+};
+
+std::string AttentionCase::module(const std::string &scaleText) const {
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  auto number = [](size_t value) { return std::to_string(value); };
+  auto rows = [&](size_t columns) {
+    return "tensor<?x" + number(columns) + "xf32>";
+  };
+  std::string table = tensorText(kTokens, shape.columns(), f32);
+  size_t out = shape.queryColumns();
+  std::string identity = tensorText(out, out, f32);
+  std::string norm =
+      "!qz.tensor<" + number(shape.headDim) + ", " + encodingText(f32) + ">";
+  std::string state = "!llm.state<" + number(shape.kvHeads) + ", " +
+                      number(shape.headDim) + ">";
+  std::string window = number(shape.window) + " : i64";
+  std::string values;
+  for (float frequency : frequencies)
+    values += (values.empty() ? "" : ", ") + std::to_string(frequency);
+  std::string activation = "!qz.activation<" + number(out) + ">";
+
+  std::string text =
+      "qz.weight @table : " + table + "\nqz.weight @identity : " + identity +
+      "\nllm.kv_state @kv : " + state + " {window = " + window + "}\n";
+  if (shape.norms)
+    text += "qz.weight @qn : " + norm + "\nqz.weight @kn : " + norm + "\n";
+  text += "func.func @step(%batch: !llm.batch) -> " + rows(out) + " {\n";
+  text += "%t = qz.use @table : " + table +
+          "\n%i = qz.use @identity : " + identity +
+          "\n%s = llm.state @kv : " + state + "\n";
+  if (shape.norms)
+    text +=
+        "%qn = qz.use @qn : " + norm + "\n%kn = qz.use @kn : " + norm + "\n";
+  text += "%x = llm.embedding %batch, %t : " + table + " -> " +
+          rows(shape.columns()) + "\n";
+  text += "%r = llm.rotations %batch {frequencies = array<f32: " + values +
+          ">} : " + rows(2 * shape.pairs) + "\n";
+  text += std::string("%h = llm.rope_append %x, %r, %batch, %s ") +
+          (shape.norms ? "query_norm %qn key_norm %kn " : "") + "{" +
+          (shape.adjacent ? "adjacent, " : "") +
+          "eps = 1.0e-5 : f32, scale = " + scaleText +
+          " : f32} : " + rows(shape.columns()) + ", " + rows(2 * shape.pairs) +
+          ", " + state + (shape.norms ? ", " + norm + ", " + norm : "") +
+          " -> " + rows(out) + "\n";
+  text += "%y = llm.attend %h, %batch, %s {window = " + window +
+          "} : " + rows(out) + ", " + state + "\n";
+  text += "%a = qz.quantize %y : " + rows(out) + " -> " + activation + "\n";
+  text += "%l = qz.matmul %a, [%i] : " + activation + ", [" + identity +
+          "] -> " + rows(out) + "\nreturn %l : " + rows(out) + "\n}\n";
+  return text;
+}
+
+AttentionCase::AttentionCase(const Shape &s, const std::string &target)
+    : shape(s), scale(std::ldexp(1.0, -3)) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  // Six decimals are what the module's text holds.
+  for (size_t i = 0; i < shape.pairs; ++i)
+    frequencies.push_back(
+        std::stof(std::to_string(std::pow(0.6, double(i) / 2))));
+  for (size_t token = 0; token < kTokens; ++token) {
+    std::vector<float> row;
+    for (size_t i = 0; i < shape.columns(); ++i)
+      row.push_back(normal(random));
+    x.push_back(row);
+  }
+  for (size_t d = 0; d < shape.headDim; ++d) {
+    queryNorm.push_back(1 + 0.3f * normal(random));
+    keyNorm.push_back(1 + 0.3f * normal(random));
+  }
+  StepOptions options;
+  options.target = target;
+  options.kv = scalarName(shape.kv);
+  step = std::make_unique<CompiledStep>(module("0.125"), options);
+  std::vector<Fields> table;
+  for (const std::vector<float> &row : x)
+    table.push_back(floatRow(row));
+  step->setWeight("table", table);
+  step->setWeight("identity", identityRows(shape.queryColumns()));
+  if (shape.norms) {
+    step->setVector("qn", queryNorm);
+    step->setVector("kn", keyNorm);
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Reference
+//===----------------------------------------------------------------------===//
+
+std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
+                                           size_t head, unsigned position,
+                                           const float *norm,
+                                           double factor) const {
+  std::vector<double> v(row.begin() + head * shape.headDim,
+                        row.begin() + (head + 1) * shape.headDim);
+  if (norm) {
+    double sum = 0;
+    for (double value : v)
+      sum += value * value;
+    double inverse = 1 / std::sqrt(sum / double(v.size()) + kEps);
+    for (size_t d = 0; d < v.size(); ++d)
+      v[d] *= inverse * norm[d];
+  }
+  for (size_t i = 0; i < shape.pairs; ++i) {
+    size_t a = shape.adjacent ? 2 * i : i;
+    size_t b = shape.adjacent ? 2 * i + 1 : i + shape.pairs;
+    // The angle is a number of f32.
+    double angle = float(position) * frequencies[i];
+    double first = v[a] * std::cos(angle) - v[b] * std::sin(angle);
+    v[b] = v[b] * std::cos(angle) + v[a] * std::sin(angle);
+    v[a] = first;
+  }
+  for (double &value : v)
+    value *= factor;
+  return v;
+}
+
+/// Reads the documented layout of a page (AttentionKernel.h).
+double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
+                             bool value) const {
+  size_t p = place.position % QCC_PAGE_TOKENS, tile = 16 * shape.headDim;
+  size_t index = kvHead * 8 * tile;
+  index += value ? 4 * tile + p * shape.headDim + d
+                 : p / 16 * tile + d * 16 + p % 16;
+  const uint8_t *page = step->page(place.sequence, place.position);
+  if (shape.kv == ScalarType::F32) {
+    float result;
+    std::memcpy(&result, page + index * 4, 4);
+    return result;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, page + index * 2, 2);
+  return shape.kv == ScalarType::F16
+             ? float(std::bit_cast<_Float16>(bits))
+             : std::bit_cast<float>(uint32_t(bits) << 16);
+}
+
+void AttentionCase::checkState(const Place &place,
+                               const std::vector<float> &row) {
+  double half = shape.kv == ScalarType::F32   ? 0
+                : shape.kv == ScalarType::F16 ? 0x1p-11
+                                              : 0x1p-8;
+  for (size_t kvHead = 0; kvHead < shape.kvHeads; ++kvHead) {
+    std::vector<double> key =
+        rotated(row, shape.heads() + kvHead, place.position,
+                shape.norms ? keyNorm.data() : nullptr, 1);
+    for (size_t d = 0; d < shape.headDim; ++d) {
+      ASSERT_NEAR(stored(place, kvHead, d, false), key[d],
+                  half * std::fabs(key[d]) + 4e-6)
+          << "key of head " << kvHead << " element " << d;
+      double value =
+          row[(shape.heads() + shape.kvHeads + kvHead) * shape.headDim + d];
+      ASSERT_NEAR(stored(place, kvHead, d, true), value,
+                  half * std::fabs(value) + (half ? 1e-7 : 0))
+          << "value of head " << kvHead << " element " << d;
+    }
+  }
+}
+
+void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
+                             const float *got) {
+  unsigned first = shape.window && place.position >= shape.window
+                       ? unsigned(place.position - shape.window + 1)
+                       : 0;
+  size_t count = place.position + 1 - first, size = shape.headDim;
+  for (size_t kvHead = 0; kvHead < shape.kvHeads; ++kvHead) {
+    std::vector<double> keys, values;
+    for (unsigned j = first; j <= place.position; ++j)
+      for (size_t d = 0; d < size; ++d) {
+        keys.push_back(stored({place.sequence, j}, kvHead, d, false));
+        values.push_back(stored({place.sequence, j}, kvHead, d, true));
+      }
+    for (size_t g = 0; g < shape.group; ++g) {
+      size_t head = kvHead * shape.group + g;
+      std::vector<double> query =
+          rotated(row, head, place.position,
+                  shape.norms ? queryNorm.data() : nullptr, scale);
+      std::vector<double> scores(count), sums(size);
+      for (size_t j = 0; j < count; ++j)
+        scores[j] = std::inner_product(query.begin(), query.end(),
+                                       keys.begin() + j * size, 0.0);
+      double max = *std::max_element(scores.begin(), scores.end()), total = 0;
+      for (size_t j = 0; j < count; ++j) {
+        double p = std::exp(scores[j] - max);
+        total += p;
+        for (size_t d = 0; d < size; ++d)
+          sums[d] += p * values[j * size + d];
+      }
+      for (size_t d = 0; d < size; ++d)
+        ASSERT_NEAR(got[head * size + d], sums[d] / total, 2e-5)
+            << "sequence " << place.sequence << " position " << place.position
+            << " head " << head << " element " << d;
+    }
+  }
+}
+
+void AttentionCase::check(const std::vector<Place> &places, bool prompt,
+                          unsigned threads) {
+  StepRows rows;
+  rows.prompt = prompt;
+  rows.threads = threads;
+  for (const Place &place : places) {
+    rows.token.push_back(
+        int32_t((place.sequence * 13 + place.position * 7) % kTokens));
+    rows.sequence.push_back(place.sequence);
+    rows.position.push_back(int32_t(place.position));
+  }
+  std::vector<float> got = step->run(rows);
+  for (size_t i = 0; i < places.size(); ++i) {
+    SCOPED_TRACE("row " + std::to_string(i));
+    checkState(places[i], x[size_t(rows.token[i])]);
+    if (testing::Test::HasFatalFailure())
+      return;
+  }
+  for (size_t i = 0; i < places.size(); ++i) {
+    checkRow(places[i], x[size_t(rows.token[i])],
+             got.data() + i * shape.queryColumns());
+    if (testing::Test::HasFatalFailure())
+      return;
+  }
+  // Running the step again stores the same and gives the same.
+  rows.threads = threads % 4 + 1;
+  std::vector<float> again = step->run(rows);
+  EXPECT_EQ(std::memcmp(got.data(), again.data(), got.size() * 4), 0)
+      << "other bits with " << rows.threads << " threads";
+}
+
+//===----------------------------------------------------------------------===//
+// Tests
+//===----------------------------------------------------------------------===//
+
+class Attention : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    if (std::string why = whyNotRunnable(GetParam()); !why.empty())
+      GTEST_SKIP() << why;
+  }
+
+  /// A prompt over two pages, then steps with rows of several sequences.
+  void check(const Shape &shape) {
+    SCOPED_TRACE("group " + std::to_string(shape.group) + " head " +
+                 std::to_string(shape.headDim) + " pairs " +
+                 std::to_string(shape.pairs) +
+                 (shape.adjacent ? " adjacent" : "") + " window " +
+                 std::to_string(shape.window) + " " + scalarName(shape.kv));
+    AttentionCase c(shape, GetParam());
+    std::vector<Place> places;
+    for (unsigned p = 0; p < 70; ++p)
+      places.push_back({1, p});
+    c.check(places, true, 2);
+    places.clear();
+    for (unsigned p = 0; p < 5; ++p)
+      places.push_back({2, p});
+    places.push_back({1, 70});
+    places.push_back({1, 71});
+    places.push_back({0, 0});
+    c.check(places, true, 3);
+    c.check({{0, 1}, {1, 72}, {2, 5}, {2, 6}, {3, 0}}, false, 1);
+    for (unsigned p = 73; p < 78; ++p)
+      c.check({{1, p}}, false, p % 7 + 1);
+  }
+};
+
+TEST_P(Attention, Groups) {
+  for (size_t group : {1, 3, 4, 8, 9})
+    check({.kvHeads = 2, .group = group, .headDim = 64, .pairs = 32});
+}
+
+TEST_P(Attention, HeadDimensions) {
+  for (size_t headDim : {16, 20, 64, 80, 128, 256})
+    check({.kvHeads = 1, .group = 2, .headDim = headDim, .pairs = headDim / 2});
+}
+
+TEST_P(Attention, Rotation) {
+  for (bool adjacent : {false, true})
+    for (bool norms : {false, true})
+      for (size_t pairs : {10, 16, 36, 40})
+        check({.kvHeads = 2,
+               .group = 2,
+               .headDim = 80,
+               .pairs = pairs,
+               .adjacent = adjacent,
+               .norms = norms});
+}
+
+TEST_P(Attention, Windows) {
+  for (size_t window : {1, 5, 16, 17, 64, 100})
+    check({.kvHeads = 1,
+           .group = 4,
+           .headDim = 64,
+           .pairs = 32,
+           .window = window});
+}
+
+TEST_P(Attention, StateTypes) {
+  for (ScalarType kv : {ScalarType::F16, ScalarType::BF16, ScalarType::F32})
+    for (size_t window : {0, 30})
+      check({.kvHeads = 2,
+             .group = 3,
+             .headDim = 80,
+             .pairs = 40,
+             .norms = true,
+             .window = window,
+             .kv = kv});
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Attention,
+                         testing::Values("x86-64-v3", "x86-64-v4"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+} // namespace

@@ -1,0 +1,296 @@
+//===- CompiledStep.cpp - Generated code inside the test process ----------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "CompiledStep.h"
+
+#include "dialects/LLM/LLMDialect.h"
+#include "qcc/Codegen/Common/Backend.h"
+#include "qcc/Codegen/X86/LowerToX86.h"
+#include "qcc/Transforms/Passes.h"
+#include "qcc/Transforms/Transforms.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/IR/Module.h"
+
+#include <barrier>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::test;
+
+//===----------------------------------------------------------------------===//
+// Context and text
+//===----------------------------------------------------------------------===//
+
+static MLIRContext &sharedContext() {
+  static MLIRContext *context = [] {
+    DialectRegistry registry;
+    registry
+        .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
+                LLVM::LLVMDialect, llm::LLMDialect, math::MathDialect,
+                qz::QZDialect, scf::SCFDialect, vector::VectorDialect>();
+    registerBackendTranslations(registry);
+    auto *result = new MLIRContext(registry, MLIRContext::Threading::DISABLED);
+    result->loadAllAvailableDialects();
+    return result;
+  }();
+  return *context;
+}
+
+std::string qcc::test::whyNotRunnable(const std::string &name) {
+  const TargetSpec *target = findTarget(name);
+  if (!target)
+    return "there is no target " + name;
+  llvm::Expected<const TargetSpec *> native = detectNativeTarget();
+  if (!native)
+    return llvm::toString(native.takeError());
+  if (target->cpuFeatures & ~(*native)->cpuFeatures)
+    return "this machine lacks the instructions of " + name;
+  return "";
+}
+
+std::string qcc::test::encodingText(const Encoding &encoding) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << qz::EncodingAttr::fromEncoding(&sharedContext(), encoding);
+  return text;
+}
+
+std::string qcc::test::tensorText(size_t rows, size_t columns,
+                                  const Encoding &encoding) {
+  return "!qz.tensor<" + std::to_string(rows) + "x" + std::to_string(columns) +
+         ", " + encodingText(encoding) + ">";
+}
+
+//===----------------------------------------------------------------------===//
+// Compilation
+//===----------------------------------------------------------------------===//
+
+struct CompiledStep::Code {
+  std::unique_ptr<llvm::orc::LLJIT> jit;
+};
+
+/// The value, or the error as an exception.
+template <typename T>
+static T require(llvm::Expected<T> value) {
+  if (!value)
+    throw std::runtime_error(llvm::toString(value.takeError()));
+  return std::move(*value);
+}
+static void require(llvm::Error error) {
+  if (error)
+    throw std::runtime_error(llvm::toString(std::move(error)));
+}
+
+/// Loads an object. Generated code may call nothing but these three, which
+/// every C library has.
+static std::unique_ptr<llvm::orc::LLJIT>
+loadObject(llvm::SmallVector<char, 0> object) {
+  using namespace llvm::orc;
+  auto jit = require(LLJITBuilder()
+                         .setLinkProcessSymbolsByDefault(false)
+                         .setPlatformSetUp(setUpInactivePlatform)
+                         .create());
+  SymbolMap symbols;
+  auto define = [&](const char *name, auto *function) {
+    symbols[jit->mangleAndIntern(name)] = {ExecutorAddr::fromPtr(function),
+                                           llvm::JITSymbolFlags::Exported};
+  };
+  define("memcpy", &std::memcpy);
+  define("memset", &std::memset);
+  define("memmove", &std::memmove);
+  require(jit->getMainJITDylib().define(absoluteSymbols(std::move(symbols))));
+  require(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(
+      llvm::StringRef(object.data(), object.size()), "step")));
+  return jit;
+}
+
+CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
+    : code(std::make_unique<Code>()) {
+  MLIRContext &context = sharedContext();
+  std::string diagnostics;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    diagnostics += diagnostic.str() + "\n";
+    return success();
+  });
+  auto check = [&](bool ok, const char *what) {
+    if (!ok)
+      throw std::runtime_error(std::string(what) + " failed: " + diagnostics);
+  };
+  const TargetSpec *target = findTarget(options.target);
+  check(target, "finding the target");
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+  check(bool(module), "parsing");
+
+  ScheduleOptions schedule;
+  schedule.generate = *qz::symbolizeActivations(options.activations);
+  schedule.prompt = options.prompt.empty()
+                        ? schedule.generate
+                        : *qz::symbolizeActivations(options.prompt);
+  PassManager passes(&context);
+  passes.addPass(createVerifyFusedPass());
+  buildLayoutPipeline(passes);
+  buildSchedulePipeline(passes, schedule);
+  check(succeeded(passes.run(*module)), "scheduling");
+
+  for (auto op : module->getOps<qz::WeightOp>()) {
+    if (!op.getOffset())
+      continue;
+    auto type = cast<qz::QTensorType>(op.getType());
+    weights[op.getSymName().str()] = {
+        type.getEncoding().toEncoding(), size_t(type.getRows()),
+        size_t(type.getColumns()),       size_t(*op.getOffset()),
+        size_t(*op.getBytes()),          type.getShape().size() == 1};
+  }
+  auto total = (*module)->getAttrOfType<IntegerAttr>("qz.weight_bytes");
+  weightBytes = allocate(size_t(total.getInt()), 0);
+  auto function = module->lookupSymbol<func::FuncOp>("step");
+  resultColumns = size_t(
+      cast<RankedTensorType>(function.getResultTypes()[0]).getDimSize(1));
+
+  ModelCode model;
+  X86Options x86;
+  x86.kv = options.kv;
+  check(succeeded(lowerToX86(*module, *target, x86, stepSymbolName(0), model)),
+        "lowering");
+  PassManager toLLVM(&context);
+  buildLLVMDialectPipeline(toLLVM);
+  check(succeeded(toLLVM.run(*model.module)), "lowering to llvm");
+  llvm::LLVMContext llvmContext;
+  auto llvmModule =
+      require(translateToLLVM(*model.module, llvmContext, *target));
+  require(optimizeLLVM(*llvmModule, *target));
+  code->jit =
+      loadObject(require(generateCode(*llvmModule, *target, CodeKind::Object)));
+  step = require(code->jit->lookup(model.stepSymbol)).toPtr<qcc_step_fn>();
+  arenaBytes = model.arenaBytes;
+  threadBytes = model.arenaThreadBytes;
+  if (!model.states.empty())
+    pageBytes = model.states[0].page_bytes;
+  clearState();
+}
+
+CompiledStep::~CompiledStep() = default;
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+CompiledStep::Bytes CompiledStep::allocate(size_t bytes, uint8_t fill) {
+  size_t size = (bytes + 4095) / 4096 * 4096 + 4096;
+  auto *memory = static_cast<uint8_t *>(std::aligned_alloc(4096, size));
+  std::memset(memory, fill, size);
+  return Bytes(memory);
+}
+
+void CompiledStep::clearState() {
+  state = allocate(pageBytes * kSequences * kPagesPerSequence, 0xff);
+}
+
+uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
+  constexpr unsigned pages = kSequences * kPagesPerSequence;
+  // Any permutation: 5 and 16 have no common factor.
+  return (sequence * kPagesPerSequence + page) * 5 % pages;
+}
+
+const uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
+  return state.get() +
+         pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageBytes;
+}
+
+void CompiledStep::setWeight(const std::string &name,
+                             const std::vector<Fields> &rows) {
+  const Weight &weight = weights.at(name);
+  PackedLayout layout(weight.encoding);
+  if (rows.size() != weight.rows ||
+      layout.bytes(weight.rows, weight.columns) != weight.bytes)
+    throw std::runtime_error("weight " + name + " has another size");
+  for (size_t row = 0; row < rows.size(); row += 16)
+    layout.packPanel(&rows[row],
+                     unsigned(std::min<size_t>(16, rows.size() - row)),
+                     weight.columns,
+                     weightBytes.get() + weight.offset +
+                         row / 16 * layout.panelBytes(weight.columns));
+}
+
+void CompiledStep::setVector(const std::string &name,
+                             const std::vector<float> &values) {
+  const Weight &weight = weights.at(name);
+  if (!weight.isVector || values.size() * 4 != weight.bytes)
+    throw std::runtime_error("weight " + name + " has another size");
+  std::memcpy(weightBytes.get() + weight.offset, values.data(), weight.bytes);
+}
+
+//===----------------------------------------------------------------------===//
+// Running
+//===----------------------------------------------------------------------===//
+
+std::vector<float> CompiledStep::run(const StepRows &in) {
+  size_t rows = in.token.size();
+  std::vector<int32_t> position = in.position;
+  for (size_t i = position.size(); i < rows; ++i)
+    position.push_back(int32_t(i));
+  std::vector<uint32_t> sequence = in.sequence, output = in.output;
+  sequence.resize(rows);
+  for (uint32_t i = 0; in.output.empty() && i < rows; ++i)
+    output.push_back(i);
+  std::vector<uint32_t> table;
+  for (unsigned s = 0; s < kSequences; ++s)
+    for (unsigned p = 0; p < kPagesPerSequence; ++p)
+      table.push_back(pageNumber(s, p));
+
+  Bytes arena = allocate(arenaBytes + in.threads * threadBytes, 0xff);
+  // A row more than there are, which must stay as it is.
+  std::vector<float> logits((output.size() + 1) * resultColumns, -12345.0f);
+  uint8_t *states[] = {state.get()};
+  std::barrier<> barrier(in.threads);
+
+  qcc_step_v1 call = {};
+  call.struct_size = sizeof(call);
+  call.flags = in.prompt ? QCC_STEP_PROMPT : 0;
+  call.rows = uint32_t(rows);
+  call.outputs = uint32_t(output.size());
+  call.token = in.token.data();
+  call.position = position.data();
+  call.sequence = sequence.data();
+  call.output = output.data();
+  call.page_table = table.data();
+  call.pages_per_sequence = kPagesPerSequence;
+  call.weights = weightBytes.get();
+  call.state = states;
+  call.arena = arena.get();
+  call.logits = logits.data();
+  call.barrier = [](void *context, uint32_t) -> int32_t {
+    static_cast<std::barrier<> *>(context)->arrive_and_wait();
+    return 0;
+  };
+  call.barrier_context = &barrier;
+
+  std::vector<std::thread> team;
+  for (uint32_t t = 1; t < in.threads; ++t)
+    team.emplace_back([&, t] { step(&call, t, in.threads); });
+  step(&call, 0, in.threads);
+  for (std::thread &thread : team)
+    thread.join();
+
+  for (size_t i = output.size() * resultColumns; i < logits.size(); ++i)
+    if (logits[i] != -12345.0f)
+      throw std::runtime_error("the step wrote past its results");
+  logits.resize(output.size() * resultColumns);
+  return logits;
+}

@@ -1,0 +1,95 @@
+//===- CompiledStep.h - Generated code inside the test process --*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Takes a module in the fused form through layout, schedule and code
+// generation, loads the object and calls its step as a runtime would: with
+// threads that meet at barriers, with pages behind a table, and with an arena
+// and state full of NaN, so that nothing that was never written goes unnoticed.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TEST_UNIT_CODEGEN_COMPILEDSTEP_H
+#define QCC_TEST_UNIT_CODEGEN_COMPILEDSTEP_H
+
+#include "qcc-rt/qcc_abi.h"
+#include "qcc/Formats/PackedLayout.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qcc::test {
+
+/// Empty when this machine runs code for `target`; otherwise why not.
+std::string whyNotRunnable(const std::string &target);
+
+/// `#qz.encoding<...>`.
+std::string encodingText(const Encoding &encoding);
+/// `!qz.tensor<ROWSxCOLUMNS, #qz.encoding<...>>`.
+std::string tensorText(size_t rows, size_t columns, const Encoding &encoding);
+
+struct StepOptions {
+  std::string target = "x86-64-v3";
+  std::string activations = "f32"; ///< Of generating and prompt steps.
+  std::string prompt;              ///< Of prompt steps, if different.
+  std::string kv = "f32";
+};
+
+/// What a step is called with.
+struct StepRows {
+  std::vector<int32_t> token;
+  std::vector<int32_t> position;  ///< 0, 1, ... when empty.
+  std::vector<uint32_t> sequence; ///< All 0 when empty.
+  std::vector<uint32_t> output;   ///< All rows when empty.
+  bool prompt = false;
+  unsigned threads = 1;
+};
+
+class CompiledStep {
+public:
+  static constexpr unsigned kSequences = 4, kPagesPerSequence = 4;
+
+  /// Throws std::runtime_error with the diagnostics on an error.
+  CompiledStep(const std::string &module, const StepOptions &options);
+  ~CompiledStep();
+
+  /// Packs the rows of a matrix, or stores a vector in plain f32.
+  void setWeight(const std::string &name, const std::vector<Fields> &rows);
+  void setVector(const std::string &name, const std::vector<float> &values);
+
+  /// Rows of results, one after the other.
+  std::vector<float> run(const StepRows &rows);
+
+  /// Columns of the result.
+  size_t columns() const { return resultColumns; }
+  /// The page that holds `position` of `sequence` of the only state.
+  const uint8_t *page(unsigned sequence, unsigned position) const;
+  /// Forgets all state.
+  void clearState();
+
+private:
+  struct Code;
+  struct Weight {
+    Encoding encoding;
+    size_t rows, columns, offset, bytes;
+    bool isVector;
+  };
+  struct FreeBytes {
+    void operator()(uint8_t *bytes) const { free(bytes); }
+  };
+  using Bytes = std::unique_ptr<uint8_t[], FreeBytes>;
+
+  static Bytes allocate(size_t bytes, uint8_t fill);
+  uint32_t pageNumber(unsigned sequence, unsigned page) const;
+
+  std::unique_ptr<Code> code;
+  std::map<std::string, Weight> weights;
+  size_t resultColumns = 0, stateBytes = 0, pageBytes = 0;
+  Bytes weightBytes, state;
+  qcc_step_fn step = nullptr;
+  size_t arenaBytes = 0, threadBytes = 0;
+};
+
+} // namespace qcc::test
+
+#endif // QCC_TEST_UNIT_CODEGEN_COMPILEDSTEP_H

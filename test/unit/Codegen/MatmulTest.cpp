@@ -1,0 +1,546 @@
+//===- MatmulTest.cpp - Generated matmuls against the scalar meaning ------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// For every encoding: random weights, several segments with rows that are no
+// multiple of 16, all forms of activations, generating and prompt steps. Each
+// result is compared with the meaning of the same quantized activations (up to
+// the rounding of f32 sums) and of the exact ones (up to half a step).
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/GGML.h"
+#include "CompiledStep.h"
+#include "RandomWeights.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+using namespace qcc;
+using namespace qcc::test;
+
+namespace {
+
+constexpr size_t kTokens = 25;
+const char *const kTargets[] = {"x86-64-v3", "x86-64-v4", "znver4"};
+const char *const kForms[] = {"f32", "a16", "a8", "a8g16"};
+
+struct NamedEncoding {
+  std::string name;
+  Encoding encoding;
+};
+void PrintTo(const NamedEncoding &named, std::ostream *stream) {
+  *stream << named.name;
+}
+
+Encoding oneLevel(unsigned bits, unsigned group, ScalarType scale) {
+  Encoding encoding;
+  encoding.bits = bits;
+  encoding.group = group;
+  encoding.scale = scale;
+  return encoding;
+}
+
+Encoding twoLevel(unsigned bits, unsigned group, unsigned superBlock,
+                  unsigned subBits, ScalarType scale) {
+  Encoding encoding = oneLevel(bits, group, scale);
+  encoding.superBlock = superBlock;
+  encoding.subBits = subBits;
+  return encoding;
+}
+
+/// Encodings that no file format of the product has.
+std::vector<NamedEncoding> foreignEncodings() {
+  std::vector<NamedEncoding> list;
+  Encoding e = oneLevel(3, 64, ScalarType::U8);
+  e.table = {-90, -50, -25, -5, 5, 25, 50, 90};
+  list.push_back({"Table3Group64U8", e});
+
+  e = oneLevel(4, 32, ScalarType::E8M0);
+  e.table = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  list.push_back({"Table4E8M0", e});
+
+  e = oneLevel(4, 128, ScalarType::BF16);
+  e.zero = 8;
+  list.push_back({"Zero4Group128BF16", e});
+
+  e = twoLevel(5, 16, 128, 7, ScalarType::F16);
+  e.zero = 13;
+  e.subZero = 64;
+  list.push_back({"TwoLevel5Group16", e});
+
+  e = twoLevel(4, 64, 128, 8, ScalarType::BF16);
+  e.min = ScalarType::BF16;
+  e.subMinBits = 8;
+  list.push_back({"TwoLevel4Min8", e});
+
+  e = oneLevel(7, 32, ScalarType::F32);
+  e.zero = 64;
+  e.min = ScalarType::F16;
+  list.push_back({"Zero7MinF16", e});
+
+  e = oneLevel(8, 64, ScalarType::F16);
+  e.zero = 77;
+  list.push_back({"Zero8Group64", e});
+
+  e = oneLevel(1, 32, ScalarType::F16);
+  e.min = ScalarType::F16;
+  list.push_back({"Bits1Min", e});
+
+  e = oneLevel(2, 8, ScalarType::F16);
+  e.zero = 1;
+  list.push_back({"Bits2Group8", e});
+
+  e = oneLevel(6, 4, ScalarType::BF16);
+  e.min = ScalarType::BF16;
+  list.push_back({"Bits6Group4Min", e});
+
+  e = twoLevel(2, 32, 64, 8, ScalarType::F32);
+  e.subSigned = true;
+  e.table = {-128, -1, 1, 127};
+  list.push_back({"TwoLevelSignedTable2", e});
+  return list;
+}
+
+std::vector<NamedEncoding> allEncodings() {
+  std::vector<NamedEncoding> list = foreignEncodings();
+  for (const GGMLType &type : ggmlTypes())
+    if (type.encoding)
+      list.push_back({type.name, *type.encoding});
+  return list;
+}
+
+Encoding eightBits() {
+  Encoding encoding = oneLevel(8, 32, ScalarType::F16);
+  encoding.zero = 128;
+  return encoding;
+}
+
+//===----------------------------------------------------------------------===//
+// Cases
+//===----------------------------------------------------------------------===//
+
+struct Segment {
+  Encoding encoding;
+  size_t rows;
+  std::vector<Fields> weights;
+};
+
+/// A module with one matmul of `segments`; its rows of `k` columns come from an
+/// embedding that is exact. With `viaBuffer` the results go to a buffer first
+/// and then, multiplied by the identity, to the logits.
+struct MatmulCase {
+  size_t k;
+  std::vector<Segment> segments;
+  std::string epilogue; ///< Of qz.epilogue; empty: none.
+  bool viaBuffer = true;
+  bool select = false; ///< Only rows that want results.
+  std::vector<std::vector<float>> x;
+
+  size_t columns() const {
+    if (epilogue.starts_with("glu"))
+      return segments[0].rows;
+    size_t sum = 0;
+    for (const Segment &segment : segments)
+      sum += segment.rows;
+    return sum;
+  }
+
+  void fill(std::mt19937 &random) {
+    x.clear();
+    for (size_t row = 0; row < kTokens; ++row)
+      x.push_back(randomActivations(k, random));
+    for (Segment &segment : segments)
+      segment.weights = randomRows(segment.encoding, segment.rows, k, random);
+  }
+
+  std::string module() const;
+  std::unique_ptr<CompiledStep> compile(const StepOptions &options) const;
+  std::vector<DotProduct> products(const Activations &activations) const;
+};
+
+std::string MatmulCase::module() const {
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  std::string table = tensorText(kTokens, k, f32),
+              n = std::to_string(columns());
+  std::string identity = tensorText(columns(), columns(), f32);
+  std::string rowsX = "tensor<?x" + std::to_string(k) + "xf32>";
+  std::string rowsY = "tensor<?x" + n + "xf32>";
+  std::string activation = "!qz.activation<" + std::to_string(k) + ">";
+  std::string declarations = "qz.weight @table : " + table + "\n", uses,
+              operands, types;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    std::string name = "w" + std::to_string(i);
+    std::string type = tensorText(segments[i].rows, k, segments[i].encoding);
+    declarations += "qz.weight @" + name + " : " + type + "\n";
+    uses += "%" + name + " = qz.use @" + name + " : " + type + "\n";
+    operands += (i ? ", %" : "%") + name;
+    types += (i ? ", " : "") + type;
+  }
+  bool residual = epilogue == "residual";
+  std::string matmul =
+      "%p = qz.matmul %a, [" + operands + "]" +
+      (residual ? " residual %x" : "") +
+      (epilogue.empty() ? "" : " {epilogue = #qz.epilogue<" + epilogue + ">}") +
+      " : " + activation + ", [" + types + "]" +
+      (residual ? ", " + rowsX : "") + " -> " + rowsY + "\n";
+  std::string body =
+      "%t = qz.use @table : " + table + "\n" + uses + (select ? "%e" : "%x") +
+      " = llm.embedding %batch, %t : " + table + " -> " + rowsX +
+      (select ? "\n%x = llm.select_outputs %e, %batch : " + rowsX : "") +
+      "\n%a = qz.quantize %x : " + rowsX + " -> " + activation + "\n" + matmul;
+  if (!viaBuffer)
+    return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
+           " {\n" + body + "return %p : " + rowsY + "\n}\n";
+  declarations += "qz.weight @identity : " + identity + "\n";
+  body += "%i = qz.use @identity : " + identity +
+          "\n%b = qz.quantize %p : " + rowsY + " -> !qz.activation<" + n +
+          ">\n%l = qz.matmul %b, [%i] : " + "!qz.activation<" + n + ">, [" +
+          identity + "] -> " + rowsY + "\n";
+  return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
+         " {\n" + body + "return %l : " + rowsY + "\n}\n";
+}
+
+std::unique_ptr<CompiledStep>
+MatmulCase::compile(const StepOptions &options) const {
+  auto step = std::make_unique<CompiledStep>(module(), options);
+  std::vector<Fields> table;
+  for (const std::vector<float> &row : x)
+    table.push_back(floatRow(row));
+  step->setWeight("table", table);
+  for (size_t i = 0; i < segments.size(); ++i)
+    step->setWeight("w" + std::to_string(i), segments[i].weights);
+  if (viaBuffer)
+    step->setWeight("identity", identityRows(columns()));
+  return step;
+}
+
+/// One for each row of all segments.
+std::vector<DotProduct>
+MatmulCase::products(const Activations &activations) const {
+  std::vector<DotProduct> result;
+  for (const Segment &segment : segments)
+    for (const Fields &row : segment.weights)
+      result.push_back(dotProduct(segment.encoding, row, activations));
+  return result;
+}
+
+/// Whether integers can be used, as qcc-select-activations decides.
+std::string formInUse(const MatmulCase &c, const std::string &form) {
+  for (const Segment &segment : c.segments)
+    if (segment.encoding.isFloat() || segment.encoding.group % 16)
+      return "f32";
+  return form;
+}
+
+StepRows firstTokens(size_t count, bool prompt, unsigned threads = 1) {
+  StepRows rows;
+  for (size_t i = 0; i < count; ++i)
+    rows.token.push_back(int32_t(i));
+  rows.prompt = prompt;
+  rows.threads = threads;
+  return rows;
+}
+
+//===----------------------------------------------------------------------===//
+// Checks
+//===----------------------------------------------------------------------===//
+
+/// Largest error of f32 sums of `magnitude`: a part per million for sums of
+/// integers in groups; float activations add every product.
+double roundingBound(const DotProduct &product, const std::string &form) {
+  return product.magnitude * (form == "f32" ? 4e-6 : 1e-6) + 1e-30;
+}
+
+/// `results` are rows of plain products; row i is that of token `tokens[i]`, or
+/// i without tokens.
+void expectProducts(const MatmulCase &c, const std::string &form,
+                    const std::vector<float> &results,
+                    const std::vector<uint32_t> &tokens = {}) {
+  size_t n = c.columns();
+  for (size_t row = 0; row * n < results.size(); ++row) {
+    const std::vector<float> &x = c.x[tokens.empty() ? row : tokens[row]];
+    std::vector<DotProduct> quantized = c.products(quantize(x, form));
+    std::vector<DotProduct> exact = c.products(quantize(x, "f32"));
+    for (size_t i = 0; i < n; ++i) {
+      float got = results[row * n + i];
+      double bound = roundingBound(quantized[i], form);
+      ASSERT_NEAR(got, quantized[i].value, bound)
+          << "row " << row << " column " << i;
+      // The integer may be a rounding error away from the nearest one.
+      ASSERT_NEAR(got, exact[i].value,
+                  bound + quantized[i].stepBound * 1.001 +
+                      1e-6 * exact[i].magnitude)
+          << "row " << row << " column " << i;
+    }
+  }
+}
+
+void expectSameBits(const std::vector<float> &a, const std::vector<float> &b,
+                    const std::string &what) {
+  ASSERT_LE(a.size(), b.size());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * 4), 0)
+      << what << " has other bits";
+}
+
+/// Generated rows have the same bits whatever the other rows are, and all
+/// results whatever the threads.
+void expectInvariant(CompiledStep &step,
+                     std::initializer_list<unsigned> teams = {2, 3, 4, 5, 6,
+                                                              7}) {
+  std::vector<float> four = step.run(firstTokens(4, false));
+  std::vector<float> all = step.run(firstTokens(16, false));
+  expectSameBits(four, all, "a step of 4 rows");
+  size_t n = step.columns();
+  for (size_t row = 0; row < 16; ++row) {
+    StepRows one;
+    one.token = {int32_t(row)};
+    std::vector<float> part(all.begin() + row * n, all.begin() + (row + 1) * n);
+    expectSameBits(step.run(one), part,
+                   "row " + std::to_string(row) + " alone");
+  }
+  std::vector<float> prompt = step.run(firstTokens(kTokens, true));
+  expectSameBits(step.run(firstTokens(13, true)), prompt, "a prompt of 13");
+  for (unsigned threads : teams) {
+    std::string name = std::to_string(threads) + " threads";
+    expectSameBits(step.run(firstTokens(1, false, threads)), all, name);
+    expectSameBits(step.run(firstTokens(16, false, threads)), all, name);
+    expectSameBits(step.run(firstTokens(kTokens, true, threads)), prompt, name);
+  }
+}
+
+class EveryEncoding
+    : public testing::TestWithParam<std::tuple<const char *, NamedEncoding>> {};
+
+TEST_P(EveryEncoding, Matmul) {
+  auto [target, named] = GetParam();
+  if (std::string why = whyNotRunnable(target); !why.empty())
+    GTEST_SKIP() << why;
+  ASSERT_EQ(named.encoding.check(), "");
+  std::mt19937 random(7);
+  size_t unit = PackedLayout(named.encoding).unitK;
+  MatmulCase c;
+  c.k = std::max<size_t>(2 * unit, 192 / unit * unit);
+  c.segments = {{named.encoding, 21, {}},
+                {eightBits(), 16, {}},
+                {named.encoding, 34, {}}};
+  c.fill(random);
+  for (const char *wanted : kForms) {
+    std::string form = formInUse(c, wanted);
+    if (form != wanted)
+      continue; // The f32 case, which has been seen.
+    SCOPED_TRACE(form);
+    StepOptions options;
+    options.target = target;
+    options.activations = form;
+    auto step = c.compile(options);
+    for (size_t rows : {1, 3}) {
+      SCOPED_TRACE("generating " + std::to_string(rows) + " rows");
+      expectProducts(c, form, step->run(firstTokens(rows, false)));
+    }
+    for (size_t rows : {1, 12, 13}) {
+      SCOPED_TRACE("a prompt of " + std::to_string(rows) + " rows");
+      expectProducts(c, form, step->run(firstTokens(rows, true)));
+    }
+    expectInvariant(*step, {7});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Encodings, EveryEncoding,
+                         testing::Combine(testing::Values(kTargets[0],
+                                                          kTargets[1]),
+                                          testing::ValuesIn(allEncodings())),
+                         [](const auto &info) {
+                           std::string name =
+                               std::string(std::get<0>(info.param)) + "_" +
+                               std::get<1>(info.param).name;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+/// Checks that do not depend on the encoding, for some that differ much.
+class Shapes : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    if (std::string why = whyNotRunnable(GetParam()); !why.empty())
+      GTEST_SKIP() << why;
+    options.target = GetParam();
+  }
+  std::vector<Encoding> someEncodings() {
+    std::vector<Encoding> list = {floatEncoding(ScalarType::F16), eightBits()};
+    for (const char *name : {"Q4_1", "Q6_K", "Q4_K"})
+      list.push_back(*findGGMLType(name)->encoding);
+    return list;
+  }
+  StepOptions options;
+  std::mt19937 random{11};
+};
+
+double silu(double x) { return x / (1 + std::exp(-x)); }
+double geluTanh(double x) {
+  return 0.5 * x *
+         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+TEST_P(Shapes, MatmulGated) {
+  for (const Encoding &encoding : someEncodings())
+    for (const char *epilogue : {"glu_silu", "glu_gelu_tanh"}) {
+      SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
+      MatmulCase c;
+      c.k = 256;
+      c.segments = {{encoding, 40, {}}, {eightBits(), 40, {}}};
+      c.epilogue = epilogue;
+      c.fill(random);
+      options.activations = "a16";
+      std::string form = formInUse(c, "a16");
+      auto step = c.compile(options);
+      auto gate = std::string(epilogue) == "glu_silu" ? silu : geluTanh;
+      for (bool prompt : {false, true}) {
+        size_t rows = prompt ? 13 : 3;
+        std::vector<float> got = step->run(firstTokens(rows, prompt));
+        for (size_t row = 0; row < rows; ++row) {
+          auto products = c.products(quantize(c.x[row], form));
+          for (size_t i = 0; i < 40; ++i) {
+            const DotProduct &g = products[i], &u = products[i + 40];
+            // Both activations have slopes below 1.2.
+            double bound = 1.2 * roundingBound(g, form) * std::fabs(u.value) +
+                           roundingBound(u, form) * std::fabs(g.value) +
+                           2e-6 * std::fabs(gate(g.value) * u.value) + 1e-12;
+            ASSERT_NEAR(got[row * 40 + i], gate(g.value) * u.value, bound)
+                << "row " << row << " column " << i;
+          }
+        }
+      }
+      expectInvariant(*step);
+    }
+}
+
+TEST_P(Shapes, MatmulResidual) {
+  for (const Encoding &encoding : someEncodings()) {
+    SCOPED_TRACE(encodingText(encoding));
+    MatmulCase c;
+    c.k = 256;
+    c.segments = {{encoding, 256, {}}};
+    c.epilogue = "residual";
+    c.fill(random);
+    options.activations = "a8";
+    std::string form = formInUse(c, "a8");
+    auto step = c.compile(options);
+    for (bool prompt : {false, true}) {
+      size_t rows = prompt ? 13 : 3;
+      std::vector<float> got = step->run(firstTokens(rows, prompt));
+      for (size_t row = 0; row < rows; ++row) {
+        auto products = c.products(quantize(c.x[row], form));
+        for (size_t i = 0; i < 256; ++i)
+          ASSERT_NEAR(got[row * 256 + i], c.x[row][i] + products[i].value,
+                      roundingBound(products[i], form) +
+                          1e-6 * std::fabs(c.x[row][i]))
+              << "row " << row << " column " << i;
+      }
+    }
+    expectInvariant(*step);
+  }
+}
+
+/// Straight to the logits, where only real rows and columns may be written.
+TEST_P(Shapes, MatmulToLogits) {
+  for (size_t rows : {1, 15, 16, 17, 50}) {
+    SCOPED_TRACE(rows);
+    MatmulCase c;
+    c.k = 64;
+    c.segments = {{eightBits(), rows, {}}};
+    c.viaBuffer = false;
+    c.fill(random);
+    options.activations = "a16";
+    auto step = c.compile(options);
+    for (size_t count : {1, 2, 5, 16})
+      expectProducts(c, "a16", step->run(firstTokens(count, false)));
+    for (size_t count : {1, 11, 12, 25})
+      expectProducts(c, "a16", step->run(firstTokens(count, true)));
+    expectInvariant(*step);
+  }
+}
+
+/// Only the rows of a step that want results.
+TEST_P(Shapes, MatmulSelected) {
+  MatmulCase c;
+  c.k = 64;
+  c.segments = {{eightBits(), 50, {}}};
+  c.viaBuffer = false;
+  c.select = true;
+  c.fill(random);
+  for (const char *form : {"a16", "f32"}) {
+    options.activations = form;
+    auto step = c.compile(options);
+    for (bool prompt : {false, true})
+      for (const std::vector<uint32_t> &output :
+           {std::vector<uint32_t>{6},
+            {0, 2, 5},
+            {0, 1, 2, 3, 4, 5, 6, 7},
+            {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}}) {
+        StepRows rows = firstTokens(16, prompt, 3);
+        rows.output = output;
+        expectProducts(c, form, step->run(rows), output);
+      }
+  }
+}
+
+/// k of one group, of a part of a chunk, of a part of a super-block, and long.
+TEST_P(Shapes, MatmulLengths) {
+  struct {
+    Encoding encoding;
+    std::vector<size_t> lengths;
+  } cases[] = {
+      {floatEncoding(ScalarType::BF16), {4, 20, 36, 100}},
+      {oneLevel(4, 16, ScalarType::F16), {16, 48, 144}},
+      {eightBits(), {32, 96, 4096}},
+      {*findGGMLType("Q3_K")->encoding, {16, 48, 272, 512}},
+      {*findGGMLType("Q4_K")->encoding, {32, 96, 288, 2048}},
+      {twoLevel(5, 64, 128, 6, ScalarType::F16), {64, 192, 256}},
+  };
+  for (const auto &[encoding, lengths] : cases)
+    for (size_t k : lengths)
+      for (const char *wanted : {"a8", "a16", "f32"}) {
+        MatmulCase c;
+        c.k = k;
+        c.segments = {{encoding, 20, {}}};
+        std::string form = formInUse(c, wanted);
+        if (form != wanted)
+          continue;
+        SCOPED_TRACE(encodingText(encoding) + " k " + std::to_string(k) + " " +
+                     form);
+        c.fill(random);
+        options.activations = form;
+        auto step = c.compile(options);
+        expectProducts(c, form, step->run(firstTokens(3, false)));
+        expectProducts(c, form, step->run(firstTokens(13, true)));
+      }
+}
+
+/// Generating and prompt steps with forms of their own.
+TEST_P(Shapes, MatmulMixedForms) {
+  MatmulCase c;
+  c.k = 256;
+  c.segments = {{*findGGMLType("Q4_1")->encoding, 20, {}},
+                {*findGGMLType("Q6_K")->encoding, 20, {}}};
+  c.fill(random);
+  for (const char *prompt : {"a8", "a8g16", "f32"}) {
+    SCOPED_TRACE(prompt);
+    options.activations = "a16";
+    options.prompt = prompt;
+    auto step = c.compile(options);
+    expectProducts(c, "a16", step->run(firstTokens(3, false)));
+    expectProducts(c, prompt, step->run(firstTokens(13, true)));
+    expectInvariant(*step);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Shapes, testing::ValuesIn(kTargets),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+} // namespace
