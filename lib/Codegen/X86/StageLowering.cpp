@@ -184,6 +184,15 @@ void StageLowering::barrier() {
 }
 
 void StageLowering::forUnits(Value count, function_ref<void(Value)> body) {
+  auto bound = [&](Value number) -> Value {
+    return LLVM::UDivOp::create(builder, e.loc, e.mul(number, count), threads);
+  };
+  e.loop(bound(thread), bound(e.add(thread, 1)), 1, body);
+  pendingBarrier = true;
+}
+
+void StageLowering::forUnitsInTurn(Value count,
+                                   function_ref<void(Value)> body) {
   e.loop(thread, count, threads, {}, [&](Value unit, ValueRange) {
     body(unit);
     return Values();

@@ -95,8 +95,12 @@ private:
   /// Pointer to the pages of state `number` (i64).
   Value loadState(Value number);
 
-  /// Units [0, count) dealt to threads one by one.
+  /// Units [0, count), to each thread those that follow each other: neighbours
+  /// often write to the same cache line.
   void forUnits(Value count, llvm::function_ref<void(Value)> body);
+  /// Units [0, count) dealt to threads one by one: for units that take longer
+  /// the later they come.
+  void forUnitsInTurn(Value count, llvm::function_ref<void(Value)> body);
   /// Ends the stage: goes on in a new block once all threads are here.
   void barrier();
   /// When the step is traced, copies the residual as entry `index` of it.

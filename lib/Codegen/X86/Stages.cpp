@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Codegen/Common/StepABI.h"
 #include "PanelKernel.h"
 #include "RowKernels.h"
 #include "StageLowering.h"
-#include "qcc/Codegen/Common/StepABI.h"
 
 #include <numeric>
 
@@ -34,8 +34,7 @@ void StageLowering::lowerEmbedding(llm::EmbeddingOp op) {
 void StageLowering::lowerRotations(llm::RotationsOp op) {
   Value positions = loadStepField(builder, e.loc, step, StepField::Position);
   ArrayRef<float> frequencies = op.getFrequencies();
-  auto type =
-      RankedTensorType::get({int64_t(frequencies.size())}, e.f32());
+  auto type = RankedTensorType::get({int64_t(frequencies.size())}, e.f32());
   auto offset = op->getAttrOfType<IntegerAttr>("buffer").getInt();
   LLVM::GlobalOp data =
       context.constantData("frequencies." + std::to_string(offset),
@@ -128,23 +127,23 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
   MatmulOutput output{isLogits ? columnsOf(op.getResult()) * 4
                                : rowStride(op.getResult()),
                       isLogits};
-  Value out = isLogits
-                  ? loadStepField(builder, e.loc, step, StepField::Logits)
-                  : place(op.getResult());
+  Value out = isLogits ? loadStepField(builder, e.loc, step, StepField::Logits)
+                       : place(op.getResult());
   int64_t units = MatmulKernels::units(op);
-  Value lo = LLVM::UDivOp::create(builder, e.loc, e.mul(thread, units), threads);
+  Value lo =
+      LLVM::UDivOp::create(builder, e.loc, e.mul(thread, units), threads);
   Value hi = LLVM::UDivOp::create(builder, e.loc,
                                   e.mul(e.add(thread, 1), units), threads);
   Value residual = op.getResidual()
                        ? place(op.getResidual())
                        : Value(LLVM::ZeroOp::create(builder, e.loc, e.ptr()));
-  Values operands{place(op.getInput()), out, residual, lo, hi,
+  Values operands{place(op.getInput()),         out, residual, lo, hi,
                   rowCount(quantize.getInput())};
   for (Value weight : op.getWeights())
     operands.push_back(place(weight));
   forTiles(quantize, [&](const ActivationLayout &layout) {
-    func::CallOp::create(builder, e.loc, context.matmuls.get(op, layout, output),
-                         operands);
+    func::CallOp::create(builder, e.loc,
+                         context.matmuls.get(op, layout, output), operands);
   });
   pendingBarrier = true;
 }
@@ -157,7 +156,9 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
                  op.getAdjacent()};
   int64_t headBytes = shape.headDim * 4;
   int64_t heads = shape.heads + 2 * shape.kvHeads;
-  auto field = [&](StepField f) { return loadStepField(builder, e.loc, step, f); };
+  auto field = [&](StepField f) {
+    return loadStepField(builder, e.loc, step, f);
+  };
   Value positions = field(StepField::Position);
   Value sequences = field(StepField::Sequence);
   Value table = field(StepField::PageTable);
@@ -171,11 +172,11 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
 
   forUnits(e.mul(rows, heads), [&](Value unit) {
     Value row = e.udiv(unit, heads), head = e.urem(unit, heads);
-    Value in = e.offset(place(op.getQkv()),
-                        e.add(e.mul(row, rowStride(op.getQkv())),
-                              e.mul(head, headBytes)));
-    Value rotations = e.offset(
-        place(op.getRotations()), e.mul(row, rowStride(op.getRotations())));
+    Value in =
+        e.offset(place(op.getQkv()), e.add(e.mul(row, rowStride(op.getQkv())),
+                                           e.mul(head, headBytes)));
+    Value rotations = e.offset(place(op.getRotations()),
+                               e.mul(row, rowStride(op.getRotations())));
     auto below = [&](int64_t limit) {
       return e.cmp(arith::CmpIPredicate::ult, head, e.c64(limit));
     };
@@ -183,9 +184,9 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
       return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
     };
     e.ifThen(below(shape.heads), [&] {
-      Value out = e.offset(place(op.getResult()),
-                           e.add(e.mul(row, rowStride(op.getResult())),
-                                 e.mul(head, headBytes)));
+      Value out = e.offset(
+          place(op.getResult()),
+          e.add(e.mul(row, rowStride(op.getResult())), e.mul(head, headBytes)));
       ropeHead(e, context.isa, rope, in, queryNorm, eps, rotations,
                op.getScale().convertToFloat(), out);
     });
@@ -193,8 +194,8 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
       Value position = word(positions, row);
       Value pages = e.mul(word(sequences, row), pagesPerSequence);
       Value number = word(table, e.add(pages, e.udiv(position, 64)));
-      Value page = e.offset(place(op.getState()),
-                            e.mul(number, shape.pageBytes()));
+      Value page =
+          e.offset(place(op.getState()), e.mul(number, shape.pageBytes()));
       e.ifThen(below(shape.heads + shape.kvHeads), [&] {
         ropeHead(e, context.isa, rope, in, keyNorm, eps, rotations, 1.0f, in);
         appendKey(e, shape, page, e.add(head, -shape.heads), position, in);
@@ -210,7 +211,9 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
 void StageLowering::lowerAttend(llm::AttendOp op) {
   AttentionShape shape = context.attentionShape(op.getState().getType(),
                                                 columnsOf(op.getResult()));
-  auto field = [&](StepField f) { return loadStepField(builder, e.loc, step, f); };
+  auto field = [&](StepField f) {
+    return loadStepField(builder, e.loc, step, f);
+  };
   Value positions = field(StepField::Position);
   Value sequences = field(StepField::Sequence);
   Value table = field(StepField::PageTable);
@@ -239,7 +242,7 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
   };
   int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
   Value tiles = e.udiv(e.add(rows, tile - 1), tile);
-  forUnits(e.mul(tiles, shape.kvHeads), [&](Value unit) {
+  forUnitsInTurn(e.mul(tiles, shape.kvHeads), [&](Value unit) {
     Value first = e.mul(e.udiv(unit, shape.kvHeads), tile);
     Value head = e.urem(unit, shape.kvHeads);
     if (tile == 1)
@@ -254,10 +257,10 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
               word(sequences, last)));
     for (int64_t i = 1; i + 1 < tile; ++i) {
       Value middle = e.minU(e.add(first, i), last);
-      together = arith::AndIOp::create(
-          builder, e.loc, together,
-          e.cmp(arith::CmpIPredicate::eq, word(sequences, first),
-                word(sequences, middle)));
+      together = arith::AndIOp::create(builder, e.loc, together,
+                                       e.cmp(arith::CmpIPredicate::eq,
+                                             word(sequences, first),
+                                             word(sequences, middle)));
     }
     e.ifThen(together, [&] { attend(first, tile, head); });
     Value from = e.select(together, end, first);
@@ -281,7 +284,8 @@ void StageLowering::lowerSelectOutputs(llm::SelectOutputsOp op) {
   Value in = e.offset(arena, arenaOffset(op.getInput()));
   int64_t stride = rowStride(op.getResult());
   forUnits(outputCount, [&](Value i) {
-    Value row = e.zext(e.load(e.i32(), e.offset(indices, e.mul(i, 4))), e.i64());
+    Value row =
+        e.zext(e.load(e.i32(), e.offset(indices, e.mul(i, 4))), e.i64());
     copyRow(e, context.isa, e.offset(in, e.mul(row, stride)),
             e.offset(place(op.getResult()), e.mul(i, stride)),
             columnsOf(op.getResult()));
