@@ -268,6 +268,8 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   package.externalWeights = options.externalWeights;
   package.supportDir = options.supportDir;
   package.progress = options.progress;
+  // Names of functions are for profilers; they would be a third of a megabyte.
+  package.stripSymbols = !options.saveTemps;
   return stages.run("package", [&] {
     return qcc::package(objects, region->stream(kPackThreads), package);
   });

@@ -1,0 +1,136 @@
+//===- KernelBenchmark.cpp - Generated kernels beside the issue peak ------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// For every ggml type that has an encoding: the matrix-vector kernel of
+// generating steps and the matrix-matrix kernel of prompt steps, on one core,
+// with weights that stay in the L2 cache. Counters:
+//
+//   bytes    packed weights that are read, a second
+//   MAC      products of weights and activations, a second
+//   of_peak  MAC as a share of what the dot product instruction gave when this
+//            process started
+//===----------------------------------------------------------------------===//
+
+#include "CompiledKernel.h"
+
+#include "qcc/Formats/GGML.h"
+#include "qcc/Formats/PackedLayout.h"
+#include "benchmarks/Peak.h"
+
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <ctime>
+#include <exception>
+
+using namespace qcc;
+using namespace qcc::bench;
+
+namespace {
+
+/// Bytes of weights: half of the L2 cache of the smallest core of interest.
+constexpr size_t kWeightBytes = 256 << 10;
+constexpr size_t kColumns = 1024;
+/// Rows of activations of a prompt: a multiple of every tile.
+constexpr size_t kPromptRows = 48;
+
+struct Case {
+  const Encoding *encoding;
+  std::string activations;
+  bool prompt;
+};
+
+double issuePeak = 0;
+const TargetSpec *target = nullptr;
+
+double threadTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+}
+
+void runCase(benchmark::State &state, const Case &which) {
+  PackedLayout layout(*which.encoding);
+  size_t panels = kWeightBytes / layout.panelBytes(kColumns);
+  CompiledKernel::Shape shape{panels * PackedLayout::kRows, kColumns,
+                              which.prompt ? kPromptRows : 1};
+  try {
+    CompiledKernel kernel(*which.encoding, shape, which.activations,
+                          which.prompt, *target);
+    double start = threadTime();
+    for (auto unused : state) {
+      (void)unused;
+      kernel.run();
+      benchmark::ClobberMemory();
+    }
+    double seconds = threadTime() - start;
+    auto perSecond = [&](size_t amount) {
+      return benchmark::Counter(double(amount),
+                                benchmark::Counter::kIsIterationInvariantRate);
+    };
+    state.counters["bytes"] = perSecond(kernel.weightBytes());
+    state.counters["MAC"] = perSecond(kernel.macs());
+    state.counters["of_peak"] = double(kernel.macs()) *
+                                double(state.iterations()) / seconds /
+                                issuePeak;
+  } catch (const std::exception &error) {
+    state.SkipWithError(error.what());
+  }
+}
+
+void registerCases() {
+  for (const GGMLType &type : ggmlTypes()) {
+    if (!type.encoding)
+      continue;
+    auto add = [&](const char *kernel, const char *activations, bool prompt) {
+      std::string name =
+          std::string(kernel) + "/" + type.name + "/" + activations;
+      Case which{type.encoding, activations, prompt};
+      benchmark::RegisterBenchmark(
+          name.c_str(),
+          [which](benchmark::State &state) { runCase(state, which); });
+    };
+    if (type.encoding->isFloat()) {
+      add("gemv", "f32", false);
+      add("gemm", "f32", true);
+      continue;
+    }
+    add("gemv", "a8", false);
+    add("gemv", "a16", false);
+    add("gemm", "a8", true);
+    add("gemm", "a8g16", true);
+  }
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  benchmark::Initialize(&argc, argv);
+  // What is left is the target: the machine's own unless named.
+  if (argc > 2) {
+    std::fprintf(stderr, "usage: %s [BENCHMARK OPTIONS] [TARGET]\n", argv[0]);
+    return 2;
+  }
+  if (argc == 2) {
+    target = findTarget(argv[1]);
+  } else if (auto native = detectNativeTarget()) {
+    target = *native;
+  } else {
+    llvm::consumeError(native.takeError());
+  }
+  if (!target || target->isReference()) {
+    std::fprintf(stderr, "error: no x86 target %s\n",
+                 argc == 2 ? argv[1] : "for this machine");
+    return 2;
+  }
+  DotPeak peak = dotPeak(1);
+  issuePeak = peak.macsPerSecond;
+  benchmark::AddCustomContext("target", target->name);
+  benchmark::AddCustomContext("peak", std::string(peak.instructions) + ", " +
+                                          std::to_string(issuePeak * 1e-9) +
+                                          " GMAC/s");
+  registerCases();
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}
