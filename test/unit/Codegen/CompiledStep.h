@@ -84,7 +84,7 @@ private:
 
   std::unique_ptr<Code> code;
   std::map<std::string, Weight> weights;
-  size_t resultColumns = 0, stateBytes = 0, pageBytes = 0;
+  size_t resultColumns = 0, pageBytes = 0;
   Bytes weightBytes, state;
   qcc_step_fn step = nullptr;
   size_t arenaBytes = 0, threadBytes = 0;
