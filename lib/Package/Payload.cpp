@@ -112,9 +112,10 @@ static llvm::Expected<uint64_t> addSegment(std::vector<Elf64_Phdr> &segments,
   weights.p_type = PT_LOAD;
   weights.p_flags = PF_R;
   weights.p_offset = offset;
-  weights.p_vaddr = weights.p_paddr = llvm::alignTo(end, QCC_PAYLOAD_ALIGNMENT);
+  weights.p_vaddr = weights.p_paddr = llvm::alignTo(
+      end, QCC_PAYLOAD_CONGRUENCE, offset % QCC_PAYLOAD_CONGRUENCE);
   weights.p_filesz = weights.p_memsz = bytes;
-  weights.p_align = QCC_PAYLOAD_ALIGNMENT;
+  weights.p_align = QCC_PAYLOAD_CONGRUENCE;
   // Loaders want ascending addresses among PT_LOAD.
   auto last = std::find_if(
       segments.rbegin(), segments.rend(),

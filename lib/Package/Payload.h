@@ -10,7 +10,7 @@
 //   | symbols            |           | symbols            |
 //   | section headers    |           | zeros              |
 //   +--------------------+           +--------------------+ payloadOffset()
-//                                    | weights, footer    |  2 MiB aligned
+//                                    | weights, footer    |  page-aligned
 //                                    +--------------------+ tailOffset()
 //                                    | section names      |
 //                                    | section headers    |  + .qcc.weights

@@ -4,8 +4,8 @@
  * Contract between the packager and the runtime; standalone C.
  *
  * The packager links code and runtime into a small ELF file and then appends
- * the weights as one read-only PT_LOAD segment (2 MiB aligned in the file and
- * in memory), so that the loader maps them without relocating or reading them.
+ * the weights as one read-only PT_LOAD segment (page-aligned), so that the
+ * loader maps them without relocating or reading them.
  * Code finds them through a record, the payload note, in a read-only section
  * of its own (`.qcc.payload`) under the hidden symbol `qcc_payload_note`. A
  * copy of it is a real ELF note (`.note.qcc`), for tools that look at files:
@@ -42,7 +42,11 @@ extern "C" {
 #define QCC_PAYLOAD_VERSION 1u
 
 /* Alignment of embedded weights, in the file and in memory. */
-#define QCC_PAYLOAD_ALIGNMENT (UINT64_C(1) << 21)
+#define QCC_PAYLOAD_ALIGNMENT (UINT64_C(1) << 12)
+/* Their address and their file offset are congruent modulo this, so that all
+ * huge pages but the first and the last can be mapped from the file; aligning
+ * both to it would put up to 2 MiB of zeros into each file. */
+#define QCC_PAYLOAD_CONGRUENCE (UINT64_C(1) << 21)
 
 /* flags: the weights are in `file_name`, in the artefact's own folder. */
 #define QCC_PAYLOAD_EXTERNAL 1u

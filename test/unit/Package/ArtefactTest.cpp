@@ -70,6 +70,9 @@ TEST(Artefact, TwoLibrariesInOneProcess) {
     EXPECT_EQ(std::memcmp(data, weights[i].data(), bytes), 0);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % QCC_PAYLOAD_ALIGNMENT, 0u);
     EXPECT_EQ(offset % QCC_PAYLOAD_ALIGNMENT, 0u);
+    EXPECT_EQ((reinterpret_cast<uintptr_t>(data) - offset) %
+                  QCC_PAYLOAD_CONGRUENCE,
+              0u);
     std::string file = readFile(folder / (std::string(prefixes[i]) + ".so"));
     EXPECT_EQ(file.substr(offset, bytes), weights[i]);
 
