@@ -289,8 +289,20 @@ static int runVerify(llvm::ArrayRef<char *> arguments) {
   return Success;
 }
 
-int qcc::runCommandLine(int argc, char **argv) {
-  llvm::ArrayRef<char *> arguments(argv + 1, argv + std::max(argc, 1));
+/// `code`, unless standard output could not take what was written to it. A
+/// reader that has seen enough (`qcc inspect | head`) deserves no message.
+static int finishOutput(int code) {
+  llvm::outs().flush();
+  std::error_code error = llvm::outs().error();
+  if (!error)
+    return code;
+  llvm::outs().clear_error();
+  if (error == std::errc::broken_pipe)
+    return code == Success ? Failure : code;
+  return fail("standard output: " + error.message());
+}
+
+static int runCommand(llvm::ArrayRef<char *> arguments) {
   if (arguments.empty())
     return fail("no model given (see qcc --help)", Usage);
   llvm::StringRef command = arguments.front();
@@ -301,4 +313,9 @@ int qcc::runCommandLine(int argc, char **argv) {
   if (command == "verify")
     return runVerify(arguments.drop_front());
   return runCompile(arguments);
+}
+
+int qcc::runCommandLine(int argc, char **argv) {
+  return finishOutput(
+      runCommand(llvm::ArrayRef<char *>(argv + 1, argv + std::max(argc, 1))));
 }

@@ -87,12 +87,7 @@ static llvm::Error toLLVM(const Error &error) {
 llvm::Error Compilation::write(StringRef path, ArrayRef<char> bytes) {
   if (path == "-") {
     llvm::outs() << StringRef(bytes.data(), bytes.size());
-    llvm::outs().flush();
-    if (!llvm::outs().has_error())
-      return llvm::Error::success();
-    std::error_code code = llvm::outs().error();
-    llvm::outs().clear_error();
-    return llvm::createStringError("standard output: " + code.message());
+    return llvm::Error::success();
   }
   auto file = AtomicFile::create(path, 0666);
   if (!file)

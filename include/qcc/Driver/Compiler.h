@@ -33,7 +33,8 @@ enum class EmitKind {
 
 struct CompileOptions {
   std::string input;  ///< Path of the checkpoint.
-  std::string output; ///< "-" is standard output, for text.
+  std::string output; ///< "-" is llvm::outs(), for text; its
+                      ///< owner checks it for errors.
   EmitKind emit = EmitKind::Artefact;
   std::vector<const TargetSpec *> targets; ///< Empty: the machine's own.
 
