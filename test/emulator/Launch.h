@@ -1,0 +1,51 @@
+//===- Launch.h - What a launch is given and what it counts ----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TEST_EMULATOR_LAUNCH_H
+#define QCC_TEST_EMULATOR_LAUNCH_H
+
+#include <cstddef>
+#include <cstdint>
+
+namespace qcc::emulator {
+
+/// When an asynchronous copy happens. A device may choose any time between the
+/// copy's issue and the wait that covers it, so a right kernel gives the same
+/// result for each of these.
+enum class CopyTiming {
+  AtWait,  ///< As late as possible: a missing wait leaves poison.
+  AtIssue, ///< At once: a buffer refilled while others read it shows up.
+  Random,  ///< One of the two, chosen for each copy.
+};
+
+struct Launch {
+  unsigned gridX = 1, gridY = 1, gridZ = 1;
+  unsigned blockX = 1, blockY = 1, blockZ = 1;
+  size_t dynamicSharedBytes = 0;
+  /// Chooses the order of blocks, warps and lanes. The same seed repeats a run.
+  uint32_t seed = 0;
+  CopyTiming copies = CopyTiming::AtWait;
+};
+
+/// What happened in one launch, over all blocks.
+struct Counters {
+  uint64_t blocks = 0;
+  uint64_t barriers = 0;     ///< Completed block barriers.
+  uint64_t warpBarriers = 0; ///< Completed bar.warp.sync.
+  uint64_t exchanges = 0;    ///< Completed shuffles, votes and reductions.
+  uint64_t matrixLoads = 0;  ///< ldmatrix, once per warp.
+  /// Shared-memory cycles of ldmatrix beyond one for each 8 x 8 matrix.
+  uint64_t matrixLoadConflicts = 0;
+  uint64_t mmas = 0; ///< mma.sync, once per warp.
+  /// Asynchronous copies of 4, 8 and 16 bytes, once per thread.
+  uint64_t copies4 = 0, copies8 = 0, copies16 = 0;
+  /// Bytes that asynchronous copies read from global memory.
+  uint64_t copiedBytes = 0;
+  /// Loads and stores that were checked, once per thread.
+  uint64_t accesses = 0;
+};
+
+} // namespace qcc::emulator
+
+#endif // QCC_TEST_EMULATOR_LAUNCH_H

@@ -1,0 +1,478 @@
+//===- Simt.cpp - The threads of one block on one CPU thread --------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Simt.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/bit.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <sys/mman.h>
+
+using namespace qcc::emulator;
+
+namespace {
+struct Copy {
+  void *to;
+  const void *from;
+  uint32_t bytes, read, group;
+};
+
+struct Gathering {
+  Simt::Complete complete;
+  uint32_t mask;
+  bool aligned;
+  Site site;
+  uint32_t arrived = 0;
+  Collective lanes;
+};
+} // namespace
+
+enum class State { Ready, Waiting, Exited };
+
+struct Simt::Thread {
+  Simt *simt = nullptr;
+  void *context = nullptr;
+  Dim3 index;
+  State state = State::Ready;
+  Site site = 0; ///< Where it waits.
+  std::vector<Copy> copies;
+  uint32_t groups = 0; ///< Committed so far.
+};
+
+struct Simt::Warp {
+  std::vector<unsigned> ready;
+  uint32_t alive = 0;
+  std::vector<Gathering> gatherings;
+};
+
+struct Simt::Barrier {
+  uint32_t arrived = 0, threads = 0;
+  bool all = true;
+  BarrierReduction reduction = BarrierReduction::None;
+  uint32_t trues = 0;
+  std::vector<std::pair<unsigned, void *>> waiting;
+  /// By warp: one more than the site where its first lane arrived.
+  std::vector<Site> sites;
+};
+
+static constexpr unsigned kBarriers = 16;
+/// Addresses keep their low bits, on which swizzles and banks depend.
+static constexpr size_t kSharedAlignment = 256 * 1024;
+
+Simt::Simt() {
+  void *mapped = mmap(nullptr, 2 * kSharedAlignment, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  if (mapped == MAP_FAILED)
+    return;
+  // Unmaps what lies around the aligned part.
+  auto address = reinterpret_cast<uintptr_t>(mapped);
+  uintptr_t aligned = llvm::alignTo(address, kSharedAlignment);
+  if (aligned != address)
+    munmap(mapped, aligned - address);
+  munmap(reinterpret_cast<void *>(aligned + kSharedAlignment),
+         kSharedAlignment - (aligned - address));
+  shared = reinterpret_cast<char *>(aligned);
+}
+
+Simt::~Simt() {
+  if (shared)
+    munmap(shared, kSharedAlignment);
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks and the scheduler
+//===----------------------------------------------------------------------===//
+
+llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
+                      const Launch &launch,
+                      llvm::ArrayRef<SharedObject> objects, size_t staticBytes,
+                      llvm::ArrayRef<std::string> sites, Counters &result) {
+  body = kernel;
+  arguments = kernelArguments.vec();
+  grid = {launch.gridX, launch.gridY, launch.gridZ};
+  size = {launch.blockX, launch.blockY, launch.blockZ};
+  copyTiming = launch.copies;
+  random.seed(launch.seed);
+  siteNames = sites;
+  counters = &result;
+  failed = false;
+  sharedObjects = objects.vec();
+  for (SharedObject &object : sharedObjects)
+    if (!object.bytes)
+      object.bytes = launch.dynamicSharedBytes;
+  sharedEnd = staticBytes + launch.dynamicSharedBytes;
+
+  size_t count = size_t(size.x) * size.y * size.z;
+  if (!stacks.reserve(count))
+    return llvm::createStringError("no memory for the stacks of %zu threads",
+                                   count);
+  threads.assign(count, Thread());
+  warpStates.assign((count + kWarpSize - 1) / kWarpSize, Warp());
+  warpOrder.resize(warpStates.size());
+  for (unsigned i = 0; i < warpOrder.size(); ++i)
+    warpOrder[i] = i;
+
+  std::vector<uint64_t> blocks(uint64_t(grid.x) * grid.y * grid.z);
+  for (uint64_t i = 0; i < blocks.size(); ++i)
+    blocks[i] = i;
+  std::shuffle(blocks.begin(), blocks.end(), random);
+  for (uint64_t index : blocks) {
+    block = {unsigned(index % grid.x), unsigned(index / grid.x % grid.y),
+             unsigned(index / grid.x / grid.y)};
+    if (llvm::Error error = runBlock())
+      return error;
+    ++counters->blocks;
+  }
+  return llvm::Error::success();
+}
+
+void Simt::startBlock() {
+  // NaN in every float format.
+  std::memset(shared, 0xff, sharedEnd);
+  barriers.assign(kBarriers, Barrier());
+  for (Barrier &barrier : barriers)
+    barrier.sites.assign(warpStates.size(), 0);
+  for (Warp &warp : warpStates)
+    warp = Warp();
+  live = threads.size();
+  for (unsigned i = 0; i < threads.size(); ++i) {
+    Thread &thread = threads[i];
+    thread.simt = this;
+    thread.context = stacks.start(i, threadMain, &thread);
+    thread.index = {i % size.x, i / size.x % size.y, i / size.x / size.y};
+    thread.state = State::Ready;
+    thread.copies.clear();
+    thread.groups = 0;
+    Warp &warp = warpStates[i / kWarpSize];
+    warp.alive |= 1u << (i % kWarpSize);
+    warp.ready.push_back(i);
+  }
+  // Either all warps advance together, or one runs as far ahead as it can.
+  randomWarps = random() & 1;
+  std::shuffle(warpOrder.begin(), warpOrder.end(), random);
+}
+
+int Simt::pickThread() {
+  if (randomWarps)
+    std::swap(warpOrder[0], warpOrder[random() % warpOrder.size()]);
+  for (unsigned index : warpOrder) {
+    std::vector<unsigned> &ready = warpStates[index].ready;
+    if (ready.empty())
+      continue;
+    std::swap(ready.back(), ready[random() % ready.size()]);
+    unsigned thread = ready.back();
+    ready.pop_back();
+    return int(thread);
+  }
+  return -1;
+}
+
+llvm::Error Simt::runBlock() {
+  startBlock();
+  while (live) {
+    int next = pickThread();
+    if (next < 0)
+      return deadlock();
+    current = unsigned(next);
+    switchFiber(&scheduler, threads[current].context);
+    if (failed)
+      return failure();
+  }
+  return llvm::Error::success();
+}
+
+std::string Simt::blockName() const {
+  return "block (" + std::to_string(block.x) + ", " + std::to_string(block.y) +
+         ", " + std::to_string(block.z) + ")";
+}
+
+llvm::Error Simt::failure() const {
+  return llvm::createStringError("%s", message);
+}
+
+llvm::Error Simt::deadlock() const {
+  std::map<Site, unsigned> waiting;
+  unsigned exited = 0;
+  for (const Thread &thread : threads) {
+    if (thread.state == State::Waiting)
+      ++waiting[thread.site];
+    else
+      ++exited;
+  }
+  std::string text = "deadlock in " + blockName() + ": of " +
+                     std::to_string(threads.size()) + " threads, ";
+  for (auto [site, count] : waiting)
+    text += std::to_string(count) + " wait in " + siteNames[site] + ", ";
+  text += std::to_string(exited) + " have exited";
+  return llvm::createStringError("%s", text.c_str());
+}
+
+//===----------------------------------------------------------------------===//
+// One thread
+//===----------------------------------------------------------------------===//
+
+void Simt::threadMain(void *pointer) {
+  Simt &simt = *static_cast<Thread *>(pointer)->simt;
+  simt.body(simt.arguments.data());
+  simt.exitThread();
+  simt.leave();
+}
+
+void Simt::leave() {
+  switchFiber(&threads[current].context, scheduler);
+  __builtin_unreachable();
+}
+
+void Simt::waitAt(Site site) {
+  Thread &thread = threads[current];
+  thread.state = State::Waiting;
+  thread.site = site;
+  switchFiber(&thread.context, scheduler);
+}
+
+void Simt::release(unsigned index) {
+  threads[index].state = State::Ready;
+  warpStates[index / kWarpSize].ready.push_back(index);
+}
+
+void Simt::exitThread() {
+  Thread &thread = threads[current];
+  thread.state = State::Exited;
+  --live;
+  Warp &warp = warpStates[current / kWarpSize];
+  warp.alive &= ~(1u << lane());
+  // Those who waited for this thread too may now go on.
+  for (size_t i = 0; i < warp.gatherings.size();)
+    if (!completeIfGathered(warp, i))
+      ++i;
+  for (Barrier &barrier : barriers)
+    if (barrier.arrived && barrier.all && barrier.arrived == live)
+      completeBarrier(barrier);
+}
+
+void Simt::fail(Site site, const char *format, ...) {
+  int length = std::snprintf(message, sizeof(message),
+                             "%s, block (%u, %u, %u), thread (%u, %u, %u): ",
+                             siteNames[site].c_str(), block.x, block.y, block.z,
+                             threadIndex().x, threadIndex().y, threadIndex().z);
+  va_list values;
+  va_start(values, format);
+  if (length > 0 && size_t(length) < sizeof(message))
+    std::vsnprintf(message + length, sizeof(message) - size_t(length), format,
+                   values);
+  va_end(values);
+  failed = true;
+  leave();
+}
+
+Dim3 Simt::threadIndex() const { return threads[current].index; }
+unsigned Simt::lane() const { return current % kWarpSize; }
+unsigned Simt::warp() const { return current / kWarpSize; }
+unsigned Simt::warps() const { return unsigned(warpStates.size()); }
+
+//===----------------------------------------------------------------------===//
+// Block barriers
+//===----------------------------------------------------------------------===//
+
+void Simt::barrier(const BarrierArrival &arrival, Site site) {
+  if (arrival.id >= kBarriers)
+    fail(site, "barrier %u, of %u", arrival.id, kBarriers);
+  if (!arrival.all && (!arrival.threads || arrival.threads % kWarpSize))
+    fail(site, "a barrier of %u threads, not a multiple of the warp size",
+         arrival.threads);
+  Barrier &barrier = barriers[arrival.id];
+  if (!barrier.arrived) {
+    barrier.all = arrival.all;
+    barrier.threads = arrival.threads;
+    barrier.reduction = arrival.reduction;
+  } else if (barrier.all != arrival.all || barrier.threads != arrival.threads ||
+             (arrival.wait && barrier.reduction != arrival.reduction)) {
+    fail(site, "barrier %u was begun for %u threads, and found with %u",
+         arrival.id, barrier.all ? live : barrier.threads,
+         arrival.all ? live : arrival.threads);
+  }
+  if (arrival.aligned) {
+    Site &first = barrier.sites[warp()];
+    if (first && first != site + 1)
+      fail(site, "divergent barrier: another lane of the warp waits in %s",
+           siteNames[first - 1].c_str());
+    first = site + 1;
+  }
+  ++barrier.arrived;
+  barrier.trues += arrival.predicate;
+  if (arrival.wait)
+    barrier.waiting.emplace_back(current, arrival.result);
+  bool last = barrier.arrived == (barrier.all ? live : barrier.threads);
+  if (last)
+    completeBarrier(barrier);
+  else if (arrival.wait)
+    waitAt(site);
+}
+
+void Simt::completeBarrier(Barrier &barrier) {
+  ++counters->barriers;
+  for (auto [thread, result] : barrier.waiting) {
+    switch (barrier.reduction) {
+    case BarrierReduction::None:
+      break;
+    case BarrierReduction::Count:
+      *static_cast<uint32_t *>(result) = barrier.trues;
+      break;
+    case BarrierReduction::And:
+      *static_cast<bool *>(result) = barrier.trues == barrier.arrived;
+      break;
+    case BarrierReduction::Or:
+      *static_cast<bool *>(result) = barrier.trues != 0;
+      break;
+    }
+    if (thread != current)
+      release(thread);
+  }
+  barrier.waiting.clear();
+  barrier.sites.assign(warpStates.size(), 0);
+  barrier.arrived = barrier.trues = 0;
+  if (!randomWarps)
+    std::shuffle(warpOrder.begin(), warpOrder.end(), random);
+}
+
+//===----------------------------------------------------------------------===//
+// Operations of a warp
+//===----------------------------------------------------------------------===//
+
+void Simt::collective(uint32_t mask, Complete complete, const void *operands,
+                      void *result, Site site) {
+  gather(mask, false, complete, operands, result, site);
+}
+
+void Simt::wholeWarp(Complete complete, const void *operands, void *result,
+                     Site site) {
+  uint32_t alive = warpStates[warp()].alive;
+  if (alive != ~0u)
+    fail(site, "the warp has %d of the 32 lanes that this needs",
+         llvm::popcount(alive));
+  gather(~0u, true, complete, operands, result, site);
+}
+
+void Simt::gather(uint32_t mask, bool aligned, Complete complete,
+                  const void *operands, void *result, Site site) {
+  if (!(mask >> lane() & 1))
+    fail(site, "lane %u is not in its own mask 0x%x", lane(), mask);
+  Warp &state = warpStates[warp()];
+  size_t index = 0;
+  for (; index < state.gatherings.size(); ++index) {
+    Gathering &other = state.gatherings[index];
+    if (other.complete == complete && other.mask == mask &&
+        !(other.arrived >> lane() & 1))
+      break;
+    // Each waits for the other.
+    if ((other.arrived & mask) && (other.mask >> lane() & 1))
+      fail(site, "divergent warp: other lanes wait in %s with mask 0x%x",
+           siteNames[other.site].c_str(), other.mask);
+  }
+  if (index == state.gatherings.size()) {
+    state.gatherings.push_back({complete, mask, aligned, site, 0, {}});
+  } else if (aligned && state.gatherings[index].site != site) {
+    fail(site, "divergent warp: other lanes wait in %s",
+         siteNames[state.gatherings[index].site].c_str());
+  }
+  Gathering &gathering = state.gatherings[index];
+  gathering.arrived |= 1u << lane();
+  gathering.lanes.operands[lane()] = operands;
+  gathering.lanes.results[lane()] = result;
+  if (!completeIfGathered(state, index))
+    waitAt(site);
+}
+
+bool Simt::completeIfGathered(Warp &warp, size_t index) {
+  Gathering &found = warp.gatherings[index];
+  uint32_t expected = found.aligned ? found.mask : found.mask & warp.alive;
+  if (found.arrived != expected)
+    return false;
+  // A copy: the list may not change under the operation, which may fail.
+  Gathering gathering = found;
+  warp.gatherings.erase(warp.gatherings.begin() + index);
+  gathering.lanes.mask = gathering.arrived;
+  gathering.complete(*this, gathering.lanes, gathering.site);
+  unsigned first = current / kWarpSize * kWarpSize;
+  for (unsigned i = 0; i < kWarpSize; ++i)
+    if ((gathering.arrived >> i & 1) && first + i != current)
+      release(first + i);
+  return true;
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
+                Site site) {
+  if (read > bytes)
+    fail(site, "%u bytes to read for a copy of %u", read, bytes);
+  if (reinterpret_cast<uintptr_t>(from) % bytes)
+    fail(site, "misaligned source %p of a copy of %u bytes", from, bytes);
+  checkAccess(to, bytes, bytes, /*mustBeShared=*/true, site);
+  (bytes == 4   ? counters->copies4
+   : bytes == 8 ? counters->copies8
+                : counters->copies16) += 1;
+  counters->copiedBytes += read;
+  Thread &thread = threads[current];
+  thread.copies.push_back({to, from, bytes, read, thread.groups});
+  if (copyTiming == CopyTiming::AtIssue ||
+      (copyTiming == CopyTiming::Random && (random() & 1)))
+    perform(thread, thread.copies.size() - 1, thread.copies.size());
+}
+
+void Simt::perform(Thread &thread, size_t first, size_t last) {
+  for (size_t i = first; i < last; ++i) {
+    const Copy &copy = thread.copies[i];
+    std::memcpy(copy.to, copy.from, copy.read);
+    std::memset(static_cast<char *>(copy.to) + copy.read, 0,
+                copy.bytes - copy.read);
+  }
+  thread.copies.erase(thread.copies.begin() + first,
+                      thread.copies.begin() + last);
+}
+
+void Simt::commitCopies() { ++threads[current].groups; }
+
+void Simt::waitForCopies(uint32_t pending, bool open) {
+  Thread &thread = threads[current];
+  size_t last = 0;
+  while (
+      last < thread.copies.size() &&
+      (open || uint64_t(thread.copies[last].group) + pending < thread.groups))
+    ++last;
+  perform(thread, 0, last);
+}
+
+void Simt::checkAccess(const void *address, size_t bytes, size_t alignment,
+                       bool mustBeShared, Site site) {
+  ++counters->accesses;
+  auto place = reinterpret_cast<uintptr_t>(address);
+  if (place % alignment)
+    fail(site,
+         "misaligned access of %zu bytes at %p, expected a multiple of "
+         "%zu",
+         bytes, address, alignment);
+  size_t offset = place - reinterpret_cast<uintptr_t>(shared);
+  if (offset >= kSharedAlignment) {
+    if (mustBeShared)
+      fail(site, "%p is not in shared memory", address);
+    return;
+  }
+  for (const SharedObject &object : sharedObjects)
+    if (offset >= object.offset && offset < object.offset + object.bytes) {
+      if (object.offset + object.bytes - offset >= bytes)
+        return;
+      fail(site, "%zu bytes at offset %zu of '%s', which has %zu bytes", bytes,
+           offset - object.offset, object.name.c_str(), object.bytes);
+    }
+  fail(site, "%zu bytes at offset %zu of shared memory, in no variable", bytes,
+       offset);
+}
