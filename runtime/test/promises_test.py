@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # promises_test.py - What a library built from the runtime never does
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at the core's archive and at a library linked from it: no call that
-ends, forks, prints to or takes signals of the host process, no variable that
-could change, no constructor of its own, and one exported symbol."""
+"""Looks at the archives of the core and of the device interface: no call that ends,
+forks, prints to or takes signals of the host process, no variable that could
+change, no constructor. Then at a library linked from the core: one exported symbol,
+and nothing of the device interface, which a model for the CPU does not carry."""
 
 import subprocess
 import sys
@@ -21,29 +22,38 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def main():
-    archive, library = sys.argv[1:]
+def look_at(archive, name, expected):
+    """Findings about an archive, which is known to call `expected`."""
     findings = []
     undefined = {line.split()[-1] for line in output("nm", "-u", archive).splitlines()
                  if line.strip().startswith("U ")}
-    if "mmap" not in undefined:
-        findings.append("nm shows no call of mmap: is this the core?")
-    findings += ["the core uses " + name for name in sorted(undefined & FORBIDDEN)]
+    if expected not in undefined:
+        findings.append("nm shows no call of %s: is this %s?" % (expected, name))
+    findings += ["%s uses %s" % (name, symbol) for symbol in sorted(undefined & FORBIDDEN)]
     for line in output("readelf", "-SW", archive).splitlines():
         fields = line.replace("[", " ").replace("]", " ").split()
         if len(fields) < 6 or not fields[0].isdigit():
             continue
-        name, size = fields[1], fields[5]
-        base = "." + name.split(".")[1] if name.startswith(".") else name
+        section, size = fields[1], fields[5]
+        base = "." + section.split(".")[1] if section.startswith(".") else section
         if base in (".init_array", ".ctors", ".fini_array"):
-            findings.append("the core has a constructor: " + name)
+            findings.append("%s has a constructor: %s" % (name, section))
         # Pointers that the loader fills in are read-only afterwards; the compiler
         # makes one for the exceptions that Text.cpp catches.
         changeable = base in (".data", ".bss", ".tdata", ".tbss") and \
-            not name.startswith(".data.rel.ro") and \
-            not name.endswith("DW.ref.__gxx_personality_v0")
+            not section.startswith(".data.rel.ro") and \
+            not section.endswith("DW.ref.__gxx_personality_v0")
         if changeable and int(size, 16):
-            findings.append("the core has a variable: %s of %d bytes" % (name, int(size, 16)))
+            findings.append("%s has a variable: %s of %d bytes" % (name, section, int(size, 16)))
+    return findings
+
+
+def main():
+    core, device, library = sys.argv[1:]
+    findings = look_at(core, "the core", "mmap") + look_at(device, "the device interface", "dlopen")
+    with open(library, "rb") as file:
+        if b"libcuda" in file.read():
+            findings.append("the library carries the device interface")
     exported = [line.split()[-1].split("@")[0]
                 for line in output("nm", "-D", "--defined-only", library).splitlines()
                 if line.split()[-2] != "A"]

@@ -20,17 +20,19 @@ ALLOWED = {
     "Transforms": {"Formats", "Dialects"} | COMPILER,
     "Codegen/Common": {"Formats", "Dialects", "Transforms", "qcc_abi.h"} | COMPILER,
     "Codegen/Reference": {"Formats", "Dialects", "Codegen/Common", "qcc_abi.h"} | COMPILER,
+    "Codegen/NVPTX": {"Formats", "Dialects", "Codegen/Common"} | COMPILER,
     "Codegen/X86": {"Formats", "Dialects", "Transforms", "Codegen/Common", "qcc_abi.h"} | COMPILER,
     "Package": {"Support", "llvm", "lld", "qcc_payload.h", "qcc_abi.h"},
     "Driver": {"Support", "Formats", "Checkpoint", "Dialects", "Import", "Transforms",
-               "Codegen/Common", "Codegen/Reference", "Codegen/X86", "Package", "Runtime",
+               "Codegen/Common", "Codegen/NVPTX", "Codegen/Reference", "Codegen/X86", "Package",
+               "Runtime",
                "qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI"} | COMPILER,
     "Tools": {"Driver", "Transforms", "Dialects"} | COMPILER,
     "Runtime": {"qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI", "pcre2.h"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Headers of the runtime are named from its folder.
-RUNTIME_FOLDERS = {"text", "core", "cli"}
+RUNTIME_FOLDERS = {"text", "core", "cli", "device"}
 
 
 def library_of(path):

@@ -73,6 +73,7 @@ typedef int32_t qcc_status;
                                size is returned                            */
 #define QCC_E_TEMPLATE (-8) /* the chat template is absent or failed       */
 #define QCC_E_NUMERIC (-9)  /* the model gave no finite logit              */
+#define QCC_E_DEVICE (-10)  /* no GPU or driver that serves, or it failed  */
 
 typedef struct qcc_api_v1 qcc_api_v1;
 

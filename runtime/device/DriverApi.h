@@ -1,0 +1,137 @@
+//===- DriverApi.h - What we call in the CUDA driver ------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The driver is opened at run time and no header of NVIDIA's is needed to build
+// qcc, so the few functions and numbers that we use are declared here. Source
+// of every signature, suffix and number: the CUDA driver API reference and
+// cuda.h of CUDA 13.0; DriverApiTest.cpp compares them with a cuda.h where
+// there is one.
+//
+// Names keep the suffix of the exported symbol (cuMemAlloc_v2): cuda.h hides it
+// behind a macro, and the symbol without it is another function with 32-bit
+// sizes. All are in drivers of CUDA 11.0 and newer. cuEventElapsedTime is the
+// first form, whose newer one takes the same arguments.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_DEVICE_DRIVERAPI_H
+#define QCC_RUNTIME_DEVICE_DRIVERAPI_H
+
+#include <cstddef>
+
+// The tags that cuda.h gives its handles, so that both may be included
+// together.
+struct CUctx_st;
+struct CUmod_st;
+struct CUfunc_st;
+struct CUstream_st;
+struct CUevent_st;
+
+namespace qcc::rt::device {
+
+using Result = int;                       // CUresult, an enumeration
+using DeviceNumber = int;                 // CUdevice
+using DevicePointer = unsigned long long; // CUdeviceptr
+using ContextHandle = CUctx_st *;         // CUcontext
+using ModuleHandle = CUmod_st *;          // CUmodule
+using FunctionHandle = CUfunc_st *;       // CUfunction
+using StreamHandle = CUstream_st *;       // CUstream
+using EventHandle = CUevent_st *;         // CUevent
+
+// CUresult: those that we tell apart. The driver names the others.
+constexpr Result resultSuccess = 0;
+constexpr Result resultOutOfMemory = 2;
+constexpr Result resultStub = 34; // the toolkit's library for linking only
+constexpr Result resultNoDevice = 100;
+
+// CUdevice_attribute
+enum DeviceAttribute : int {
+  attributeThreadsPerBlock = 1,
+  attributeMultiprocessors = 16,
+  attributeMemoryClock = 36, // kHz
+  attributeMemoryBus = 37,   // bits
+  attributeL2Bytes = 38,
+  attributeComputeMajor = 75,
+  attributeComputeMinor = 76,
+  attributeSharedPerMultiprocessor = 81,
+  attributeSharedPerBlock = 97, // what a kernel may be allowed to use
+};
+
+// CUfunction_attribute
+enum FunctionAttribute : int {
+  functionThreadsPerBlock = 0,
+  functionSharedBytes = 1, // static
+  functionLocalBytes = 3,
+  functionRegisters = 4,
+  functionDynamicSharedLimit = 8,
+};
+
+// CUjit_option
+enum JitOption : int {
+  jitErrorLog = 5,      // char *
+  jitErrorLogBytes = 6, // unsigned, passed as a pointer
+};
+
+constexpr unsigned streamNonBlocking = 1; // CU_STREAM_NON_BLOCKING
+constexpr unsigned eventBlocking = 1;     // CU_EVENT_BLOCKING_SYNC
+constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
+
+// X(symbol, (parameters)); each returns a CUresult.
+#define QCC_DRIVER_FUNCTIONS(X)                                                \
+  X(cuDriverGetVersion, (int *version))                                        \
+  X(cuInit, (unsigned flags))                                                  \
+  X(cuGetErrorName, (Result result, const char **name))                        \
+  X(cuGetErrorString, (Result result, const char **text))                      \
+  X(cuDeviceGetCount, (int *count))                                            \
+  X(cuDeviceGet, (DeviceNumber * device, int index))                           \
+  X(cuDeviceGetName, (char *name, int bytes, DeviceNumber device))             \
+  X(cuDeviceGetAttribute,                                                      \
+    (int *value, DeviceAttribute attribute, DeviceNumber device))              \
+  X(cuDeviceTotalMem_v2, (size_t *bytes, DeviceNumber device))                 \
+  X(cuDevicePrimaryCtxRetain, (ContextHandle * context, DeviceNumber device))  \
+  X(cuDevicePrimaryCtxRelease_v2, (DeviceNumber device))                       \
+  X(cuCtxPushCurrent_v2, (ContextHandle context))                              \
+  X(cuCtxPopCurrent_v2, (ContextHandle * context))                             \
+  X(cuMemGetInfo_v2, (size_t *free, size_t *total))                            \
+  X(cuMemAlloc_v2, (DevicePointer * address, size_t bytes))                    \
+  X(cuMemFree_v2, (DevicePointer address))                                     \
+  X(cuMemHostAlloc, (void **address, size_t bytes, unsigned flags))            \
+  X(cuMemFreeHost, (void *address))                                            \
+  X(cuMemcpyHtoDAsync_v2,                                                      \
+    (DevicePointer to, const void *from, size_t bytes, StreamHandle stream))   \
+  X(cuMemcpyDtoHAsync_v2,                                                      \
+    (void *to, DevicePointer from, size_t bytes, StreamHandle stream))         \
+  X(cuMemsetD8Async, (DevicePointer to, unsigned char value, size_t bytes,     \
+                      StreamHandle stream))                                    \
+  X(cuModuleLoadDataEx, (ModuleHandle * module, const void *image,             \
+                         unsigned count, JitOption *options, void **values))   \
+  X(cuModuleUnload, (ModuleHandle module))                                     \
+  X(cuModuleGetFunction,                                                       \
+    (FunctionHandle * function, ModuleHandle module, const char *name))        \
+  X(cuFuncGetAttribute,                                                        \
+    (int *value, FunctionAttribute attribute, FunctionHandle function))        \
+  X(cuFuncSetAttribute,                                                        \
+    (FunctionHandle function, FunctionAttribute attribute, int value))         \
+  X(cuLaunchKernel,                                                            \
+    (FunctionHandle function, unsigned gridX, unsigned gridY, unsigned gridZ,  \
+     unsigned blockX, unsigned blockY, unsigned blockZ, unsigned sharedBytes,  \
+     StreamHandle stream, void **arguments, void **extra))                     \
+  X(cuStreamCreate, (StreamHandle * stream, unsigned flags))                   \
+  X(cuStreamSynchronize, (StreamHandle stream))                                \
+  X(cuStreamDestroy_v2, (StreamHandle stream))                                 \
+  X(cuEventCreate, (EventHandle * event, unsigned flags))                      \
+  X(cuEventRecord, (EventHandle event, StreamHandle stream))                   \
+  X(cuEventSynchronize, (EventHandle event))                                   \
+  X(cuEventElapsedTime,                                                        \
+    (float *milliseconds, EventHandle start, EventHandle end))                 \
+  X(cuEventDestroy_v2, (EventHandle event))
+
+/// The functions of an open driver.
+struct DriverApi {
+#define QCC_DECLARE(name, parameters) Result(*name) parameters = nullptr;
+  QCC_DRIVER_FUNCTIONS(QCC_DECLARE)
+#undef QCC_DECLARE
+};
+
+} // namespace qcc::rt::device
+
+#endif // QCC_RUNTIME_DEVICE_DRIVERAPI_H

@@ -1,0 +1,174 @@
+//===- Module.cpp - Loaded GPU code and its kernels -----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Module.h"
+
+#include <cinttypes>
+#include <cstring>
+
+namespace qcc::rt::device {
+
+/// Dynamic and static shared memory that every kernel may use unasked.
+static constexpr uint32_t unaskedSharedBytes = 48 << 10;
+
+//===----------------------------------------------------------------------===//
+// Module
+//===----------------------------------------------------------------------===//
+
+/// Makes one line of a log: lines are joined with "; ", other control
+/// characters and doubled blanks become one blank.
+static void joinLines(const char *log, char *line, size_t bytes) {
+  size_t used = 0;
+  const char *separator = "";
+  for (; *log && used + 4 < bytes; ++log) {
+    bool blank = static_cast<unsigned char>(*log) <= ' ';
+    if (blank) {
+      if (*log == '\n' && used)
+        separator = "; ";
+      else if (used && !*separator)
+        separator = " ";
+      continue;
+    }
+    while (*separator)
+      line[used++] = *separator++;
+    line[used++] = *log;
+  }
+  line[used] = '\0';
+}
+
+qcc_status Module::load(const Device &device, const Image &image,
+                        ErrorText &error, char *log, size_t logBytes) {
+  release();
+  if (log && logBytes)
+    log[0] = '\0';
+  if (qcc_status status = checkImage(image, error))
+    return status;
+  char text[4096] = "";
+  JitOption options[] = {jitErrorLog, jitErrorLogBytes};
+  void *values[] = {text, reinterpret_cast<void *>(sizeof text)};
+  Result result = resultSuccess;
+  qcc_status status = device.call(
+      "load the GPU code", device.info().name, error,
+      [&](const DriverApi &driver) {
+        result = Device::made(
+            driver.cuModuleLoadDataEx(&module, image.data, 2, options, values),
+            module);
+        return result;
+      });
+  owner = module ? &device : nullptr;
+  text[sizeof text - 1] = '\0';
+  if (log && logBytes)
+    snprintf(log, logBytes, "%s", text);
+  if (result == resultSuccess || !text[0])
+    return status;
+  char line[128];
+  joinLines(text, line, sizeof line);
+  return error.set(status, "cannot compile the code for sm_%u%s on %.64s: %s",
+                   image.architecture, image.specific ? "a" : "",
+                   device.info().name, line);
+}
+
+qcc_status Module::kernel(const char *name, Kernel &kernel,
+                          ErrorText &error) const {
+  kernel = {};
+  const struct {
+    FunctionAttribute attribute;
+    uint32_t *value;
+  } wanted[] = {{functionRegisters, &kernel.registerCount},
+                {functionLocalBytes, &kernel.localSize},
+                {functionSharedBytes, &kernel.sharedSize},
+                {functionThreadsPerBlock, &kernel.mostThreads}};
+  FunctionHandle function = nullptr;
+  qcc_status status =
+      owner->call("find a kernel", name, error, [&](const DriverApi &driver) {
+        Result result = driver.cuModuleGetFunction(&function, module, name);
+        for (const auto &entry : wanted) {
+          int value = 0;
+          if (result == resultSuccess)
+            result =
+                driver.cuFuncGetAttribute(&value, entry.attribute, function);
+          *entry.value = value > 0 ? uint32_t(value) : 0;
+        }
+        return result;
+      });
+  if (status)
+    return status;
+  kernel.owner = owner;
+  kernel.function = function;
+  kernel.symbol = name;
+  kernel.dynamicShared = kernel.sharedSize < unaskedSharedBytes
+                             ? unaskedSharedBytes - kernel.sharedSize
+                             : 0;
+  return QCC_OK;
+}
+
+void Module::release() {
+  if (module)
+    owner->release(
+        [&](const DriverApi &driver) { return driver.cuModuleUnload(module); });
+  module = nullptr;
+  owner = nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernel
+//===----------------------------------------------------------------------===//
+
+qcc_status Kernel::allowSharedBytes(uint32_t bytes, ErrorText &error) {
+  if (bytes <= dynamicShared)
+    return QCC_OK;
+  uint32_t most = owner->info().sharedPerBlock;
+  if (uint64_t(bytes) + sharedSize > most)
+    return error.set(QCC_E_DEVICE,
+                     "kernel %.64s needs %" PRIu64 " bytes of shared memory, "
+                     "%.64s has %u",
+                     symbol, uint64_t(bytes) + sharedSize, owner->info().name,
+                     most);
+  qcc_status status =
+      owner->call("raise the shared memory of a kernel", symbol, error,
+                  [&](const DriverApi &driver) {
+                    return driver.cuFuncSetAttribute(
+                        function, functionDynamicSharedLimit, int(bytes));
+                  });
+  if (status == QCC_OK)
+    dynamicShared = bytes;
+  return status;
+}
+
+qcc_status Kernel::launch(const LaunchShape &shape,
+                          const void *const *arguments, const Stream &stream,
+                          ErrorText &error) const {
+  if (stream.device() != owner)
+    return error.set(QCC_E_ARGUMENT,
+                     "cannot launch kernel %.64s into a stream of another "
+                     "device",
+                     symbol);
+  const uint32_t *grid = shape.grid, *block = shape.block;
+  // The first factor is checked before it is multiplied.
+  bool fits = grid[0] && grid[1] && grid[2] && block[0] && block[1] &&
+              block[2] && block[0] <= mostThreads && block[1] <= mostThreads &&
+              uint64_t(block[0]) * block[1] <= mostThreads &&
+              uint64_t(block[0]) * block[1] * block[2] <= mostThreads;
+  if (!fits)
+    return error.set(QCC_E_ARGUMENT,
+                     "kernel %.64s: %u x %u x %u blocks of %u x %u x %u "
+                     "threads, expected 1 or more, and at most %u threads",
+                     symbol, grid[0], grid[1], grid[2], block[0], block[1],
+                     block[2], mostThreads);
+  if (shape.sharedBytes > dynamicShared)
+    return error.set(
+        QCC_E_ARGUMENT,
+        "kernel %.64s: %u bytes of dynamic shared memory, expected "
+        "at most %u",
+        symbol, shape.sharedBytes, dynamicShared);
+  return owner->call(
+      "launch a kernel", symbol, error, [&](const DriverApi &driver) {
+        return driver.cuLaunchKernel(function, grid[0], grid[1], grid[2],
+                                     block[0], block[1], block[2],
+                                     shape.sharedBytes, stream.handle(),
+                                     const_cast<void **>(arguments), nullptr);
+      });
+}
+
+} // namespace qcc::rt::device

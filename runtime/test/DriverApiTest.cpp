@@ -1,0 +1,78 @@
+//===- DriverApiTest.cpp - Our declarations against cuda.h ----------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Built where a CUDA toolkit's header is installed; all of it is checked by the
+// compiler.
+//===----------------------------------------------------------------------===//
+
+// First, as it turns cuEventElapsedTime into the name of its newer form.
+#include <cuda.h>
+
+#include "device/DriverApi.h"
+
+#include <type_traits>
+
+namespace {
+
+using namespace qcc::rt::device;
+
+/// The same type, or an enumeration on one side and its integer on the other.
+template <typename Ours, typename Theirs>
+constexpr bool passedAlike() {
+  if constexpr (std::is_same_v<Ours, Theirs>)
+    return true;
+  else if constexpr (std::is_pointer_v<Ours> && std::is_pointer_v<Theirs>)
+    return passedAlike<std::remove_pointer_t<Ours>,
+                       std::remove_pointer_t<Theirs>>();
+  else if constexpr (std::is_enum_v<Ours> || std::is_enum_v<Theirs>)
+    return sizeof(Ours) == sizeof(Theirs);
+  else
+    return false;
+}
+
+template <typename Ours, typename Theirs>
+constexpr bool sameCall = false;
+template <typename... Ours, typename... Theirs>
+constexpr bool sameCall<Result (*)(Ours...), CUresult(Theirs...)> =
+    sizeof...(Ours) == sizeof...(Theirs) &&
+    (passedAlike<Ours, Theirs>() && ...);
+
+#define QCC_COMPARE(name, parameters)                                          \
+  static_assert(sameCall<decltype(DriverApi::name), decltype(::name)>, #name);
+QCC_DRIVER_FUNCTIONS(QCC_COMPARE)
+
+static_assert(resultSuccess == CUDA_SUCCESS);
+static_assert(resultOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
+static_assert(resultStub == CUDA_ERROR_STUB_LIBRARY);
+static_assert(resultNoDevice == CUDA_ERROR_NO_DEVICE);
+static_assert(int(attributeThreadsPerBlock) ==
+              CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+static_assert(int(attributeMultiprocessors) ==
+              CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
+static_assert(int(attributeMemoryClock) ==
+              CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE);
+static_assert(int(attributeMemoryBus) ==
+              CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH);
+static_assert(int(attributeL2Bytes) == CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
+static_assert(int(attributeComputeMajor) ==
+              CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+static_assert(int(attributeComputeMinor) ==
+              CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+static_assert(int(attributeSharedPerMultiprocessor) ==
+              CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
+static_assert(int(attributeSharedPerBlock) ==
+              CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+static_assert(int(functionThreadsPerBlock) ==
+              CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+static_assert(int(functionSharedBytes) == CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
+static_assert(int(functionLocalBytes) == CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES);
+static_assert(int(functionRegisters) == CU_FUNC_ATTRIBUTE_NUM_REGS);
+static_assert(int(functionDynamicSharedLimit) ==
+              CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+static_assert(int(jitErrorLog) == CU_JIT_ERROR_LOG_BUFFER);
+static_assert(int(jitErrorLogBytes) == CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES);
+static_assert(streamNonBlocking == CU_STREAM_NON_BLOCKING);
+static_assert(eventBlocking == CU_EVENT_BLOCKING_SYNC);
+static_assert(eventNoTiming == CU_EVENT_DISABLE_TIMING);
+
+} // namespace

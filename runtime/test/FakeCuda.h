@@ -1,0 +1,56 @@
+//===- FakeCuda.h - A CUDA driver on host memory, for tests -----*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// FakeCuda.cpp is built as a shared library that the runtime opens in place of
+// libcuda. It checks what the real driver would check (and some that it would
+// not), keeps the books, and fails where it is told to.
+//
+// Copies and kernels are put off until something waits for them: source memory
+// that is changed too early shows as wrong data, and freed memory under ASan.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_TEST_FAKECUDA_H
+#define QCC_RUNTIME_TEST_FAKECUDA_H
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+struct FakeCuda {
+  // How the driver behaves; set before it is opened.
+  int version = 12040;
+  int devices = 2;
+  int major = 8, minor = 0;
+  uint64_t memoryBytes = uint64_t(64) << 20; // of each device
+  size_t failAt = 0;                         // the n-th call fails; 0: none
+  std::string failName;                      // each call of this function fails
+  int failWith = 999;                        // CUDA_ERROR_UNKNOWN
+  std::string jitLog; // not empty: modules do not load, and this is why
+
+  // What happened.
+  std::vector<std::string> calls; // but for those that describe errors
+  std::vector<std::string> misuse;
+  size_t orphans = 0; // what was left in a context that was destroyed
+
+  // What there is now.
+  size_t retained = 0; // of all contexts
+  size_t deviceBuffers = 0, hostBuffers = 0, modules = 0, streams = 0,
+         events = 0;
+
+  size_t live() const {
+    return retained + deviceBuffers + hostBuffers + modules + streams + events;
+  }
+};
+
+extern "C" {
+/// The one instance; fake_cuda_reset() frees everything and returns it as new.
+FakeCuda *fake_cuda();
+FakeCuda *fake_cuda_reset();
+/// Contexts on the calling thread's stack, and the device of its top (-1:
+/// none).
+size_t fake_cuda_depth();
+int fake_cuda_current();
+}
+
+#endif // QCC_RUNTIME_TEST_FAKECUDA_H

@@ -1,0 +1,116 @@
+//===- FakeCudaState.h - The books of the fake driver -----------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_TEST_FAKECUDASTATE_H
+#define QCC_RUNTIME_TEST_FAKECUDASTATE_H
+
+#include "FakeCuda.h"
+
+#include "device/DriverApi.h"
+
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+// What the opaque handles of the driver point to.
+struct CUctx_st {
+  int device = 0;
+  int retained = 0;
+  int failed = 0; // a kernel's failure, which stays
+  uint64_t used = 0;
+};
+struct CUmod_st {
+  CUctx_st *context;
+  std::map<std::string, std::unique_ptr<CUfunc_st>> functions;
+};
+struct CUfunc_st {
+  CUctx_st *context;
+  std::string name;
+  unsigned dynamicShared;
+};
+struct CUstream_st {
+  CUctx_st *context;
+  std::deque<std::function<void()>> waiting;
+  uint64_t added = 0, done = 0;
+};
+struct CUevent_st {
+  CUctx_st *context;
+  unsigned flags;
+  CUstream_st *stream = nullptr;
+  uint64_t after = 0;
+};
+
+namespace fake {
+
+using namespace qcc::rt::device;
+
+struct Memory {
+  CUctx_st *context;
+  uint64_t bytes;
+};
+
+// CUresult
+constexpr int invalidValue = 1, invalidDevice = 101, invalidContext = 201,
+              invalidPtx = 218, invalidHandle = 400, notFound = 500,
+              illegalAddress = 700;
+
+struct Books {
+  std::mutex mutex;
+  FakeCuda state;
+  bool initialised = false;
+  CUctx_st contexts[8];
+  std::map<uint64_t, Memory> deviceMemory;
+  std::map<void *, Memory> hostMemory;
+  std::map<CUmod_st *, std::unique_ptr<CUmod_st>> modules;
+  std::map<CUstream_st *, std::unique_ptr<CUstream_st>> streams;
+  std::map<CUevent_st *, std::unique_ptr<CUevent_st>> events;
+
+  void count();
+};
+extern Books books;
+
+/// The calling thread's contexts.
+extern thread_local std::vector<CUctx_st *> stack;
+
+/// Does the work of a stream up to its `until`-th piece.
+void run(CUstream_st &stream, uint64_t until);
+void runAll();
+
+/// Holds the lock, records the call, and says whether it has to fail.
+class Call {
+public:
+  explicit Call(const char *name);
+  ~Call() { books.count(); }
+
+  bool fails() const { return result != 0; }
+
+  /// Whether the current context is the one that the call needs (null: any).
+  bool in(CUctx_st *wanted);
+
+  /// The caller did what it must not do.
+  bool refuse(int why);
+
+  /// Whether a handle exists and its context is current.
+  template <typename Handle>
+  bool known(std::map<Handle *, std::unique_ptr<Handle>> &all, Handle *handle) {
+    return !fails() &&
+           (all.count(handle) ? in(handle->context) : refuse(invalidHandle));
+  }
+
+  int result = 0;
+
+private:
+  std::lock_guard<std::mutex> lock;
+};
+
+} // namespace fake
+
+#define FAKE_EXPORT extern "C" __attribute__((visibility("default")))
+
+#endif // QCC_RUNTIME_TEST_FAKECUDASTATE_H

@@ -1,0 +1,373 @@
+//===- FakeCudaWork.cpp - The fake driver: memory, kernels, streams -------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "FakeCudaState.h"
+
+#include <cstdlib>
+
+using namespace fake;
+
+static FakeCuda &state = fake::books.state;
+
+constexpr unsigned staticShared = 1024; // of every kernel
+
+static void add(CUstream_st *stream, std::function<void()> work) {
+  stream->waiting.push_back(std::move(work));
+  ++stream->added;
+}
+
+/// The memory of `bytes` at a device address, or null.
+static uint8_t *resolve(DevicePointer address, uint64_t bytes,
+                        CUctx_st *context) {
+  auto after = books.deviceMemory.upper_bound(address);
+  if (after == books.deviceMemory.begin())
+    return nullptr;
+  auto &[start, memory] = *--after;
+  if (memory.context != context || address - start > memory.bytes ||
+      bytes > memory.bytes - (address - start))
+    return nullptr;
+  return reinterpret_cast<uint8_t *>(address);
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+FAKE_EXPORT Result cuMemGetInfo_v2(size_t *unused, size_t *total) {
+  Call call("cuMemGetInfo_v2");
+  if (!call.fails() && call.in(nullptr)) {
+    *unused = state.memoryBytes - stack.back()->used;
+    *total = state.memoryBytes;
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
+  Call call("cuMemAlloc_v2");
+  *address = 1; // what a failed call leaves is not to be used
+  if (call.fails() || !call.in(nullptr))
+    return call.result;
+  CUctx_st *context = stack.back();
+  if (bytes == 0)
+    call.refuse(invalidValue);
+  else if (bytes > state.memoryBytes - context->used)
+    call.result = resultOutOfMemory;
+  if (call.fails())
+    return call.result;
+  void *memory = aligned_alloc(256, (bytes + 255) & ~size_t(255));
+  memset(memory, 0xa5, bytes);
+  *address = reinterpret_cast<DevicePointer>(memory);
+  books.deviceMemory[*address] = {context, bytes};
+  context->used += bytes;
+  return 0;
+}
+
+FAKE_EXPORT Result cuMemFree_v2(DevicePointer address) {
+  Call call("cuMemFree_v2");
+  auto found = books.deviceMemory.find(address);
+  if (!call.fails() && found == books.deviceMemory.end())
+    call.refuse(invalidValue);
+  if (call.fails() || !call.in(found->second.context))
+    return call.result;
+  runAll();
+  found->second.context->used -= found->second.bytes;
+  free(reinterpret_cast<void *>(address));
+  books.deviceMemory.erase(found);
+  return 0;
+}
+
+FAKE_EXPORT Result cuMemHostAlloc(void **address, size_t bytes, unsigned) {
+  Call call("cuMemHostAlloc");
+  *address = &call;
+  if (call.fails() || !call.in(nullptr))
+    return call.result;
+  *address = malloc(bytes);
+  books.hostMemory[*address] = {stack.back(), bytes};
+  return 0;
+}
+
+FAKE_EXPORT Result cuMemFreeHost(void *address) {
+  Call call("cuMemFreeHost");
+  auto found = books.hostMemory.find(address);
+  if (!call.fails() && found == books.hostMemory.end())
+    call.refuse(invalidValue);
+  if (call.fails() || !call.in(found->second.context))
+    return call.result;
+  free(address); // whoever still uses it did not wait
+  books.hostMemory.erase(found);
+  return 0;
+}
+
+FAKE_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from,
+                                        size_t bytes, StreamHandle stream) {
+  Call call("cuMemcpyHtoDAsync_v2");
+  if (!call.known(books.streams, stream))
+    return call.result;
+  uint8_t *target = resolve(to, bytes, stream->context);
+  if (!target)
+    call.refuse(invalidValue);
+  else
+    add(stream, [=] { memcpy(target, from, bytes); });
+  return call.result;
+}
+
+FAKE_EXPORT Result cuMemcpyDtoHAsync_v2(void *to, DevicePointer from,
+                                        size_t bytes, StreamHandle stream) {
+  Call call("cuMemcpyDtoHAsync_v2");
+  if (!call.known(books.streams, stream))
+    return call.result;
+  uint8_t *source = resolve(from, bytes, stream->context);
+  if (!source)
+    call.refuse(invalidValue);
+  else
+    add(stream, [=] { memcpy(to, source, bytes); });
+  return call.result;
+}
+
+FAKE_EXPORT Result cuMemsetD8Async(DevicePointer to, unsigned char value,
+                                   size_t bytes, StreamHandle stream) {
+  Call call("cuMemsetD8Async");
+  if (!call.known(books.streams, stream))
+    return call.result;
+  uint8_t *target = resolve(to, bytes, stream->context);
+  if (!target)
+    call.refuse(invalidValue);
+  else
+    add(stream, [=] { memset(target, value, bytes); });
+  return call.result;
+}
+
+//===----------------------------------------------------------------------===//
+// Modules and kernels
+//===----------------------------------------------------------------------===//
+
+FAKE_EXPORT Result cuModuleLoadDataEx(ModuleHandle *module, const void *image,
+                                      unsigned number, JitOption *options,
+                                      void **values) {
+  Call call("cuModuleLoadDataEx");
+  *module = reinterpret_cast<ModuleHandle>(1);
+  if (call.fails() || !call.in(nullptr))
+    return call.result;
+  char *log = nullptr;
+  size_t logBytes = 0;
+  for (unsigned i = 0; i < number; ++i) {
+    if (options[i] == jitErrorLog)
+      log = static_cast<char *>(values[i]);
+    else if (options[i] == jitErrorLogBytes)
+      logBytes = unsigned(reinterpret_cast<uintptr_t>(values[i]));
+  }
+  if (!state.jitLog.empty() || !image) {
+    if (log && logBytes)
+      snprintf(log, logBytes, "%s", state.jitLog.c_str());
+    return call.result = invalidPtx;
+  }
+  auto made = std::make_unique<CUmod_st>();
+  made->context = stack.back();
+  *module = made.get();
+  books.modules[*module] = std::move(made);
+  return 0;
+}
+
+FAKE_EXPORT Result cuModuleUnload(ModuleHandle module) {
+  Call call("cuModuleUnload");
+  if (call.known(books.modules, module)) {
+    runAll();
+    books.modules.erase(module);
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuModuleGetFunction(FunctionHandle *function,
+                                       ModuleHandle module, const char *name) {
+  Call call("cuModuleGetFunction");
+  if (!call.known(books.modules, module))
+    return call.result;
+  if (strcmp(name, "add") != 0 && strcmp(name, "crash") != 0)
+    return call.result = notFound;
+  auto &entry = module->functions[name];
+  if (!entry)
+    entry.reset(
+        new CUfunc_st{module->context, name, (48u << 10) - staticShared});
+  *function = entry.get();
+  return 0;
+}
+
+FAKE_EXPORT Result cuFuncGetAttribute(int *value, FunctionAttribute attribute,
+                                      FunctionHandle function) {
+  Call call("cuFuncGetAttribute");
+  if (call.fails() || !call.in(function->context))
+    return call.result;
+  switch (attribute) {
+  case functionThreadsPerBlock:
+    *value = 512;
+    break;
+  case functionSharedBytes:
+    *value = staticShared;
+    break;
+  case functionLocalBytes:
+    *value = 0;
+    break;
+  case functionRegisters:
+    *value = 40;
+    break;
+  default:
+    call.refuse(invalidValue);
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuFuncSetAttribute(FunctionHandle function,
+                                      FunctionAttribute attribute, int value) {
+  Call call("cuFuncSetAttribute");
+  if (call.fails() || !call.in(function->context))
+    return call.result;
+  if (attribute != functionDynamicSharedLimit || value < 0 ||
+      unsigned(value) + staticShared > (163u << 10))
+    call.refuse(invalidValue);
+  else
+    function->dynamicShared = unsigned(value);
+  return call.result;
+}
+
+FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
+                                  unsigned gridY, unsigned gridZ,
+                                  unsigned blockX, unsigned blockY,
+                                  unsigned blockZ, unsigned sharedBytes,
+                                  StreamHandle stream, void **arguments,
+                                  void **extra) {
+  Call call("cuLaunchKernel");
+  if (!call.known(books.streams, stream) || !call.in(function->context))
+    return call.result;
+  if (sharedBytes > function->dynamicShared || extra ||
+      gridX * gridY * gridZ == 0 || blockX * blockY * blockZ == 0 ||
+      blockX * blockY * blockZ > 512) {
+    call.refuse(invalidValue);
+    return call.result;
+  }
+  CUctx_st *context = stream->context;
+  if (function->name == "crash") {
+    add(stream, [=] { context->failed = illegalAddress; });
+    return 0;
+  }
+  // add(out, a, b, n): one thread for each element.
+  DevicePointer addresses[3];
+  uint32_t n;
+  for (int i = 0; i < 3; ++i)
+    memcpy(&addresses[i], arguments[i], sizeof addresses[i]);
+  memcpy(&n, arguments[3], sizeof n);
+  uint64_t threads = uint64_t(gridX) * blockX;
+  add(stream, [=] {
+    auto *out = reinterpret_cast<float *>(
+        resolve(addresses[0], n * sizeof(float), context));
+    auto *a = reinterpret_cast<const float *>(
+        resolve(addresses[1], n * sizeof(float), context));
+    auto *b = reinterpret_cast<const float *>(
+        resolve(addresses[2], n * sizeof(float), context));
+    if (!out || !a || !b) {
+      context->failed = illegalAddress;
+      return;
+    }
+    for (uint64_t i = 0; i < threads && i < n; ++i)
+      out[i] = a[i] + b[i];
+  });
+  return 0;
+}
+
+//===----------------------------------------------------------------------===//
+// Streams and events
+//===----------------------------------------------------------------------===//
+
+FAKE_EXPORT Result cuStreamCreate(StreamHandle *stream, unsigned flags) {
+  Call call("cuStreamCreate");
+  *stream = reinterpret_cast<StreamHandle>(1);
+  if (call.fails() || !call.in(nullptr))
+    return call.result;
+  if (flags != streamNonBlocking) {
+    call.refuse(invalidValue);
+    return call.result;
+  }
+  auto made = std::make_unique<CUstream_st>();
+  made->context = stack.back();
+  *stream = made.get();
+  books.streams[*stream] = std::move(made);
+  return 0;
+}
+
+FAKE_EXPORT Result cuStreamSynchronize(StreamHandle stream) {
+  Call call("cuStreamSynchronize");
+  if (call.known(books.streams, stream)) {
+    run(*stream, stream->added);
+    call.result = stream->context->failed;
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuStreamDestroy_v2(StreamHandle stream) {
+  Call call("cuStreamDestroy_v2");
+  if (call.fails())
+    return call.result;
+  // Work goes on, and a context that failed lets go of its objects too.
+  bool allowed = call.known(books.streams, stream);
+  if (allowed || (books.streams.count(stream) && stream->context->failed)) {
+    run(*stream, stream->added);
+    for (auto &entry : books.events)
+      if (entry.second->stream == stream)
+        entry.second->stream = nullptr;
+    books.streams.erase(stream);
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuEventCreate(EventHandle *event, unsigned flags) {
+  Call call("cuEventCreate");
+  *event = reinterpret_cast<EventHandle>(1);
+  if (call.fails() || !call.in(nullptr))
+    return call.result;
+  auto made = std::make_unique<CUevent_st>();
+  made->context = stack.back();
+  made->flags = flags;
+  *event = made.get();
+  books.events[*event] = std::move(made);
+  return 0;
+}
+
+FAKE_EXPORT Result cuEventRecord(EventHandle event, StreamHandle stream) {
+  Call call("cuEventRecord");
+  if (!call.known(books.events, event) || !call.known(books.streams, stream))
+    return call.result;
+  event->stream = stream;
+  event->after = stream->added;
+  return 0;
+}
+
+FAKE_EXPORT Result cuEventSynchronize(EventHandle event) {
+  Call call("cuEventSynchronize");
+  if (call.known(books.events, event)) {
+    if (event->stream)
+      run(*event->stream, event->after);
+    call.result = event->context->failed;
+  }
+  return call.result;
+}
+
+FAKE_EXPORT Result cuEventElapsedTime(float *milliseconds, EventHandle start,
+                                      EventHandle end) {
+  Call call("cuEventElapsedTime");
+  if (!call.known(books.events, start) || !call.known(books.events, end))
+    return call.result;
+  if ((start->flags | end->flags) & eventNoTiming || !start->stream ||
+      !end->stream || end->stream->done < end->after) {
+    call.refuse(invalidHandle);
+    return call.result;
+  }
+  *milliseconds = 1.5f * float(end->after - start->after);
+  return 0;
+}
+
+FAKE_EXPORT Result cuEventDestroy_v2(EventHandle event) {
+  Call call("cuEventDestroy_v2");
+  if (call.known(books.events, event))
+    books.events.erase(event);
+  return call.result;
+}
