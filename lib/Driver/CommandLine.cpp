@@ -95,7 +95,7 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
   app.add_option("--activations", options.activations,
                  "How activations enter matmuls (default: chosen for each "
                  "format and target)")
-      ->check(CLI::IsMember({"a8", "a8g16", "a16", "f32"}));
+      ->check(CLI::IsMember({"a8", "a8g16", "a16", "f16", "f32"}));
   app.add_option("--kv", options.kv,
                  "Type of keys and values (default: f16; f32 with "
                  "--activations=f32)")
@@ -151,8 +151,8 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
                  "Weights in the result, or in a file beside it")
       ->check(CLI::IsMember({"embed", "external"}));
   app.add_option("--emit", emit, "Write a stage instead of the model")
-      ->check(CLI::IsMember(
-          {"import", "fused", "layout", "schedule", "llvm", "asm", "obj"}));
+      ->check(CLI::IsMember({"import", "fused", "layout", "schedule", "llvm",
+                             "asm", "ptx", "obj"}));
   app.add_option("--symbol-prefix", options.symbolPrefix,
                  "A library exports <prefix>_query");
   app.add_option("--print-ir-after", options.printAfter,
@@ -182,6 +182,7 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
                             {"schedule", EmitKind::Schedule},
                             {"llvm", EmitKind::LLVM},
                             {"asm", EmitKind::Asm},
+                            {"ptx", EmitKind::Ptx},
                             {"obj", EmitKind::Obj}})
     if (emit == name)
       options.emit = kind;

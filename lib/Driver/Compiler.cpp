@@ -17,6 +17,8 @@
 #include "qcc/Package/AtomicFile.h"
 #include "qcc/Package/Package.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 #include "llvm/Transforms/Utils/Cloning.h"
@@ -59,6 +61,8 @@ private:
   llvm::Error read();
   llvm::Error generate(unsigned index, TargetOutput &output);
   llvm::Error generateObject(TargetOutput &output);
+  llvm::Error generateKernels(ModuleOp module, const TargetSpec &target,
+                              StageHook hook);
   llvm::Error link(ArrayRef<TargetOutput> outputs);
   bool isDone() const { return done; }
 
@@ -149,8 +153,8 @@ llvm::Error Compilation::generateObject(TargetOutput &output) {
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> module;
   if (llvm::Error error = stages.run("llvm " + name, [&]() -> llvm::Error {
-        auto translated =
-            translateToLLVM(*output.code.module, llvmContext, target);
+        auto translated = translateToLLVM(output.code.module->getOperation(),
+                                          llvmContext, target);
         if (!translated)
           return translated.takeError();
         module = std::move(*translated);
@@ -203,6 +207,8 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
       return std::move(error);
     return !done;
   };
+  if (output.target->isGpu())
+    return generateKernels(*module, *output.target, hook);
   if (llvm::Error error = lowerForTarget(stages, *module, *output.target, index,
                                          region->bytes(), hook, output.code))
     return error;
@@ -219,12 +225,49 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
   return generateObject(output);
 }
 
+llvm::Error Compilation::generateKernels(ModuleOp module,
+                                         const TargetSpec &target,
+                                         StageHook hook) {
+  std::string name = target.name;
+  GpuCode code;
+  if (llvm::Error error = lowerForGpu(stages, module, target, hook, code))
+    return error;
+  if (done)
+    return llvm::Error::success();
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> kernels;
+  if (llvm::Error error = stages.run("llvm " + name, [&]() -> llvm::Error {
+        Operation *gpuModule = *code.module->getOps<gpu::GPUModuleOp>().begin();
+        auto translated = translateToLLVM(gpuModule, llvmContext, target);
+        if (!translated)
+          return translated.takeError();
+        kernels = std::move(*translated);
+        if (llvm::Error error = optimizeLLVM(*kernels, target))
+          return error;
+        return show(EmitKind::LLVM, name + ".ll", [&](llvm::raw_ostream &os) {
+          kernels->print(os, nullptr);
+        });
+      }))
+    return error;
+  if (done)
+    return llvm::Error::success();
+  return stages.run("code " + name, [&]() -> llvm::Error {
+    auto ptx = generateCode(*kernels, target, CodeKind::Assembly);
+    if (!ptx)
+      return ptx.takeError();
+    return show(EmitKind::Ptx, name + ".ptx", [&](llvm::raw_ostream &os) {
+      os << describeKernels(code);
+      os.write(ptx->data(), ptx->size());
+    });
+  });
+}
+
 llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   BundleContents contents;
   for (const TargetOutput &output : outputs)
     contents.models.push_back({output.target, &output.code});
   contents.name = modelName(*checkpoint);
-  auto architecture = checkpoint->get<std::string>("general.architecture");
+  Result<std::string> architecture = checkpoint->architecture();
   if (!architecture)
     return toLLVM(architecture.takeError());
   contents.architecture = *architecture;
@@ -270,6 +313,19 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   });
 }
 
+/// What cannot be written for a target at all is said before anything is read.
+static llvm::Error checkEmit(const TargetSpec &target, EmitKind emit) {
+  bool isCpuOnly = emit == EmitKind::Artefact || emit == EmitKind::Asm ||
+                   emit == EmitKind::Obj;
+  if (target.isGpu() ? !isCpuOnly : emit != EmitKind::Ptx)
+    return llvm::Error::success();
+  return llvm::createStringError(
+      "target '" + llvm::StringRef(target.name) +
+      (target.isGpu() ? "' makes kernels only; expected --emit=ptx"
+                      : "' makes no ptx; expected --target=sm_86 or another "
+                        "of the GPUs in --list-targets"));
+}
+
 llvm::Error Compilation::run() {
   std::vector<const TargetSpec *> targets = options.targets;
   if (targets.empty()) {
@@ -284,6 +340,10 @@ llvm::Error Compilation::run() {
     return llvm::createStringError(
         "--emit shows one target's code; expected one target, got " +
         llvm::Twine(targets.size()));
+
+  for (const TargetSpec *target : targets)
+    if (llvm::Error error = checkEmit(*target, options.emit))
+      return error;
 
   if (llvm::Error error = read())
     return error;

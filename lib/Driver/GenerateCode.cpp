@@ -5,12 +5,15 @@
 #include "Passes.h"
 
 #include "qcc/Codegen/Common/Target.h"
+#include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
 #include "qcc/Codegen/Reference/Reference.h"
 #include "qcc/Codegen/X86/LowerToX86.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -34,8 +37,12 @@ struct GenerateCodePass : qcc::impl::GenerateCodePassBase<GenerateCodePass> {
       return signalPassFailure();
     }
     ModelCode code;
+    GpuCode kernels;
     LogicalResult result = failure();
-    if (spec->isReference()) {
+    if (spec->isGpu()) {
+      result = lowerToNVPTX(module, *spec, kernels);
+      code.module = std::move(kernels.module);
+    } else if (spec->isReference()) {
       layoutReferenceWeights(module, 0);
       result = lowerToReference(module, {}, code);
     } else {
@@ -45,6 +52,9 @@ struct GenerateCodePass : qcc::impl::GenerateCodePassBase<GenerateCodePass> {
     }
     if (failed(result))
       return signalPassFailure();
+    if (spec->isGpu())
+      module->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
+                      UnitAttr::get(&getContext()));
     Block *body = module.getBody();
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(*body)))
       op.erase();

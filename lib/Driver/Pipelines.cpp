@@ -30,10 +30,13 @@ static llvm::Error lowerReference(Stages &stages, ModuleOp module,
   });
 }
 
-/// What --activations asks of the schedule.
+/// What --activations asks of the schedule, within what the target multiplies.
 static llvm::Expected<ScheduleOptions>
-scheduleOptions(const CompileOptions &options) {
+scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
   ScheduleOptions schedule;
+  bool takesHalves = target.dot == DotKind::Mma;
+  if (takesHalves)
+    schedule.generate = schedule.prompt = qz::Activations::F16;
   if (options.activations.empty())
     return schedule;
   std::optional<qz::Activations> activations =
@@ -41,32 +44,46 @@ scheduleOptions(const CompileOptions &options) {
   if (!activations)
     return llvm::createStringError("unknown activations '" +
                                    options.activations +
-                                   "' (a8, a8g16, a16, f32)");
+                                   "' (a8, a8g16, a16, f16, f32)");
+  if ((*activations == qz::Activations::F16) != takesHalves)
+    return llvm::createStringError(
+        "target '" + llvm::StringRef(target.name) +
+        "' has no products of activations '" + options.activations + "' (" +
+        (takesHalves ? "f16" : "a8, a8g16, a16, f32") + ")");
   schedule.generate = schedule.prompt = *activations;
   return schedule;
 }
 
-static llvm::Error lowerX86(Stages &stages, ModuleOp module,
-                            const TargetSpec &target, unsigned index,
-                            StageHook hook, ModelCode &code) {
-  auto schedule = scheduleOptions(stages.options);
-  if (!schedule)
-    return schedule.takeError();
+/// Stages 2 to 4, which are the same for every target but the reference. False
+/// when `hook` ended them.
+static llvm::Expected<bool> runStages(Stages &stages, ModuleOp module,
+                                      const ScheduleOptions &schedule,
+                                      StageHook hook) {
   const std::pair<const char *, std::function<void(OpPassManager &)>>
       pipelines[] = {
           {"fused", buildFusePipeline},
           {"layout", [](OpPassManager &pm) { buildLayoutPipeline(pm); }},
           {"schedule",
-           [&](OpPassManager &pm) { buildSchedulePipeline(pm, *schedule); }}};
+           [&](OpPassManager &pm) { buildSchedulePipeline(pm, schedule); }}};
   for (const auto &[name, build] : pipelines) {
     if (llvm::Error error = stages.runPasses(name, module, build))
-      return error;
+      return std::move(error);
     auto goOn = hook(name, module);
-    if (!goOn)
-      return goOn.takeError();
-    if (!*goOn)
-      return llvm::Error::success();
+    if (!goOn || !*goOn)
+      return goOn;
   }
+  return true;
+}
+
+static llvm::Error lowerX86(Stages &stages, ModuleOp module,
+                            const TargetSpec &target, unsigned index,
+                            StageHook hook, ModelCode &code) {
+  auto schedule = scheduleOptions(stages.options, target);
+  if (!schedule)
+    return schedule.takeError();
+  auto goOn = runStages(stages, module, *schedule, hook);
+  if (!goOn || !*goOn)
+    return goOn.takeError();
   X86Options options;
   options.kv = stages.options.kv;
   if (options.kv.empty())
@@ -91,4 +108,22 @@ llvm::Error qcc::lowerForTarget(Stages &stages, ModuleOp module,
     return error;
   return stages.runPasses("llvm dialect", *code.module,
                           buildLLVMDialectPipeline);
+}
+
+llvm::Error qcc::lowerForGpu(Stages &stages, ModuleOp module,
+                             const TargetSpec &target, StageHook hook,
+                             GpuCode &code) {
+  auto schedule = scheduleOptions(stages.options, target);
+  if (!schedule)
+    return schedule.takeError();
+  auto goOn = runStages(stages, module, *schedule, hook);
+  if (!goOn || !*goOn)
+    return goOn.takeError();
+  std::string name = std::string("lower ") + target.name;
+  if (llvm::Error error = stages.run(name, [&] {
+        return stages.withDiagnostics(
+            name, [&] { return lowerToNVPTX(module, target, code); });
+      }))
+    return error;
+  return stages.runPasses("llvm dialect", *code.module, buildNVVMPipeline);
 }

@@ -8,6 +8,7 @@
 #include "Stages.h"
 
 #include "qcc/Codegen/Common/ModelCode.h"
+#include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
 
 namespace qcc {
 
@@ -16,14 +17,19 @@ namespace qcc {
 using StageHook = llvm::function_ref<llvm::Expected<bool>(llvm::StringRef stage,
                                                           mlir::ModuleOp)>;
 
-/// Takes `module` (imported) through the stages of `target` to functions of the
-/// LLVM dialect. Weights are laid out from byte `weightBase` of the region on
-/// where the target does not share its layout with others. `code.module` stays
-/// empty when `hook` ended the pipeline.
+/// Takes `module` (imported) through the stages of `target`, a CPU, to
+/// functions of the LLVM dialect. Weights are laid out from byte `weightBase`
+/// of the region on where the target does not share its layout with others.
+/// `code.module` stays empty when `hook` ended the pipeline.
 llvm::Error lowerForTarget(Stages &stages, mlir::ModuleOp module,
                            const TargetSpec &target, unsigned index,
                            uint64_t weightBase, StageHook hook,
                            ModelCode &code);
+
+/// The same for a GPU, to kernels of the LLVM dialect.
+llvm::Error lowerForGpu(Stages &stages, mlir::ModuleOp module,
+                        const TargetSpec &target, StageHook hook,
+                        GpuCode &code);
 
 } // namespace qcc
 

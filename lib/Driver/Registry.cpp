@@ -8,12 +8,15 @@
 
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/Common/Backend.h"
+#include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
 #include "qcc/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -24,10 +27,10 @@
 using namespace mlir;
 
 void qcc::registerAllDialects(DialectRegistry &registry) {
-  registry
-      .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-              LLVM::LLVMDialect, llm::LLMDialect, math::MathDialect,
-              qz::QZDialect, scf::SCFDialect, vector::VectorDialect>();
+  registry.insert<arith::ArithDialect, cf::ControlFlowDialect,
+                  func::FuncDialect, gpu::GPUDialect, LLVM::LLVMDialect,
+                  llm::LLMDialect, math::MathDialect, NVVM::NVVMDialect,
+                  qz::QZDialect, scf::SCFDialect, vector::VectorDialect>();
   registerBackendTranslations(registry);
 }
 
@@ -35,9 +38,12 @@ void qcc::registerAllPasses() {
   registerPasses();
   registerQCCDriverPasses();
   registerBackendPasses();
+  registerNVVMPasses();
   PassPipelineRegistration<>("qcc-llvm-dialect",
                              "Structured code to the LLVM dialect",
                              buildLLVMDialectPipeline);
+  PassPipelineRegistration<>("qcc-nvvm", "Kernels of a GPU to the LLVM dialect",
+                             buildNVVMPipeline);
   registerCanonicalizerPass();
   registerCSEPass();
   registerInlinerPass();

@@ -28,6 +28,7 @@ enum class EmitKind {
   Schedule,
   LLVM, ///< LLVM IR after optimization.
   Asm,
+  Ptx, ///< Assembly of a GPU.
   Obj,
 };
 
@@ -38,7 +39,7 @@ struct CompileOptions {
   EmitKind emit = EmitKind::Artefact;
   std::vector<const TargetSpec *> targets; ///< Empty: the machine's own.
 
-  /// a8, a8g16, a16 or f32; empty: chosen for each format and target.
+  /// a8, a8g16, a16, f16 or f32; empty: chosen for each format and target.
   std::string activations;
   /// f32, f16 or bf16; empty: f16, or f32 with f32 activations.
   std::string kv;

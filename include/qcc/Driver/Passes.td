@@ -28,6 +28,12 @@ def GenerateCodePass : Pass<"qcc-generate-code", "mlir::ModuleOp"> {
     llvm.func @qcc_step_0(%step: !llvm.ptr, %thread: i32, %threads: i32) { ... }
     ```
 
+    For a GPU, kernels of the stages that have one:
+
+    ```mlir
+    gpu.module @kernels { gpu.func @matmul_0(...) kernel { ... } }
+    ```
+
     Precondition: the module attributes that import writes. The reference gives
     each weight the plain layout itself; other targets need layout and schedule.
   }];
@@ -38,6 +44,7 @@ def GenerateCodePass : Pass<"qcc-generate-code", "mlir::ModuleOp"> {
            "Type of keys and values">];
   let dependentDialects = [
     "mlir::arith::ArithDialect", "mlir::cf::ControlFlowDialect",
+    "mlir::gpu::GPUDialect", "mlir::NVVM::NVVMDialect",
     "mlir::LLVM::LLVMDialect", "mlir::scf::SCFDialect",
     "mlir::vector::VectorDialect"];
 }

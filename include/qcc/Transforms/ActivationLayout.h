@@ -13,7 +13,9 @@
 //   fsum   [32 / sumGroup][tile] f32      scale times the sum
 //
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
-// 32639. The f32 form holds [32][tile] f32. Elements past the row's end are 0.
+// 32639. The f32 form holds [32][tile] f32. The f16 form is not meant to be
+// stored in tiles: whoever multiplies makes it where it is needed, as rows of
+// f16 with a power of two for each row. Elements past the row's end are 0.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TRANSFORMS_ACTIVATIONLAYOUT_H
@@ -66,7 +68,10 @@ struct ActivationLayout {
   int64_t chunkBytes() const {
     return isFloat() ? kChunk * tile * 4 : fsumOffset(kChunk / sumGroup, 0);
   }
-  int64_t tileBytes() const { return chunks * chunkBytes(); }
+  /// What a buffer must hold; nothing for the f16 form.
+  int64_t tileBytes() const {
+    return kind == qz::Activations::F16 ? 0 : chunks * chunkBytes();
+  }
   int64_t bytes(int64_t rows) const {
     return (rows + tile - 1) / tile * tileBytes();
   }

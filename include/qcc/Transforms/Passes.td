@@ -259,6 +259,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
                clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
                clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),
                clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
+               clEnumValN(::qcc::qz::Activations::F16, "f16", "f16"),
                clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
            }]>,
     Option<"prompt", "prompt", "::qcc::qz::Activations",
@@ -268,6 +269,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
                clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
                clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),
                clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
+               clEnumValN(::qcc::qz::Activations::F16, "f16", "f16"),
                clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
            }]>];
   let statistics = [

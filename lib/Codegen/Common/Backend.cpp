@@ -16,7 +16,9 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 
 #include "llvm/IR/DiagnosticInfo.h"
@@ -35,11 +37,15 @@
 using namespace mlir;
 using namespace qcc;
 
-static const char *const kTriple = "x86_64-unknown-linux-gnu";
+static const char *tripleOf(const TargetSpec &target) {
+  return target.isGpu() ? "nvptx64-nvidia-cuda" : "x86_64-unknown-linux-gnu";
+}
 
 void qcc::registerBackendTranslations(DialectRegistry &registry) {
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerGPUDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
 }
 
 void qcc::buildLLVMDialectPipeline(OpPassManager &passes) {
@@ -68,8 +74,12 @@ createMachine(const TargetSpec &target) {
   std::call_once(once, [] {
     llvm::InitializeNativeTarget();
     llvm::InitializeNativeTargetAsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
   });
-  llvm::Triple triple(kTriple);
+  llvm::Triple triple(tripleOf(target));
   std::string why;
   const llvm::Target *machine = llvm::TargetRegistry::lookupTarget(triple, why);
   if (!machine)
@@ -118,7 +128,7 @@ llvm::Error qcc::prepareForTarget(llvm::Module &module,
 }
 
 llvm::Expected<std::unique_ptr<llvm::Module>>
-qcc::translateToLLVM(ModuleOp module, llvm::LLVMContext &context,
+qcc::translateToLLVM(Operation *module, llvm::LLVMContext &context,
                      const TargetSpec &target) {
   std::unique_ptr<llvm::Module> result =
       translateModuleToLLVMIR(module, context, "model");
@@ -133,13 +143,15 @@ qcc::translateToLLVM(ModuleOp module, llvm::LLVMContext &context,
   for (llvm::Function &function : *result) {
     if (function.isDeclaration())
       continue;
-    if (!function.hasHiddenVisibility())
+    bool isKernel = function.getCallingConv() == llvm::CallingConv::PTX_Kernel;
+    if (!isKernel && !function.hasHiddenVisibility())
       function.setLinkage(llvm::GlobalValue::InternalLinkage);
     function.addFnAttr("target-cpu", target.cpu);
-    function.addFnAttr("tune-cpu", target.tune);
+    if (*target.tune)
+      function.addFnAttr("tune-cpu", target.tune);
     if (*target.features)
       function.addFnAttr("target-features", target.features);
-    if (target.vectorBits)
+    if (target.kind == TargetKind::X86)
       function.addFnAttr("prefer-vector-width",
                          std::to_string(target.vectorBits));
     function.setDoesNotThrow();

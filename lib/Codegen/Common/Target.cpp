@@ -24,22 +24,36 @@ static constexpr uint64_t kBf16 = kVbmi | QCC_CPU_AVX512_BF16;
 // The psABI's x86-64-v4 has no VNNI; here it does, as every CPU since Ice Lake
 // and Zen 4, since the kernels are built on it.
 static const TargetSpec kTargets[] = {
-    {"reference", "scalar f32, the definition of correct; slow", "x86-64", "",
-     "generic", 0, 0, 16, DotKind::Scalar},
-    {"x86-64-v3", "AVX2 (Haswell 2013, Zen 1 and later)", "x86-64-v3", "",
-     "haswell", kV3, 256, 16, DotKind::Maddubs},
-    {"x86-64-v4", "AVX-512 with VNNI (Ice Lake, Zen 4 and later)", "x86-64-v4",
+    {TargetKind::Reference, "reference",
+     "scalar f32, the definition of correct; slow", "x86-64", "", "generic", 0,
+     0, 16, DotKind::Scalar},
+    {TargetKind::X86, "x86-64-v3", "AVX2 (Haswell 2013, Zen 1 and later)",
+     "x86-64-v3", "", "haswell", kV3, 256, 16, DotKind::Maddubs},
+    {TargetKind::X86, "x86-64-v4",
+     "AVX-512 with VNNI (Ice Lake, Zen 4 and later)", "x86-64-v4",
      "+avx512vnni", "icelake-server", kV4, 512, 32, DotKind::Vnni},
-    {"icelake-server", "AVX-512 with VNNI and VBMI, tuned for Ice Lake",
-     "x86-64-v4", "+avx512vnni,+avx512vbmi", "icelake-server", kVbmi, 512, 32,
+    {TargetKind::X86, "icelake-server",
+     "AVX-512 with VNNI and VBMI, tuned for Ice Lake", "x86-64-v4",
+     "+avx512vnni,+avx512vbmi", "icelake-server", kVbmi, 512, 32,
      DotKind::Vnni},
-    {"znver4", "AVX-512 with VNNI, VBMI and BF16, tuned for Zen 4", "x86-64-v4",
+    {TargetKind::X86, "znver4",
+     "AVX-512 with VNNI, VBMI and BF16, tuned for Zen 4", "x86-64-v4",
      "+avx512vnni,+avx512vbmi,+avx512bf16", "znver4", kBf16, 512, 32,
      DotKind::Vnni},
-    {"sapphirerapids",
+    {TargetKind::X86, "sapphirerapids",
      "AVX-512 with VNNI, VBMI and BF16, tuned for Sapphire Rapids", "x86-64-v4",
      "+avx512vnni,+avx512vbmi,+avx512bf16", "sapphirerapids", kBf16, 512, 32,
      DotKind::Vnni},
+    // The PTX version is the lowest that the chip allows, since a driver
+    // rejects newer ones.
+    {TargetKind::NVPTX, "sm_80", "NVIDIA Ampere (A100)", "sm_80", "+ptx70", "",
+     0, 128, 128, DotKind::Mma, 163 * 1024},
+    {TargetKind::NVPTX, "sm_86", "NVIDIA Ampere (RTX 30, A10, A40)", "sm_86",
+     "+ptx71", "", 0, 128, 128, DotKind::Mma, 99 * 1024},
+    {TargetKind::NVPTX, "sm_89", "NVIDIA Ada (RTX 40, L4, L40)", "sm_89",
+     "+ptx78", "", 0, 128, 128, DotKind::Mma, 99 * 1024},
+    {TargetKind::NVPTX, "sm_90", "NVIDIA Hopper (H100, H200)", "sm_90",
+     "+ptx78", "", 0, 128, 128, DotKind::Mma, 227 * 1024},
 };
 
 llvm::ArrayRef<TargetSpec> qcc::targetTable() { return kTargets; }
@@ -80,7 +94,7 @@ llvm::Expected<const TargetSpec *> qcc::detectNativeTarget() {
   llvm::StringRef cpu = llvm::sys::getHostCPUName();
   const TargetSpec *best = nullptr;
   for (const TargetSpec &target : kTargets) {
-    if (target.isReference() || (target.cpuFeatures & ~features))
+    if (target.kind != TargetKind::X86 || (target.cpuFeatures & ~features))
       continue;
     if (cpu == target.name)
       return &target;

@@ -5,8 +5,8 @@
 #include "AttentionKernel.h"
 
 #include "qcc-rt/qcc_abi.h"
+#include "qcc/Codegen/Common/VectorMath.h"
 #include "RowKernels.h"
-#include "VectorMath.h"
 
 using namespace mlir;
 using namespace qcc;

@@ -6,10 +6,12 @@
 #define QCC_LIB_CODEGEN_X86_ISA_H
 
 #include "dialects/QZ/QZDialect.h"
+#include "qcc/Codegen/Common/Emitter.h"
 #include "qcc/Codegen/Common/Target.h"
-#include "Emitter.h"
 
 namespace qcc::x86 {
+
+using namespace qcc::codegen;
 
 /// The facts of a target in the units of kernels.
 struct Isa {

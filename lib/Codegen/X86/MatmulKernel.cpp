@@ -4,9 +4,9 @@
 
 #include "MatmulKernel.h"
 
+#include "qcc/Codegen/Common/VectorMath.h"
 #include "PanelKernel.h"
 #include "RowKernels.h"
-#include "VectorMath.h"
 
 #include "llvm/Support/raw_ostream.h"
 

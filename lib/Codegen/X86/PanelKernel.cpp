@@ -47,104 +47,14 @@ Value PanelKernel::codes(int64_t q, function_ref<Value(int64_t)> loadWord) {
   return e.extract(instructions.lookup(e, table, vector), 0);
 }
 
-Value PanelKernel::scalars(ScalarType type, Value base, Value lane,
-                           Type result) {
-  auto vector = dyn_cast<VectorType>(result);
-  auto typed = [&](Type element) -> Type {
-    return vector ? Type(VectorType::get(vector.getShape(), element)) : element;
-  };
-  Value pointer = e.offset(base, e.mul(lane, scalarBytes(type)));
-  switch (type) {
-  case ScalarType::F32:
-    return e.load(typed(e.f32()), pointer);
-  case ScalarType::F16:
-    return e.extf(e.load(typed(e.f16()), pointer), e.f32());
-  case ScalarType::BF16: {
-    Value bits = e.zext(e.load(typed(e.i16()), pointer), e.i32());
-    return e.bitcast(e.shift(bits, 16), result);
-  }
-  case ScalarType::E8M0: {
-    // 2^(bits - 127); the two ends (0 and 255) are 2^-127 and NaN.
-    Value bits = e.zext(e.load(typed(e.i8()), pointer), e.i32());
-    Value normal = e.shift(bits, 23);
-    Value isZero =
-        e.cmp(arith::CmpIPredicate::eq, bits, e.zero(bits.getType()));
-    Value isNan =
-        e.cmp(arith::CmpIPredicate::eq, bits, e.constant(bits.getType(), 255));
-    normal = e.select(isZero, e.constant(bits.getType(), 0x00400000), normal);
-    normal = e.select(isNan, e.constant(bits.getType(), 0x7fc00000), normal);
-    return e.bitcast(normal, result);
-  }
-  case ScalarType::U8:
-    return e.uintToFloat(e.zext(e.load(typed(e.i8()), pointer), e.i32()),
-                         e.f32());
-  case ScalarType::None:
-    break;
-  }
-  return Value();
-}
-
-PanelKernel::Scales PanelKernel::unitScales(Value unit, Value lane, Type type) {
-  Scales result;
-  if (!layout.scaleInUnit)
-    return result;
-  result.factor =
-      scalars(encoding.scale, e.offset(unit, layout.scaleOffset), lane, type);
-  if (encoding.hasMin())
-    result.min =
-        scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
-  return result;
-}
-
-PanelKernel::Scales PanelKernel::groupScales(const Scales &unit, Value chunk,
-                                             int64_t group, Value lane,
-                                             Type type) {
-  Value record = e.offset(chunk, group * layout.groupStride);
-  if (!encoding.isTwoLevel()) {
-    if (layout.scaleInUnit)
-      return unit;
-    Scales result;
-    result.factor = scalars(encoding.scale,
-                            e.offset(record, layout.scaleOffset), lane, type);
-    if (encoding.hasMin())
-      result.min =
-          scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
-    return result;
-  }
-
-  auto vector = dyn_cast<VectorType>(type);
-  Type bytes =
-      vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-  auto field = [&](unsigned byteOffset) {
-    return e.load(bytes, e.offset(e.offset(record, byteOffset), lane));
-  };
-  Value packed = field(layout.subOffset);
-  Value sub =
-      encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
-  if (layout.subPacked)
-    sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
-  if (encoding.subZero)
-    sub = e.add(sub, -int64_t(encoding.subZero));
-  Scales result;
-  result.factor = e.mulf(unit.factor, e.intToFloat(sub, e.f32()));
-  if (encoding.hasMin()) {
-    Value subMin =
-        layout.subPacked
-            ? e.shift(e.zext(packed, e.i32()), -int(encoding.subBits))
-            : e.zext(field(layout.subMinOffset), e.i32());
-    Value product = e.mulf(unit.min, e.intToFloat(subMin, e.f32()));
-    result.min = arith::NegFOp::create(e.b, e.loc, product);
-  }
-  return result;
-}
-
 /// The k-groups of a chunk in an order in which those that share a line follow
 /// each other for every width of a plane, so that few lines are in registers.
 /// Integer sums are exact in any order.
 static constexpr int64_t kGroupOrder[] = {0, 4, 2, 6, 1, 5, 3, 7};
 
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
-                                 const Scales &unit, int64_t half, Values acc) {
+                                 const PanelScales &unit, int64_t half,
+                                 Values acc) {
   VectorType ints = e.vec(instructions.lanes, e.i32()),
              floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes);
@@ -157,11 +67,12 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
       value = e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
     return value;
   };
-  Scales scales;
+  PanelScales scales;
   for (int64_t d = 0; d < 32 / dotGroup; ++d) {
     int64_t first = d * dotGroup;
     if (first % weightGroup == 0)
-      scales = groupScales(unit, chunk, first / weightGroup, lane, floats);
+      scales =
+          scaleReader.group(unit, chunk, first / weightGroup, lane, floats);
     // Sums are kept for groups of act.sumGroup, which divides dotGroup.
     int64_t sumFirst = first / act.sumGroup, sums = dotGroup / act.sumGroup;
     SmallVector<Values> ints32(act.planes(), Values(act.tile));
@@ -208,16 +119,18 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
   return acc;
 }
 
-Values PanelKernel::chunkFloat(Value chunk, Value tileChunk, const Scales &unit,
-                               int64_t half, Values acc) {
+Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
+                               const PanelScales &unit, int64_t half,
+                               Values acc) {
   VectorType ints = e.vec(instructions.lanes, e.i32()),
              floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes);
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
-  Scales scales;
+  PanelScales scales;
   for (int64_t q = 0; q < 8; ++q) {
     if (q * 4 % weightGroup == 0)
-      scales = groupScales(unit, chunk, q * 4 / weightGroup, lane, floats);
+      scales =
+          scaleReader.group(unit, chunk, q * 4 / weightGroup, lane, floats);
     Value word = codes(q, [&](int64_t byteOffset) {
       return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
     });
@@ -241,21 +154,22 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half) {
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t size = scalarBytes(encoding.element);
   Values init(act.tile, e.zero(floats));
-  return e.loop(
-      e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), init,
-      [&](Value u, ValueRange in) {
-        Values acc(in.begin(), in.end());
-        Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
-        Value x = e.offset(tile, e.mul(u, act.floatOffset(4, 0)));
-        for (int64_t j = 0; j < 4; ++j) {
-          Value value = scalars(encoding.element, e.offset(unit, j * 16 * size),
-                                e.c64(half * instructions.lanes), floats);
-          for (int64_t r = 0; r < act.tile; ++r)
-            acc[r] = e.fma(value, e.loadSplat(floats, x, act.floatOffset(j, r)),
-                           acc[r]);
-        }
-        return acc;
-      });
+  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), init,
+                [&](Value u, ValueRange in) {
+                  Values acc(in.begin(), in.end());
+                  Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
+                  Value x = e.offset(tile, e.mul(u, act.floatOffset(4, 0)));
+                  for (int64_t j = 0; j < 4; ++j) {
+                    Value value = scaleReader.scalars(
+                        encoding.element, e.offset(unit, j * 16 * size),
+                        e.c64(half * instructions.lanes), floats);
+                    for (int64_t r = 0; r < act.tile; ++r)
+                      acc[r] = e.fma(
+                          value, e.loadSplat(floats, x, act.floatOffset(j, r)),
+                          acc[r]);
+                  }
+                  return acc;
+                });
 }
 
 Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
@@ -263,7 +177,7 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
     return emitFloatWeights(panel, tile, half);
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t chunks = layout.unitK / PackedLayout::kChunk;
-  auto emitChunk = [&](Value chunk, Value tileChunk, const Scales &unit,
+  auto emitChunk = [&](Value chunk, Value tileChunk, const PanelScales &unit,
                        ValueRange in) {
     Values acc(in.begin(), in.end());
     return act.isFloat() ? chunkFloat(chunk, tileChunk, unit, half, acc)
@@ -272,7 +186,8 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
   auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
-    Scales scales = unitScales(unit, e.c64(half * instructions.lanes), floats);
+    PanelScales scales =
+        scaleReader.unit(unit, e.c64(half * instructions.lanes), floats);
     Value first = e.offset(unit, layout.chunkOffset);
     if (count == 1)
       return emitChunk(first, x, scales, in);

@@ -10,6 +10,7 @@
 #ifndef QCC_LIB_CODEGEN_X86_PANELKERNEL_H
 #define QCC_LIB_CODEGEN_X86_PANELKERNEL_H
 
+#include "qcc/Codegen/Common/PanelScales.h"
 #include "qcc/Formats/PackedLayout.h"
 #include "qcc/Transforms/ActivationLayout.h"
 #include "Isa.h"
@@ -21,7 +22,8 @@ public:
   PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
               int64_t k, const ActivationLayout &activations)
       : e(e), instructions(instructions), layout(layout),
-        encoding(layout.encoding), k(k), act(activations) {}
+        encoding(layout.encoding), scaleReader(e, layout), k(k),
+        act(activations) {}
 
   /// Sums of lanes [half * lanes, ...) of the panel at `panel` with each row
   /// of the tile at `tile`: one vector of `lanes` f32 per row.
@@ -38,31 +40,18 @@ public:
   }
   unsigned maxCode() const;
 
-  /// The factor S and the term M of one group, as f32 of `lanes` lanes starting
-  /// at lane `lane` (a byte offset is computed for each field's size). `min`
-  /// is null without one.
-  struct Scales {
-    Value factor, min;
-  };
-  Scales unitScales(Value unit, Value lane, Type type);
-  Scales groupScales(const Scales &unit, Value chunk, int64_t group, Value lane,
-                     Type type);
-
-  /// Scalars of `type` at index `lane` of the array at `base`: an f32, or as
-  /// many as the vector type `result` has lanes.
-  Value scalars(ScalarType type, Value base, Value lane, Type result);
-
 private:
   Values emitFloatWeights(Value panel, Value tile, int64_t half);
-  Values chunkInteger(Value chunk, Value tileChunk, const Scales &unit,
+  Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
                       int64_t half, Values acc);
-  Values chunkFloat(Value chunk, Value tileChunk, const Scales &unit,
+  Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,
                     int64_t half, Values acc);
 
   Emitter &e;
   const Isa &instructions;
   const PackedLayout &layout;
   const Encoding &encoding;
+  ScaleReader scaleReader;
   int64_t k;
   const ActivationLayout &act;
 };

@@ -203,8 +203,7 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
 /// Four elements of a quantized row: values of the codes in one word.
 static void embeddingWord(Emitter &e, PanelKernel &kernel,
                           const Encoding &encoding, Value word,
-                          const PanelKernel::Scales &scales, float scale,
-                          Value out) {
+                          const PanelScales &scales, float scale, Value out) {
   VectorType floats = e.vec(4, e.f32());
   Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
   Value code = e.add(e.zext(bytes, e.i32()), -kernel.zeroPoint());
@@ -224,10 +223,11 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
       weight, e.mul(e.udiv(token, 16), int64_t(layout.panelBytes(columns))));
   ActivationLayout unused(qz::Activations::F32, columns, 32, 1);
   PanelKernel kernel(e, isa, layout, columns, unused);
+  ScaleReader scaleReader(e, layout);
   if (encoding.isFloat()) {
     e.loop(e.c64(0), e.c64(columns), 1, [&](Value k) {
-      Value value = kernel.scalars(encoding.element, panel,
-                                   e.add(e.mul(k, 16), lane), e.f32());
+      Value value = scaleReader.scalars(encoding.element, panel,
+                                        e.add(e.mul(k, 16), lane), e.f32());
       e.store(e.mulf(value, double(scale)), e.offset(out, e.mul(k, 4)));
     });
     return;
@@ -237,16 +237,16 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
   e.loop(e.c64(0), e.c64(columns / layout.unitK), 1, [&](Value u) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value outUnit = e.offset(out, e.mul(u, int64_t(layout.unitK) * 4));
-    PanelKernel::Scales unitScales = kernel.unitScales(unit, lane, e.f32());
+    PanelScales unitScales = scaleReader.unit(unit, lane, e.f32());
     e.loop(e.c64(0), e.c64(chunks), 1, [&](Value c) {
       Value chunk = e.offset(e.offset(unit, layout.chunkOffset),
                              e.mul(c, layout.chunkBytes));
       Value outChunk = e.offset(outUnit, e.mul(c, 128));
-      PanelKernel::Scales scales;
+      PanelScales scales;
       for (int64_t q = 0; q < 8; ++q) {
         if (q * 4 % weightGroup == 0)
-          scales = kernel.groupScales(unitScales, chunk, q * 4 / weightGroup,
-                                      lane, e.f32());
+          scales = scaleReader.group(unitScales, chunk, q * 4 / weightGroup,
+                                     lane, e.f32());
         Value word = kernel.codes(q, [&](int64_t byteOffset) {
           return e.load(e.i32(),
                         e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));

@@ -144,7 +144,7 @@ void StageLowering::bindArguments(Value row) {
   for (BlockArgument argument : source.getArguments()) {
     if (isa<llm::BatchType>(argument.getType()))
       continue;
-    Value entry = e.load(e.i64(), row, int64_t(slot++) * 8, 8);
+    Value entry = e.load(e.i64(), row, int64_t(slot++) * 8, llvm::Align(8));
     if (isa<qz::QTensorType>(argument.getType()))
       places[argument] = e.offset(weights, entry);
     else if (isa<llm::StateType>(argument.getType()))
@@ -308,7 +308,7 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
   builder.setInsertionPointToEnd(head);
   Value layer = head->getArgument(0);
   Value row = e.offset(base, e.mul(layer, int64_t(slots) * 8));
-  Value kind = e.load(e.i64(), row, 8u);
+  Value kind = e.load(e.i64(), row, llvm::Align(8));
   SmallVector<Block *> cases;
   SmallVector<int64_t> numbers;
   Block *join = builder.createBlock(done, {builder.getI1Type()}, {e.loc});

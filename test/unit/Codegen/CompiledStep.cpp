@@ -173,7 +173,7 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
   check(succeeded(toLLVM.run(*model.module)), "lowering to llvm");
   llvm::LLVMContext llvmContext;
   auto llvmModule =
-      require(translateToLLVM(*model.module, llvmContext, *target));
+      require(translateToLLVM(model.module->getOperation(), llvmContext, *target));
   require(optimizeLLVM(*llvmModule, *target));
   code->jit =
       loadObject(require(generateCode(*llvmModule, *target, CodeKind::Object)));

@@ -1,8 +1,8 @@
 //===- Backend.h - From MLIR to machine code --------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The end of every CPU pipeline: structured MLIR to the LLVM dialect, to LLVM
-// IR, through LLVM's optimizer, to an object, assembly or text. Nothing here
+// The end of every pipeline: structured MLIR to the LLVM dialect, to LLVM IR,
+// through LLVM's optimizer, to an object, assembly (PTX) or text. Nothing here
 // depends on the machine that runs it, only on the target: the same input gives
 // the same bytes.
 //
@@ -43,11 +43,11 @@ void buildLLVMDialectPipeline(mlir::OpPassManager &passes);
 /// Registers these passes for textual pipelines and printing.
 void registerBackendPasses();
 
-/// Translates a module of the LLVM dialect and marks every definition with the
-/// target's CPU and features. All definitions but the step function become
-/// internal.
+/// Translates a module of the LLVM dialect (a builtin module or a gpu.module)
+/// and marks every definition with the target's CPU and features. All
+/// definitions but the step function and kernels become internal.
 llvm::Expected<std::unique_ptr<llvm::Module>>
-translateToLLVM(mlir::ModuleOp module, llvm::LLVMContext &context,
+translateToLLVM(mlir::Operation *module, llvm::LLVMContext &context,
                 const TargetSpec &target);
 
 /// Makes the target's triple and data layout those of `module`.

@@ -19,14 +19,23 @@
 
 namespace qcc {
 
-/// How four products of bytes are added to a 32-bit lane.
+/// Which backend makes code for a target.
+enum class TargetKind {
+  Reference, ///< Scalar f32.
+  X86,
+  NVPTX,
+};
+
+/// How products of weights and activations are added.
 enum class DotKind {
-  Scalar,  ///< Not at all (reference).
-  Maddubs, ///< vpmaddubsw + vpmaddwd, 256 bits.
-  Vnni,    ///< vpdpbusd, 512 bits.
+  Scalar,  ///< One by one (reference).
+  Maddubs, ///< vpmaddubsw + vpmaddwd: four bytes to 32 bits, 256 bits wide.
+  Vnni,    ///< vpdpbusd: four bytes to 32 bits, 512 bits wide.
+  Mma,     ///< mma.m16n8k16 of f16, added in f32.
 };
 
 struct TargetSpec {
+  TargetKind kind;
   const char *name;     ///< "x86-64-v4".
   const char *summary;  ///< One line for --list-targets.
   const char *cpu;      ///< LLVM's baseline.
@@ -34,10 +43,13 @@ struct TargetSpec {
   const char *tune;     ///< LLVM's scheduling model.
   uint64_t cpuFeatures; ///< QCC_CPU_* that the machine must have.
   unsigned vectorBits;  ///< Width of the vectors that kernels use; 0: scalar.
-  unsigned registers;   ///< Vector registers of that width.
+  unsigned registers;   ///< Vector registers of that width; on a GPU, the most
+                        ///< that a thread of a kernel may use.
   DotKind dot;
+  unsigned sharedBytes = 0; ///< Most shared memory of a block, on a GPU.
 
-  bool isReference() const { return vectorBits == 0; }
+  bool isReference() const { return kind == TargetKind::Reference; }
+  bool isGpu() const { return kind == TargetKind::NVPTX; }
 };
 
 /// Every target, in ascending order of preference, the reference first.

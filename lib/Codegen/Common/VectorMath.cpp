@@ -5,10 +5,10 @@
 // library's single precision functions (public domain).
 //===----------------------------------------------------------------------===//
 
-#include "VectorMath.h"
+#include "qcc/Codegen/Common/VectorMath.h"
 
 using namespace mlir;
-using namespace qcc::x86;
+using namespace qcc::codegen;
 
 /// c[0] x^n + ... + c[n], by Horner's rule.
 static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
@@ -18,7 +18,7 @@ static Value polynomial(Emitter &e, Value x, ArrayRef<double> coefficients) {
   return result;
 }
 
-Value qcc::x86::emitExp(Emitter &e, Value x) {
+Value qcc::codegen::emitExp(Emitter &e, Value x) {
   Type type = x.getType();
   auto clamp = [&](Value v, double low, double high) {
     v = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, v,
@@ -49,17 +49,17 @@ static Value gate(Emitter &e, Value x, Value minusExponent) {
   return e.divf(x, e.addf(one, emitExp(e, minusExponent)));
 }
 
-Value qcc::x86::emitSilu(Emitter &e, Value x) {
+Value qcc::codegen::emitSilu(Emitter &e, Value x) {
   return gate(e, x, arith::NegFOp::create(e.b, e.loc, x));
 }
 
-Value qcc::x86::emitGeluTanh(Emitter &e, Value x) {
+Value qcc::codegen::emitGeluTanh(Emitter &e, Value x) {
   Value cubic =
       e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715), x);
   return gate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588));
 }
 
-std::pair<Value, Value> qcc::x86::emitSinCos(Emitter &e, Value angle) {
+std::pair<Value, Value> qcc::codegen::emitSinCos(Emitter &e, Value angle) {
   Type f32 = e.f32(), f64 = e.b.getF64Type();
   // Reduction to [-pi/4, pi/4] in double precision loses nothing that an f32
   // angle has.

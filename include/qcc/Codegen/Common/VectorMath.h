@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_LIB_CODEGEN_X86_VECTORMATH_H
-#define QCC_LIB_CODEGEN_X86_VECTORMATH_H
+#ifndef QCC_CODEGEN_COMMON_VECTORMATH_H
+#define QCC_CODEGEN_COMMON_VECTORMATH_H
 
-#include "Emitter.h"
+#include "qcc/Codegen/Common/Emitter.h"
 
-namespace qcc::x86 {
+namespace qcc::codegen {
 
 /// e^x for f32 scalars or vectors; relative error below 2e-7 where the result
 /// is a normal number, 0 below that, finite for every finite x.
@@ -22,6 +22,6 @@ Value emitGeluTanh(Emitter &e, Value x);
 /// 2e-7.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value angle);
 
-} // namespace qcc::x86
+} // namespace qcc::codegen
 
-#endif // QCC_LIB_CODEGEN_X86_VECTORMATH_H
+#endif // QCC_CODEGEN_COMMON_VECTORMATH_H

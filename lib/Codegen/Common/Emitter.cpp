@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "Emitter.h"
+#include "qcc/Codegen/Common/Emitter.h"
 
 #include "llvm/ADT/Sequence.h"
 
 using namespace mlir;
-using namespace qcc::x86;
+using namespace qcc::codegen;
 
 Value Emitter::constant(Type type, double value) {
   TypedAttr scalar =
@@ -128,7 +128,7 @@ Value Emitter::maxf(Value a, Value x) {
 }
 
 Value Emitter::offset(Value pointer, Value bytes) {
-  return LLVM::GEPOp::create(b, loc, ptr(), i8(), pointer,
+  return LLVM::GEPOp::create(b, loc, pointer.getType(), i8(), pointer,
                              ArrayRef<LLVM::GEPArg>{bytes});
 }
 
@@ -136,12 +136,13 @@ Value Emitter::offset(Value pointer, int64_t bytes) {
   return bytes ? offset(pointer, c64(bytes)) : pointer;
 }
 
-Value Emitter::load(Type type, Value pointer, unsigned alignment) {
-  return LLVM::LoadOp::create(b, loc, type, pointer, alignment);
+Value Emitter::load(Type type, Value pointer, llvm::Align alignment) {
+  return LLVM::LoadOp::create(b, loc, type, pointer,
+                              unsigned(alignment.value()));
 }
 
-void Emitter::store(Value value, Value pointer, unsigned alignment) {
-  LLVM::StoreOp::create(b, loc, value, pointer, alignment);
+void Emitter::store(Value value, Value pointer, llvm::Align alignment) {
+  LLVM::StoreOp::create(b, loc, value, pointer, unsigned(alignment.value()));
 }
 
 Values Emitter::loop(Value lo, Value hi, Value step, ValueRange init,
@@ -168,7 +169,7 @@ Values Emitter::loop(Value lo, Value hi, Value step, ValueRange init,
 
 void Emitter::loop(Value lo, Value hi, int64_t step,
                    function_ref<void(Value)> body) {
-  loop(lo, hi, c64(step), {}, [&](Value i, ValueRange) {
+  loop(lo, hi, constant(lo.getType(), step), {}, [&](Value i, ValueRange) {
     body(i);
     return Values();
   });

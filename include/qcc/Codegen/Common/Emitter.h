@@ -2,20 +2,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Kernels are built from scf loops, arith, vector and llvm memory operations on
-// plain pointers with byte offsets. Every value that counts or addresses is
-// i64. All float arithmetic is emitted without fast-math flags, so results do
-// not depend on how LLVM schedules it.
+// plain pointers with byte offsets. All float arithmetic is emitted without
+// fast-math flags, so results do not depend on how LLVM schedules it.
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_LIB_CODEGEN_X86_EMITTER_H
-#define QCC_LIB_CODEGEN_X86_EMITTER_H
+#ifndef QCC_CODEGEN_COMMON_EMITTER_H
+#define QCC_CODEGEN_COMMON_EMITTER_H
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
-namespace qcc::x86 {
+namespace qcc::codegen {
 
 using mlir::Type;
 using mlir::Value;
@@ -152,13 +151,15 @@ public:
   // Memory. Offsets are bytes; alignment 1 unless stated.
   Value offset(Value pointer, Value bytes);
   Value offset(Value pointer, int64_t bytes);
-  Value load(Type type, Value pointer, unsigned alignment = 1);
-  Value load(Type type, Value pointer, int64_t bytes, unsigned alignment = 1) {
+  Value load(Type type, Value pointer, llvm::Align alignment = llvm::Align(1));
+  Value load(Type type, Value pointer, int64_t bytes,
+             llvm::Align alignment = llvm::Align(1)) {
     return load(type, offset(pointer, bytes), alignment);
   }
-  void store(Value value, Value pointer, unsigned alignment = 1);
+  void store(Value value, Value pointer,
+             llvm::Align alignment = llvm::Align(1));
   void store(Value value, Value pointer, int64_t bytes,
-             unsigned alignment = 1) {
+             llvm::Align alignment = llvm::Align(1)) {
     store(value, offset(pointer, bytes), alignment);
   }
   /// Loads one element and copies it to every lane.
@@ -177,6 +178,6 @@ private:
   Type like(Value a, Type element);
 };
 
-} // namespace qcc::x86
+} // namespace qcc::codegen
 
-#endif // QCC_LIB_CODEGEN_X86_EMITTER_H
+#endif // QCC_CODEGEN_COMMON_EMITTER_H

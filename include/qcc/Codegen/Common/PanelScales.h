@@ -1,0 +1,48 @@
+//===- PanelScales.h - Scales and minima of a packed panel ------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// How kernels of every target read what qcc/Formats/PackedLayout.h stores
+// beside the codes.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_CODEGEN_COMMON_PANELSCALES_H
+#define QCC_CODEGEN_COMMON_PANELSCALES_H
+
+#include "qcc/Codegen/Common/Emitter.h"
+#include "qcc/Formats/PackedLayout.h"
+
+namespace qcc::codegen {
+
+/// The factor S and the term M of one group, for one row or for several. `min`
+/// is null without one.
+struct PanelScales {
+  Value factor, min;
+};
+
+/// Reads them as f32 of `type` (a scalar or a vector) for the rows of the panel
+/// from `lane` on.
+class ScaleReader {
+public:
+  ScaleReader(Emitter &e, const PackedLayout &layout)
+      : e(e), layout(layout), encoding(layout.encoding) {}
+
+  /// What the unit at `unit` holds for all its groups; empty when it holds
+  /// nothing.
+  PanelScales unit(Value unit, Value lane, Type type);
+  /// Group `group` of the chunk at `chunk`.
+  PanelScales group(const PanelScales &unit, Value chunk, int64_t group,
+                    Value lane, Type type);
+
+  /// Scalars of `type` at index `lane` of the array at `base`: an f32, or as
+  /// many as the vector type `result` has lanes.
+  Value scalars(ScalarType type, Value base, Value lane, Type result);
+
+private:
+  Emitter &e;
+  const PackedLayout &layout;
+  const Encoding &encoding;
+};
+
+} // namespace qcc::codegen
+
+#endif // QCC_CODEGEN_COMMON_PANELSCALES_H

@@ -1,0 +1,100 @@
+//===- PanelScales.cpp - Scales and minima of a packed panel --------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Codegen/Common/PanelScales.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::codegen;
+
+Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
+                           Type result) {
+  auto vector = dyn_cast<VectorType>(result);
+  auto typed = [&](Type element) -> Type {
+    return vector ? Type(VectorType::get(vector.getShape(), element)) : element;
+  };
+  Value pointer = e.offset(base, e.mul(lane, scalarBytes(type)));
+  switch (type) {
+  case ScalarType::F32:
+    return e.load(typed(e.f32()), pointer, llvm::Align(4));
+  case ScalarType::F16:
+    return e.extf(e.load(typed(e.f16()), pointer, llvm::Align(2)), e.f32());
+  case ScalarType::BF16: {
+    Value bits =
+        e.zext(e.load(typed(e.i16()), pointer, llvm::Align(2)), e.i32());
+    return e.bitcast(e.shift(bits, 16), result);
+  }
+  case ScalarType::E8M0: {
+    // 2^(bits - 127); the two ends (0 and 255) are 2^-127 and NaN.
+    Value bits = e.zext(e.load(typed(e.i8()), pointer), e.i32());
+    Value normal = e.shift(bits, 23);
+    Value isZero =
+        e.cmp(arith::CmpIPredicate::eq, bits, e.zero(bits.getType()));
+    Value isNan =
+        e.cmp(arith::CmpIPredicate::eq, bits, e.constant(bits.getType(), 255));
+    normal = e.select(isZero, e.constant(bits.getType(), 0x00400000), normal);
+    normal = e.select(isNan, e.constant(bits.getType(), 0x7fc00000), normal);
+    return e.bitcast(normal, result);
+  }
+  case ScalarType::U8:
+    return e.uintToFloat(e.zext(e.load(typed(e.i8()), pointer), e.i32()),
+                         e.f32());
+  case ScalarType::None:
+    break;
+  }
+  return Value();
+}
+
+PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
+  PanelScales result;
+  if (!layout.scaleInUnit)
+    return result;
+  result.factor =
+      scalars(encoding.scale, e.offset(unit, layout.scaleOffset), lane, type);
+  if (encoding.hasMin())
+    result.min =
+        scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
+  return result;
+}
+
+PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
+                               int64_t group, Value lane, Type type) {
+  Value record = e.offset(chunk, group * layout.groupStride);
+  if (!encoding.isTwoLevel()) {
+    if (layout.scaleInUnit)
+      return unit;
+    PanelScales result;
+    result.factor = scalars(encoding.scale,
+                            e.offset(record, layout.scaleOffset), lane, type);
+    if (encoding.hasMin())
+      result.min =
+          scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
+    return result;
+  }
+
+  auto vector = dyn_cast<VectorType>(type);
+  Type bytes =
+      vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
+  auto field = [&](unsigned byteOffset) {
+    return e.load(bytes, e.offset(e.offset(record, byteOffset), lane));
+  };
+  Value packed = field(layout.subOffset);
+  Value sub =
+      encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
+  if (layout.subPacked)
+    sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
+  if (encoding.subZero)
+    sub = e.add(sub, -int64_t(encoding.subZero));
+  PanelScales result;
+  result.factor = e.mulf(unit.factor, e.intToFloat(sub, e.f32()));
+  if (encoding.hasMin()) {
+    Value subMin =
+        layout.subPacked
+            ? e.shift(e.zext(packed, e.i32()), -int(encoding.subBits))
+            : e.zext(field(layout.subMinOffset), e.i32());
+    Value product = e.mulf(unit.min, e.intToFloat(subMin, e.f32()));
+    result.min = arith::NegFOp::create(e.b, e.loc, product);
+  }
+  return result;
+}

@@ -1,0 +1,129 @@
+//===- MatmulPlan.cpp - How a matmul stage is laid on a GPU ---------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "MatmulPlan.h"
+
+#include <numeric>
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::nvptx;
+
+/// A step has about this many elements of k where units are smaller.
+static constexpr int64_t kStepK = 128;
+/// Shared memory that the rings of a block may take, so that several blocks fit
+/// on a multiprocessor.
+static constexpr int64_t kRingBytes = 32 * 1024;
+
+int64_t WeightRun::slotOffset(unsigned stream) const {
+  int64_t offset = 0;
+  for (unsigned i = 0; i < stream; ++i)
+    offset += stepBytes(i);
+  return offset;
+}
+
+static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
+  return cast<qz::QTensorType>(op.getWeights()[index].getType());
+}
+
+/// Null, or what the kernel cannot do with `encoding`.
+static const char *whyUnsupported(const Encoding &encoding) {
+  if (encoding.isFloat())
+    return "float weights";
+  if (!encoding.table.empty())
+    return "code tables";
+  if (encoding.group % 16)
+    return "groups that are not a multiple of 16";
+  return nullptr;
+}
+
+static void collectRuns(MatmulPlan &plan) {
+  qz::MatmulOp op = plan.matmul;
+  int64_t column = 0;
+  for (unsigned i = 0; i < op.getWeights().size(); ++i) {
+    qz::QTensorType type = weightType(op, i);
+    PackedLayout layout(type.getEncoding().toEncoding());
+    if (op.isGlu() && i == 1) {
+      plan.runs.front().streams.push_back(layout);
+      return;
+    }
+    bool isNew =
+        plan.runs.empty() ||
+        !(plan.runs.back().streams.front().encoding == layout.encoding);
+    if (isNew) {
+      plan.runs.emplace_back();
+      plan.runs.back().streams.push_back(layout);
+    }
+    WeightRun &run = plan.runs.back();
+    run.segments.push_back({i, plan.units, column, type.getRows()});
+    plan.units += int64_t(layout.panelsFor(size_t(type.getRows())));
+    run.endUnit = plan.units;
+    column += type.getRows();
+  }
+}
+
+/// Steps are as long as possible below kStepK, whole units of every stream, and
+/// divide k.
+static LogicalResult planSteps(MatmulPlan &plan, WeightRun &run) {
+  int64_t unit = 1;
+  for (const PackedLayout &layout : run.streams)
+    unit = std::lcm(unit, int64_t(layout.unitK));
+  if (plan.k % unit)
+    return plan.matmul.emitError()
+           << "expected a multiple of " << unit << " columns, got " << plan.k;
+  run.stepK = unit;
+  for (int64_t step = unit; step <= kStepK; step += unit)
+    if (plan.k % step == 0)
+      run.stepK = step;
+  int64_t stepsOfWarp = (plan.k / run.stepK + kWarps - 1) / kWarps;
+  bool four = stepsOfWarp > 2 && 4 * kWarps * run.slotBytes() <= kRingBytes;
+  run.ringSlots = four ? 4 : 2;
+  plan.ringBytes =
+      std::max(plan.ringBytes, kWarps * run.ringSlots * run.slotBytes());
+  return success();
+}
+
+FailureOr<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
+                                        const TargetSpec &target) {
+  MatmulPlan plan;
+  plan.matmul = matmul;
+  plan.k = matmul.getInput().getType().getColumns();
+  plan.quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
+  if (!plan.quantize)
+    return matmul.emitError("expected an input made by qz.quantize");
+  for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
+    Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
+    if (const char *what = whyUnsupported(encoding))
+      return matmul.emitError()
+             << "target '" << target.name << "' does not take " << what;
+    plan.needsSums |= encoding.hasMin();
+    if (encoding.group % 32)
+      plan.sumGroup = 16;
+  }
+  for (auto kind : {plan.quantize.getGenerate(), plan.quantize.getPrompt()})
+    if (!kind || *kind != qz::Activations::F16)
+      return plan.quantize.emitError()
+             << "expected f16 activations for target '" << target.name << "'";
+
+  collectRuns(plan);
+  for (WeightRun &run : plan.runs)
+    if (failed(planSteps(plan, run)))
+      return failure();
+
+  // Rows start eight banks apart, so that the lanes of four rows read different
+  // ones.
+  plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
+  while (plan.rowBytes % 128 != 32)
+    plan.rowBytes += 32;
+  plan.rowsPerBlock =
+      std::min(kTokens, (int64_t(target.sharedBytes) - plan.rowsOffset()) /
+                            plan.rowBytes);
+  if (plan.rowsPerBlock < 1)
+    return matmul.emitError()
+           << "a row of " << plan.k << " columns and the rings take "
+           << plan.rowsOffset() + plan.rowBytes
+           << " bytes of shared memory; target '" << target.name << "' has "
+           << target.sharedBytes;
+  return plan;
+}

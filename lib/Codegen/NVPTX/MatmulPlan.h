@@ -1,0 +1,87 @@
+//===- MatmulPlan.h - How a matmul stage is laid on a GPU -------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A block makes one unit of the stage: a panel of 16 result columns (of gate
+// and up together in a gated unit) for up to eight rows. Its warps share k: a
+// step is a run of whole units of the packed weight, and warp w takes steps w,
+// w + kWarps, ... The partial sums of the warps are added in the order of
+// warps, so the result does not depend on timing.
+//
+//   shared memory   [row factors][row scales][partial sums][rings of the warps]
+//                   then for each row: [k f16][sums of groups of k]
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_MATMULPLAN_H
+#define QCC_LIB_CODEGEN_NVPTX_MATMULPLAN_H
+
+#include "dialects/QZ/QZDialect.h"
+#include "qcc/Codegen/Common/Target.h"
+#include "qcc/Formats/PackedLayout.h"
+
+#include "mlir/IR/Diagnostics.h"
+
+namespace qcc::nvptx {
+
+constexpr int64_t kWarps = 4;
+constexpr int64_t kThreads = kWarps * 32;
+/// Rows of activations that one mma takes.
+constexpr int64_t kTokens = 8;
+
+/// Weights of the stage that share code: consecutive ones of one encoding, or
+/// gate and up. Each stream is one panel that a unit reads.
+struct WeightRun {
+  struct Segment {
+    unsigned weight;     ///< Index among the stage's weights.
+    int64_t firstUnit;   ///< Of the stage.
+    int64_t firstColumn; ///< Of the stage's result.
+    int64_t rows;        ///< Of the weight.
+  };
+  llvm::SmallVector<Segment> segments;
+  llvm::SmallVector<PackedLayout> streams;
+  int64_t endUnit = 0;   ///< Units below belong to this run or to one before.
+  int64_t stepK = 0;     ///< Elements of k of a step.
+  int64_t ringSlots = 0; ///< Steps that a warp has in shared memory: 2 or 4.
+
+  int64_t stepUnits(unsigned stream) const {
+    return stepK / streams[stream].unitK;
+  }
+  int64_t stepBytes(unsigned stream) const {
+    return stepUnits(stream) * streams[stream].unitBytes;
+  }
+  /// Bytes of a slot of the ring before `stream`.
+  int64_t slotOffset(unsigned stream) const;
+  int64_t slotBytes() const { return slotOffset(unsigned(streams.size())); }
+};
+
+struct MatmulPlan {
+  qz::MatmulOp matmul;
+  qz::QuantizeOp quantize; ///< The stage that makes the matmul's input.
+  int64_t k = 0;
+  llvm::SmallVector<WeightRun, 2> runs;
+  int64_t units = 0;
+  int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
+  bool needsSums = false; ///< Some weight has minima.
+
+  unsigned streams() const { return unsigned(runs.front().streams.size()); }
+  int64_t sumCount() const { return needsSums ? k / sumGroup : 0; }
+
+  // Shared memory, in bytes.
+  static constexpr int64_t factorOffset = 0, scaleOffset = kTokens * 4,
+                           partialOffset = 2 * kTokens * 4;
+  int64_t partialBytes() const { return kWarps * streams() * 32 * 16; }
+  int64_t ringOffset() const { return partialOffset + partialBytes(); }
+  int64_t ringBytes = 0; ///< Of all warps.
+  int64_t rowsOffset() const { return ringOffset() + ringBytes; }
+  int64_t sumsOffset() const { return k * 2; } ///< Within a row.
+  int64_t rowBytes = 0;
+  int64_t rowsPerBlock = 0;
+};
+
+/// The plan of `matmul`; an error on the operation when the target has no code
+/// for it.
+mlir::FailureOr<MatmulPlan> planMatmul(qz::MatmulOp matmul,
+                                       const TargetSpec &target);
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_MATMULPLAN_H

@@ -1,0 +1,39 @@
+//===- RowPrologue.h - Rows of activations as f16 in shared memory -*- C++ -*-//
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a block does with its rows before their products: the meaning of
+// `qz.quantize` with f16 activations. Each row is multiplied by the weights of
+// its norm and by a power of two which brings its largest magnitude to
+// [2^14, 2^15), then rounded to f16. The inverse power and the norm's root go
+// to the sums of products, where they are exact factors of f32.
+//
+// Elements of k lie in the order in which mma wants them: of each four, first
+// elements 0 and 2, then 1 and 3, since that is how two codes stand in the
+// halves of a word of R16K4.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_ROWPROLOGUE_H
+#define QCC_LIB_CODEGEN_NVPTX_ROWPROLOGUE_H
+
+#include "MatmulPlan.h"
+#include "WarpEmitter.h"
+
+namespace qcc::nvptx {
+
+/// The block's rows, and where its threads stand.
+struct BlockContext {
+  Value thread, warp, lane; ///< i32; lane within the warp.
+  Value shared;             ///< Start of the block's shared memory.
+  Value input;              ///< Address of the block's first row.
+  Value norm;               ///< Address of the norm's weights, or null.
+  Value valid;              ///< i32: rows of the block that exist, at least 1.
+  int64_t inputStride;
+};
+
+/// Fills the row factors, and the rows with their sums. Ends with a barrier.
+void emitRowPrologue(WarpEmitter &e, const MatmulPlan &plan,
+                     const BlockContext &block);
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_ROWPROLOGUE_H

@@ -1,0 +1,76 @@
+//===- WarpEmitter.h - Short names for what threads of a GPU do -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Emitter plus the operations of a warp. Indices within a block are i32: 64-bit
+// arithmetic would cost registers. Pointers are in the global or in the shared
+// address space.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_WARPEMITTER_H
+#define QCC_LIB_CODEGEN_NVPTX_WARPEMITTER_H
+
+#include "qcc/Codegen/Common/Emitter.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+
+namespace qcc::nvptx {
+
+using namespace qcc::codegen;
+
+constexpr int64_t kWarpSize = 32;
+
+class WarpEmitter : public Emitter {
+public:
+  using Emitter::Emitter;
+
+  Value c32(int64_t value) { return constant(i32(), value); }
+  Type globalPointer() { return pointerIn(1); }
+  Type sharedPointer() { return pointerIn(3); }
+  mlir::VectorType half2() { return vec(2, f16()); }
+
+  Value threadIndex();
+  Value blockIndex(mlir::gpu::Dimension dimension);
+
+  Value bitXor(Value a, Value x) {
+    return mlir::arith::XOrIOp::create(b, loc, a, x);
+  }
+  Value shiftRight(Value a, Value by) {
+    return mlir::arith::ShRUIOp::create(b, loc, a, by);
+  }
+  Value lessThan(Value a, Value x) {
+    return cmp(mlir::arith::CmpIPredicate::slt, a, x);
+  }
+  Value absf(Value x) { return unary("llvm.fabs", x); }
+
+  /// Waits for all threads of the block, or of the warp; their writes to memory
+  /// are then seen.
+  void blockBarrier();
+  void warpBarrier();
+  /// The value of the lane whose number differs in the bits of `mask`.
+  Value shuffleXor(Value value, int64_t mask);
+
+  /// Starts copying 16 bytes; both addresses must be 16-aligned.
+  void copyAsync(Value shared, Value global);
+  /// Makes one group of the copies that this thread started since the last one.
+  void commitCopies();
+  /// Waits until at most `pending` groups of this thread are under way.
+  void waitCopies(int64_t pending);
+
+  /// (x & mask) | bits in one instruction. The two constants stay in registers.
+  Value maskOr(Value x, uint32_t mask, uint32_t bits);
+  /// Two f32 as two f16 in one register, rounded to nearest.
+  Value packHalves(Value low, Value high);
+
+  /// d = a * b + c on 16x8 results, m16n8k16: `a` is four and `b` two half2,
+  /// `c` and the result are four f32.
+  Values mma(llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> x, ValueRange c);
+
+private:
+  Type pointerIn(unsigned addressSpace) {
+    return mlir::LLVM::LLVMPointerType::get(b.getContext(), addressSpace);
+  }
+};
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_WARPEMITTER_H
