@@ -4,7 +4,10 @@
 
 #include "qcc/Checkpoint/Checkpoint.h"
 #include "qcc/Checkpoint/GGUF.h"
+#include "qcc/Checkpoint/HuggingFace.h"
+#include "qcc/Checkpoint/Safetensors.h"
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
 
 using namespace qcc;
@@ -14,6 +17,13 @@ std::string Tensor::shape() const {
   for (size_t i = 0; i < dims.size(); ++i)
     text += (i ? ", " : "") + std::to_string(dims[i]);
   return text + "]";
+}
+
+std::string Tensor::typeName() const {
+  if (!format)
+    return type->name;
+  return std::string(format->name) + "-" + std::to_string(storedEncoding.bits) +
+         "-g" + std::to_string(storedEncoding.group);
 }
 
 //===----------------------------------------------------------------------===//
@@ -62,63 +72,132 @@ static std::string_view nameOf(const Tensor &tensor) { return tensor.name; }
 // Checkpoint
 //===----------------------------------------------------------------------===//
 
-Result<Checkpoint> Checkpoint::create(std::string format,
-                                      std::vector<File> files,
-                                      std::vector<MetadataEntry> metadata,
-                                      std::vector<Tensor> tensors) {
+Result<Checkpoint::File> Checkpoint::File::map(const std::string &path) {
+  Result<MappedFile> mapping = MappedFile::open(path);
+  if (!mapping)
+    return mapping.takeError();
+  File file{path, mapping->bytes(), std::nullopt};
+  file.mapping = std::move(*mapping);
+  return file;
+}
+
+Result<Checkpoint> Checkpoint::create(Contents contents) {
   Checkpoint result;
-  result.formatName = std::move(format);
-  result.fileList = std::move(files);
-  result.entries = std::move(metadata);
-  result.tensorList = std::move(tensors);
-  result.entryOrder = sortedByName(result.entries, keyOf);
-  result.tensorOrder = sortedByName(result.tensorList, nameOf);
+  result.contents = std::move(contents);
+  result.entryOrder = sortedByName(result.metadata(), keyOf);
+  result.tensorOrder = sortedByName(result.tensors(), nameOf);
   if (const MetadataEntry *entry =
-          findDuplicate(result.entries, result.entryOrder, keyOf))
-    return result.error("key " + quoted(entry->key) + " occurs twice");
+          findDuplicate(result.metadata(), result.entryOrder, keyOf))
+    return result.configError("key " + quoted(entry->key) + " occurs twice");
   if (const Tensor *tensor =
-          findDuplicate(result.tensorList, result.tensorOrder, nameOf))
-    return Error(result.fileList[tensor->file].path + ": tensor " +
+          findDuplicate(result.tensors(), result.tensorOrder, nameOf))
+    return Error(result.files()[tensor->file].path + ": tensor " +
                  quoted(tensor->name) + " occurs twice");
   return result;
 }
 
 const Value *Checkpoint::findMetadata(std::string_view key) const {
-  const MetadataEntry *entry = findByName(entries, entryOrder, key, keyOf);
+  const MetadataEntry *entry = findByName(metadata(), entryOrder, key, keyOf);
   return entry ? &entry->value : nullptr;
 }
 
 const Tensor *Checkpoint::findTensor(std::string_view name) const {
-  return findByName(tensorList, tensorOrder, name, nameOf);
+  return findByName(tensors(), tensorOrder, name, nameOf);
+}
+
+Result<std::string> Checkpoint::architecture() const {
+  return get<std::string>(naming() == Naming::GGUF ? "general.architecture"
+                                                   : "model_type");
 }
 
 Error Checkpoint::error(std::string_view message) const {
   return Error(path() + ": " + std::string(message));
 }
 
+Error Checkpoint::configError(std::string_view message) const {
+  return Error(contents.configPath + ": " + std::string(message));
+}
+
+//===----------------------------------------------------------------------===//
+// Rows
+//===----------------------------------------------------------------------===//
+
+void Checkpoint::unpackRows(const Tensor &tensor, uint64_t firstRow,
+                            unsigned count, Fields *out) const {
+  if (!tensor.format) {
+    const uint8_t *row = data(tensor) + firstRow * tensor.rowBytes();
+    for (unsigned i = 0; i < count; ++i, row += tensor.rowBytes())
+      tensor.type->unpackRow(row, tensor.rowElements(), out[i]);
+    return;
+  }
+  std::vector<const uint8_t *> arrays;
+  for (const TensorPart &part : tensor.parts)
+    arrays.push_back(data(part));
+  tensor.format->unpackRows(
+      {tensor.storedEncoding, tensor.rows(), tensor.rowElements(), arrays},
+      firstRow, count, out);
+}
+
+void Checkpoint::decodeRows(const Tensor &tensor, uint64_t firstRow,
+                            unsigned count, float *out) const {
+  const uint64_t k = tensor.rowElements();
+  if (!tensor.format) {
+    const uint8_t *row = data(tensor) + firstRow * tensor.rowBytes();
+    for (unsigned i = 0; i < count; ++i, row += tensor.rowBytes())
+      tensor.type->decodeRow(row, k, out + i * k);
+    return;
+  }
+  std::vector<Fields> rows(count);
+  unpackRows(tensor, firstRow, count, rows.data());
+  for (const Fields &fields : rows)
+    for (uint64_t i = 0; i < k; ++i)
+      *out++ = decodeElement(tensor.storedEncoding, fields, i);
+}
+
+void Checkpoint::release(uint32_t file, uint64_t offset, uint64_t bytes) const {
+  if (const std::optional<MappedFile> &mapping = files()[file].mapping)
+    mapping->release(offset, bytes);
+}
+
+void Checkpoint::release(const Tensor &tensor, uint64_t firstRow,
+                         uint64_t count) const {
+  if (!tensor.format)
+    return release(tensor.file, tensor.offset + firstRow * tensor.rowBytes(),
+                   count * tensor.rowBytes());
+  // Rows may be spread over all of an array. Others that need it fault its
+  // pages in again, from the page cache.
+  for (const TensorPart &part : tensor.parts)
+    release(part.file, part.offset, part.bytes);
+}
+
 //===----------------------------------------------------------------------===//
 // Opening
 //===----------------------------------------------------------------------===//
 
-/// What a file that is no GGUF file looks like, for the message.
+/// What a file that no reader takes looks like, for the message.
 static std::string describeUnknown(std::span<const uint8_t> bytes) {
   std::string_view text(reinterpret_cast<const char *>(bytes.data()),
-                        std::min<size_t>(bytes.size(), 10));
-  std::string_view magic = text.substr(0, 4);
-  if (magic == "lmgg" || magic == "tjgg" || magic == "fmgg" || magic == "algg")
+                        std::min<size_t>(bytes.size(), 4));
+  if (text == "lmgg" || text == "tjgg" || text == "fmgg" || text == "algg")
     return "a ggml file from before GGUF (convert it with llama.cpp)";
-  if (text.size() == 10 && text.substr(8) == "{\"")
-    return "a safetensors file (convert it with llama.cpp)";
-  if (magic == "PK\x03\x04")
-    return "a zip file, as torch writes it (convert it with llama.cpp)";
-  return "a file that starts with " + quoted(magic);
+  if (text == "PK\x03\x04")
+    return "a zip file, as torch writes it (save the model as safetensors)";
+  return "a file that starts with " + quoted(text);
 }
 
 Result<Checkpoint> qcc::openCheckpoint(const std::string &path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    return openHuggingFace(path);
   Result<MappedFile> file = MappedFile::open(path);
   if (!file)
     return file.takeError();
-  if (!isGGUF(file->bytes()))
-    return mismatchError(path, "a GGUF file", describeUnknown(file->bytes()));
-  return openGGUF(path);
+  if (isGGUF(file->bytes()))
+    return openGGUF(path);
+  if (isSafetensors(file->bytes()))
+    return openHuggingFace(path);
+  return mismatchError(path,
+                       "a GGUF file, a Hugging Face folder or a safetensors "
+                       "file in one",
+                       describeUnknown(file->bytes()));
 }

@@ -31,7 +31,7 @@ struct TypeTotal {
 struct Facts {
   std::string_view architecture, chatTemplate;
   uint64_t elements = 0, bytes = 0;
-  std::map<uint32_t, TypeTotal> types; ///< By id of the ggml type.
+  std::map<std::string, TypeTotal> types; ///< By name.
   std::vector<const MetadataEntry *> config, tokenizer;
 };
 
@@ -44,10 +44,14 @@ std::string_view stringOr(const Checkpoint &checkpoint, std::string_view key,
 
 Facts collect(const Checkpoint &checkpoint) {
   Facts facts;
-  facts.architecture = stringOr(checkpoint, "general.architecture", "unknown");
+  facts.architecture = checkpoint.naming() == Naming::GGUF
+                           ? stringOr(checkpoint, "general.architecture", "")
+                           : stringOr(checkpoint, "model_type", "");
+  if (facts.architecture.empty())
+    facts.architecture = "unknown";
   facts.chatTemplate = stringOr(checkpoint, kTemplateKey, "");
   for (const Tensor &tensor : checkpoint.tensors()) {
-    TypeTotal &total = facts.types[tensor.type->id];
+    TypeTotal &total = facts.types[tensor.typeName()];
     ++total.tensors;
     total.elements += tensor.elements();
     total.bytes += tensor.bytes;
@@ -175,7 +179,8 @@ std::string qcc::describeText(const Checkpoint &checkpoint) {
   for (const MetadataEntry *entry : facts.config)
     text += line(keyText(entry->key), entry->value.str());
 
-  text += "\ntokenizer:\n";
+  if (!facts.tokenizer.empty())
+    text += "\ntokenizer:\n";
   for (const MetadataEntry *entry : facts.tokenizer) {
     std::string value = entry->value.str();
     StringArray tokens;
@@ -188,16 +193,16 @@ std::string qcc::describeText(const Checkpoint &checkpoint) {
     text += "\nchat template:\n" + indented(facts.chatTemplate);
 
   text += "\ntypes:\n";
-  for (const auto &[id, total] : facts.types)
-    text += format("  %-8s %5zu tensors %12s %12s %7.3f bits\n",
-                   findGGMLType(id)->name, total.tensors,
-                   count(total.elements).c_str(), size(total.bytes).c_str(),
+  for (const auto &[name, total] : facts.types)
+    text += format("  %-8s %5zu tensors %12s %12s %7.3f bits\n", name.c_str(),
+                   total.tensors, count(total.elements).c_str(),
+                   size(total.bytes).c_str(),
                    bitsPerElement(total.bytes, total.elements));
 
   text += "\ntensors:\n";
   for (const Tensor &tensor : checkpoint.tensors())
     text += line(keyText(tensor.name),
-                 format("%-8s %-20s %12s", tensor.type->name,
+                 format("%-8s %-20s %12s", tensor.typeName().c_str(),
                         tensor.shape().c_str(), size(tensor.bytes).c_str()));
   return text;
 }
@@ -259,10 +264,10 @@ std::string qcc::describeJson(const Checkpoint &checkpoint) {
     files.push_back({{"path", file.path}, {"bytes", file.bytes.size()}});
 
   Json types = Json::object();
-  for (const auto &[id, total] : facts.types)
-    types[findGGMLType(id)->name] = {{"tensors", total.tensors},
-                                     {"parameters", total.elements},
-                                     {"bytes", total.bytes}};
+  for (const auto &[name, total] : facts.types)
+    types[name] = {{"tensors", total.tensors},
+                   {"parameters", total.elements},
+                   {"bytes", total.bytes}};
 
   Json config = Json::object();
   for (const MetadataEntry *entry : facts.config)
@@ -273,13 +278,21 @@ std::string qcc::describeJson(const Checkpoint &checkpoint) {
     add(tokenizer, entry->key, toJson(entry->value));
 
   Json tensors = Json::array();
-  for (const Tensor &tensor : checkpoint.tensors())
+  for (const Tensor &tensor : checkpoint.tensors()) {
     tensors.push_back({{"name", std::string(tensor.name)},
-                       {"type", tensor.type->name},
+                       {"type", tensor.typeName()},
                        {"shape", tensor.dims},
                        {"bytes", tensor.bytes},
                        {"file", tensor.file},
                        {"offset", tensor.offset}});
+    for (const TensorPart &part : tensor.parts)
+      tensors.back()["parts"].push_back({{"name", std::string(part.name)},
+                                         {"type", part.type},
+                                         {"shape", part.dims},
+                                         {"bytes", part.bytes},
+                                         {"file", part.file},
+                                         {"offset", part.offset}});
+  }
 
   Json result;
   result["format"] = checkpoint.format();

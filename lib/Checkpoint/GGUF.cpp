@@ -85,9 +85,13 @@ static Result<Checkpoint> join(std::vector<Checkpoint::File> files) {
                                " (in all parts)",
                            std::to_string(*total));
   }
-  std::string format = "GGUF v" + std::to_string(all.version);
-  return Checkpoint::create(std::move(format), std::move(files),
-                            std::move(all.metadata), std::move(all.tensors));
+  Checkpoint::Contents contents;
+  contents.format = "GGUF v" + std::to_string(all.version);
+  contents.path = contents.configPath = files.front().path;
+  contents.files = std::move(files);
+  contents.metadata = std::move(all.metadata);
+  contents.tensors = std::move(all.tensors);
+  return Checkpoint::create(std::move(contents));
 }
 
 Result<Checkpoint> qcc::parseGGUF(const std::vector<GGUFPart> &parts) {
@@ -110,15 +114,6 @@ static std::string splitSuffix(uint64_t index, uint64_t count) {
       std::snprintf(buffer, sizeof(buffer), "-%05llu-of-%05llu.gguf",
                     (unsigned long long)(index + 1), (unsigned long long)count);
   return std::string(buffer, size_t(length));
-}
-
-static Result<Checkpoint::File> mapFile(const std::string &path) {
-  Result<MappedFile> mapping = MappedFile::open(path);
-  if (!mapping)
-    return mapping.takeError();
-  Checkpoint::File file{path, mapping->bytes(), std::nullopt};
-  file.mapping = std::move(*mapping);
-  return file;
 }
 
 namespace {
@@ -144,7 +139,7 @@ static Result<SplitPosition> readSplitPosition(const Checkpoint::File &file) {
 }
 
 Result<Checkpoint> qcc::openGGUF(const std::string &path) {
-  Result<Checkpoint::File> given = mapFile(path);
+  Result<Checkpoint::File> given = Checkpoint::File::map(path);
   if (!given)
     return given.takeError();
   Result<SplitPosition> position = readSplitPosition(*given);
@@ -172,7 +167,8 @@ Result<Checkpoint> qcc::openGGUF(const std::string &path) {
       files.push_back(std::move(*given));
       continue;
     }
-    Result<Checkpoint::File> file = mapFile(prefix + splitSuffix(i, count));
+    Result<Checkpoint::File> file =
+        Checkpoint::File::map(prefix + splitSuffix(i, count));
     if (!file)
       return file.takeError();
     files.push_back(std::move(*file));

@@ -6,6 +6,8 @@
 
 #include "qcc/Checkpoint/Describe.h"
 
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
@@ -15,7 +17,12 @@ std::string qcc::modelName(const Checkpoint &checkpoint) {
   auto name = checkpoint.get<std::string>("general.name");
   if (name && !name->empty() && name->find('\0') == std::string::npos)
     return *name;
-  return llvm::sys::path::stem(checkpoint.path()).str();
+  if (checkpoint.naming() == Naming::GGUF)
+    return llvm::sys::path::stem(checkpoint.path()).str();
+  // A folder's name may hold dots; "." says nothing.
+  llvm::SmallString<128> folder(checkpoint.path());
+  (void)llvm::sys::fs::real_path(checkpoint.path(), folder);
+  return llvm::sys::path::filename(folder).str();
 }
 
 std::string qcc::modelInfo(const Checkpoint &checkpoint,

@@ -11,7 +11,8 @@
 
 namespace qcc {
 
-/// general.name, or the file's name without folder and suffix.
+/// general.name, or the file's name without folder and suffix, or the name of a
+/// Hugging Face folder.
 std::string modelName(const Checkpoint &checkpoint);
 
 /// JSON: the checkpoint's description (without paths, so that the same file

@@ -13,6 +13,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 using namespace qcc;
@@ -28,7 +29,7 @@ static std::string place(const PlacedWeight &weight) {
 static uint64_t layoutBytes(qz::Layout layout, const Tensor &tensor) {
   if (layout == qz::Layout::Plain)
     return tensor.elements() * sizeof(float);
-  return PackedLayout(*tensor.type->encoding)
+  return PackedLayout(*tensor.encoding())
       .bytes(tensor.rows(), tensor.rowElements());
 }
 
@@ -48,8 +49,8 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
     bool fits = uint64_t(type.getRows()) == tensor->rows() &&
                 uint64_t(type.getColumns()) == tensor->rowElements() &&
                 (weight.layout == qz::Layout::Plain ||
-                 (tensor->type->encoding &&
-                  type.getEncoding().toEncoding() == *tensor->type->encoding));
+                 (tensor->encoding() &&
+                  type.getEncoding().toEncoding() == *tensor->encoding()));
     if (!fits || weight.bytes != layoutBytes(weight.layout, *tensor))
       return llvm::createStringError("weight " + quoted(name) +
                                      " does not have the type of its tensor");
@@ -97,7 +98,7 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
     if (weight.layout == qz::Layout::R16K4) {
       unitRows = PackedLayout::kRows;
       unitBytes =
-          PackedLayout(*tensor.type->encoding).panelBytes(tensor.rowElements());
+          PackedLayout(*tensor.encoding()).panelBytes(tensor.rowElements());
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
@@ -114,33 +115,30 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
 static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
                       std::vector<uint8_t> &out) {
   const Tensor &tensor = *piece.weight->tensor;
-  const uint64_t k = tensor.rowElements(), rowBytes = tensor.rowBytes();
-  const uint8_t *first = checkpoint.data(tensor) + piece.firstRow * rowBytes;
+  const uint64_t k = tensor.rowElements();
+  constexpr unsigned kRows = PackedLayout::kRows;
   out.assign(piece.bytes, 0);
-  if (piece.weight->layout == qz::Layout::Plain) {
-    std::vector<float> row(k);
-    for (uint64_t i = 0; i < piece.rows; ++i) {
-      tensor.type->decodeRow(first + i * rowBytes, k, row.data());
-      std::memcpy(out.data() + i * k * sizeof(float), row.data(),
-                  k * sizeof(float));
-    }
-  } else {
-    PackedLayout layout(*tensor.type->encoding);
-    Fields rows[PackedLayout::kRows];
-    uint8_t *panel = out.data();
-    for (uint64_t i = 0; i < piece.rows; i += PackedLayout::kRows) {
-      unsigned count =
-          unsigned(std::min<uint64_t>(PackedLayout::kRows, piece.rows - i));
-      for (unsigned r = 0; r < count; ++r)
-        tensor.type->unpackRow(first + (i + r) * rowBytes, k, rows[r]);
-      layout.packPanel(rows, count, k, panel);
-      panel += layout.panelBytes(k);
+  uint8_t *at = out.data();
+  std::vector<float> values;
+  Fields fields[kRows];
+  std::optional<PackedLayout> layout;
+  if (piece.weight->layout == qz::Layout::Plain)
+    values.resize(kRows * k);
+  else
+    layout.emplace(*tensor.encoding());
+  for (uint64_t i = 0; i < piece.rows; i += kRows) {
+    unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
+    if (layout) {
+      checkpoint.unpackRows(tensor, piece.firstRow + i, count, fields);
+      layout->packPanel(fields, count, k, at);
+      at += layout->panelBytes(k);
+    } else {
+      checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());
+      std::memcpy(at, values.data(), count * k * sizeof(float));
+      at += count * k * sizeof(float);
     }
   }
-  const Checkpoint::File &file = checkpoint.files()[tensor.file];
-  if (file.mapping)
-    file.mapping->release(tensor.offset + piece.firstRow * rowBytes,
-                          piece.rows * rowBytes);
+  checkpoint.release(tensor, piece.firstRow, piece.rows);
 }
 
 namespace {

@@ -9,7 +9,9 @@ using namespace qcc;
 std::span<const Architecture> qcc::architectures() {
   static const Architecture table[] = {
       // Llama 1 to 3, Mistral, SmolLM2 and everything converted as Llama.
-      {.name = "llama", .adjacentRope = true},
+      {.name = "llama",
+       .modelTypes = {"llama", "mistral"},
+       .adjacentRope = true},
       {.name = "gemma3",
        .headNorm = true,
        .postNorm = true,

@@ -4,6 +4,7 @@
 
 #include "Config.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace qcc;
@@ -14,19 +15,23 @@ static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20,
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
-  Result<std::string> name =
-      checkpoint.get<std::string>("general.architecture");
+  Result<std::string> name = checkpoint.architecture();
   if (!name)
     return name.takeError();
   std::string supported;
   for (auto table : {options.extraArchitectures, architectures()})
     for (const Architecture &arch : table) {
-      if (arch.name == *name)
-        return arch;
-      supported += (supported.empty() ? "" : ", ") + arch.name;
+      auto names = checkpoint.naming() == Naming::GGUF
+                       ? std::vector<std::string>{arch.name}
+                       : arch.modelTypes;
+      for (const std::string &known : names) {
+        if (known == *name)
+          return arch;
+        supported += (supported.empty() ? "" : ", ") + known;
+      }
     }
-  return checkpoint.error("unsupported architecture " + quoted(*name) +
-                          " (supported: " + supported + ")");
+  return checkpoint.configError("unsupported architecture " + quoted(*name) +
+                                " (supported: " + supported + ")");
 }
 
 namespace {
@@ -36,26 +41,41 @@ public:
   Reader(const Checkpoint &checkpoint, std::string prefix)
       : checkpoint(checkpoint), prefix(std::move(prefix)) {}
 
-  uint32_t count(const std::string &key, uint32_t limit) {
-    return check(key, take(checkpoint.get<uint32_t>(prefix + key)), limit);
+  /// The key of `names` that is there; else the first one, or "".
+  std::string find(const KeyNames &names) const {
+    for (std::string_view name : names)
+      if (!name.empty() && checkpoint.has(prefix + std::string(name)))
+        return prefix + std::string(name);
+    return names[0].empty() ? "" : prefix + std::string(names[0]);
   }
-  uint32_t countOr(const std::string &key, uint32_t fallback, uint32_t limit) {
-    return check(key, take(checkpoint.getOr<uint32_t>(prefix + key, fallback)),
-                 limit);
+  bool has(const KeyNames &names) const { return checkpoint.has(find(names)); }
+
+  uint32_t count(const KeyNames &names, uint32_t limit) {
+    std::string key = find(names);
+    return check(key, take(checkpoint.get<uint32_t>(key)), limit);
   }
-  float realOr(const std::string &key, float fallback) {
-    return positive(key, take(checkpoint.getOr<float>(prefix + key, fallback)));
+  uint32_t countOr(const KeyNames &names, uint32_t fallback, uint32_t limit) {
+    return has(names) ? count(names, limit) : fallback;
   }
-  float real(const std::string &key) {
-    return positive(key, take(checkpoint.get<float>(prefix + key)));
+  float real(const KeyNames &names) {
+    std::string key = find(names);
+    float value = take(checkpoint.get<float>(key));
+    if (!(value > 0) || !std::isfinite(value))
+      fail("key " + quoted(key) + ": expected a positive number");
+    return value;
   }
-  std::string text(const std::string &key) {
-    return take(checkpoint.getOr<std::string>(prefix + key, ""));
+  float realOr(const KeyNames &names, float fallback) {
+    return has(names) ? real(names) : fallback;
   }
-  bool has(const std::string &key) { return checkpoint.has(prefix + key); }
-  void fail(std::string message) {
+  std::string text(const KeyNames &names) {
+    return take(checkpoint.getOr<std::string>(find(names), ""));
+  }
+  bool flag(const KeyNames &names) {
+    return take(checkpoint.get<bool>(find(names)));
+  }
+  void fail(const std::string &message) {
     if (!error)
-      error = checkpoint.error(message);
+      error = checkpoint.configError(message);
   }
 
   Error error;
@@ -72,13 +92,8 @@ private:
   }
   uint32_t check(const std::string &key, uint32_t value, uint32_t limit) {
     if (value == 0 || value > limit)
-      fail("key " + quoted(prefix + key) + ": expected 1 to " +
-           std::to_string(limit) + ", got " + std::to_string(value));
-    return value;
-  }
-  float positive(const std::string &key, float value) {
-    if (!(value > 0) || !std::isfinite(value))
-      fail("key " + quoted(prefix + key) + ": expected a positive number");
+      fail("key " + quoted(key) + ": expected 1 to " + std::to_string(limit) +
+           ", got " + std::to_string(value));
     return value;
   }
 
@@ -87,6 +102,54 @@ private:
 };
 } // namespace
 
+/// Divisors of Llama 3.1: long waves are slowed by `factor`, short ones stay,
+/// those between are interpolated.
+static std::vector<float>
+llama3Divisors(const Config &c, const ConfigNames &names, Reader &reader) {
+  double factor = reader.real(names.ropeFactor);
+  double low = reader.real(names.ropeLowFactor);
+  double high = reader.real(names.ropeHighFactor);
+  double context = reader.count(names.ropeTrainedContext, kMaxContext);
+  if (!(high > low))
+    reader.fail("key " + quoted(reader.find(names.ropeHighFactor)) +
+                ": expected more than low_freq_factor");
+  std::vector<float> divisors;
+  for (uint32_t i = 0; i < c.rotaryDim / 2; ++i) {
+    double wave =
+        2 * M_PI * std::pow(double(c.ropeBase), 2.0 * i / c.rotaryDim);
+    double smooth = (context / wave - low) / (high - low);
+    smooth = std::clamp(smooth, 0.0, 1.0);
+    divisors.push_back(float(1 / ((1 - smooth) / factor + smooth)));
+  }
+  return divisors;
+}
+
+static void readRopeScaling(Config &c, const ConfigNames &names,
+                            Reader &reader) {
+  c.ropeDivisor = 1;
+  std::string scaling = reader.text(names.ropeScaling);
+  if (scaling == "linear")
+    c.ropeDivisor = reader.real(names.ropeFactor);
+  else if (scaling == "llama3" && !names.ropeLowFactor[0].empty())
+    c.ropeDivisors = llama3Divisors(c, names, reader);
+  else if (!scaling.empty() && scaling != "none" && scaling != "default")
+    reader.fail("unsupported rope scaling " + quoted(scaling) +
+                " (supported: none, linear" +
+                (names.ropeLowFactor[0].empty() ? ")" : ", llama3)"));
+}
+
+/// Whether the config's name of an activation is the architecture's.
+static bool isActivation(llm::Activation activation, std::string_view name) {
+  switch (activation) {
+  case llm::Activation::Silu:
+    return name == "silu" || name == "swish";
+  case llm::Activation::GeluTanh:
+    return name == "gelu_pytorch_tanh" || name == "gelu_new";
+  default:
+    return false;
+  }
+}
+
 Result<Config> Config::read(const Checkpoint &checkpoint,
                             const ImportOptions &options) {
   Result<Architecture> arch = findArchitecture(checkpoint, options);
@@ -94,41 +157,53 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     return arch.takeError();
   Config c;
   c.arch = *arch;
-  Reader reader(checkpoint, c.arch.name + ".");
-  c.layers = reader.count("block_count", kMaxLayers);
-  c.hidden = reader.count("embedding_length", kMaxWidth);
-  c.ffn = reader.count("feed_forward_length", kMaxWidth);
-  c.heads = reader.count("attention.head_count", kMaxWidth);
-  c.kvHeads = reader.countOr("attention.head_count_kv", c.heads, kMaxWidth);
-  c.eps = reader.real("attention.layer_norm_rms_epsilon");
-  uint32_t trained = reader.count("context_length", kMaxContext);
+  c.names = &nameTable(checkpoint.naming());
+  const ConfigNames &names = c.names->config;
+  Reader reader(checkpoint, names.hasPrefix ? c.arch.name + "." : "");
+  c.layers = reader.count(names.layers, kMaxLayers);
+  c.hidden = reader.count(names.hidden, kMaxWidth);
+  c.ffn = reader.count(names.ffn, kMaxWidth);
+  c.heads = reader.count(names.heads, kMaxWidth);
+  c.kvHeads = reader.countOr(names.kvHeads, c.heads, kMaxWidth);
+  c.eps = reader.real(names.normEps);
+  uint32_t trained = reader.count(names.context, kMaxContext);
   c.context = options.context ? options.context : trained;
+  c.vocab = reader.countOr(names.vocab, 0, 1u << 31);
+  if (reader.has(names.tiedHead))
+    c.isHeadTied = reader.flag(names.tiedHead);
+  else if (!names.tiedHead[0].empty())
+    c.isHeadTied = false;
   if (reader.error)
     return std::move(reader.error);
 
-  c.headDim =
-      reader.countOr("attention.key_length", c.hidden / c.heads, kMaxWidth);
-  uint32_t valueDim =
-      reader.countOr("attention.value_length", c.headDim, kMaxWidth);
-  c.rotaryDim = reader.countOr("rope.dimension_count", c.headDim, kMaxWidth);
-  c.ropeBase = reader.realOr("rope.freq_base", 10000.0f);
+  c.headDim = reader.countOr(names.headDim, c.hidden / c.heads, kMaxWidth);
+  uint32_t valueDim = reader.countOr(names.valueDim, c.headDim, kMaxWidth);
+  c.rotaryDim = reader.countOr(names.rotaryDim, c.headDim, kMaxWidth);
+  float share = reader.realOr(names.rotaryShare, 1);
+  if (share > 1)
+    reader.fail("key " + quoted(reader.find(names.rotaryShare)) +
+                ": expected at most 1");
+  else
+    c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
+  c.ropeBase = reader.realOr(names.ropeBase, 10000.0f);
   c.slidingRopeBase = reader.realOr(
-      "rope.freq_base_swa",
+      names.slidingRopeBase,
       c.arch.slidingRopeBase > 0 ? c.arch.slidingRopeBase : c.ropeBase);
-  c.window = reader.has("attention.sliding_window")
-                 ? reader.count("attention.sliding_window", kMaxContext)
-                 : 0;
-  c.ropeDivisor = 1;
-  std::string scaling = reader.text("rope.scaling.type");
-  if (scaling == "linear")
-    c.ropeDivisor = reader.real("rope.scaling.factor");
-  else if (!scaling.empty() && scaling != "none")
-    reader.fail("unsupported rope scaling " + quoted(scaling) +
-                " (supported: none, linear)");
-  if (reader.has("expert_count") && reader.countOr("expert_count", 1, 1u << 16))
-    reader.fail(
-        "mixture-of-experts models are not supported for architecture " +
-        quoted(c.arch.name));
+  c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
+  c.window = reader.countOr(names.window, 0, kMaxContext);
+  readRopeScaling(c, names, reader);
+  std::string activation = reader.text(names.activation);
+  if (!activation.empty() && !isActivation(c.arch.activation, activation))
+    reader.fail("activation " + quoted(activation) +
+                " is not supported for architecture " + quoted(c.arch.name));
+  std::string experts = reader.find(names.experts);
+  if (checkpoint.has(experts)) {
+    Result<uint32_t> count = checkpoint.get<uint32_t>(experts);
+    if (!count || *count != 0)
+      reader.fail(
+          "mixture-of-experts models are not supported for architecture " +
+          quoted(c.arch.name));
+  }
   if (reader.error)
     return std::move(reader.error);
 
@@ -149,6 +224,11 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     reader.fail("expected at most " + std::to_string(kMaxWidth) +
                 " query elements, got " +
                 std::to_string(uint64_t(c.heads) * c.headDim));
+  if (reader.error)
+    return std::move(reader.error);
+
+  if (c.rotaryDim == 0)
+    reader.fail("expected rope to turn some elements of a head");
   if (reader.error)
     return std::move(reader.error);
 

@@ -6,6 +6,7 @@
 #define QCC_LIB_IMPORT_CONFIG_H
 
 #include "qcc/Import/Import.h"
+#include "qcc/Import/NameTable.h"
 
 namespace qcc {
 
@@ -13,13 +14,20 @@ namespace qcc {
 /// evenly, the context is within bounds.
 struct Config {
   Architecture arch;
+  const NameTable *names;
   std::string name;
-  uint32_t layers, hidden, heads, kvHeads, headDim, ffn, vocab, context;
+  uint32_t layers, hidden, heads, kvHeads, headDim, ffn, context;
+  uint32_t vocab; ///< 0: as many as the embedding table has rows.
+  /// The head is the embedding table; without a value, if there is no head.
+  std::optional<bool> isHeadTied;
   float eps;
   uint32_t window; ///< 0: none.
   uint32_t rotaryDim;
   float ropeBase, slidingRopeBase;
-  float ropeDivisor; ///< Linear scaling of full layers' frequencies.
+  bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
+  float ropeDivisor;   ///< Linear scaling of full layers' frequencies.
+  /// Of the frequencies of full layers, one for each pair; or empty.
+  std::vector<float> ropeDivisors;
 
   bool isSliding(uint32_t layer) const {
     return window != 0 && (arch.fullAttentionPeriod == 0 ||

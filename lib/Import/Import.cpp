@@ -24,7 +24,8 @@ class GraphBuilder {
 public:
   GraphBuilder(ModuleOp module, const Checkpoint &checkpoint,
                const Config &config)
-      : config(config), weights(module, checkpoint), module(module),
+      : config(config), names(config.names->weights),
+        weights(module, checkpoint, names), module(module),
         builder(module.getBodyRegion()), loc(module.getLoc()) {}
 
   Error build() {
@@ -46,21 +47,27 @@ private:
   Type batchType() { return llm::BatchType::get(builder.getContext()); }
   FloatAttr f32(float value) { return builder.getF32FloatAttr(value); }
 
-  Value matrix(const std::string &name, int64_t out, int64_t in) {
+  Value matrix(std::string_view name, int64_t out, int64_t in) {
     return weights.dequantized(builder, name, {out, in});
   }
-  Value norm(Value x, const std::string &name, int64_t size) {
+  Value norm(Value x, std::string_view name, int64_t size) {
     Value w = weights.dequantized(builder, name, {size});
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w,
                                   f32(config.eps));
   }
-  Value linear(Value x, const std::string &name, int64_t out) {
+  Value linear(Value x, std::string_view name, int64_t out) {
     int64_t in = cast<RankedTensorType>(x.getType()).getDimSize(1);
     return llm::LinearOp::create(builder, loc, rows(out), x,
                                  matrix(name, out, in));
   }
   Value add(Value a, Value b) {
     return llm::AddOp::create(builder, loc, a.getType(), a, b);
+  }
+
+  /// The name of a layer's tensor.
+  std::string layerName(uint32_t layer, std::string_view name) {
+    return std::string(names.layerPrefix) + std::to_string(layer) + "." +
+           std::string(name);
   }
 
   void declareModel() {
@@ -70,8 +77,10 @@ private:
     };
     set("name", StringAttr::get(context, config.name));
     set("architecture", StringAttr::get(context, config.arch.name));
-    const Tensor *table = weights.find("token_embd.weight");
+    const Tensor *table = weights.find(names.embedding);
     vocab = table && table->dims.size() == 2 ? int64_t(table->dims[1]) : 0;
+    if (config.vocab)
+      vocab = config.vocab;
     set("vocab", builder.getI64IntegerAttr(vocab));
     set("hidden", builder.getI64IntegerAttr(config.hidden));
     set("layers", builder.getI64IntegerAttr(config.layers));
@@ -83,6 +92,8 @@ private:
     double base = sliding ? config.slidingRopeBase : config.ropeBase;
     float divisor = sliding ? 1.0f : config.ropeDivisor;
     ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
+    if (!sliding && divisors.empty())
+      divisors = config.ropeDivisors;
     SmallVector<float> result;
     for (uint32_t i = 0; i < config.rotaryDim / 2; ++i) {
       float f = float(std::pow(base, -2.0 * i / config.rotaryDim)) / divisor;
@@ -96,21 +107,19 @@ private:
         builder, loc, x.getType(), x, batch,
         builder.getI64IntegerAttr(config.headDim),
         builder.getDenseF32ArrayAttr(frequencies(sliding)),
-        config.arch.adjacentRope ? builder.getUnitAttr() : UnitAttr(),
-        f32(1.0f));
+        config.isRopeAdjacent ? builder.getUnitAttr() : UnitAttr(), f32(1.0f));
   }
 
-  Value attention(Value x, Value batch, uint32_t layer,
-                  const std::string &prefix) {
+  Value attention(Value x, Value batch, uint32_t layer) {
     bool sliding = config.isSliding(layer);
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
-    Value q = linear(x, prefix + "attn_q.weight",
+    Value q = linear(x, layerName(layer, names.query),
                      int64_t(config.heads) * config.headDim);
-    Value k = linear(x, prefix + "attn_k.weight", kv);
-    Value v = linear(x, prefix + "attn_v.weight", kv);
+    Value k = linear(x, layerName(layer, names.key), kv);
+    Value v = linear(x, layerName(layer, names.value), kv);
     if (config.arch.headNorm) {
-      q = norm(q, prefix + "attn_q_norm.weight", config.headDim);
-      k = norm(k, prefix + "attn_k_norm.weight", config.headDim);
+      q = norm(q, layerName(layer, names.queryNorm), config.headDim);
+      k = norm(k, layerName(layer, names.keyNorm), config.headDim);
     }
     auto stateType = llm::StateType::get(builder.getContext(), config.kvHeads,
                                          config.headDim);
@@ -121,19 +130,18 @@ private:
         rope(k, batch, sliding), v, batch, state,
         f32(1.0f / std::sqrt(float(config.headDim))),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
-    return linear(a, prefix + "attn_output.weight", config.hidden);
+    return linear(a, layerName(layer, names.attentionOutput), config.hidden);
   }
 
-  Value feedForward(Value x, const std::string &prefix) {
-    Value gate = linear(x, prefix + "ffn_gate.weight", config.ffn);
-    Value up = linear(x, prefix + "ffn_up.weight", config.ffn);
+  Value feedForward(Value x, uint32_t layer) {
+    Value gate = linear(x, layerName(layer, names.gate), config.ffn);
+    Value up = linear(x, layerName(layer, names.up), config.ffn);
     Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
                                  config.arch.activation);
-    return linear(h, prefix + "ffn_down.weight", config.hidden);
+    return linear(h, layerName(layer, names.down), config.hidden);
   }
 
   void buildLayer(uint32_t layer) {
-    std::string prefix = "blk." + std::to_string(layer) + ".";
     builder.setInsertionPointToEnd(module.getBody());
     llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
                            llm::StateType::get(builder.getContext(),
@@ -148,17 +156,17 @@ private:
     builder.setInsertionPointToStart(entry);
     Value residual = entry->getArgument(0), batch = entry->getArgument(1);
 
-    Value a =
-        attention(norm(residual, prefix + "attn_norm.weight", config.hidden),
-                  batch, layer, prefix);
+    Value a = attention(
+        norm(residual, layerName(layer, names.attentionNorm), config.hidden),
+        batch, layer);
     if (config.arch.postNorm)
-      a = norm(a, prefix + "post_attention_norm.weight", config.hidden);
+      a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
     residual = add(residual, a);
 
     Value f = feedForward(
-        norm(residual, prefix + "ffn_norm.weight", config.hidden), prefix);
+        norm(residual, layerName(layer, names.ffnNorm), config.hidden), layer);
     if (config.arch.postNorm)
-      f = norm(f, prefix + "post_ffw_norm.weight", config.hidden);
+      f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
     residual = add(residual, f);
     func::ReturnOp::create(builder, loc, residual);
   }
@@ -175,20 +183,24 @@ private:
         config.arch.scaledEmbedding ? std::sqrt(float(config.hidden)) : 1.0f;
     Value x = llm::EmbeddingOp::create(
         builder, loc, rows(config.hidden), batch,
-        matrix("token_embd.weight", vocab, config.hidden), f32(scale));
+        matrix(names.embedding, vocab, config.hidden), f32(scale));
     for (uint32_t layer = 0; layer < config.layers; ++layer)
       x = func::CallOp::create(builder, loc, "layer." + std::to_string(layer),
                                TypeRange{x.getType()}, ValueRange{x, batch})
               .getResult(0);
     x = llm::SelectOutputsOp::create(builder, loc, x.getType(), x, batch);
-    x = norm(x, "output_norm.weight", config.hidden);
-    // A file without an output matrix uses the embedding table for both.
-    const char *head =
-        weights.find("output.weight") ? "output.weight" : "token_embd.weight";
-    func::ReturnOp::create(builder, loc, linear(x, head, vocab));
+    x = norm(x, names.finalNorm, config.hidden);
+    bool hasHead = weights.find(names.head);
+    bool isTied = config.isHeadTied.value_or(!hasHead);
+    // Some tools write the table a second time.
+    if (isTied && hasHead)
+      weights.ignore(names.head);
+    func::ReturnOp::create(
+        builder, loc, linear(x, isTied ? names.embedding : names.head, vocab));
   }
 
   const Config &config;
+  const WeightNames &names;
   WeightSet weights;
   ModuleOp module;
   OpBuilder builder;

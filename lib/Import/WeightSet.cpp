@@ -9,11 +9,9 @@
 using namespace mlir;
 using namespace qcc;
 
-/// Divisors of rope frequencies, one for each pair (Llama 3 scaling).
-static constexpr const char *kRopeDivisors = "rope_freqs.weight";
-
-WeightSet::WeightSet(ModuleOp module, const Checkpoint &checkpoint)
-    : module(module), checkpoint(checkpoint),
+WeightSet::WeightSet(ModuleOp module, const Checkpoint &checkpoint,
+                     const WeightNames &names)
+    : module(module), checkpoint(checkpoint), names(names),
       declarations(OpBuilder::atBlockBegin(module.getBody())) {}
 
 void WeightSet::fail(const std::string &message) {
@@ -40,21 +38,21 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
          "], got " + tensor.shape());
     return false;
   }
-  if (!tensor.type->encoding) {
-    fail("tensor " + quoted(tensor.name) + " has type " + tensor.type->name +
+  if (!tensor.encoding()) {
+    fail("tensor " + quoted(tensor.name) + " has type " + tensor.typeName() +
          ", which is not supported yet (supported: " + supportedTypes() + ")");
     return false;
   }
-  if (shape.size() == 1 && !tensor.type->encoding->isFloat()) {
+  if (shape.size() == 1 && !tensor.encoding()->isFloat()) {
     fail("tensor " + quoted(tensor.name) +
-         ": expected a float type for a vector, got " + tensor.type->name);
+         ": expected a float type for a vector, got " + tensor.typeName());
     return false;
   }
   if (used.insert(std::string(tensor.name)).second) {
     MLIRContext *context = module.getContext();
     auto type = qz::QTensorType::getChecked(
         [&] { return emitError(module.getLoc()); }, context, shape,
-        qz::EncodingAttr::fromEncoding(context, *tensor.type->encoding));
+        qz::EncodingAttr::fromEncoding(context, *tensor.encoding()));
     if (!type) {
       fail("tensor " + quoted(tensor.name) + " has an impossible shape " +
            tensor.shape());
@@ -66,7 +64,7 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
   return true;
 }
 
-mlir::Value WeightSet::dequantized(OpBuilder &builder, const std::string &name,
+mlir::Value WeightSet::dequantized(OpBuilder &builder, std::string_view name,
                                    ArrayRef<int64_t> shape) {
   Location loc = module.getLoc();
   auto result = RankedTensorType::get(shape, builder.getF32Type());
@@ -80,27 +78,29 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder, const std::string &name,
         .getResult(0);
   auto type =
       qz::QTensorType::get(builder.getContext(), shape,
-                           qz::EncodingAttr::fromEncoding(
-                               builder.getContext(), *tensor->type->encoding));
-  mlir::Value weight = qz::UseOp::create(builder, loc, type, name);
+                           qz::EncodingAttr::fromEncoding(builder.getContext(),
+                                                          *tensor->encoding()));
+  mlir::Value weight = qz::UseOp::create(builder, loc, type, StringRef(name));
   return qz::DequantizeOp::create(builder, loc, result, weight);
 }
 
 ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
-  const Tensor *tensor = find(kRopeDivisors);
+  const Tensor *tensor =
+      names.ropeDivisors.empty() ? nullptr : find(names.ropeDivisors);
   if (!tensor || !divisors.empty() || error)
     return divisors;
-  used.insert(kRopeDivisors);
+  ignore(names.ropeDivisors);
   if (tensor->elements() != count || tensor->dims.size() != 1) {
-    fail("tensor " + quoted(kRopeDivisors) + ": expected shape [" +
+    fail("tensor " + quoted(names.ropeDivisors) + ": expected shape [" +
          std::to_string(count) + "], got " + tensor->shape());
     return {};
   }
   divisors.resize(count);
-  tensor->type->decodeRow(checkpoint.data(*tensor), count, divisors.data());
+  checkpoint.decodeRows(*tensor, 0, 1, divisors.data());
   for (float divisor : divisors)
     if (!(divisor > 0) || !std::isfinite(divisor)) {
-      fail("tensor " + quoted(kRopeDivisors) + ": expected positive numbers");
+      fail("tensor " + quoted(names.ropeDivisors) +
+           ": expected positive numbers");
       divisors.clear();
       return {};
     }
@@ -108,8 +108,12 @@ ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
 }
 
 void WeightSet::checkAllUsed() {
-  for (const Tensor &tensor : checkpoint.tensors())
-    if (!used.count(tensor.name))
+  for (const Tensor &tensor : checkpoint.tensors()) {
+    bool isIgnored = llvm::any_of(names.ignored, [&](std::string_view end) {
+      return !end.empty() && tensor.name.ends_with(end);
+    });
+    if (!isIgnored && !used.count(tensor.name))
       return fail("tensor " + quoted(tensor.name) +
                   " is not part of this architecture");
+  }
 }

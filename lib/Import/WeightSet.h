@@ -7,6 +7,7 @@
 
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Checkpoint/Checkpoint.h"
+#include "qcc/Import/NameTable.h"
 
 #include "mlir/IR/BuiltinOps.h"
 
@@ -18,17 +19,20 @@ namespace qcc {
 /// error; after an error it hands out null values.
 class WeightSet {
 public:
-  WeightSet(mlir::ModuleOp module, const Checkpoint &checkpoint);
+  WeightSet(mlir::ModuleOp module, const Checkpoint &checkpoint,
+            const WeightNames &names);
 
-  const Tensor *find(const std::string &name) const {
+  const Tensor *find(std::string_view name) const {
     return checkpoint.findTensor(name);
   }
   /// The dequantized value of tensor `name`, which must have `shape` (rows
   /// first).
-  mlir::Value dequantized(mlir::OpBuilder &builder, const std::string &name,
+  mlir::Value dequantized(mlir::OpBuilder &builder, std::string_view name,
                           llvm::ArrayRef<int64_t> shape);
   /// The divisors of rope frequencies that the file brings, or nothing.
   llvm::ArrayRef<float> ropeDivisors(size_t count);
+  /// Lets tensor `name` be there without a use.
+  void ignore(std::string_view name) { used.emplace(name); }
   /// Sets the error when the checkpoint has tensors that nothing used.
   void checkAllUsed();
 
@@ -40,6 +44,7 @@ private:
 
   mlir::ModuleOp module;
   const Checkpoint &checkpoint;
+  const WeightNames &names;
   mlir::OpBuilder declarations;
   std::set<std::string, std::less<>> used;
   llvm::SmallVector<float> divisors;

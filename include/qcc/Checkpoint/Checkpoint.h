@@ -15,27 +15,64 @@
 
 #include "qcc/Checkpoint/Metadata.h"
 #include "qcc/Formats/GGML.h"
+#include "qcc/Formats/StoredFormat.h"
 #include "qcc/Support/Error.h"
 #include "qcc/Support/MappedFile.h"
+#include <deque>
+#include <memory>
 #include <optional>
 
 namespace qcc {
 
+/// One array of a weight that is kept as several.
+struct TensorPart {
+  std::string_view name; ///< "model.layers.0.mlp.up_proj.qweight".
+  const char *type;      ///< The file's name of it: "I32".
+  /// As in Tensor, contiguous dimension first.
+  std::vector<uint64_t> dims;
+  uint32_t file = 0;
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+};
+
 /// One tensor. Its shape and byte range were checked against its type and file.
+/// It lies either in one range of a file, in rows of a ggml type, or in several
+/// arrays that a StoredFormat reads.
 struct Tensor {
   std::string_view name;
-  /// Shape as in the file, 0 to 4 dimensions, none of them 0: dims[0] is the
-  /// contiguous one (in features), dims[1] the rows (out features).
+  /// Shape, 0 to 4 dimensions, none of them 0: dims[0] is the one that is
+  /// contiguous in a row-major weight (in features), dims[1] the rows (out
+  /// features).
   std::vector<uint64_t> dims;
-  const GGMLType *type = nullptr;
-  uint32_t file = 0;   ///< Index into Checkpoint::files().
+  const GGMLType *type = nullptr; ///< Null for a tensor in several arrays.
+  uint32_t file = 0;   ///< Index into Checkpoint::files(), of the first array.
   uint64_t offset = 0; ///< Of the first byte, in the file.
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;  ///< Of all arrays.
+
+  /// How the arrays are read; null for a tensor of a ggml type.
+  const StoredFormat *format = nullptr;
+  Encoding storedEncoding; ///< With a format.
+  /// With a format: its arrays first, in its order, then those that were only
+  /// checked.
+  std::vector<TensorPart> parts;
+
+  /// What its numbers mean; null when no Encoding says it.
+  const Encoding *encoding() const {
+    return format ? &storedEncoding : type->encoding;
+  }
+  /// "Q4_K", or format, bits and group: "GPTQ-4-g128".
+  std::string typeName() const;
 
   uint64_t rowElements() const { return dims.empty() ? 1 : dims[0]; }
+  /// Of a ggml type.
   uint64_t rowBytes() const { return type->rowBytes(rowElements()); }
   /// Product of all dimensions but the first.
-  uint64_t rows() const { return bytes / rowBytes(); }
+  uint64_t rows() const {
+    uint64_t product = 1;
+    for (size_t i = 1; i < dims.size(); ++i)
+      product *= dims[i];
+    return product;
+  }
   uint64_t elements() const { return rows() * rowElements(); }
   /// "[576, 49152]".
   std::string shape() const;
@@ -46,6 +83,26 @@ struct MetadataEntry {
   Value value;
 };
 
+/// Whose keys and tensor names a checkpoint uses.
+enum class Naming {
+  GGUF,        ///< "llama.block_count", "blk.0.attn_q.weight".
+  HuggingFace, ///< "num_hidden_layers", "model.layers.0.self_attn...".
+};
+
+/// Owns texts and numbers that views of a checkpoint refer to and that do not
+/// lie in a file as they are: unescaped names, parsed numbers.
+class TextPool {
+public:
+  std::string_view keep(std::string text) {
+    return texts->emplace_back(std::move(text));
+  }
+
+private:
+  // Elements of a deque stay where they are.
+  std::unique_ptr<std::deque<std::string>> texts =
+      std::make_unique<std::deque<std::string>>();
+};
+
 class Checkpoint {
 public:
   /// One file of the checkpoint. `bytes` is a view of `mapping` unless the
@@ -54,31 +111,64 @@ public:
     std::string path;
     std::span<const uint8_t> bytes;
     std::optional<MappedFile> mapping;
+
+    static Result<File> map(const std::string &path);
+  };
+
+  /// What a reader found.
+  struct Contents {
+    std::string format;
+    Naming naming = Naming::GGUF;
+    std::string path;        ///< Of the model, for messages.
+    std::string configPath;  ///< Of the file that has the metadata.
+    std::vector<File> files; ///< At least one.
+    std::vector<MetadataEntry> metadata;
+    std::vector<Tensor> tensors;
+    TextPool texts;
   };
 
   /// Takes what a reader found. Fails on duplicate keys and tensor names.
-  static Result<Checkpoint> create(std::string format, std::vector<File> files,
-                                   std::vector<MetadataEntry> metadata,
-                                   std::vector<Tensor> tensors);
+  static Result<Checkpoint> create(Contents contents);
 
-  /// "GGUF v3".
-  const std::string &format() const { return formatName; }
-  /// The file that was opened (the first of several).
-  const std::string &path() const { return fileList.front().path; }
-  const std::vector<File> &files() const { return fileList; }
+  /// "GGUF v3", "safetensors, GPTQ".
+  const std::string &format() const { return contents.format; }
+  Naming naming() const { return contents.naming; }
+  /// What was opened: a file (the first of several) or a folder.
+  const std::string &path() const { return contents.path; }
+  const std::vector<File> &files() const { return contents.files; }
 
   /// In file order.
-  const std::vector<MetadataEntry> &metadata() const { return entries; }
-  const std::vector<Tensor> &tensors() const { return tensorList; }
+  const std::vector<MetadataEntry> &metadata() const {
+    return contents.metadata;
+  }
+  const std::vector<Tensor> &tensors() const { return contents.tensors; }
 
   /// Null when absent.
   const Value *findMetadata(std::string_view key) const;
   const Tensor *findTensor(std::string_view name) const;
 
-  /// First byte of the tensor; `tensor.bytes` bytes are readable. Not aligned.
+  /// The family of the model: general.architecture or model_type.
+  Result<std::string> architecture() const;
+
+  /// First byte of a tensor of a ggml type; `tensor.bytes` bytes are readable.
+  /// Not aligned.
   const uint8_t *data(const Tensor &tensor) const {
-    return fileList[tensor.file].bytes.data() + tensor.offset;
+    return data(tensor.file, tensor.offset);
   }
+  const uint8_t *data(const TensorPart &part) const {
+    return data(part.file, part.offset);
+  }
+
+  /// Codes and scales of rows [firstRow, firstRow + count) of a tensor that has
+  /// an encoding; resizes out[0..count).
+  void unpackRows(const Tensor &tensor, uint64_t firstRow, unsigned count,
+                  Fields *out) const;
+  /// Values of those rows, each rowElements() long.
+  void decodeRows(const Tensor &tensor, uint64_t firstRow, unsigned count,
+                  float *out) const;
+  /// Tells the kernel that those rows' bytes are no longer needed, so that a
+  /// pass over a large file keeps little of it resident.
+  void release(const Tensor &tensor, uint64_t firstRow, uint64_t count) const;
 
   bool has(std::string_view key) const { return findMetadata(key) != nullptr; }
   /// The value of `key` as T (see Value::as); an error that names the file when
@@ -96,30 +186,34 @@ public:
 
   /// An error about this checkpoint: "path: message".
   Error error(std::string_view message) const;
+  /// An error about its metadata: names the file that it comes from.
+  Error configError(std::string_view message) const;
 
 private:
   Checkpoint() = default;
+  const uint8_t *data(uint32_t file, uint64_t offset) const {
+    return contents.files[file].bytes.data() + offset;
+  }
+  void release(uint32_t file, uint64_t offset, uint64_t bytes) const;
 
-  std::string formatName;
-  std::vector<File> fileList;
-  std::vector<MetadataEntry> entries;
-  std::vector<Tensor> tensorList;
+  Contents contents;
   /// Indices sorted by name, for binary search: no hashing, so that no choice
   /// of names makes it slow.
   std::vector<uint32_t> entryOrder, tensorOrder;
 };
 
-/// Opens a checkpoint of any supported kind, told by its content.
+/// Opens a checkpoint of any supported kind, told by its content: a GGUF file,
+/// a Hugging Face folder, or a safetensors file in one.
 Result<Checkpoint> openCheckpoint(const std::string &path);
 
 template <typename T>
 Result<T> Checkpoint::get(std::string_view key) const {
   const Value *value = findMetadata(key);
   if (!value)
-    return error("key " + quoted(key) + " is missing");
+    return configError("key " + quoted(key) + " is missing");
   Result<T> result = value->as<T>(key);
   if (!result)
-    return error(result.message());
+    return configError(result.message());
   return result;
 }
 
@@ -142,8 +236,9 @@ Result<std::vector<T>> Checkpoint::getPerLayer(std::string_view key,
   if (!array)
     return array.takeError();
   if (array->size() != count)
-    return error("key " + quoted(key) + ": expected " + std::to_string(count) +
-                 " elements, got " + std::to_string(array->size()));
+    return configError("key " + quoted(key) + ": expected " +
+                       std::to_string(count) + " elements, got " +
+                       std::to_string(array->size()));
   std::vector<T> values(count);
   for (size_t i = 0; i < count; ++i)
     values[i] = (*array)[i];

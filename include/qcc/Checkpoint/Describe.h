@@ -15,8 +15,8 @@ std::string describeText(const Checkpoint &checkpoint);
 
 /// The same as one JSON object, with keys "format", "files", "architecture",
 /// "parameters", "bytes", "types", "config", "tokenizer", "chat_template" and
-/// "tensors". Long arrays are given as their type and length. Bytes that are
-/// not UTF-8 become U+FFFD.
+/// "tensors"; a tensor kept in several arrays has these as "parts". Long arrays
+/// are given as their type and length. Bytes that are not UTF-8 become U+FFFD.
 std::string describeJson(const Checkpoint &checkpoint);
 
 } // namespace qcc

@@ -12,13 +12,18 @@
 #include "dialects/LLM/LLMDialect.h"
 #include <span>
 #include <string>
+#include <vector>
 
 namespace qcc {
 
 struct Architecture {
-  /// `general.architecture`, and the prefix of the configuration's keys.
+  /// In GGUF files: `general.architecture`, and the prefix of the
+  /// configuration's keys.
   std::string name;
-  /// Rope pairs are (2i, 2i+1) rather than (i, i + n/2).
+  /// In Hugging Face folders: each `model_type` that is this architecture.
+  std::vector<std::string> modelTypes = {};
+  /// Rope pairs are (2i, 2i+1) rather than (i, i + n/2) in GGUF files, whose
+  /// writer permuted the rows of q and k. Hugging Face's are (i, i + n/2).
   bool adjacentRope = false;
   /// RMS norm of each query and key head before rope.
   bool headNorm = false;

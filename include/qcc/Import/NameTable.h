@@ -1,0 +1,65 @@
+//===- NameTable.h - Where a checkpoint keeps a decoder's parts -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The graph builder asks for "the query matrix of layer 3" or "the number of
+// heads"; a table says how a kind of checkpoint calls them. A table that lacks
+// a part (an empty name) belongs to checkpoints that cannot have it.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_IMPORT_NAMETABLE_H
+#define QCC_IMPORT_NAMETABLE_H
+
+#include "qcc/Checkpoint/Checkpoint.h"
+#include <array>
+
+namespace qcc {
+
+/// Keys of one number, the first of which that is there counts; the rest are
+/// older or longer spellings.
+using KeyNames = std::array<std::string_view, 3>;
+
+/// Keys of the configuration.
+struct ConfigNames {
+  /// Keys begin with the architecture's name and a dot.
+  bool hasPrefix;
+  KeyNames layers, hidden, ffn, heads, kvHeads, normEps, context;
+  KeyNames headDim;  ///< Default: hidden / heads.
+  KeyNames valueDim; ///< Default: headDim.
+  KeyNames window, experts, vocab;
+  /// Name of the activation function; default: the architecture's.
+  KeyNames activation;
+  /// True: the head is the embedding table. Without the key it is when there is
+  /// no head.
+  KeyNames tiedHead;
+
+  KeyNames rotaryDim;   ///< Elements of a head that turn; default: all.
+  KeyNames rotaryShare; ///< The same as a share of headDim.
+  KeyNames ropeBase, slidingRopeBase;
+  KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
+  KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
+};
+
+/// Names of tensors.
+struct WeightNames {
+  std::string_view embedding, finalNorm, head;
+  std::string_view ropeDivisors; ///< One for each pair, or absent.
+  std::string_view layerPrefix;  ///< Before the layer's number and a dot.
+  // Of a layer, after prefix, number and dot.
+  std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
+      attentionOutput, attentionPostNorm;
+  std::string_view ffnNorm, gate, up, down, ffnPostNorm;
+  /// Ends of names that hold nothing that the model needs.
+  std::array<std::string_view, 2> ignored;
+};
+
+struct NameTable {
+  ConfigNames config;
+  WeightNames weights;
+};
+
+/// The table for a checkpoint's naming. Static.
+const NameTable &nameTable(Naming naming);
+
+} // namespace qcc
+
+#endif // QCC_IMPORT_NAMETABLE_H

@@ -1,0 +1,272 @@
+//===- GPTQ.cpp - Weights of GPTQ checkpoints -----------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A linear layer "m" of `in` to `out` features has
+//
+//   m.qweight  i32 [in * bits / 32, out]       codes, packed along in
+//   m.scales   f16 or bf16 [groups, out]
+//   m.qzeros   i32 [groups, out * bits / 32]   zero points, packed along out
+//   m.g_idx    i32 [in]                        group of each k; may be absent
+//   m.bias     [out]                           some tools write one of zeros
+//
+// with W[n, k] = scales[g, n] * (code[k, n] - zero[g, n]), g = g_idx[k]. The
+// first format stores zero - 1, "gptq_v2" stores zero.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Bits.h"
+#include <algorithm>
+#include "SourceTensors.h"
+
+using namespace qcc;
+
+namespace {
+
+struct GPTQConfig {
+  unsigned bits = 0;
+  int64_t group = 0; ///< -1: one group.
+  bool isSymmetric = false;
+  bool hasActOrder = false;
+  bool isV2 = false;
+  std::string format; ///< As the config says it.
+};
+
+Result<GPTQConfig> readConfig(const Json &config, const std::string &where) {
+  JsonFields fields(config, where);
+  GPTQConfig result;
+  int64_t bits = fields.integer("bits", fields.integer("w_bit", 0));
+  result.group =
+      fields.integer("group_size", fields.integer("q_group_size", 0));
+  result.isSymmetric = fields.flag("sym", false);
+  result.hasActOrder = fields.flag("desc_act", false);
+  result.format =
+      fields.text("checkpoint_format", fields.text("format", "gptq"));
+  if (fields.flag("is_marlin_format", false))
+    result.format = "marlin";
+  result.isV2 = result.format == "gptq_v2";
+
+  if (!result.isV2 && result.format != "gptq")
+    fields.fail("GPTQ in format " + quoted(result.format) +
+                " is not supported yet (supported: gptq, gptq_v2)");
+  std::string other = fields.text("format", result.format);
+  if (other != result.format)
+    fields.fail("key 'format': expected " + quoted(result.format) +
+                ", as checkpoint_format has, got " + quoted(other));
+  std::string word = fields.text("pack_dtype", "int32");
+  if (word != "int32")
+    fields.fail("GPTQ packed in " + quoted(word) +
+                " is not supported yet (supported: int32)");
+  if (bits >= 3 && bits <= 8 && bits != 4 && bits != 8)
+    fields.fail("GPTQ with " + std::to_string(bits) +
+                " bits is not supported yet (supported: 2, 4, 8)");
+  else if (bits != 2 && bits != 4 && bits != 8)
+    fields.fail("key 'bits': expected 2, 4 or 8, got " + std::to_string(bits));
+  if (result.group != -1 && (result.group <= 0 || result.group > 1 << 30))
+    fields.fail("key 'group_size': expected -1 or a positive number, got " +
+                std::to_string(result.group));
+  auto isSet = [&](const char *key) {
+    auto it = config.find(key);
+    return it != config.end() && !it->is_null() && !it->empty() &&
+           *it != Json(false);
+  };
+  if (isSet("dynamic"))
+    fields.fail("GPTQ with other parameters for some modules (key 'dynamic') "
+                "is not supported yet");
+  if (isSet("rotation"))
+    fields.fail("GPTQ of rotated weights (key 'rotation') is not supported "
+                "yet");
+  if (fields.error)
+    return std::move(fields.error);
+  result.bits = unsigned(bits);
+  return result;
+}
+
+/// Puts one module's weight together.
+class ModuleReader {
+public:
+  ModuleReader(const GPTQConfig &config, SourceTensors &sources,
+               TextPool &texts, std::string module)
+      : config(config), sources(sources), texts(texts),
+        module(std::move(module)) {}
+
+  Result<Tensor> read() {
+    if (!findParts() || !checkShapes() || !checkGroups() || !readZero())
+      return std::move(error);
+    Tensor tensor;
+    tensor.name = texts.keep(module + ".weight");
+    tensor.dims = {in, out};
+    tensor.format = &kGPTQFormat;
+    Encoding &encoding = tensor.storedEncoding;
+    encoding.bits = config.bits;
+    encoding.zero = int(zero);
+    encoding.group = unsigned(group);
+    encoding.scale = scaleType;
+    if (std::string problem = encoding.check(); !problem.empty())
+      return Error(sources.what(*qweight) + ": " + problem);
+    tensor.file = qweight->file;
+    tensor.offset = qweight->entry.offset;
+    for (SourceTensor *part : {qweight, scales, qzeros, gIdx, bias})
+      if (part) {
+        tensor.parts.push_back(sources.take(*part, texts));
+        tensor.bytes += part->entry.bytes;
+      }
+    return tensor;
+  }
+
+private:
+  bool fail(const SourceTensor &tensor, std::string_view expected,
+            std::string_view got) {
+    error = mismatchError(sources.what(tensor), expected, got);
+    return false;
+  }
+  bool fail(std::string message) {
+    error = Error(std::move(message));
+    return false;
+  }
+
+  bool findParts() {
+    qweight = sources.find(module + ".qweight");
+    qzeros = sources.find(module + ".qzeros");
+    scales = sources.find(module + ".scales");
+    gIdx = sources.find(module + ".g_idx");
+    if (SourceTensor *tensor = sources.find(module + ".bias");
+        tensor && isZero(*tensor))
+      bias = tensor;
+    for (const char *name : {".qzeros", ".scales"})
+      if (!sources.find(module + name))
+        return fail(sources.what(*qweight) + " comes without " +
+                    quoted(module + name));
+    return true;
+  }
+
+  bool isZero(const SourceTensor &tensor) const {
+    const uint8_t *data = sources.data(tensor);
+    return std::all_of(data, data + tensor.entry.bytes,
+                       [](uint8_t byte) { return byte == 0; });
+  }
+
+  bool checkType(const SourceTensor &tensor, std::string_view type) {
+    return tensor.entry.type->name == type ||
+           fail(tensor, "dtype " + std::string(type), tensor.entry.type->name);
+  }
+
+  bool checkShape(const SourceTensor &tensor, std::vector<uint64_t> shape) {
+    return tensor.entry.shape == shape ||
+           fail(tensor, "shape " + shapeText(shape),
+                shapeText(tensor.entry.shape));
+  }
+
+  bool checkShapes() {
+    const std::vector<uint64_t> &shape = qweight->entry.shape;
+    const uint64_t perWord = 32 / config.bits;
+    if (!checkType(*qweight, "I32"))
+      return false;
+    // The limits keep products below 2^64.
+    constexpr uint64_t most = uint64_t(1) << 28;
+    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
+        shape[0] > most || shape[1] > most)
+      return fail(*qweight, "two dimensions of 1 to 2^28", shapeText(shape));
+    in = shape[0] * perWord;
+    out = shape[1];
+    if (out % perWord)
+      return fail(*qweight,
+                  "columns that are a multiple of " + std::to_string(perWord),
+                  shapeText(shape));
+    group = config.group == -1 ? in : uint64_t(config.group);
+    if (in % group)
+      return fail(sources.what(*qweight) +
+                  ": expected in features that are a "
+                  "multiple of group_size " +
+                  std::to_string(group) + ", got " + std::to_string(in));
+    groups = in / group;
+    for (auto [name, type] : {std::pair{"F16", ScalarType::F16},
+                              std::pair{"BF16", ScalarType::BF16}})
+      if (std::string_view(scales->entry.type->name) == name)
+        scaleType = type;
+    if (scaleType == ScalarType::None)
+      return fail(*scales, "dtype F16 or BF16", scales->entry.type->name);
+    return checkShape(*scales, {groups, out}) && checkType(*qzeros, "I32") &&
+           checkShape(*qzeros, {groups, out / perWord}) &&
+           (!gIdx || (checkType(*gIdx, "I32") && checkShape(*gIdx, {in})));
+  }
+
+  /// Groups must be runs of k: in order, or all zero as some tools write for
+  /// that.
+  bool checkGroups() {
+    if (!gIdx) {
+      if (config.hasActOrder && groups > 1)
+        return fail(sources.what(*qweight) + " comes without " +
+                    quoted(module + ".g_idx") +
+                    ", though the config has desc_act");
+      return true;
+    }
+    const uint8_t *data = sources.data(*gIdx);
+    bool isSorted = true;
+    for (uint64_t k = 0; k < in && isSorted; ++k)
+      isSorted = loadLE<uint32_t>(data + k * 4) == k / group;
+    return isSorted || isZero(*gIdx) ||
+           fail(sources.what(*gIdx) +
+                ": act-order (groups that are not in order) is not supported "
+                "yet");
+  }
+
+  /// The zero point, which must be the same everywhere.
+  bool readZero() {
+    const uint8_t *data = sources.data(*qzeros);
+    const uint64_t words = qzeros->entry.bytes / 4;
+    const uint32_t mask = (1u << config.bits) - 1;
+    const uint32_t field = loadLE<uint32_t>(data) & mask;
+    const uint32_t uniform = ~uint32_t(0) / mask * field;
+    for (uint64_t i = 0; i < words; ++i)
+      if (loadLE<uint32_t>(data + i * 4) != uniform)
+        return fail(sources.what(*qzeros) +
+                    ": asymmetric zero points are not supported yet");
+    zero = config.isV2 ? field : field + 1;
+    // A config that names the wrong format would shift all weights.
+    const uint32_t middle = 1u << (config.bits - 1);
+    if (config.isSymmetric && zero != middle)
+      return fail(*qzeros,
+                  std::to_string(config.isV2 ? middle : middle - 1) +
+                      " throughout, for sym in format " + quoted(config.format),
+                  std::to_string(field));
+    // All ones plus 1 is 0 to some readers and 2^bits to others.
+    if (zero > mask)
+      return fail(sources.what(*qzeros) +
+                  ": asymmetric zero points are not supported yet");
+    return true;
+  }
+
+  const GPTQConfig &config;
+  SourceTensors &sources;
+  TextPool &texts;
+  const std::string module;
+  SourceTensor *qweight = nullptr, *qzeros = nullptr, *scales = nullptr,
+               *gIdx = nullptr, *bias = nullptr;
+  uint64_t in = 0, out = 0, group = 0, groups = 0;
+  uint32_t zero = 0;
+  ScalarType scaleType = ScalarType::None;
+  Error error;
+};
+
+} // namespace
+
+Error qcc::readGPTQ(const Json &config, const std::string &where,
+                    SourceTensors &sources, TextPool &texts,
+                    std::vector<Tensor> &out) {
+  Result<GPTQConfig> parameters = readConfig(config, where);
+  if (!parameters)
+    return parameters.takeError();
+  static constexpr std::string_view suffix = ".qweight";
+  for (SourceTensor &tensor : sources.all()) {
+    const std::string &name = tensor.entry.name;
+    if (!name.ends_with(suffix))
+      continue;
+    Result<Tensor> weight =
+        ModuleReader(*parameters, sources, texts,
+                     name.substr(0, name.size() - suffix.size()))
+            .read();
+    if (!weight)
+      return weight.takeError();
+    out.push_back(std::move(*weight));
+  }
+  return Error();
+}

@@ -1,0 +1,379 @@
+//===- HuggingFace.cpp - Reader of Hugging Face folders -------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Checkpoint/HuggingFace.h"
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include "SourceTensors.h"
+
+using namespace qcc;
+
+namespace {
+
+/// Limits that no known file comes near.
+constexpr size_t kMaxConfigBytes = size_t(16) << 20;
+constexpr size_t kMaxIndexBytes = size_t(64) << 20;
+constexpr size_t kMaxFiles = 65535;
+
+constexpr QuantizationMethod kMethods[] = {
+    {"gptq", "GPTQ", readGPTQ},
+};
+
+/// What the reader asks of a folder, on disk or in memory.
+struct Folder {
+  std::string path;
+  std::vector<std::string> names; ///< Of its files, sorted.
+  std::function<Result<Checkpoint::File>(const std::string &)> open;
+
+  bool has(std::string_view name) const {
+    return std::binary_search(names.begin(), names.end(), name);
+  }
+  std::vector<std::string> ending(std::string_view suffix) const {
+    std::vector<std::string> found;
+    for (const std::string &name : names)
+      if (name.ends_with(suffix))
+        found.push_back(name);
+    return found;
+  }
+};
+
+/// True for the name of a file that is in the folder itself.
+bool isPlainName(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of("/\\") == std::string_view::npos &&
+         name.find('\0') == std::string_view::npos;
+}
+
+class FolderReader {
+public:
+  /// `chosen`: the one file whose weights are wanted, or empty.
+  FolderReader(const Folder &folder, std::string chosen)
+      : folder(folder), chosen(std::move(chosen)) {}
+
+  Result<Checkpoint> read() {
+    if (!readConfig() || !readQuantizationConfig() || !openWeights() ||
+        !readTensors())
+      return std::move(error);
+    return Checkpoint::create(std::move(contents));
+  }
+
+private:
+  bool fail(Error why) {
+    error = std::move(why);
+    return false;
+  }
+  bool fail(const std::string &message) {
+    return fail(Error(folder.path + ": " + message));
+  }
+  std::string pathOf(const std::string &name) const {
+    return folder.path + "/" + name;
+  }
+
+  bool readJson(const std::string &name, size_t maxBytes, Json &out) {
+    Result<Checkpoint::File> file = folder.open(name);
+    if (!file)
+      return fail(file.takeError());
+    Result<Json> json = parseJsonObject(*file, maxBytes);
+    if (!json)
+      return fail(json.takeError());
+    out = std::move(*json);
+    return true;
+  }
+
+  //===--- config ---------------------------------------------------------===//
+
+  bool readConfig() {
+    if (!folder.has("config.json")) {
+      std::vector<std::string> gguf = folder.ending(".gguf");
+      return fail("expected a Hugging Face folder with config.json" +
+                  (gguf.empty() ? std::string()
+                                : ", got one with GGUF files: name the file, " +
+                                      quoted(gguf.front())));
+    }
+    if (!readJson("config.json", kMaxConfigBytes, config))
+      return false;
+    contents.path = folder.path;
+    contents.configPath = pathOf("config.json");
+    if (folder.has("generation_config.json")) {
+      Json generation;
+      if (!readJson("generation_config.json", kMaxConfigBytes, generation))
+        return false;
+      flattenJson(generation, "generation_config.", contents.texts,
+                  contents.metadata);
+    }
+    return true;
+  }
+
+  /// Finds the config in config.json or in a file beside it; in both, they must
+  /// agree.
+  bool readQuantizationConfig() {
+    for (const char *key : {"quantization_config", "compression_config"}) {
+      auto it = config.find(key);
+      if (it == config.end() || it->is_null())
+        continue;
+      if (!it->is_object())
+        return fail(mismatchError(contents.configPath + ": key " + quoted(key),
+                                  "an object", it->type_name()));
+      quantization = std::move(*it);
+      quantizationWhere = contents.configPath + ": " + key;
+      config.erase(it);
+      break;
+    }
+    for (const char *name : {"quantize_config.json", "quant_config.json"})
+      if (folder.has(name) && !joinSideConfig(name))
+        return false;
+    flattenJson(config, "", contents.texts, contents.metadata);
+    if (!quantization.is_null())
+      flattenJson(quantization, "quantization_config.", contents.texts,
+                  contents.metadata);
+    return true;
+  }
+
+  bool joinSideConfig(const std::string &name) {
+    Json side;
+    if (!readJson(name, kMaxConfigBytes, side))
+      return false;
+    if (quantization.is_null()) {
+      quantization = std::move(side);
+      quantizationWhere = pathOf(name);
+      // The file is AutoGPTQ's, which did not name the method at first.
+      if (name == "quantize_config.json" &&
+          !quantization.contains("quant_method"))
+        quantization["quant_method"] = "gptq";
+      return true;
+    }
+    for (auto it = side.begin(); it != side.end(); ++it) {
+      Json &known = quantization[it.key()];
+      if (known.is_null())
+        known = *it;
+      else if (decidesWeights(it.key()) && !it->is_null() && known != *it)
+        return fail(mismatchError(
+            pathOf(name) + ": key " + quoted(it.key()),
+            known.dump(-1, ' ', false, Json::error_handler_t::replace) +
+                ", as config.json has",
+            quoted(it->dump(-1, ' ', false, Json::error_handler_t::replace))));
+    }
+    return true;
+  }
+
+  static bool decidesWeights(std::string_view key) {
+    return key == "bits" || key == "group_size" || key == "sym" ||
+           key == "desc_act" || key == "checkpoint_format" ||
+           key == "quant_method";
+  }
+
+  //===--- files ----------------------------------------------------------===//
+
+  bool openWeights() {
+    std::vector<std::string> names;
+    Json index;
+    if (!chooseFiles(names, index))
+      return false;
+    for (const std::string &name : names) {
+      Result<Checkpoint::File> file = folder.open(name);
+      if (!file)
+        return fail(file.takeError());
+      contents.files.push_back(std::move(*file));
+    }
+    weightMap = std::move(index);
+    fileNames = std::move(names);
+    return true;
+  }
+
+  /// The files with weights: the one that was named, those of an index, or all
+  /// that can be meant.
+  bool chooseFiles(std::vector<std::string> &names, Json &map) {
+    std::vector<std::string> indices = folder.ending(".safetensors.index.json");
+    bool hasOne = folder.has("model.safetensors");
+    if (!indices.empty() && !(chosen.empty() && hasOne)) {
+      if (!readIndex(indices.front(), names, map))
+        return false;
+      if (chosen.empty() ||
+          std::find(names.begin(), names.end(), chosen) != names.end())
+        return true;
+      names.clear();
+      map = nullptr;
+    }
+    if (!chosen.empty())
+      names = {chosen};
+    else if (hasOne)
+      names = {"model.safetensors"};
+    else
+      for (const std::string &name : folder.ending(".safetensors"))
+        if (!name.starts_with("adapter") && !name.starts_with("consolidated"))
+          names.push_back(name);
+    if (!names.empty())
+      return true;
+    for (const char *suffix : {".bin", ".pt", ".pth"})
+      if (std::vector<std::string> torch = folder.ending(suffix);
+          !torch.empty())
+        return fail("expected weights in safetensors files, got torch files (" +
+                    quoted(torch.front()) + "), which are not supported yet");
+    return fail("expected weights in safetensors files, got none");
+  }
+
+  bool readIndex(const std::string &name, std::vector<std::string> &names,
+                 Json &map) {
+    Json index;
+    if (!readJson(name, kMaxIndexBytes, index))
+      return false;
+    auto it = index.find("weight_map");
+    if (it == index.end() || !it->is_object() || it->empty())
+      return fail(mismatchError(pathOf(name) + ": key 'weight_map'",
+                                "an object of file names",
+                                it == index.end() ? "none" : it->type_name()));
+    map = std::move(*it);
+    for (auto entry = map.begin(); entry != map.end(); ++entry) {
+      const auto *file = entry->get_ptr<const std::string *>();
+      if (!file || !isPlainName(*file) || !file->ends_with(".safetensors"))
+        return fail(
+            mismatchError(pathOf(name) + ": tensor " + quoted(entry.key()),
+                          "the name of a safetensors file in this folder",
+                          quoted(entry->dump(-1, ' ', false,
+                                             Json::error_handler_t::replace))));
+      names.push_back(*file);
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    if (names.size() > kMaxFiles)
+      return fail(mismatchError(pathOf(name), "at most 65535 files",
+                                std::to_string(names.size())));
+    for (const std::string &file : names)
+      if (!folder.has(file))
+        return fail(pathOf(name) + ": file " + quoted(file) + " is missing");
+    return true;
+  }
+
+  //===--- tensors --------------------------------------------------------===//
+
+  bool readTensors() {
+    Result<SourceTensors> sources = SourceTensors::read(contents.files);
+    if (!sources)
+      return fail(sources.takeError());
+    if (!checkIndex(*sources) || !readQuantized(*sources))
+      return false;
+    for (const SourceTensor &source : sources->all())
+      if (!source.isTaken && !readPlain(*sources, source))
+        return false;
+    std::sort(contents.tensors.begin(), contents.tensors.end(),
+              [](const Tensor &a, const Tensor &b) {
+                return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);
+              });
+    return true;
+  }
+
+  /// What the index promises is where it says.
+  bool checkIndex(SourceTensors &sources) {
+    if (weightMap.is_null())
+      return true;
+    for (auto it = weightMap.begin(); it != weightMap.end(); ++it) {
+      const std::string &file = it->get_ref<const std::string &>();
+      const SourceTensor *tensor = sources.find(it.key());
+      if (!tensor || fileNames[tensor->file] != file)
+        return fail(Error(pathOf(file) + ": tensor " + quoted(it.key()) +
+                          " is missing, which the index has there"));
+    }
+    return true;
+  }
+
+  bool readQuantized(SourceTensors &sources) {
+    contents.naming = Naming::HuggingFace;
+    contents.format = "safetensors";
+    if (quantization.is_null())
+      return true;
+    JsonFields fields(quantization, quantizationWhere);
+    std::string name = fields.text("quant_method", "");
+    if (name.empty())
+      fields.fail("key 'quant_method' is missing");
+    std::string supported;
+    for (const QuantizationMethod &method : kMethods) {
+      supported += (supported.empty() ? "" : ", ") + std::string(method.name);
+      if (fields.error || name != method.name)
+        continue;
+      contents.format += std::string(", ") + method.title;
+      Error why = method.read(quantization, quantizationWhere, sources,
+                              contents.texts, contents.tensors);
+      return !why || fail(std::move(why));
+    }
+    fields.fail("quantization by " + quoted(name) +
+                " is not supported yet (supported: " + supported + ")");
+    return fail(std::move(fields.error));
+  }
+
+  bool readPlain(const SourceTensors &sources, const SourceTensor &source) {
+    const SafetensorsEntry &entry = source.entry;
+    Tensor tensor;
+    tensor.name = contents.texts.keep(entry.name);
+    tensor.dims.assign(entry.shape.rbegin(), entry.shape.rend());
+    tensor.type = findGGMLType(entry.type->name);
+    if (!tensor.type || tensor.type->blockElements != 1)
+      return fail(Error(sources.what(source) + " has dtype " +
+                        entry.type->name + ", which is not supported yet"));
+    if (tensor.dims.size() > 4 || entry.bytes == 0)
+      return fail(mismatchError(sources.what(source),
+                                "at most 4 dimensions, none of them 0",
+                                shapeText(entry.shape)));
+    tensor.file = source.file;
+    tensor.offset = entry.offset;
+    tensor.bytes = entry.bytes;
+    contents.tensors.push_back(std::move(tensor));
+    return true;
+  }
+
+  const Folder &folder;
+  const std::string chosen;
+  Checkpoint::Contents contents;
+  Json config, quantization, weightMap;
+  std::string quantizationWhere;
+  std::vector<std::string> fileNames;
+  Error error;
+};
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Opening
+//===----------------------------------------------------------------------===//
+
+Result<Checkpoint> qcc::openHuggingFace(const std::string &path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  Folder folder;
+  std::string chosen;
+  folder.path = path;
+  if (!fs::is_directory(path, error)) {
+    chosen = fs::path(path).filename().string();
+    folder.path = fs::path(path).parent_path().string();
+    if (folder.path.empty())
+      folder.path = ".";
+  }
+  while (folder.path.size() > 1 && folder.path.ends_with('/'))
+    folder.path.pop_back();
+  fs::directory_iterator it(folder.path, error), end;
+  for (; !error && it != end; it.increment(error))
+    folder.names.push_back(it->path().filename().string());
+  if (error)
+    return Error(folder.path + ": cannot list the folder: " + error.message());
+  std::sort(folder.names.begin(), folder.names.end());
+  folder.open = [&](const std::string &name) {
+    return Checkpoint::File::map(folder.path + "/" + name);
+  };
+  return FolderReader(folder, std::move(chosen)).read();
+}
+
+Result<Checkpoint> qcc::parseHuggingFace(const std::vector<FolderFile> &files) {
+  Folder folder;
+  folder.path = "folder";
+  for (const FolderFile &file : files)
+    folder.names.push_back(file.name);
+  std::sort(folder.names.begin(), folder.names.end());
+  folder.open = [&](const std::string &name) -> Result<Checkpoint::File> {
+    for (const FolderFile &file : files)
+      if (file.name == name)
+        return Checkpoint::File{"folder/" + name, file.bytes, std::nullopt};
+    return Error("folder/" + name + ": cannot open: no such file");
+  };
+  return FolderReader(folder, "").read();
+}
