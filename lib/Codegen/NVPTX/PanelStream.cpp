@@ -57,8 +57,12 @@ Value PanelStream::swizzled(const PackedLayout &layout, Value piece) {
     Value within = e.cmp(arith::CmpIPredicate::ult, inPlane,
                          e.c32(int64_t(plane.width) * 4));
     within = arith::AndIOp::create(e.b, e.loc, within, isPlane);
-    Value flip = e.mul(e.bitAnd(e.shift(inPlane, -3), 1), 32);
-    bytes = e.bitXor(bytes, e.select(within, flip, e.c32(0)));
+    // Two pieces up or down, by the piece's place in its line.
+    Value by = e.sub(e.c32(32), e.mul(e.bitAnd(inPlane, 2), 32));
+    Value exchanged = e.cmp(arith::CmpIPredicate::ne, e.bitAnd(inPlane, 8),
+                            e.c32(0));
+    within = arith::AndIOp::create(e.b, e.loc, within, exchanged);
+    bytes = e.add(bytes, e.select(within, by, e.c32(0)));
   }
   return bytes;
 }

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "CompiledStep.h"
+#include "TestContext.h"
 
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/Common/Backend.h"
@@ -10,13 +11,7 @@
 #include "qcc/Transforms/Passes.h"
 #include "qcc/Transforms/Transforms.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
@@ -37,21 +32,6 @@ using namespace qcc::test;
 // Context and text
 //===----------------------------------------------------------------------===//
 
-static MLIRContext &sharedContext() {
-  static MLIRContext *context = [] {
-    DialectRegistry registry;
-    registry
-        .insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect,
-                LLVM::LLVMDialect, llm::LLMDialect, math::MathDialect,
-                qz::QZDialect, scf::SCFDialect, vector::VectorDialect>();
-    registerBackendTranslations(registry);
-    auto *result = new MLIRContext(registry, MLIRContext::Threading::DISABLED);
-    result->loadAllAvailableDialects();
-    return result;
-  }();
-  return *context;
-}
-
 std::string qcc::test::whyNotRunnable(const std::string &name) {
   const TargetSpec *target = findTarget(name);
   if (!target)
@@ -67,7 +47,7 @@ std::string qcc::test::whyNotRunnable(const std::string &name) {
 std::string qcc::test::encodingText(const Encoding &encoding) {
   std::string text;
   llvm::raw_string_ostream stream(text);
-  stream << qz::EncodingAttr::fromEncoding(&sharedContext(), encoding);
+  stream << qz::EncodingAttr::fromEncoding(&testContext(), encoding);
   return text;
 }
 
@@ -84,18 +64,6 @@ std::string qcc::test::tensorText(size_t rows, size_t columns,
 struct CompiledStep::Code {
   std::unique_ptr<llvm::orc::LLJIT> jit;
 };
-
-/// The value, or the error as an exception.
-template <typename T>
-static T require(llvm::Expected<T> value) {
-  if (!value)
-    throw std::runtime_error(llvm::toString(value.takeError()));
-  return std::move(*value);
-}
-static void require(llvm::Error error) {
-  if (error)
-    throw std::runtime_error(llvm::toString(std::move(error)));
-}
 
 /// Loads an object. Generated code may call nothing but these three, which
 /// every C library has.
@@ -122,7 +90,7 @@ loadObject(llvm::SmallVector<char, 0> object) {
 
 CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
     : code(std::make_unique<Code>()) {
-  MLIRContext &context = sharedContext();
+  MLIRContext &context = testContext();
   std::string diagnostics;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     diagnostics += diagnostic.str() + "\n";
@@ -172,8 +140,8 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
   buildLLVMDialectPipeline(toLLVM);
   check(succeeded(toLLVM.run(*model.module)), "lowering to llvm");
   llvm::LLVMContext llvmContext;
-  auto llvmModule =
-      require(translateToLLVM(model.module->getOperation(), llvmContext, *target));
+  auto llvmModule = require(
+      translateToLLVM(model.module->getOperation(), llvmContext, *target));
   require(optimizeLLVM(*llvmModule, *target));
   code->jit =
       loadObject(require(generateCode(*llvmModule, *target, CodeKind::Object)));

@@ -1,0 +1,178 @@
+//===- EmulatedStage.cpp - A matmul stage of a GPU in the emulator --------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "EmulatedStage.h"
+#include "TestContext.h"
+
+#include "qcc/Codegen/Common/Backend.h"
+#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Transforms/Passes.h"
+#include "qcc/Transforms/Transforms.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
+
+#include "llvm/Transforms/Utils/Cloning.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::test;
+
+DeviceMemory::DeviceMemory(size_t bytes)
+    : memory(static_cast<uint8_t *>(
+          std::aligned_alloc(256, (bytes + 256) / 256 * 256))) {
+  std::memset(memory.get(), 0, bytes);
+}
+
+DeviceMemory qcc::test::packWeight(const Encoding &encoding,
+                                   const std::vector<Fields> &rows, size_t k) {
+  PackedLayout layout(encoding);
+  DeviceMemory result(layout.bytes(rows.size(), k));
+  for (size_t row = 0; row < rows.size(); row += PackedLayout::kRows)
+    layout.packPanel(
+        &rows[row],
+        unsigned(std::min<size_t>(PackedLayout::kRows, rows.size() - row)), k,
+        result.as<uint8_t>() +
+            row / PackedLayout::kRows * layout.panelBytes(k));
+  return result;
+}
+
+/// Rows `stride` bytes apart and one more, all NaN but for `values`.
+static DeviceMemory placeRows(const std::vector<std::vector<float>> *values,
+                              size_t rows, size_t stride) {
+  DeviceMemory result((rows + 1) * stride);
+  std::fill_n(result.as<float>(), (rows + 1) * stride / 4,
+              std::numeric_limits<float>::quiet_NaN());
+  for (size_t row = 0; values && row < rows; ++row)
+    std::copy((*values)[row].begin(), (*values)[row].end(),
+              result.as<float>() + row * stride / 4);
+  return result;
+}
+
+EmulatedStage::EmulatedStage(const std::string &text,
+                             const std::string &targetName)
+    : target(findTarget(targetName)) {
+  MLIRContext &context = testContext();
+  std::string diagnostics;
+  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
+    diagnostics += diagnostic.str() + "\n";
+    return success();
+  });
+  auto check = [&](bool ok, const char *what) {
+    if (!ok)
+      throw std::runtime_error(std::string(what) + " failed: " + diagnostics);
+  };
+  check(target, "finding the target");
+  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
+  check(bool(module), "parsing");
+  ScheduleOptions schedule;
+  schedule.generate = schedule.prompt = qz::Activations::F16;
+  PassManager passes(&context);
+  passes.addPass(createVerifyFusedPass());
+  buildLayoutPipeline(passes);
+  buildSchedulePipeline(passes, schedule);
+  check(succeeded(passes.run(*module)), "scheduling");
+  check(succeeded(lowerToNVPTX(*module, *target, code)), "lowering");
+  finish();
+}
+
+EmulatedStage::EmulatedStage(GpuCode lowered, const std::string &targetName)
+    : target(findTarget(targetName)), code(std::move(lowered)) {
+  finish();
+}
+
+void EmulatedStage::finish() {
+  PassManager passes(code.module->getContext());
+  buildNVVMPipeline(passes);
+  if (failed(passes.run(*code.module)))
+    throw std::runtime_error("lowering to nvvm failed");
+  Operation *kernels = *code.module->getOps<gpu::GPUModuleOp>().begin();
+  original = require(translateToLLVM(kernels, llvmContext, *target));
+  require(optimizeLLVM(*original, *target));
+  restore();
+}
+
+bool EmulatedStage::mutate(const std::function<bool(llvm::Module &)> &change) {
+  std::unique_ptr<llvm::Module> mutant = llvm::CloneModule(*original);
+  if (!change(*mutant))
+    return false;
+  emulated = require(emulator::EmulatedModule::create(*mutant));
+  return true;
+}
+
+void EmulatedStage::restore() {
+  emulated = require(emulator::EmulatedModule::create(*original));
+}
+
+std::vector<std::vector<float>>
+EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
+                   emulator::Counters *counters, unsigned index) {
+  const GpuKernel &kernel = code.kernels.at(index);
+  size_t rows = in.x->size(), stride = size_t(kernel.outputStride);
+  DeviceMemory input = placeRows(in.x, rows, size_t(kernel.inputStride));
+  DeviceMemory output = placeRows(in.residual, rows, stride);
+  DeviceMemory norm(in.norm ? in.norm->size() * 4 : 0);
+  if (in.norm)
+    std::copy(in.norm->begin(), in.norm->end(), norm.as<float>());
+  void *inputAt = input.as<void>(), *outputAt = output.as<void>(),
+       *normAt = norm.as<void>();
+  auto rowCount = uint32_t(rows), perBlock = uint32_t(in.rowsPerBlock);
+
+  std::vector<const void *> weights = in.weights;
+  std::vector<void *> arguments;
+  for (const KernelParameter &parameter : kernel.parameters)
+    switch (parameter.kind) {
+    case KernelParameter::Input:
+      arguments.push_back(&inputAt);
+      break;
+    case KernelParameter::Norm:
+      arguments.push_back(&normAt);
+      break;
+    case KernelParameter::Weight:
+      arguments.push_back(&weights.at(parameter.index));
+      break;
+    case KernelParameter::Residual:
+    case KernelParameter::Output:
+      arguments.push_back(&outputAt);
+      break;
+    case KernelParameter::Rows:
+      arguments.push_back(&rowCount);
+      break;
+    case KernelParameter::RowsPerBlock:
+      arguments.push_back(&perBlock);
+      break;
+    }
+
+  emulator::Launch launch = options;
+  launch.gridX = kernel.units;
+  launch.gridY = (rowCount + perBlock - 1) / perBlock;
+  launch.blockX = kernel.threads;
+  launch.dynamicSharedBytes =
+      kernel.sharedBytes + perBlock * kernel.sharedBytesPerRow;
+  require(emulated->launch(kernel.name, launch, arguments, counters));
+
+  std::vector<std::vector<float>> result;
+  for (size_t row = 0; row <= rows; ++row) {
+    const float *from = output.as<float>() + row * stride / 4;
+    if (row < rows)
+      result.emplace_back(from, from + in.columns);
+    else if (!std::all_of(from, from + in.columns,
+                          [](float x) { return std::isnan(x); }))
+      throw std::runtime_error("a row that does not exist was written");
+  }
+  return result;
+}
+
+std::string EmulatedStage::ptx() const {
+  std::unique_ptr<llvm::Module> copy = llvm::CloneModule(*original);
+  auto text = require(generateCode(*copy, *target, CodeKind::Assembly));
+  return std::string(text.begin(), text.end());
+}

@@ -1,0 +1,95 @@
+//===- EmulatedStage.h - A matmul stage of a GPU in the emulator -*- C++ -*-==//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Takes a module in the fused form through layout, schedule and the GPU's code
+// generation, up to the LLVM IR that goes to NVPTX, and runs one of its kernels
+// on the CPU as a driver would launch it.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TEST_UNIT_CODEGEN_EMULATEDSTAGE_H
+#define QCC_TEST_UNIT_CODEGEN_EMULATEDSTAGE_H
+
+#include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
+#include "qcc/Formats/Encoding.h"
+#include "Emulator.h"
+
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qcc::test {
+
+/// Memory as a driver gives it: aligned to 256 bytes.
+class DeviceMemory {
+public:
+  explicit DeviceMemory(size_t bytes);
+  template <typename T>
+  T *as() const {
+    return reinterpret_cast<T *>(memory.get());
+  }
+
+private:
+  struct Free {
+    void operator()(uint8_t *memory) const { free(memory); }
+  };
+  std::unique_ptr<uint8_t[], Free> memory;
+};
+
+/// A weight in R16K4.
+DeviceMemory packWeight(const Encoding &encoding,
+                        const std::vector<Fields> &rows, size_t k);
+
+/// What a launch works on. Rows lie as the kernel's strides say; the output
+/// starts as NaN but where the residual is added in place.
+struct StageRows {
+  const std::vector<std::vector<float>> *x = nullptr;
+  const std::vector<float> *norm = nullptr;
+  std::vector<const void *> weights;
+  const std::vector<std::vector<float>> *residual = nullptr;
+  size_t columns = 0; ///< Of the result.
+  unsigned rowsPerBlock = 8;
+};
+
+class EmulatedStage {
+public:
+  /// Throws std::runtime_error with the diagnostics on an error.
+  EmulatedStage(const std::string &module, const std::string &target);
+  /// Kernels that were made elsewhere.
+  EmulatedStage(GpuCode code, const std::string &target);
+
+  const GpuKernel &kernel(unsigned index = 0) const {
+    return code.kernels.at(index);
+  }
+  const GpuCode &lowered() const { return code; }
+
+  /// Changes the IR before it is run; false when `change` found no place.
+  bool mutate(const std::function<bool(llvm::Module &)> &change);
+  /// Takes the changes back.
+  void restore();
+
+  /// Rows of the result. Throws std::runtime_error when the emulator stops.
+  std::vector<std::vector<float>> run(const StageRows &rows,
+                                      const emulator::Launch &options,
+                                      emulator::Counters *counters = nullptr,
+                                      unsigned index = 0);
+
+  /// PTX of the unchanged kernels.
+  std::string ptx() const;
+
+private:
+  void finish();
+
+  const TargetSpec *target;
+  GpuCode code;
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> original;
+  std::unique_ptr<emulator::EmulatedModule> emulated;
+};
+
+} // namespace qcc::test
+
+#endif // QCC_TEST_UNIT_CODEGEN_EMULATEDSTAGE_H

@@ -1,0 +1,87 @@
+//===- Encodings.cpp - The encodings that kernels are tested with ---------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Encodings.h"
+
+#include "qcc/Formats/GGML.h"
+
+using namespace qcc;
+using namespace qcc::test;
+
+Encoding qcc::test::oneLevel(unsigned bits, unsigned group, ScalarType scale) {
+  Encoding encoding;
+  encoding.bits = bits;
+  encoding.group = group;
+  encoding.scale = scale;
+  return encoding;
+}
+
+Encoding qcc::test::twoLevel(unsigned bits, unsigned group, unsigned superBlock,
+                             unsigned subBits, ScalarType scale) {
+  Encoding encoding = oneLevel(bits, group, scale);
+  encoding.superBlock = superBlock;
+  encoding.subBits = subBits;
+  return encoding;
+}
+
+/// Encodings that no file format of the product has.
+static std::vector<NamedEncoding> foreignEncodings() {
+  std::vector<NamedEncoding> list;
+  Encoding e = oneLevel(3, 64, ScalarType::U8);
+  e.table = {-90, -50, -25, -5, 5, 25, 50, 90};
+  list.push_back({"Table3Group64U8", e});
+
+  e = oneLevel(4, 32, ScalarType::E8M0);
+  e.table = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  list.push_back({"Table4E8M0", e});
+
+  e = oneLevel(4, 128, ScalarType::BF16);
+  e.zero = 8;
+  list.push_back({"Zero4Group128BF16", e});
+
+  e = twoLevel(5, 16, 128, 7, ScalarType::F16);
+  e.zero = 13;
+  e.subZero = 64;
+  list.push_back({"TwoLevel5Group16", e});
+
+  e = twoLevel(4, 64, 128, 8, ScalarType::BF16);
+  e.min = ScalarType::BF16;
+  e.subMinBits = 8;
+  list.push_back({"TwoLevel4Min8", e});
+
+  e = oneLevel(7, 32, ScalarType::F32);
+  e.zero = 64;
+  e.min = ScalarType::F16;
+  list.push_back({"Zero7MinF16", e});
+
+  e = oneLevel(8, 64, ScalarType::F16);
+  e.zero = 77;
+  list.push_back({"Zero8Group64", e});
+
+  e = oneLevel(1, 32, ScalarType::F16);
+  e.min = ScalarType::F16;
+  list.push_back({"Bits1Min", e});
+
+  e = oneLevel(2, 8, ScalarType::F16);
+  e.zero = 1;
+  list.push_back({"Bits2Group8", e});
+
+  e = oneLevel(6, 4, ScalarType::BF16);
+  e.min = ScalarType::BF16;
+  list.push_back({"Bits6Group4Min", e});
+
+  e = twoLevel(2, 32, 64, 8, ScalarType::F32);
+  e.subSigned = true;
+  e.table = {-128, -1, 1, 127};
+  list.push_back({"TwoLevelSignedTable2", e});
+  return list;
+}
+
+std::vector<NamedEncoding> qcc::test::allEncodings() {
+  std::vector<NamedEncoding> list = foreignEncodings();
+  for (const GGMLType &type : ggmlTypes())
+    if (type.encoding)
+      list.push_back({type.name, *type.encoding});
+  return list;
+}
