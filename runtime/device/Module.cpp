@@ -4,6 +4,8 @@
 
 #include "Module.h"
 
+#include "core/Memory.h"
+
 #include <cinttypes>
 #include <cstring>
 
@@ -145,11 +147,10 @@ qcc_status Kernel::launch(const LaunchShape &shape,
                      "device",
                      symbol);
   const uint32_t *grid = shape.grid, *block = shape.block;
-  // The first factor is checked before it is multiplied.
-  bool fits = grid[0] && grid[1] && grid[2] && block[0] && block[1] &&
-              block[2] && block[0] <= mostThreads && block[1] <= mostThreads &&
-              uint64_t(block[0]) * block[1] <= mostThreads &&
-              uint64_t(block[0]) * block[1] * block[2] <= mostThreads;
+  uint64_t threads = 0;
+  bool fits = grid[0] && grid[1] && grid[2] &&
+              multiplyInto(threads, uint64_t(block[0]) * block[1], block[2]) &&
+              threads >= 1 && threads <= mostThreads;
   if (!fits)
     return error.set(QCC_E_ARGUMENT,
                      "kernel %.64s: %u x %u x %u blocks of %u x %u x %u "

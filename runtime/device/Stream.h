@@ -6,7 +6,9 @@
 // program.
 //
 // Threads: one thread at a time uses a Stream or an Event. Both go before their
-// Device.
+// Device. A Stream goes before what its work uses (declare it after the buffers
+// and modules): it waits for that work, also where an error ends a function
+// early.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_RUNTIME_DEVICE_STREAM_H

@@ -49,13 +49,13 @@ inline qcc_status addOn(const Device &device, ErrorText &error) {
     a[i] = float(i);
     b[i] = float(3 * i) + 0.5f;
   }
-  Stream stream;
   Event start, end;
   Buffer first, second, result;
   HostBuffer host;
   Uploader uploader;
   Module module;
   Kernel kernel;
+  Stream stream; // goes first, and waits
   qcc_status status = stream.create(device, error);
   auto then = [&](auto step) {
     if (status == QCC_OK)

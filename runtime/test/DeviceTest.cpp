@@ -258,6 +258,44 @@ TEST_F(DeviceTest, UploadsInPieces) {
   EXPECT_EQ(seen.back(), 100007u);
 }
 
+TEST_F(DeviceTest, UploadWaitsOnlyForItsBuffers) {
+  Stream stream;
+  Buffer buffer;
+  Uploader uploader;
+  std::vector<uint8_t> source(50);
+  ASSERT_EQ(stream.create(device, error), QCC_OK);
+  ASSERT_EQ(buffer.allocate(device, 50, "a test", error), QCC_OK);
+  ASSERT_EQ(uploader.create(device, error, 10), QCC_OK);
+  auto waits = [&] {
+    return std::count(fake->calls.begin(), fake->calls.end(),
+                      "cuEventSynchronize");
+  };
+  ASSERT_EQ(uploader.upload(buffer, 0, source.data(), 20, stream, error),
+            QCC_OK);
+  EXPECT_EQ(waits(), 0);
+  // One after the other becomes free, also for another upload.
+  ASSERT_EQ(uploader.upload(buffer, 0, source.data(), 50, stream, error),
+            QCC_OK);
+  EXPECT_EQ(waits(), 5);
+}
+
+TEST_F(DeviceTest, AFailedUploadLeavesNothingUnderWay) {
+  Stream stream;
+  Buffer buffer;
+  std::vector<uint8_t> source(100);
+  ASSERT_EQ(stream.create(device, error), QCC_OK);
+  ASSERT_EQ(buffer.allocate(device, 100, "a test", error), QCC_OK);
+  {
+    Uploader uploader;
+    ASSERT_EQ(uploader.create(device, error, 10), QCC_OK);
+    fake->failName = "cuEventRecord";
+    EXPECT_EQ(uploader.upload(buffer, 0, source.data(), 100, stream, error),
+              QCC_E_DEVICE);
+  }
+  // The fake driver complains now if a copy still reads the freed memory.
+  ASSERT_EQ(stream.synchronize(error), QCC_OK);
+}
+
 TEST_F(DeviceTest, UploadStopsWhenTold) {
   Stream stream;
   Buffer buffer;
@@ -339,6 +377,7 @@ TEST_F(DeviceTest, KernelChecksItsLaunch) {
   refused({{1, 0, 1}, {1, 1, 1}, 0});
   refused({{1, 1, 1}, {1, 1, 0}, 0});
   refused({{1, 1, 1}, {1u << 31, 1u << 31, 4}, 0}); // 0 modulo 2^64
+  refused({{1, 1, 1}, {1, 1, 1u << 31}, 0});
   refused({{1, 1, 1}, {8, 8, 9}, 0});
   EXPECT_EQ(
       refused({{1, 1, 1}, {32, 1, 1}, 48 << 10}),
@@ -371,6 +410,21 @@ TEST_F(DeviceTest, AFailingKernelIsFoundWhenSynchronized) {
   EXPECT_EQ(buffer.allocate(device, 16, "a test", error), QCC_E_DEVICE);
   EXPECT_TRUE(has(error.get(), "CUDA_ERROR_ILLEGAL_ADDRESS"));
   orphansAllowed = 2; // stream and module go with the context
+}
+
+TEST_F(DeviceTest, AStreamFinishesBeforeItGoes) {
+  Stream stream;
+  Buffer buffer;
+  uint8_t bytes[16] = {};
+  ASSERT_EQ(stream.create(device, error), QCC_OK);
+  ASSERT_EQ(buffer.allocate(device, 16, "a test", error), QCC_OK);
+  ASSERT_EQ(buffer.fill(0, 3, 16, stream, error), QCC_OK);
+  ASSERT_EQ(buffer.read(0, bytes, 16, stream, error), QCC_OK);
+  EXPECT_EQ(bytes[0], 0); // put off
+  stream.release();
+  EXPECT_EQ(std::count(bytes, bytes + 16, 3), 16);
+  EXPECT_EQ(stream.device(), nullptr);
+  EXPECT_EQ(buffer.read(0, bytes, 16, stream, error), QCC_E_ARGUMENT);
 }
 
 TEST_F(DeviceTest, EventsTellTime) {

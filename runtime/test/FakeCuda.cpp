@@ -50,7 +50,7 @@ bool Call::refuse(int why) {
 void fake::run(CUstream_st &stream, uint64_t until) {
   while (stream.done < until && !stream.waiting.empty()) {
     if (!stream.context->failed)
-      stream.waiting.front()();
+      stream.waiting.front().run();
     stream.waiting.pop_front();
     ++stream.done;
   }
@@ -59,6 +59,9 @@ void fake::run(CUstream_st &stream, uint64_t until) {
 void fake::runAll() {
   for (auto &entry : books.streams)
     run(*entry.second, entry.second->added);
+  for (auto &stream : books.ending)
+    run(*stream, stream->added);
+  books.ending.clear();
 }
 
 template <typename Handle>

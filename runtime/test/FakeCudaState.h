@@ -35,8 +35,12 @@ struct CUfunc_st {
   unsigned dynamicShared;
 };
 struct CUstream_st {
+  struct Work {
+    std::function<void()> run;
+    const void *host; // memory of the host that it uses, or null
+  };
   CUctx_st *context;
-  std::deque<std::function<void()>> waiting;
+  std::deque<Work> waiting;
   uint64_t added = 0, done = 0;
 };
 struct CUevent_st {
@@ -69,6 +73,8 @@ struct Books {
   std::map<void *, Memory> hostMemory;
   std::map<CUmod_st *, std::unique_ptr<CUmod_st>> modules;
   std::map<CUstream_st *, std::unique_ptr<CUstream_st>> streams;
+  /// Destroyed, but their work goes on.
+  std::vector<std::unique_ptr<CUstream_st>> ending;
   std::map<CUevent_st *, std::unique_ptr<CUevent_st>> events;
 
   void count();

@@ -12,9 +12,24 @@ static FakeCuda &state = fake::books.state;
 
 constexpr unsigned staticShared = 1024; // of every kernel
 
-static void add(CUstream_st *stream, std::function<void()> work) {
-  stream->waiting.push_back(std::move(work));
+static void add(CUstream_st *stream, std::function<void()> work,
+                const void *host = nullptr) {
+  stream->waiting.push_back({std::move(work), host});
   ++stream->added;
+}
+
+/// Complains of copies under way to or from host memory that is freed.
+static void checkUnused(void *address, uint64_t bytes) {
+  auto check = [&](const CUstream_st &stream) {
+    for (const CUstream_st::Work &work : stream.waiting)
+      if (work.host >= address &&
+          work.host < static_cast<uint8_t *>(address) + bytes)
+        state.misuse.push_back("host memory is freed during a copy");
+  };
+  for (auto &entry : books.streams)
+    check(*entry.second);
+  for (auto &stream : books.ending)
+    check(*stream);
 }
 
 /// The memory of `bytes` at a device address, or null.
@@ -94,7 +109,9 @@ FAKE_EXPORT Result cuMemFreeHost(void *address) {
     call.refuse(invalidValue);
   if (call.fails() || !call.in(found->second.context))
     return call.result;
-  free(address); // whoever still uses it did not wait
+  checkUnused(address, found->second.bytes);
+  runAll();
+  free(address);
   books.hostMemory.erase(found);
   return 0;
 }
@@ -108,7 +125,7 @@ FAKE_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from,
   if (!target)
     call.refuse(invalidValue);
   else
-    add(stream, [=] { memcpy(target, from, bytes); });
+    add(stream, [=] { memcpy(target, from, bytes); }, from);
   return call.result;
 }
 
@@ -121,7 +138,7 @@ FAKE_EXPORT Result cuMemcpyDtoHAsync_v2(void *to, DevicePointer from,
   if (!source)
     call.refuse(invalidValue);
   else
-    add(stream, [=] { memcpy(to, source, bytes); });
+    add(stream, [=] { memcpy(to, source, bytes); }, to);
   return call.result;
 }
 
@@ -310,11 +327,12 @@ FAKE_EXPORT Result cuStreamDestroy_v2(StreamHandle stream) {
   // Work goes on, and a context that failed lets go of its objects too.
   bool allowed = call.known(books.streams, stream);
   if (allowed || (books.streams.count(stream) && stream->context->failed)) {
-    run(*stream, stream->added);
     for (auto &entry : books.events)
       if (entry.second->stream == stream)
         entry.second->stream = nullptr;
-    books.streams.erase(stream);
+    auto entry = books.streams.find(stream);
+    books.ending.push_back(std::move(entry->second));
+    books.streams.erase(entry);
   }
   return call.result;
 }
