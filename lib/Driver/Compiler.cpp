@@ -234,6 +234,10 @@ llvm::Error Compilation::generateKernels(ModuleOp module,
     return error;
   if (done)
     return llvm::Error::success();
+  if (code.kernels.empty())
+    return llvm::createStringError("no stage of the model has a kernel for "
+                                   "target '" +
+                                   name + "': " + code.missing.back());
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> kernels;
   if (llvm::Error error = stages.run("llvm " + name, [&]() -> llvm::Error {

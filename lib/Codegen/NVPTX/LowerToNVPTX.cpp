@@ -101,6 +101,10 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
         code.missing.push_back(stageName(op));
       return WalkResult::advance();
     }
+    if (const char *why = whyNoKernel(matmul)) {
+      code.missing.push_back(stageName(op) + " (" + why + ")");
+      return WalkResult::advance();
+    }
     FailureOr<MatmulPlan> plan = planMatmul(matmul, target);
     if (failed(plan))
       return WalkResult::interrupt();

@@ -27,14 +27,16 @@ static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
   return cast<qz::QTensorType>(op.getWeights()[index].getType());
 }
 
-/// Null, or what the kernel cannot do with `encoding`.
-static const char *whyUnsupported(const Encoding &encoding) {
-  if (encoding.isFloat())
-    return "float weights";
-  if (!encoding.table.empty())
-    return "code tables";
-  if (encoding.group % 16)
-    return "groups that are not a multiple of 16";
+const char *nvptx::whyNoKernel(qz::MatmulOp matmul) {
+  for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
+    Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
+    if (encoding.isFloat())
+      return "float weights";
+    if (!encoding.table.empty())
+      return "code tables";
+    if (encoding.group % 16)
+      return "groups of k that are not a multiple of 16";
+  }
   return nullptr;
 }
 
@@ -94,9 +96,6 @@ FailureOr<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
     return matmul.emitError("expected an input made by qz.quantize");
   for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
     Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
-    if (const char *what = whyUnsupported(encoding))
-      return matmul.emitError()
-             << "target '" << target.name << "' does not take " << what;
     plan.needsSums |= encoding.hasMin();
     if (encoding.group % 32)
       plan.sumGroup = 16;

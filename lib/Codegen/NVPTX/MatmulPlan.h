@@ -77,8 +77,11 @@ struct MatmulPlan {
   int64_t rowsPerBlock = 0;
 };
 
-/// The plan of `matmul`; an error on the operation when the target has no code
-/// for it.
+/// Null, or what the weights of `matmul` have that kernels do not take.
+const char *whyNoKernel(qz::MatmulOp matmul);
+
+/// The plan of a matmul that has a kernel; an error on the operation when it
+/// does not fit the target.
 mlir::FailureOr<MatmulPlan> planMatmul(qz::MatmulOp matmul,
                                        const TargetSpec &target);
 

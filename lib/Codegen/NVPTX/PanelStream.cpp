@@ -59,8 +59,8 @@ Value PanelStream::swizzled(const PackedLayout &layout, Value piece) {
     within = arith::AndIOp::create(e.b, e.loc, within, isPlane);
     // Two pieces up or down, by the piece's place in its line.
     Value by = e.sub(e.c32(32), e.mul(e.bitAnd(inPlane, 2), 32));
-    Value exchanged = e.cmp(arith::CmpIPredicate::ne, e.bitAnd(inPlane, 8),
-                            e.c32(0));
+    Value exchanged =
+        e.cmp(arith::CmpIPredicate::ne, e.bitAnd(inPlane, 8), e.c32(0));
     within = arith::AndIOp::create(e.b, e.loc, within, exchanged);
     bytes = e.add(bytes, e.select(within, by, e.c32(0)));
   }

@@ -35,7 +35,7 @@ static std::pair<Value, Value> rowStatistics(WarpEmitter &e,
                         {zero, zero}, [&](Value quad, ValueRange sums) {
                           Value squares = sums[0], largest = sums[1];
                           for (Value x : loadWeighted(e, row, block.norm, quad))
-                            largest = e.maxf(e.absf(x), largest);
+                            largest = e.larger(e.absf(x), largest);
                           if (block.norm)
                             for (Value x : loadWeighted(e, row, Value(), quad))
                               squares = e.fma(x, x, squares);
@@ -44,7 +44,7 @@ static std::pair<Value, Value> rowStatistics(WarpEmitter &e,
   for (int64_t mask = kWarpSize / 2; mask; mask /= 2) {
     if (block.norm)
       found[0] = e.addf(found[0], e.shuffleXor(found[0], mask));
-    found[1] = e.maxf(e.shuffleXor(found[1], mask), found[1]);
+    found[1] = e.larger(e.shuffleXor(found[1], mask), found[1]);
   }
   return {found[0], found[1]};
 }

@@ -41,6 +41,10 @@ public:
     return cmp(mlir::arith::CmpIPredicate::slt, a, x);
   }
   Value absf(Value x) { return unary("llvm.fabs", x); }
+  /// The larger one, in one instruction; of NaN and a number, the number.
+  Value larger(Value a, Value x) {
+    return call("llvm.maxnum", a.getType(), {a, x});
+  }
 
   /// Waits for all threads of the block, or of the warp; their writes to memory
   /// are then seen.

@@ -90,6 +90,8 @@ EmulatedStage::EmulatedStage(GpuCode lowered, const std::string &targetName)
 }
 
 void EmulatedStage::finish() {
+  if (code.kernels.empty())
+    return;
   PassManager passes(code.module->getContext());
   buildNVVMPipeline(passes);
   if (failed(passes.run(*code.module)))

@@ -56,7 +56,8 @@ struct StageRows {
 
 class EmulatedStage {
 public:
-  /// Throws std::runtime_error with the diagnostics on an error.
+  /// Throws std::runtime_error with the diagnostics on an error. Without
+  /// kernels there is nothing to run.
   EmulatedStage(const std::string &module, const std::string &target);
   /// Kernels that were made elsewhere.
   EmulatedStage(GpuCode code, const std::string &target);

@@ -57,7 +57,8 @@ struct GpuCode {
   /// Holds one gpu.module.
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::vector<GpuKernel> kernels;
-  /// Stages that have no kernel, as in GpuKernel::stages.
+  /// Stages that have no kernel, as in GpuKernel::stages, and why where that
+  /// follows from the weights.
   std::vector<std::string> missing;
 };
 
