@@ -109,7 +109,10 @@ static Expected<SharedVariable> describeShared(const GlobalVariable &variable,
   result.name = variable.getName().str();
   result.symbol = "emulator.shared." + std::to_string(index);
   result.bytes = layout.getTypeAllocSize(variable.getValueType());
-  result.alignment = variable.getAlign().value_or(Align(1)).value();
+  result.alignment = layout
+                         .getValueOrABITypeAlignment(variable.getAlign(),
+                                                     variable.getValueType())
+                         .value();
   if (!result.bytes && !variable.isDeclaration())
     return createStringError(
         "shared variable '%s' has no size and is not external: PTX gives it "

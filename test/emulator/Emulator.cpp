@@ -22,12 +22,15 @@ static constexpr size_t kMostStaticBytes = 48 * 1024;
 /// Between variables, so that a step past the end of one is noticed.
 static constexpr size_t kGapBytes = 128;
 
+static constexpr size_t kMostBlocks = size_t(1) << 24;
+
 struct EmulatedModule::Parts {
   Simt simt;
   std::unique_ptr<LLJIT> jit;
   std::vector<HostKernel> kernels;
   std::vector<SharedObject> objects;
-  size_t staticBytes = 0; ///< Where the dynamic part begins.
+  size_t staticBytes = 0;   ///< Of all variables.
+  size_t dynamicOffset = 0; ///< Where the dynamic part begins.
   std::vector<std::string> sites;
 };
 
@@ -35,9 +38,10 @@ struct EmulatedModule::Parts {
 // What generated code calls
 //===----------------------------------------------------------------------===//
 
-static void checkAccess(Simt *simt, const void *address, uint32_t bytes,
-                        uint32_t alignment, Site site) {
-  simt->checkAccess(address, bytes, alignment, /*mustBeShared=*/false, site);
+static void checkAccess(Simt *simt, const void *address, uint64_t bytes,
+                        uint32_t alignment, Access access, Site site) {
+  if (bytes)
+    simt->checkAccess(address, bytes, alignment, access, site);
 }
 
 /// Conversions that hosts without instructions for them call. Their argument
@@ -83,28 +87,40 @@ static Error defineSymbols(LLJIT &jit, const HostModule &host, Simt &simt,
 // Compilation
 //===----------------------------------------------------------------------===//
 
+/// The next place of exactly that alignment: on a device a variable may lie so,
+/// and code that needs more of it fails.
+static size_t placeAt(size_t end, size_t alignment) {
+  size_t offset = alignTo(end, alignment);
+  return offset % (2 * alignment) ? offset : offset + alignment;
+}
+
 /// Static variables one after the other, then the dynamic part. The result is
 /// in the order of the variables.
 static Expected<std::vector<SharedObject>>
-placeShared(ArrayRef<SharedVariable> variables, size_t &end) {
+placeShared(ArrayRef<SharedVariable> variables, size_t &used, size_t &end) {
   std::vector<SharedObject> objects(variables.size());
-  size_t used = 0;
-  end = 0;
+  size_t dynamicAlignment = 16;
+  used = end = 0;
   for (auto [variable, object] : zip(variables, objects)) {
-    if (!variable.bytes)
+    if (variable.alignment > kMostStaticBytes)
+      return createStringError("shared variable '%s' is aligned to %zu bytes",
+                               variable.name.c_str(), variable.alignment);
+    if (!variable.bytes) {
+      dynamicAlignment = std::max(dynamicAlignment, variable.alignment);
       continue;
+    }
     used += variable.bytes;
     if (used > kMostStaticBytes)
       return createStringError("more than %zu bytes of static shared memory, "
                                "beginning with '%s'",
                                kMostStaticBytes, variable.name.c_str());
-    object = {variable.name, alignTo(end, variable.alignment), variable.bytes};
+    object = {variable.name, placeAt(end, variable.alignment), variable.bytes};
     end = object.offset + object.bytes + kGapBytes;
   }
-  size_t alignment = 128;
-  for (const SharedVariable &variable : variables)
-    alignment = std::max(alignment, variable.alignment);
-  end = alignTo(end, alignment);
+  end = placeAt(end, dynamicAlignment);
+  if (end > Simt::kArenaBytes - Simt::kSharedBytes)
+    return createStringError("too many variables in shared memory: %zu",
+                             variables.size());
   for (auto [variable, object] : zip(variables, objects))
     if (!variable.bytes)
       object = {variable.name, end, 0};
@@ -145,12 +161,10 @@ EmulatedModule::create(const Module &nvptxModule) {
   auto parts = std::make_unique<Parts>();
   if (!parts->simt.sharedMemory())
     return createStringError("no memory below 4 GiB for shared memory");
-  auto objects = placeShared(host->shared, parts->staticBytes);
+  auto objects =
+      placeShared(host->shared, parts->staticBytes, parts->dynamicOffset);
   if (!objects)
     return objects.takeError();
-  if (parts->staticBytes > Simt::kSharedBytes)
-    return createStringError("%zu bytes of shared memory, more than %zu",
-                             parts->staticBytes, Simt::kSharedBytes);
   optimize(*host->module, **machine);
 
   auto jit = LLJITBuilder()
@@ -194,6 +208,11 @@ static Error checkLaunch(const HostKernel &kernel, const Launch &launch,
       launch.gridX > INT32_MAX || launch.gridY > 65535 || launch.gridZ > 65535)
     return createStringError("grid (%u, %u, %u) of kernel '%s' is not possible",
                              launch.gridX, launch.gridY, launch.gridZ, name);
+  if (uint64_t(launch.gridX) * launch.gridY > kMostBlocks / launch.gridZ)
+    return createStringError("grid (%u, %u, %u) of kernel '%s' has more than "
+                             "%zu blocks, too many to emulate",
+                             launch.gridX, launch.gridY, launch.gridZ, name,
+                             kMostBlocks);
   uint64_t threads = 0;
   if (launch.blockX <= 1024 && launch.blockY <= 1024 && launch.blockZ <= 64)
     threads = uint64_t(launch.blockX) * launch.blockY * launch.blockZ;
@@ -231,7 +250,7 @@ Error EmulatedModule::launch(StringRef name, const Launch &launch,
     return entry.takeError();
   Counters counted;
   Error error = parts->simt.run(entry->toPtr<Simt::Body>(), arguments, launch,
-                                parts->objects, parts->staticBytes,
+                                parts->objects, parts->dynamicOffset,
                                 parts->sites, counted);
   if (counters)
     *counters = counted;

@@ -104,9 +104,10 @@ TEST(Error, LaneOutsideItsMask) {
 
 TEST(Error, MatrixLoadOfAPartialWarp) {
   EXPECT_CONTAINS(
-      run(kernel("%x = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16."
-                 "p3(ptr addrspace(3) @m)",
-                 "@m = internal addrspace(3) global [64 x half] undef"),
+      run(kernel(
+              "%x = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16."
+              "p3(ptr addrspace(3) @m)",
+              "@m = internal addrspace(3) global [64 x half] undef, align 16"),
           0, 40),
       "the warp has 8 of the 32 lanes");
 }
@@ -130,19 +131,20 @@ static std::string runCopy(const char *to, const char *from) {
 TEST(Error, Copies) {
   EXPECT_EQ(runCopy("112", "16"), "");
   EXPECT_CONTAINS(runCopy("8", "0"), "misaligned access of 16 bytes");
-  EXPECT_CONTAINS(runCopy("0", "4"), "misaligned source");
+  EXPECT_CONTAINS(runCopy("0", "4"), "misaligned access of 16 bytes");
   std::string error = runCopy("128", "0");
-  EXPECT_CONTAINS(error, "16 bytes at offset 128 of shared memory");
+  EXPECT_CONTAINS(error, "16 bytes at offset 128 of 'm', which has 128 bytes");
   EXPECT_CONTAINS(error,
                   "llvm.nvvm.cp.async.cg.shared.global.16 in 'k', block (0, 0, "
                   "0), thread (");
-  EXPECT_CONTAINS(runCopy("-16", "0"), "not in shared memory");
+  EXPECT_CONTAINS(runCopy("-16", "0"), "in no variable");
+  EXPECT_CONTAINS(runCopy("-1048576", "0"), "is not in shared memory");
 }
 
 TEST(Error, Accesses) {
   auto access = [](const char *text) {
-    return run(
-        kernel(text, "@m = internal addrspace(3) global [4 x i32] undef"));
+    return run(kernel(
+        text, "@m = internal addrspace(3) global [4 x i32] undef, align 16"));
   };
   EXPECT_CONTAINS(access("%a = getelementptr i32, ptr addrspace(3) @m, i32 %t\n"
                          "store i32 1, ptr addrspace(3) %a"),
@@ -162,7 +164,65 @@ TEST(Error, Accesses) {
         %x = call i32 @llvm.nvvm.ldmatrix.sync.aligned.m8n8.x1.b16.p3(ptr addrspace(3) %a))",
                  "@m = internal addrspace(3) global [64 x half] undef, align "
                  "16")),
+      "misaligned row");
+}
+
+// A variable that is aligned to its elements only, as a device may place it.
+TEST(Error, CopyToAVariableOfTooLittleAlignment) {
+  EXPECT_CONTAINS(
+      run(kernel(substitute(kCopyText, {{"to", "0"}, {"from", "0"}}),
+                 "@m = internal addrspace(3) global [64 x half] undef")),
       "misaligned access of 16 bytes");
+}
+
+TEST(Error, Buffers) {
+  auto module = TestModule(R"(
+    @table = internal addrspace(4) constant [2 x i32] [i32 5, i32 6]
+    @m = internal addrspace(3) global [4 x i32] undef, align 16
+    define ptx_kernel void @k(ptr %from, ptr %to, i32 %read, i32 %write, i32 %copy) {
+      %own = alloca i32
+      store volatile i32 4, ptr %own
+      %c = getelementptr i32, ptr addrspace(4) @table, i32 %read
+      %cv = load volatile i32, ptr addrspace(4) @table
+      %f = getelementptr i32, ptr %from, i32 %read
+      %v = load i32, ptr %f
+      %t = getelementptr i32, ptr %to, i32 %write
+      store i32 %v, ptr %t
+      %g = addrspacecast ptr %from to ptr addrspace(1)
+      call void @llvm.nvvm.cp.async.cg.shared.global.16.s(ptr addrspace(3) @m, ptr addrspace(1) %g, i32 %copy)
+      ret void
+    })")
+                    .compile();
+  alignas(16) uint32_t from[3] = {1, 2, 3}, to[2] = {};
+  Buffer buffers[] = {{&from[0], 12, /*writable=*/false}, {&to[0], 8}};
+  Launch options;
+  options.buffers = buffers;
+  auto run = [&](uint32_t *target, unsigned read, unsigned write,
+                 unsigned copy) {
+    return launch(*module, "k", options, nullptr, &from[0], target, read, write,
+                  copy);
+  };
+  EXPECT_EQ(run(to, 2, 1, 12), "");
+  EXPECT_EQ(to[1], 3u);
+  EXPECT_CONTAINS(run(to, 3, 1, 0), "load in 'k', block (0, 0, 0)");
+  EXPECT_CONTAINS(run(to, 3, 1, 0), "in no buffer");
+  EXPECT_CONTAINS(run(to, 0, 2, 0), "store in 'k'");
+  EXPECT_CONTAINS(run(from, 0, 0, 0),
+                  "a store at offset 0 of buffer 0, which is not writable");
+  EXPECT_CONTAINS(run(to, 0, 0, 16),
+                  "16 bytes at offset 0 of buffer 0, which has 12 bytes");
+}
+
+// A fill or copy is checked as a whole.
+TEST(Error, MemoryIntrinsics) {
+  std::string text =
+      kernel("call void @llvm.memset.p3.i32(ptr addrspace(3) @m, i8 0, i32 %n, "
+             "i1 false)",
+             "@m = internal addrspace(3) global [4 x i32] undef");
+  EXPECT_EQ(run(text, 16), "");
+  EXPECT_EQ(run(text, 0), "");
+  EXPECT_CONTAINS(run(text, 17),
+                  "17 bytes at offset 0 of 'm', which has 16 bytes");
 }
 
 //===----------------------------------------------------------------------===//
@@ -226,7 +286,10 @@ TEST(Error, Launches) {
   options.gridY = 0;
   EXPECT_EQ(launch(*module, "k", options, nullptr, 1),
             "grid (1, 0, 1) of kernel 'k' is not possible");
-  options.gridY = 1;
+  options.gridX = 1u << 20, options.gridY = 32;
+  EXPECT_CONTAINS(launch(*module, "k", options, nullptr, 1),
+                  "more than 16777216 blocks");
+  options.gridX = options.gridY = 1;
   options.blockX = 1025;
   EXPECT_EQ(launch(*module, "k", options, nullptr, 1),
             "block (1025, 1, 1) of kernel 'k' is not possible");

@@ -88,6 +88,12 @@ bool FiberStacks::reserve(size_t count) {
   return true;
 }
 
+bool FiberStacks::contains(const void *address) const {
+  auto offset = reinterpret_cast<uintptr_t>(address) -
+                reinterpret_cast<uintptr_t>(memory);
+  return offset < capacity * kStride;
+}
+
 void *FiberStacks::start(size_t index, void (*function)(void *),
                          void *argument) {
   struct Frame {

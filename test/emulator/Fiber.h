@@ -34,6 +34,9 @@ public:
   /// The function must never return. What ran on the stack before is dropped.
   void *start(size_t index, void (*function)(void *), void *argument);
 
+  /// Whether an address lies on one of the stacks.
+  bool contains(const void *address) const;
+
 private:
   void release();
 

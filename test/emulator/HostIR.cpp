@@ -32,7 +32,9 @@ private:
   Error rewriteCall(CallInst &call);
   Value *emitEntry(Instruction &before, StringRef name,
                    ArrayRef<Value *> operands, Type *result);
-  void emitCheck(Instruction &access);
+  void checkMemory(Instruction &instruction);
+  void emitCheck(Instruction &before, Value *address, Value *bytes,
+                 Align alignment, Access access, StringRef what);
   Value *fusePerElement(CallInst &call);
   AllocaInst *buffer(AllocaInst *&slot, uint64_t bytes);
   Constant *site(const Twine &what);
@@ -180,43 +182,57 @@ Error Rewriter::rewriteCall(CallInst &call) {
 // Memory accesses
 //===----------------------------------------------------------------------===//
 
-void Rewriter::emitCheck(Instruction &access) {
-  Value *address = nullptr;
-  Type *type = nullptr;
-  Align alignment;
-  if (auto *load = dyn_cast<LoadInst>(&access)) {
-    address = load->getPointerOperand();
-    type = load->getType();
-    alignment = load->getAlign();
-  } else if (auto *store = dyn_cast<StoreInst>(&access)) {
-    address = store->getPointerOperand();
-    type = store->getValueOperand()->getType();
-    alignment = store->getAlign();
-  } else if (auto *atomic = dyn_cast<AtomicRMWInst>(&access)) {
-    address = atomic->getPointerOperand();
-    type = atomic->getType();
-    alignment = atomic->getAlign();
-  } else if (auto *exchange = dyn_cast<AtomicCmpXchgInst>(&access)) {
-    address = exchange->getPointerOperand();
-    type = exchange->getCompareOperand()->getType();
-    alignment = exchange->getAlign();
-  } else {
+/// Before an instruction that accesses memory. Variables of the function and of
+/// the module (which are not in shared memory) are not checked.
+void Rewriter::emitCheck(Instruction &before, Value *address, Value *bytes,
+                         Align alignment, Access access, StringRef what) {
+  const Value *object = getUnderlyingObject(address);
+  auto *variable = dyn_cast<GlobalVariable>(object);
+  auto *argument = dyn_cast<Argument>(object);
+  if (isa<AllocaInst>(object) || (variable && variable->hasInitializer()) ||
+      (argument && argument->hasByValAttr()))
     return;
-  }
-  if (isa<AllocaInst>(getUnderlyingObject(address)))
-    return;
-  IRBuilder<> builder(&access);
+  IRBuilder<> builder(&before);
   IntegerType *word = builder.getInt32Ty();
   PointerType *pointer = builder.getPtrTy();
   FunctionCallee check = module.getOrInsertFunction(
-      kCheckSymbol, builder.getVoidTy(), pointer, pointer, word, word, word);
-  uint64_t bytes = module.getDataLayout().getTypeStoreSize(type);
+      kCheckSymbol, builder.getVoidTy(), pointer, pointer, builder.getInt64Ty(),
+      word, word, word);
   builder.CreateCall(check,
-                     {simt(), address, ConstantInt::get(word, bytes),
-                      ConstantInt::get(word, alignment.value()),
-                      site(isa<LoadInst>(access)    ? "load"
-                           : isa<StoreInst>(access) ? "store"
-                                                    : "atomic operation")});
+                     {simt(), address,
+                      builder.CreateZExtOrTrunc(bytes, builder.getInt64Ty()),
+                      builder.getInt32(uint32_t(alignment.value())),
+                      builder.getInt32(uint32_t(access)), site(what)});
+}
+
+void Rewriter::checkMemory(Instruction &instruction) {
+  auto check = [&](Value *address, Type *type, Align alignment, Access access,
+                   StringRef what) {
+    uint64_t bytes = module.getDataLayout().getTypeStoreSize(type);
+    emitCheck(instruction, address,
+              ConstantInt::get(Type::getInt64Ty(context), bytes), alignment,
+              access, what);
+  };
+  if (auto *load = dyn_cast<LoadInst>(&instruction)) {
+    check(load->getPointerOperand(), load->getType(), load->getAlign(),
+          Access::Read, "load");
+  } else if (auto *store = dyn_cast<StoreInst>(&instruction)) {
+    check(store->getPointerOperand(), store->getValueOperand()->getType(),
+          store->getAlign(), Access::Write, "store");
+  } else if (auto *atomic = dyn_cast<AtomicRMWInst>(&instruction)) {
+    check(atomic->getPointerOperand(), atomic->getType(), atomic->getAlign(),
+          Access::Atomic, "atomic operation");
+  } else if (auto *exchange = dyn_cast<AtomicCmpXchgInst>(&instruction)) {
+    check(exchange->getPointerOperand(),
+          exchange->getCompareOperand()->getType(), exchange->getAlign(),
+          Access::Atomic, "atomic operation");
+  } else if (auto *fill = dyn_cast<MemIntrinsic>(&instruction)) {
+    emitCheck(*fill, fill->getRawDest(), fill->getLength(),
+              fill->getDestAlign().valueOrOne(), Access::Write, "store");
+    if (auto *copy = dyn_cast<MemTransferInst>(fill))
+      emitCheck(*copy, copy->getRawSource(), copy->getLength(),
+                copy->getSourceAlign().valueOrOne(), Access::Read, "load");
+  }
 }
 
 Error Rewriter::rewriteFunction(Function &function) {
@@ -226,12 +242,10 @@ Error Rewriter::rewriteFunction(Function &function) {
   for (Instruction &instruction : instructions(function))
     worklist.push_back(&instruction);
   for (Instruction *instruction : worklist) {
-    if (auto *call = dyn_cast<CallInst>(instruction)) {
+    checkMemory(*instruction);
+    if (auto *call = dyn_cast<CallInst>(instruction))
       if (Error error = rewriteCall(*call))
         return error;
-    } else {
-      emitCheck(*instruction);
-    }
   }
   return Error::success();
 }

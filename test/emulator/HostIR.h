@@ -32,7 +32,7 @@ struct HostModule {
 };
 
 inline constexpr llvm::StringLiteral kEntryPrefix = "emulator.entry.";
-/// void(Simt *, const void *, uint32_t bytes, uint32_t alignment, Site)
+/// void(Simt *, const void *, uint64_t bytes, uint32_t alignment, Access, Site)
 inline constexpr llvm::StringLiteral kCheckSymbol = "emulator.check";
 /// Its address is that of the Simt.
 inline constexpr llvm::StringLiteral kSimtSymbol = "emulator.simt";

@@ -5,6 +5,8 @@
 #ifndef QCC_TEST_EMULATOR_LAUNCH_H
 #define QCC_TEST_EMULATOR_LAUNCH_H
 
+#include "llvm/ADT/ArrayRef.h"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -19,6 +21,13 @@ enum class CopyTiming {
   Random,  ///< One of the two, chosen for each copy.
 };
 
+/// Global memory that a kernel may use.
+struct Buffer {
+  const void *data = nullptr;
+  size_t bytes = 0;
+  bool writable = true;
+};
+
 struct Launch {
   unsigned gridX = 1, gridY = 1, gridZ = 1;
   unsigned blockX = 1, blockY = 1, blockZ = 1;
@@ -26,6 +35,10 @@ struct Launch {
   /// Chooses the order of blocks, warps and lanes. The same seed repeats a run.
   uint32_t seed = 0;
   CopyTiming copies = CopyTiming::AtWait;
+  /// If any are given, an access to other memory (but shared memory, the
+  /// module's variables and the thread's own) is an error, as is a store to one
+  /// that is not writable.
+  llvm::ArrayRef<Buffer> buffers = {};
 };
 
 /// What happened in one launch, over all blocks.

@@ -40,7 +40,10 @@ static void completeLoad(Simt &simt, Collective &warp, Site site) {
     const char *rows[8];
     for (unsigned row = 0; row < 8; ++row) {
       rows[row] = operandsAs<const char *>(warp.operands[matrix * 8 + row]);
-      simt.checkAccess(rows[row], 16, 16, /*mustBeShared=*/true, site);
+      if (reinterpret_cast<uintptr_t>(rows[row]) % 16)
+        simt.fail(site, "misaligned row %p, expected a multiple of 16",
+                  static_cast<const void *>(rows[row]));
+      simt.checkShared(rows[row], 16, Access::Read, site);
     }
     simt.count().matrixLoadConflicts += conflictsOf(rows);
     for (unsigned lane = 0; lane < kWarpSize; ++lane) {

@@ -62,27 +62,25 @@ struct Simt::Barrier {
 };
 
 static constexpr unsigned kBarriers = 16;
-/// Addresses keep their low bits, on which swizzles and banks depend.
-static constexpr size_t kSharedAlignment = 256 * 1024;
 
 Simt::Simt() {
-  void *mapped = mmap(nullptr, 2 * kSharedAlignment, PROT_READ | PROT_WRITE,
+  void *mapped = mmap(nullptr, 2 * kArenaBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   if (mapped == MAP_FAILED)
     return;
   // Unmaps what lies around the aligned part.
   auto address = reinterpret_cast<uintptr_t>(mapped);
-  uintptr_t aligned = llvm::alignTo(address, kSharedAlignment);
+  uintptr_t aligned = llvm::alignTo(address, kArenaBytes);
   if (aligned != address)
     munmap(mapped, aligned - address);
-  munmap(reinterpret_cast<void *>(aligned + kSharedAlignment),
-         kSharedAlignment - (aligned - address));
+  munmap(reinterpret_cast<void *>(aligned + kArenaBytes),
+         kArenaBytes - (aligned - address));
   shared = reinterpret_cast<char *>(aligned);
 }
 
 Simt::~Simt() {
   if (shared)
-    munmap(shared, kSharedAlignment);
+    munmap(shared, kArenaBytes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -91,13 +89,15 @@ Simt::~Simt() {
 
 llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
                       const Launch &launch,
-                      llvm::ArrayRef<SharedObject> objects, size_t staticBytes,
-                      llvm::ArrayRef<std::string> sites, Counters &result) {
+                      llvm::ArrayRef<SharedObject> objects,
+                      size_t dynamicOffset, llvm::ArrayRef<std::string> sites,
+                      Counters &result) {
   body = kernel;
   arguments = kernelArguments.vec();
   grid = {launch.gridX, launch.gridY, launch.gridZ};
   size = {launch.blockX, launch.blockY, launch.blockZ};
   copyTiming = launch.copies;
+  buffers = launch.buffers;
   random.seed(launch.seed);
   siteNames = sites;
   counters = &result;
@@ -106,7 +106,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   for (SharedObject &object : sharedObjects)
     if (!object.bytes)
       object.bytes = launch.dynamicSharedBytes;
-  sharedEnd = staticBytes + launch.dynamicSharedBytes;
+  sharedEnd = dynamicOffset + launch.dynamicSharedBytes;
 
   size_t count = size_t(size.x) * size.y * size.z;
   if (!stacks.reserve(count))
@@ -414,9 +414,13 @@ void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
                 Site site) {
   if (read > bytes)
     fail(site, "%u bytes to read for a copy of %u", read, bytes);
-  if (reinterpret_cast<uintptr_t>(from) % bytes)
-    fail(site, "misaligned source %p of a copy of %u bytes", from, bytes);
-  checkAccess(to, bytes, bytes, /*mustBeShared=*/true, site);
+  if (isShared(from))
+    fail(site, "the source %p is in shared memory", from);
+  // Of nothing, the address may be any.
+  if (read)
+    checkAccess(from, read, bytes, Access::Read, site);
+  checkAlignment(to, bytes, bytes, site);
+  checkShared(to, bytes, Access::Write, site);
   (bytes == 4   ? counters->copies4
    : bytes == 8 ? counters->copies8
                 : counters->copies16) += 1;
@@ -451,28 +455,72 @@ void Simt::waitForCopies(uint32_t pending, bool open) {
   perform(thread, 0, last);
 }
 
+bool Simt::isShared(const void *address) const {
+  return reinterpret_cast<uintptr_t>(address) -
+             reinterpret_cast<uintptr_t>(shared) <
+         kArenaBytes;
+}
+
 void Simt::checkAccess(const void *address, size_t bytes, size_t alignment,
-                       bool mustBeShared, Site site) {
+                       Access access, Site site) {
   ++counters->accesses;
-  auto place = reinterpret_cast<uintptr_t>(address);
-  if (place % alignment)
+  checkAlignment(address, bytes, alignment, site);
+  if (isShared(address))
+    checkVariable(address, bytes, access, site);
+  else if (!buffers.empty())
+    checkBuffer(address, bytes, access, site);
+}
+
+void Simt::checkShared(const void *address, size_t bytes, Access access,
+                       Site site) {
+  if (!isShared(address))
+    fail(site, "%p is not in shared memory", address);
+  checkVariable(address, bytes, access, site);
+}
+
+void Simt::checkAlignment(const void *address, size_t bytes, size_t alignment,
+                          Site site) {
+  if (reinterpret_cast<uintptr_t>(address) % alignment)
     fail(site,
-         "misaligned access of %zu bytes at %p, expected a multiple of "
-         "%zu",
+         "misaligned access of %zu bytes at %p, expected a multiple of %zu",
          bytes, address, alignment);
-  size_t offset = place - reinterpret_cast<uintptr_t>(shared);
-  if (offset >= kSharedAlignment) {
-    if (mustBeShared)
-      fail(site, "%p is not in shared memory", address);
+}
+
+void Simt::checkVariable(const void *address, size_t bytes, Access access,
+                         Site site) {
+  size_t offset = size_t(static_cast<const char *>(address) - shared);
+  const SharedObject *before = nullptr;
+  for (const SharedObject &object : sharedObjects)
+    if (object.offset <= offset &&
+        (!before || object.offset >= before->offset)) {
+      before = &object;
+      size_t inside = offset - object.offset;
+      if (inside < object.bytes && object.bytes - inside >= bytes)
+        return;
+    }
+  if (!before)
+    fail(site, "%zu bytes at offset %zu of shared memory, in no variable",
+         bytes, offset);
+  fail(site, "%zu bytes at offset %zu of '%s', which has %zu bytes", bytes,
+       offset - before->offset, before->name.c_str(), before->bytes);
+}
+
+void Simt::checkBuffer(const void *address, size_t bytes, Access access,
+                       Site site) {
+  if (stacks.contains(address))
+    return;
+  auto place = reinterpret_cast<uintptr_t>(address);
+  for (const Buffer &buffer : buffers) {
+    size_t offset = place - reinterpret_cast<uintptr_t>(buffer.data);
+    if (offset >= buffer.bytes)
+      continue;
+    if (buffer.bytes - offset < bytes)
+      fail(site, "%zu bytes at offset %zu of buffer %zu, which has %zu bytes",
+           bytes, offset, size_t(&buffer - buffers.data()), buffer.bytes);
+    if (access != Access::Read && !buffer.writable)
+      fail(site, "a store at offset %zu of buffer %zu, which is not writable",
+           offset, size_t(&buffer - buffers.data()));
     return;
   }
-  for (const SharedObject &object : sharedObjects)
-    if (offset >= object.offset && offset < object.offset + object.bytes) {
-      if (object.offset + object.bytes - offset >= bytes)
-        return;
-      fail(site, "%zu bytes at offset %zu of '%s', which has %zu bytes", bytes,
-           offset - object.offset, object.name.c_str(), object.bytes);
-    }
-  fail(site, "%zu bytes at offset %zu of shared memory, in no variable", bytes,
-       offset);
+  fail(site, "%zu bytes at %p, in no buffer", bytes, address);
 }

@@ -45,6 +45,8 @@ struct Collective {
   void *results[kWarpSize] = {};
 };
 
+enum class Access : uint32_t { Read, Write, Atomic };
+
 enum class BarrierReduction { None, Count, And, Or };
 
 class Simt {
@@ -56,18 +58,21 @@ public:
   Simt(const Simt &) = delete;
   Simt &operator=(const Simt &) = delete;
 
-  /// The most shared memory of one block, static and dynamic together.
-  static constexpr size_t kSharedBytes = 227 * 1024;
+  /// The most shared memory of one block, static and dynamic together, and that
+  /// with room between variables.
+  static constexpr size_t kSharedBytes = 227 * 1024, kArenaBytes = 512 * 1024;
 
   /// Where shared memory lies; constant, below 4 GiB (so that an address fits
-  /// the 32 bits that it has on a device). Null when memory is short.
+  /// the 32 bits that it has on a device), and aligned to its size (so that the
+  /// low bits, on which swizzles and banks depend, are those of the offset).
+  /// Null when memory is short.
   char *sharedMemory() const { return shared; }
 
-  /// Runs a kernel. `objects` are sorted by offset; the dynamic part begins at
-  /// `staticBytes`. `sites` names the calls for messages.
+  /// Runs a kernel. The dynamic part of shared memory begins at
+  /// `dynamicOffset`. `sites` names the calls for messages.
   llvm::Error run(Body body, llvm::ArrayRef<void *> arguments,
                   const Launch &launch, llvm::ArrayRef<SharedObject> objects,
-                  size_t staticBytes, llvm::ArrayRef<std::string> sites,
+                  size_t dynamicOffset, llvm::ArrayRef<std::string> sites,
                   Counters &counters);
 
   //===--- For code that runs on a fiber ---------------------------------===//
@@ -116,10 +121,12 @@ public:
   /// if `open` for what is not committed.
   void waitForCopies(uint32_t pending, bool open);
 
-  /// Checks an access: its alignment, and that it stays inside one object if it
-  /// is to shared memory (or `mustBeShared`).
+  /// Checks an access: its alignment, and that it stays inside one variable of
+  /// shared memory or, if the launch lists them, one buffer.
   void checkAccess(const void *address, size_t bytes, size_t alignment,
-                   bool mustBeShared, Site site);
+                   Access access, Site site);
+  /// The same of an access that must be to shared memory.
+  void checkShared(const void *address, size_t bytes, Access access, Site site);
 
 private:
   struct Thread;
@@ -136,6 +143,12 @@ private:
               const void *operands, void *result, Site site);
   bool completeIfGathered(Warp &warp, size_t pending);
   void perform(Thread &thread, size_t first, size_t last);
+  bool isShared(const void *address) const;
+  void checkAlignment(const void *address, size_t bytes, size_t alignment,
+                      Site site);
+  void checkVariable(const void *address, size_t bytes, Access access,
+                     Site site);
+  void checkBuffer(const void *address, size_t bytes, Access access, Site site);
   void startBlock();
   int pickThread();
   llvm::Error runBlock();
@@ -161,6 +174,7 @@ private:
   size_t sharedEnd = 0;
   std::vector<SharedObject> sharedObjects;
   llvm::ArrayRef<std::string> siteNames;
+  llvm::ArrayRef<Buffer> buffers;
   Counters *counters = nullptr;
   bool failed = false;
   char message[512];
