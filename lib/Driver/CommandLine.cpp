@@ -142,7 +142,8 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
   std::string targets, emit, weights = "embed";
   bool list = false;
   app.set_version_flag("--version", std::string("qcc ") + compilerVersion());
-  app.add_option("MODEL", options.input, "The checkpoint (GGUF)");
+  app.add_option("MODEL", options.input,
+                 "The checkpoint: a GGUF file or a Hugging Face folder");
   app.add_option("-o,--output", options.output,
                  "Where the result goes; the suffix .so makes a library");
   addTargetOptions(app, options, targets);
@@ -237,7 +238,9 @@ static int runInspect(llvm::ArrayRef<char *> arguments) {
                "qcc inspect");
   std::string model;
   bool json = false;
-  app.add_option("MODEL", model, "The checkpoint (GGUF)")->required();
+  app.add_option("MODEL", model,
+                 "The checkpoint: a GGUF file or a Hugging Face folder")
+      ->required();
   app.add_flag("--json", json, "As JSON");
   int code;
   if (!parse(app, arguments, code))
@@ -257,7 +260,8 @@ static int runVerify(llvm::ArrayRef<char *> arguments) {
   VerifyOptions options;
   std::string targets = "native";
   double bound = 0.02;
-  app.add_option("MODEL", options.compile.input, "The checkpoint (GGUF)")
+  app.add_option("MODEL", options.compile.input,
+                 "The checkpoint: a GGUF file or a Hugging Face folder")
       ->required();
   addTargetOptions(app, options.compile, targets);
   app.add_option("--prompt", options.prompt, "The text to run");

@@ -79,6 +79,10 @@ public:
 
 Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
                                      uint64_t vocab) {
+  // A folder of weights alone is of use too: it takes and gives token ids.
+  if (checkpoint.naming() == Naming::HuggingFace &&
+      !checkpoint.has("tokenizer.ggml.model"))
+    return TextParts();
   Result<std::string> model =
       checkpoint.get<std::string>("tokenizer.ggml.model");
   if (!model)

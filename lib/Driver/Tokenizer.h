@@ -13,7 +13,7 @@ namespace qcc {
 
 /// What a compiled model carries to turn text into tokens and back.
 struct TextParts {
-  std::vector<uint8_t> image; ///< Of runtime/text.
+  std::vector<uint8_t> image; ///< Of runtime/text; empty: no tokenizer.
   std::optional<std::string> chatTemplate;
 };
 

@@ -167,6 +167,33 @@ static VerifyRun compare(llvm::StringRef name, const Outcome &expected,
   return run;
 }
 
+/// Tokens of `prompt`, or of the fixed text; for a model without a tokenizer
+/// some ids from all of its vocabulary.
+static llvm::Expected<std::vector<int32_t>> makeTokens(const OpenModel &model,
+                                                       llvm::StringRef prompt) {
+  llvm::StringRef text = prompt.empty() ? kPrompt : prompt;
+  std::vector<int32_t> tokens(text.size() + 8);
+  size_t count = 0;
+  qcc_status status =
+      qcc_tokenize(model.model, text.data(), text.size(), QCC_TOKENIZE_SPECIAL,
+                   tokens.data(), tokens.size(), &count);
+  if (status == QCC_E_TOKENIZER && prompt.empty()) {
+    constexpr size_t kCount = 48;
+    tokens.resize(std::min<size_t>(kCount, model.info.context));
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = int32_t((i + 1) * 2654435761u % model.info.vocab);
+    return tokens;
+  }
+  if (status == QCC_E_TOKENIZER)
+    return llvm::createStringError("the model has no tokenizer for --prompt");
+  if (status != QCC_OK)
+    return llvm::createStringError("the prompt cannot be tokenized");
+  tokens.resize(count);
+  if (tokens.empty())
+    return llvm::createStringError("the prompt has no tokens");
+  return tokens;
+}
+
 llvm::Expected<std::vector<VerifyRun>>
 qcc::verify(const VerifyOptions &options) {
   const TargetSpec *target = options.compile.targets.front();
@@ -200,28 +227,19 @@ qcc::verify(const VerifyOptions &options) {
   if (llvm::Error error = openModel(api, target->name, got))
     return error;
 
-  llvm::StringRef prompt = options.prompt;
-  if (prompt.empty())
-    prompt = kPrompt;
-  std::vector<int32_t> tokens(prompt.size() + 8);
-  size_t count = 0;
-  if (qcc_tokenize(got.model, prompt.data(), prompt.size(),
-                   QCC_TOKENIZE_SPECIAL, tokens.data(), tokens.size(), &count))
-    return llvm::createStringError("the prompt cannot be tokenized");
-  tokens.resize(count);
-  if (tokens.empty())
-    return llvm::createStringError("the prompt has no tokens");
-
-  auto exact = runTokens(expected, tokens, 64, options.threads);
+  auto tokens = makeTokens(got, options.prompt);
+  if (!tokens)
+    return tokens.takeError();
+  auto exact = runTokens(expected, *tokens, 64, options.threads);
   if (!exact)
     return exact.takeError();
   std::vector<VerifyRun> runs;
   for (auto [name, batch] :
        {std::pair<const char *, size_t>{"prompt", 512}, {"decode", 1}}) {
-    auto outcome = runTokens(got, tokens, batch, options.threads);
+    auto outcome = runTokens(got, *tokens, batch, options.threads);
     if (!outcome)
       return outcome.takeError();
-    runs.push_back(compare(name, *exact, *outcome, got.info, tokens.size()));
+    runs.push_back(compare(name, *exact, *outcome, got.info, tokens->size()));
   }
   return runs;
 }

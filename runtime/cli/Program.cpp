@@ -64,6 +64,9 @@ std::vector<int32_t> Program::tokenize(std::string_view text,
     status = qcc_tokenize(opened, text.data(), text.size(), flags,
                           tokens.data(), tokens.size(), &count);
   }
+  if (status == QCC_E_TOKENIZER)
+    throw Failure{"this model has no tokenizer: only commands that take token "
+                  "ids (logits --ids) work"};
   if (status != QCC_OK)
     throw Failure{"cannot tokenize the text"};
   tokens.resize(count);

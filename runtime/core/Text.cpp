@@ -17,7 +17,7 @@
 namespace qcc::rt {
 
 struct Text::Parts {
-  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::unique_ptr<text::Tokenizer> tokenizer; // null: the model has none
   std::unique_ptr<text::ChatTemplate> chat;
   std::string chatError; // why `chat` is null
 };
@@ -52,6 +52,10 @@ qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
   qcc_status status = guarded([&] {
     parts = new Parts;
     std::string why;
+    if (!bundle.tokenizer || !bundle.tokenizer_bytes) {
+      parts->chatError = "this model has no tokenizer";
+      return QCC_OK;
+    }
     parts->tokenizer =
         text::Tokenizer::open(bundle.tokenizer, bundle.tokenizer_bytes, why);
     if (!parts->tokenizer)
@@ -79,6 +83,8 @@ qcc_status Text::tokenize(const char *text, size_t bytes, uint32_t flags,
     std::vector<int32_t> ids;
     std::string why;
     *count = 0;
+    if (!parts->tokenizer)
+      return QCC_E_TOKENIZER;
     if (!parts->tokenizer->tokenize({text, bytes}, flags & QCC_TOKENIZE_SPECIAL,
                                     flags & QCC_TOKENIZE_PARSE, ids, why))
       return QCC_E_ARGUMENT;
@@ -88,7 +94,10 @@ qcc_status Text::tokenize(const char *text, size_t bytes, uint32_t flags,
 
 qcc_status Text::detokenize(const int32_t *tokens, size_t count, uint32_t flags,
                             char *text, size_t capacity, size_t *bytes) const {
-  return guarded([&] {
+  return guarded([&]() -> qcc_status {
+    *bytes = 0;
+    if (!parts->tokenizer)
+      return QCC_E_TOKENIZER;
     std::string all =
         parts->tokenizer->detokenize({tokens, count}, flags & QCC_TEXT_SPECIAL);
     return copyOut(all.data(), all.size(), text, capacity, bytes);
@@ -97,13 +106,16 @@ qcc_status Text::detokenize(const int32_t *tokens, size_t count, uint32_t flags,
 
 qcc_status Text::piece(int32_t token, uint32_t flags, char *text,
                        size_t capacity, size_t *bytes) const {
+  *bytes = 0;
+  if (!parts->tokenizer)
+    return QCC_E_TOKENIZER;
   std::string_view piece =
       parts->tokenizer->piece(token, flags & QCC_TEXT_SPECIAL);
   return copyOut(piece.data(), piece.size(), text, capacity, bytes);
 }
 
 bool Text::isEnd(int32_t token) const {
-  return parts->tokenizer->isEndOfGeneration(token);
+  return parts->tokenizer && parts->tokenizer->isEndOfGeneration(token);
 }
 
 qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
@@ -111,6 +123,8 @@ qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
                            size_t capacity, size_t *bytes,
                            ErrorText &error) const {
   qcc_status status = guarded([&]() -> qcc_status {
+    if (!parts->tokenizer)
+      return error.set(QCC_E_TOKENIZER, "%s", parts->chatError.c_str());
     if (!parts->chat)
       return error.set(QCC_E_TEMPLATE, "chat template: %s",
                        parts->chatError.c_str());
@@ -136,10 +150,18 @@ qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
   return status;
 }
 
-int32_t Text::bos() const { return parts->tokenizer->bos(); }
-int32_t Text::eos() const { return parts->tokenizer->eos(); }
-int32_t Text::eot() const { return parts->tokenizer->eot(); }
-bool Text::addsBos() const { return parts->tokenizer->addsBos(); }
+int32_t Text::bos() const {
+  return parts->tokenizer ? parts->tokenizer->bos() : -1;
+}
+int32_t Text::eos() const {
+  return parts->tokenizer ? parts->tokenizer->eos() : -1;
+}
+int32_t Text::eot() const {
+  return parts->tokenizer ? parts->tokenizer->eot() : -1;
+}
+bool Text::addsBos() const {
+  return parts->tokenizer && parts->tokenizer->addsBos();
+}
 
 //===----------------------------------------------------------------------===//
 // TextStream
@@ -158,7 +180,10 @@ qcc_status TextStream::begin(const Text &text, bool special) {
       parts = new Parts;
       parts->out.reserve(text::image::maxSpecialBytes + 64);
     }
-    parts->decoder.emplace(*text.parts->tokenizer, special);
+    if (text.parts->tokenizer)
+      parts->decoder.emplace(*text.parts->tokenizer, special);
+    else
+      parts->decoder.reset();
     return QCC_OK;
   });
 }
@@ -166,7 +191,8 @@ qcc_status TextStream::begin(const Text &text, bool special) {
 qcc_status TextStream::push(int32_t token, const char *&text, size_t &bytes) {
   return guarded([&] {
     parts->out.clear();
-    parts->decoder->push(token, parts->out);
+    if (parts->decoder)
+      parts->decoder->push(token, parts->out);
     text = parts->out.data();
     bytes = parts->out.size();
     return QCC_OK;
@@ -176,7 +202,8 @@ qcc_status TextStream::push(int32_t token, const char *&text, size_t &bytes) {
 qcc_status TextStream::finish(const char *&text, size_t &bytes) {
   return guarded([&] {
     parts->out.clear();
-    parts->decoder->finish(parts->out);
+    if (parts->decoder)
+      parts->decoder->finish(parts->out);
     text = parts->out.data();
     bytes = parts->out.size();
     return QCC_OK;

@@ -22,6 +22,7 @@ public:
   Text &operator=(const Text &) = delete;
   ~Text();
 
+  /// A model may have no tokenizer: then what needs one is QCC_E_TOKENIZER.
   qcc_status open(const qcc_bundle_v1 &bundle, uint32_t vocab,
                   ErrorText &error);
 
@@ -47,7 +48,8 @@ private:
   Parts *parts = nullptr;
 };
 
-/// Text of tokens that arrive one by one, in whole UTF-8 characters.
+/// Text of tokens that arrive one by one, in whole UTF-8 characters; empty for
+/// a model without a tokenizer.
 class TextStream {
 public:
   TextStream() = default;

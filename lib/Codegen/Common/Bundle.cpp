@@ -110,9 +110,11 @@ qcc::emitBundle(const BundleContents &contents) {
   for (const BundleModel &model : contents.models)
     models.push_back(b.model(model));
   Constant *modelTable = b.global(b.array(b.pointer, models), "models", 8);
-  Constant *tokenizer =
-      b.global(llvm::ConstantDataArray::get(context, contents.tokenizer),
-               "tokenizer", 64);
+  Constant *tokenizer = b.null();
+  if (!contents.tokenizer.empty())
+    tokenizer =
+        b.global(llvm::ConstantDataArray::get(context, contents.tokenizer),
+                 "tokenizer", 64);
 
   static_assert(sizeof(qcc_bundle_v1) == 104, "fields below");
   Constant *bundle = b.structure(

@@ -74,6 +74,7 @@ typedef int32_t qcc_status;
 #define QCC_E_TEMPLATE (-8) /* the chat template is absent or failed       */
 #define QCC_E_NUMERIC (-9)  /* the model gave no finite logit              */
 #define QCC_E_DEVICE (-10)  /* no GPU or driver that serves, or it failed  */
+#define QCC_E_TOKENIZER (-11) /* the model has no tokenizer: use token ids */
 
 typedef struct qcc_api_v1 qcc_api_v1;
 
@@ -357,7 +358,8 @@ static inline qcc_status qcc_model_info(const qcc_model *model,
 }
 
 /* Token ids of `bytes` bytes of UTF-8 text. *count is set to the number of
- * tokens; with more than `capacity` of them, QCC_E_SPACE. */
+ * tokens; with more than `capacity` of them, QCC_E_SPACE. This and the next
+ * three are QCC_E_TOKENIZER for a model that came without a tokenizer. */
 static inline qcc_status qcc_tokenize(const qcc_model *model, const char *text,
                                       size_t bytes, uint32_t flags,
                                       int32_t *tokens, size_t capacity,

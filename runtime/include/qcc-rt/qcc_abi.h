@@ -132,8 +132,9 @@ typedef struct qcc_bundle_v1 {
   const char *name;                  /* general.name or the file's name      */
   const char *architecture;          /* "llama"                              */
   const char *compiler;              /* "qcc 0.1.0"                          */
-  const void *tokenizer;             /* image of runtime/text, 64-aligned    */
-  uint64_t tokenizer_bytes;
+  const void *tokenizer;             /* image of runtime/text, 64-aligned;
+                                        NULL: none                           */
+  uint64_t tokenizer_bytes;          /* 0 without one                        */
   const char *chat_template;         /* Jinja source, or NULL                */
   const char *info;                  /* JSON: config, tensors, options       */
   uint64_t parameters;               /* number of weights                    */
