@@ -5,10 +5,13 @@
 #   real-models       QCC_MODELS holds the models of scripts/get-models
 #   shared-fixtures   small checkpoints of other tools lie beside the repository
 #   avx2, avx512-vnni the processor has them
+#   ptxas, nvdisasm   NVIDIA's tools, from test/requirements-gpu.txt, the PATH or an
+#                     installed toolkit
 # Substitutions: %python (with test/requirements.txt), %inputs (test/Inputs),
 #   %models.
 import os
 import pathlib
+import shutil
 
 import lit.formats
 
@@ -40,3 +43,15 @@ flags = pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\
 for feature in ("avx2", "avx512_vnni"):
     if feature in flags:
         config.available_features.add(feature.replace("_", "-"))
+
+# Their options for check-ptx.py are %gpu_tools.
+gpu_folders = [*pathlib.Path(config.python).parent.parent.glob(
+                   "lib/python*/site-packages/nvidia/*/bin"), *os.environ["PATH"].split(os.pathsep),
+               "/usr/local/cuda/bin"]
+gpu_tools = {}
+for tool in ("ptxas", "nvdisasm"):
+    if found := shutil.which(tool, path=os.pathsep.join(map(str, gpu_folders))):
+        config.available_features.add(tool)
+        gpu_tools[tool] = found
+config.substitutions.append(
+    ("%gpu_tools", " ".join(f"--{tool} {path}" for tool, path in gpu_tools.items())))

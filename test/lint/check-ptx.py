@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# check-ptx.py - PTX assembles within a budget, and to the instructions it must.
+# SPDX-License-Identifier: Apache-2.0
+"""Assembles a PTX file for one chip with NVIDIA's ptxas, warnings being errors,
+and prints a line for each kernel: registers, bytes of stack and of spills, and,
+with a disassembler, how many asynchronous 128-bit copies and tensor-core
+products it has. Exits with 1 when a kernel spills, uses local memory, takes more
+registers than allowed or lacks those instructions, or when there is no kernel."""
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+PROPERTIES = re.compile(r"Function properties for (\S+)")
+STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+REGISTERS = re.compile(r"Used (\d+) registers")
+SECTION = re.compile(r"\.section\s+\.text\.([^,]+),")
+COPY = re.compile(r"\bLDGSTS\.E(?:\.\w+)*\.128\b")
+TENSOR = re.compile(r"\b(HMMA|IMMA|QMMA|HGMMA)\.")
+LOCAL = re.compile(r"\b(LDL|STL)\b")
+
+
+def assemble(ptxas, arch, path, cubin):
+    """{kernel: (registers, stack, spills)}, or the assembler's complaint."""
+    run = subprocess.run(
+        [ptxas, f"-arch={arch}", "-v", "-Werror", "-warn-spills", "-warn-lmem-usage",
+         path, "-o", cubin], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if run.returncode:
+        return None, run.stdout
+    kernels, name, stack, spills = {}, None, 0, 0
+    for line in run.stdout.splitlines():
+        if match := PROPERTIES.search(line):
+            name, stack, spills = match.group(1), 0, 0
+        elif match := STACK.search(line):
+            stack, spills = int(match.group(1)), int(match.group(2)) + int(match.group(3))
+        elif (match := REGISTERS.search(line)) and name:
+            kernels[name] = (int(match.group(1)), stack, spills)
+    return kernels, run.stdout
+
+
+def instructions(nvdisasm, cubin):
+    """{kernel: lines of SASS}"""
+    text = subprocess.run([nvdisasm, "-c", cubin], stdout=subprocess.PIPE, check=True,
+                          text=True).stdout
+    kernels, lines = {}, None
+    for line in text.splitlines():
+        if match := SECTION.search(line):
+            lines = kernels.setdefault(match.group(1), [])
+        elif lines is not None:
+            lines.append(line)
+    return kernels
+
+
+def count(pattern, lines):
+    return sum(1 for line in lines if pattern.search(line))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ptxas", required=True)
+    parser.add_argument("--nvdisasm", help="also look at the instructions")
+    parser.add_argument("--arch", required=True, help="sm_86")
+    parser.add_argument("--max-registers", type=int, required=True)
+    parser.add_argument("ptx")
+    options = parser.parse_args()
+    failures = []
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = str(pathlib.Path(folder) / "kernels.cubin")
+        kernels, log = assemble(options.ptxas, options.arch, options.ptx, cubin)
+        if not kernels:
+            print(log)
+            print(f"{options.arch}: " + ("no kernel" if kernels == {} else "does not assemble"))
+            return 1
+        sass = instructions(options.nvdisasm, cubin) if options.nvdisasm else {}
+        for name, (registers, stack, spills) in sorted(kernels.items()):
+            text = f"{options.arch} {name}: {registers} registers, {stack} bytes of stack, " \
+                   f"{spills} of spills"
+            if registers > options.max_registers or stack or spills:
+                failures.append(name)
+            if options.nvdisasm:
+                lines = sass.get(name, [])
+                copies, products = count(COPY, lines), count(TENSOR, lines)
+                text += f", {copies} copies of 128 bits, {products} tensor products"
+                if not copies or not products or count(LOCAL, lines):
+                    failures.append(name)
+            print(text)
+    if failures:
+        print("over the budget or without a needed instruction: " + ", ".join(failures))
+    return 1 if failures else 0
+
+
+sys.exit(main())
