@@ -27,8 +27,8 @@ using namespace qcc;
 using namespace qcc::test;
 
 DeviceMemory::DeviceMemory(size_t bytes)
-    : memory(static_cast<uint8_t *>(
-          std::aligned_alloc(256, (bytes + 256) / 256 * 256))) {
+    : size(bytes), memory(static_cast<uint8_t *>(
+                       std::aligned_alloc(256, (bytes + 256) / 256 * 256))) {
   std::memset(memory.get(), 0, bytes);
 }
 
@@ -57,45 +57,58 @@ static DeviceMemory placeRows(const std::vector<std::vector<float>> *values,
   return result;
 }
 
+/// Collects diagnostics while it lives; `check` throws them.
+namespace {
+class Diagnostics {
+public:
+  explicit Diagnostics(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &diagnostic) {
+          text += diagnostic.str() + "\n";
+          return success();
+        }) {}
+  void check(bool ok, const char *what) const {
+    if (!ok)
+      throw std::runtime_error(std::string(what) + " failed: " + text);
+  }
+
+private:
+  std::string text;
+  ScopedDiagnosticHandler handler;
+};
+} // namespace
+
 EmulatedStage::EmulatedStage(const std::string &text,
                              const std::string &targetName)
     : target(findTarget(targetName)) {
-  MLIRContext &context = testContext();
-  std::string diagnostics;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    diagnostics += diagnostic.str() + "\n";
-    return success();
-  });
-  auto check = [&](bool ok, const char *what) {
-    if (!ok)
-      throw std::runtime_error(std::string(what) + " failed: " + diagnostics);
-  };
-  check(target, "finding the target");
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-  check(bool(module), "parsing");
+  Diagnostics diagnostics(testContext());
+  OwningOpRef<ModuleOp> module =
+      parseSourceString<ModuleOp>(text, &testContext());
+  diagnostics.check(bool(module), "parsing");
   ScheduleOptions schedule;
   schedule.generate = schedule.prompt = qz::Activations::F16;
-  PassManager passes(&context);
+  PassManager passes(&testContext());
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);
   buildSchedulePipeline(passes, schedule);
-  check(succeeded(passes.run(*module)), "scheduling");
-  check(succeeded(lowerToNVPTX(*module, *target, code)), "lowering");
-  finish();
+  diagnostics.check(succeeded(passes.run(*module)), "scheduling");
+  lower(*module);
 }
 
-EmulatedStage::EmulatedStage(GpuCode lowered, const std::string &targetName)
-    : target(findTarget(targetName)), code(std::move(lowered)) {
-  finish();
+EmulatedStage::EmulatedStage(ModuleOp scheduled, const std::string &targetName)
+    : target(findTarget(targetName)) {
+  lower(scheduled);
 }
 
-void EmulatedStage::finish() {
+void EmulatedStage::lower(ModuleOp scheduled) {
+  Diagnostics diagnostics(*scheduled.getContext());
+  diagnostics.check(target, "finding the target");
+  diagnostics.check(succeeded(lowerToNVPTX(scheduled, *target, code)),
+                    "lowering");
   if (code.kernels.empty())
     return;
-  PassManager passes(code.module->getContext());
+  PassManager passes(scheduled.getContext());
   buildNVVMPipeline(passes);
-  if (failed(passes.run(*code.module)))
-    throw std::runtime_error("lowering to nvvm failed");
+  diagnostics.check(succeeded(passes.run(*code.module)), "lowering to nvvm");
   Operation *kernels = *code.module->getOps<gpu::GPUModuleOp>().begin();
   original = require(translateToLLVM(kernels, llvmContext, *target));
   require(optimizeLLVM(*original, *target));
@@ -128,7 +141,15 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
        *normAt = norm.as<void>();
   auto rowCount = uint32_t(rows), perBlock = uint32_t(in.rowsPerBlock);
 
-  std::vector<const void *> weights = in.weights;
+  // Nothing else may be touched, and only the output written.
+  std::vector<emulator::Buffer> buffers = {{inputAt, input.bytes(), false},
+                                           {normAt, norm.bytes(), false},
+                                           {outputAt, output.bytes(), true}};
+  std::vector<void *> weights;
+  for (const DeviceMemory *weight : in.weights) {
+    weights.push_back(weight->as<void>());
+    buffers.push_back({weights.back(), weight->bytes(), false});
+  }
   std::vector<void *> arguments;
   for (const KernelParameter &parameter : kernel.parameters)
     switch (parameter.kind) {
@@ -159,6 +180,7 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
   launch.blockX = kernel.threads;
   launch.dynamicSharedBytes =
       kernel.sharedBytes + perBlock * kernel.sharedBytesPerRow;
+  launch.buffers = buffers;
   require(emulated->launch(kernel.name, launch, arguments, counters));
 
   std::vector<std::vector<float>> result;

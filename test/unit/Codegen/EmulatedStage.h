@@ -27,6 +27,7 @@ namespace qcc::test {
 class DeviceMemory {
 public:
   explicit DeviceMemory(size_t bytes);
+  size_t bytes() const { return size; }
   template <typename T>
   T *as() const {
     return reinterpret_cast<T *>(memory.get());
@@ -36,6 +37,7 @@ private:
   struct Free {
     void operator()(uint8_t *memory) const { free(memory); }
   };
+  size_t size;
   std::unique_ptr<uint8_t[], Free> memory;
 };
 
@@ -48,7 +50,7 @@ DeviceMemory packWeight(const Encoding &encoding,
 struct StageRows {
   const std::vector<std::vector<float>> *x = nullptr;
   const std::vector<float> *norm = nullptr;
-  std::vector<const void *> weights;
+  std::vector<const DeviceMemory *> weights;
   const std::vector<std::vector<float>> *residual = nullptr;
   size_t columns = 0; ///< Of the result.
   unsigned rowsPerBlock = 8;
@@ -59,8 +61,8 @@ public:
   /// Throws std::runtime_error with the diagnostics on an error. Without
   /// kernels there is nothing to run.
   EmulatedStage(const std::string &module, const std::string &target);
-  /// Kernels that were made elsewhere.
-  EmulatedStage(GpuCode code, const std::string &target);
+  /// The stages of a module that has gone through the schedule.
+  EmulatedStage(mlir::ModuleOp scheduled, const std::string &target);
 
   const GpuKernel &kernel(unsigned index = 0) const {
     return code.kernels.at(index);
@@ -82,7 +84,7 @@ public:
   std::string ptx() const;
 
 private:
-  void finish();
+  void lower(mlir::ModuleOp scheduled);
 
   const TargetSpec *target;
   GpuCode code;
