@@ -57,7 +57,7 @@ static const char *kStream = R"(
   })";
 
 static bool streams(EmulatedModule &module, uint32_t seed, CopyTiming copies,
-                    Counters *counters = nullptr) {
+                    bool findRaces, Counters *counters = nullptr) {
   constexpr unsigned kStages = 5;
   std::vector<uint32_t> in(kStages * 512), out(128), expected(128, 0);
   std::iota(in.begin(), in.end(), 1u);
@@ -67,10 +67,10 @@ static bool streams(EmulatedModule &module, uint32_t seed, CopyTiming copies,
   options.blockX = 128;
   options.seed = seed;
   options.copies = copies;
-  EXPECT_EQ(launch(module, "stream", options, counters, in.data(), out.data(),
-                   kStages),
-            "");
-  return out == expected;
+  options.findRaces = findRaces;
+  return launch(module, "stream", options, counters, in.data(), out.data(),
+                kStages) == "" &&
+         out == expected;
 }
 
 TEST(Copy, DoubleBuffering) {
@@ -79,7 +79,7 @@ TEST(Copy, DoubleBuffering) {
        {CopyTiming::AtWait, CopyTiming::AtIssue, CopyTiming::Random})
     for (uint32_t seed = 0; seed < 10; ++seed) {
       Counters counters;
-      EXPECT_TRUE(streams(*module, seed, copies, &counters));
+      EXPECT_TRUE(streams(*module, seed, copies, true, &counters));
       EXPECT_EQ(counters.copies16, 5u * 128);
       EXPECT_EQ(counters.copiedBytes, 5u * 128 * 16);
       EXPECT_EQ(counters.barriers, 10u);
@@ -87,20 +87,25 @@ TEST(Copy, DoubleBuffering) {
 }
 
 TEST(Copy, MutantsAreCaught) {
-  auto caught = [](bool (*plant)(llvm::Module &, unsigned), unsigned index,
-                   CopyTiming copies) {
+  auto check = [](bool (*plant)(llvm::Module &, unsigned), unsigned index,
+                  CopyTiming copies) {
     TestModule mutant(kStream);
     EXPECT_TRUE(plant(*mutant, index));
     auto module = mutant.compile();
-    return isCaught(
-        [&](uint32_t seed) { return streams(*module, seed, copies); });
+    auto failuresWith = [&](bool findRaces) {
+      return failures([&](uint32_t seed) {
+        return streams(*module, seed, copies, findRaces);
+      });
+    };
+    EXPECT_GT(failuresWith(/*findRaces=*/false), 0u);
+    EXPECT_EQ(failuresWith(/*findRaces=*/true), 20u);
   };
-  EXPECT_TRUE(caught(weakenWait, 0, CopyTiming::AtWait));
-  EXPECT_TRUE(caught(weakenWait, 0, CopyTiming::Random));
-  EXPECT_TRUE(caught(dropBarrier, 0, CopyTiming::AtWait));
+  check(weakenWait, 0, CopyTiming::AtWait);
+  check(weakenWait, 0, CopyTiming::Random);
+  check(dropBarrier, 0, CopyTiming::AtWait);
   // Without the second barrier a stage is refilled while it is still read.
-  EXPECT_TRUE(caught(dropBarrier, 1, CopyTiming::AtIssue));
-  EXPECT_TRUE(caught(dropBarrier, 1, CopyTiming::Random));
+  check(dropBarrier, 1, CopyTiming::AtIssue);
+  check(dropBarrier, 1, CopyTiming::Random);
   TestModule module(kStream);
   EXPECT_FALSE(weakenWait(*module, 1));
 }
@@ -132,6 +137,7 @@ static std::vector<uint32_t> runSizes(const char *wait, CopyTiming copies) {
   std::vector<uint32_t> out(16);
   Launch options;
   options.copies = copies;
+  options.findRaces = false; // Shows what is not waited for.
   Counters counters;
   EXPECT_EQ(launch(*module, "sizes", options, &counters, &in[0], out.data(), 6),
             "");

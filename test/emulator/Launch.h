@@ -35,6 +35,10 @@ struct Launch {
   /// Chooses the order of blocks, warps and lanes. The same seed repeats a run.
   uint32_t seed = 0;
   CopyTiming copies = CopyTiming::AtWait;
+  /// Whether it is an error if no barrier orders two accesses to the same
+  /// shared memory, or if a copy that was not waited for may still write there.
+  /// Without this, such faults show only by what they do to the results.
+  bool findRaces = true;
   /// If any are given, an access to other memory (but shared memory, the
   /// module's variables and the thread's own) is an error, as is a store to one
   /// that is not writable.

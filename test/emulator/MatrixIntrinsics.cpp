@@ -43,7 +43,7 @@ static void completeLoad(Simt &simt, Collective &warp, Site site) {
       if (reinterpret_cast<uintptr_t>(rows[row]) % 16)
         simt.fail(site, "misaligned row %p, expected a multiple of 16",
                   static_cast<const void *>(rows[row]));
-      simt.checkShared(rows[row], 16, Access::Read, site);
+      simt.checkShared(rows[row], 16, site);
     }
     simt.count().matrixLoadConflicts += conflictsOf(rows);
     for (unsigned lane = 0; lane < kWarpSize; ++lane) {
@@ -52,6 +52,7 @@ static void completeLoad(Simt &simt, Collective &warp, Site site) {
         unsigned row = lane / 4, column = lane % 4 * 2 + i;
         if (kTransposed)
           std::swap(row, column);
+        simt.noteLoad(lane, rows[row] + 2 * column, 2, site);
         std::memcpy(&pair[i], rows[row] + 2 * column, 2);
       }
       std::memcpy(static_cast<char *>(warp.results[lane]) + 4 * matrix, pair,

@@ -21,6 +21,7 @@ struct Copy {
   void *to;
   const void *from;
   uint32_t bytes, read, group;
+  bool done = false;
 };
 
 struct Gathering {
@@ -56,7 +57,8 @@ struct Simt::Barrier {
   bool all = true;
   BarrierReduction reduction = BarrierReduction::None;
   uint32_t trues = 0;
-  std::vector<std::pair<unsigned, void *>> waiting;
+  std::vector<uint32_t> arrivals, released;
+  std::vector<void *> results; ///< Of those that are released.
   /// By warp: one more than the site where its first lane arrived.
   std::vector<Site> sites;
 };
@@ -98,6 +100,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   size = {launch.blockX, launch.blockY, launch.blockZ};
   copyTiming = launch.copies;
   buffers = launch.buffers;
+  findRaces = launch.findRaces;
   random.seed(launch.seed);
   siteNames = sites;
   counters = &result;
@@ -113,6 +116,8 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
     return llvm::createStringError("no memory for the stacks of %zu threads",
                                    count);
   threads.assign(count, Thread());
+  if (findRaces)
+    races.reset(count, sharedEnd);
   warpStates.assign((count + kWarpSize - 1) / kWarpSize, Warp());
   warpOrder.resize(warpStates.size());
   for (unsigned i = 0; i < warpOrder.size(); ++i)
@@ -141,6 +146,12 @@ void Simt::startBlock() {
   for (Warp &warp : warpStates)
     warp = Warp();
   live = threads.size();
+  if (findRaces) {
+    for (unsigned i = 0; i < threads.size(); ++i)
+      for (const Copy &copy : threads[i].copies)
+        races.endCopy(i, sharedOffset(copy.to), copy.bytes);
+    races.synchronizeAll();
+  }
   for (unsigned i = 0; i < threads.size(); ++i) {
     Thread &thread = threads[i];
     thread.simt = this;
@@ -306,8 +317,11 @@ void Simt::barrier(const BarrierArrival &arrival, Site site) {
   }
   ++barrier.arrived;
   barrier.trues += arrival.predicate;
-  if (arrival.wait)
-    barrier.waiting.emplace_back(current, arrival.result);
+  barrier.arrivals.push_back(current);
+  if (arrival.wait) {
+    barrier.released.push_back(current);
+    barrier.results.push_back(arrival.result);
+  }
   bool last = barrier.arrived == (barrier.all ? live : barrier.threads);
   if (last)
     completeBarrier(barrier);
@@ -317,7 +331,14 @@ void Simt::barrier(const BarrierArrival &arrival, Site site) {
 
 void Simt::completeBarrier(Barrier &barrier) {
   ++counters->barriers;
-  for (auto [thread, result] : barrier.waiting) {
+  if (findRaces) {
+    // What exited threads did is also done.
+    if (barrier.all)
+      races.synchronizeAll();
+    else
+      races.synchronize(barrier.arrivals, barrier.released);
+  }
+  for (auto [thread, result] : llvm::zip(barrier.released, barrier.results)) {
     switch (barrier.reduction) {
     case BarrierReduction::None:
       break;
@@ -334,11 +355,24 @@ void Simt::completeBarrier(Barrier &barrier) {
     if (thread != current)
       release(thread);
   }
-  barrier.waiting.clear();
+  barrier.arrivals.clear();
+  barrier.released.clear();
+  barrier.results.clear();
   barrier.sites.assign(warpStates.size(), 0);
   barrier.arrived = barrier.trues = 0;
   if (!randomWarps)
     std::shuffle(warpOrder.begin(), warpOrder.end(), random);
+}
+
+void Simt::orderWarp(uint32_t mask) {
+  if (!findRaces)
+    return;
+  uint32_t lanes[kWarpSize];
+  size_t count = 0;
+  for (uint32_t i = 0; i < kWarpSize; ++i)
+    if (mask >> i & 1)
+      lanes[count++] = warp() * kWarpSize + i;
+  races.synchronize({lanes, count}, {lanes, count});
 }
 
 //===----------------------------------------------------------------------===//
@@ -410,6 +444,13 @@ bool Simt::completeIfGathered(Warp &warp, size_t index) {
 // Memory
 //===----------------------------------------------------------------------===//
 
+static void performCopy(Copy &copy) {
+  std::memcpy(copy.to, copy.from, copy.read);
+  std::memset(static_cast<char *>(copy.to) + copy.read, 0,
+              copy.bytes - copy.read);
+  copy.done = true;
+}
+
 void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
                 Site site) {
   if (read > bytes)
@@ -420,7 +461,10 @@ void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
   if (read)
     checkAccess(from, read, bytes, Access::Read, site);
   checkAlignment(to, bytes, bytes, site);
-  checkShared(to, bytes, Access::Write, site);
+  checkShared(to, bytes, site);
+  if (findRaces)
+    reportRace(races.beginCopy(current, sharedOffset(to), bytes, site), to,
+               bytes, site);
   (bytes == 4   ? counters->copies4
    : bytes == 8 ? counters->copies8
                 : counters->copies16) += 1;
@@ -429,30 +473,24 @@ void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
   thread.copies.push_back({to, from, bytes, read, thread.groups});
   if (copyTiming == CopyTiming::AtIssue ||
       (copyTiming == CopyTiming::Random && (random() & 1)))
-    perform(thread, thread.copies.size() - 1, thread.copies.size());
-}
-
-void Simt::perform(Thread &thread, size_t first, size_t last) {
-  for (size_t i = first; i < last; ++i) {
-    const Copy &copy = thread.copies[i];
-    std::memcpy(copy.to, copy.from, copy.read);
-    std::memset(static_cast<char *>(copy.to) + copy.read, 0,
-                copy.bytes - copy.read);
-  }
-  thread.copies.erase(thread.copies.begin() + first,
-                      thread.copies.begin() + last);
+    performCopy(thread.copies.back());
 }
 
 void Simt::commitCopies() { ++threads[current].groups; }
 
 void Simt::waitForCopies(uint32_t pending, bool open) {
   Thread &thread = threads[current];
-  size_t last = 0;
-  while (
-      last < thread.copies.size() &&
-      (open || uint64_t(thread.copies[last].group) + pending < thread.groups))
-    ++last;
-  perform(thread, 0, last);
+  size_t count = 0;
+  for (Copy &copy : thread.copies) {
+    if (!open && uint64_t(copy.group) + pending >= thread.groups)
+      break;
+    if (!copy.done)
+      performCopy(copy);
+    if (findRaces)
+      races.endCopy(current, sharedOffset(copy.to), copy.bytes);
+    ++count;
+  }
+  thread.copies.erase(thread.copies.begin(), thread.copies.begin() + count);
 }
 
 bool Simt::isShared(const void *address) const {
@@ -465,17 +503,46 @@ void Simt::checkAccess(const void *address, size_t bytes, size_t alignment,
                        Access access, Site site) {
   ++counters->accesses;
   checkAlignment(address, bytes, alignment, site);
-  if (isShared(address))
-    checkVariable(address, bytes, access, site);
-  else if (!buffers.empty())
+  if (isShared(address)) {
+    checkShared(address, bytes, site);
+    if (findRaces)
+      reportRace(
+          races.access(current, sharedOffset(address), bytes, access, site),
+          address, bytes, site);
+  } else if (!buffers.empty()) {
     checkBuffer(address, bytes, access, site);
+  }
 }
 
-void Simt::checkShared(const void *address, size_t bytes, Access access,
-                       Site site) {
+void Simt::checkShared(const void *address, size_t bytes, Site site) {
   if (!isShared(address))
     fail(site, "%p is not in shared memory", address);
-  checkVariable(address, bytes, access, site);
+  variableOf(address, bytes, site);
+}
+
+void Simt::noteLoad(unsigned lane, const void *address, size_t bytes,
+                    Site site) {
+  if (findRaces)
+    reportRace(races.access(warp() * kWarpSize + lane, sharedOffset(address),
+                            bytes, Access::Read, site),
+               address, bytes, site);
+}
+
+void Simt::reportRace(const RaceDetector::Event *found, const void *address,
+                      size_t bytes, Site site) {
+  if (!found)
+    return;
+  const SharedObject &variable = variableOf(address, bytes, site);
+  const Dim3 &other = threads[found->thread].index;
+  fail(site, "%s of thread (%u, %u, %u) in %s: %zu bytes at offset %zu of '%s'",
+       found->pending ? "may be overwritten by the copy, not waited for,"
+                      : "no barrier after the access",
+       other.x, other.y, other.z, siteNames[found->site].c_str(), bytes,
+       sharedOffset(address) - variable.offset, variable.name.c_str());
+}
+
+size_t Simt::sharedOffset(const void *address) const {
+  return size_t(static_cast<const char *>(address) - shared);
 }
 
 void Simt::checkAlignment(const void *address, size_t bytes, size_t alignment,
@@ -486,9 +553,9 @@ void Simt::checkAlignment(const void *address, size_t bytes, size_t alignment,
          bytes, address, alignment);
 }
 
-void Simt::checkVariable(const void *address, size_t bytes, Access access,
-                         Site site) {
-  size_t offset = size_t(static_cast<const char *>(address) - shared);
+const SharedObject &Simt::variableOf(const void *address, size_t bytes,
+                                     Site site) {
+  size_t offset = sharedOffset(address);
   const SharedObject *before = nullptr;
   for (const SharedObject &object : sharedObjects)
     if (object.offset <= offset &&
@@ -496,7 +563,7 @@ void Simt::checkVariable(const void *address, size_t bytes, Access access,
       before = &object;
       size_t inside = offset - object.offset;
       if (inside < object.bytes && object.bytes - inside >= bytes)
-        return;
+        return object;
     }
   if (!before)
     fail(site, "%zu bytes at offset %zu of shared memory, in no variable",

@@ -12,6 +12,7 @@
 
 #include "Fiber.h"
 #include "Launch.h"
+#include "Races.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
@@ -44,8 +45,6 @@ struct Collective {
   const void *operands[kWarpSize] = {};
   void *results[kWarpSize] = {};
 };
-
-enum class Access : uint32_t { Read, Write, Atomic };
 
 enum class BarrierReduction { None, Count, And, Or };
 
@@ -113,6 +112,9 @@ public:
   void wholeWarp(Complete complete, const void *operands, void *result,
                  Site site);
 
+  /// What these lanes did comes before what they do next.
+  void orderWarp(uint32_t mask);
+
   /// Starts an asynchronous copy of `read` bytes, then zeros up to `bytes`.
   void copy(void *to, const void *from, uint32_t bytes, uint32_t read,
             Site site);
@@ -125,8 +127,10 @@ public:
   /// shared memory or, if the launch lists them, one buffer.
   void checkAccess(const void *address, size_t bytes, size_t alignment,
                    Access access, Site site);
-  /// The same of an access that must be to shared memory.
-  void checkShared(const void *address, size_t bytes, Access access, Site site);
+  /// That an access lies in one variable of shared memory; not for races.
+  void checkShared(const void *address, size_t bytes, Site site);
+  /// A load of shared memory that some lane of this warp does in a collective.
+  void noteLoad(unsigned lane, const void *address, size_t bytes, Site site);
 
 private:
   struct Thread;
@@ -142,12 +146,14 @@ private:
   void gather(uint32_t mask, bool aligned, Complete complete,
               const void *operands, void *result, Site site);
   bool completeIfGathered(Warp &warp, size_t pending);
-  void perform(Thread &thread, size_t first, size_t last);
   bool isShared(const void *address) const;
   void checkAlignment(const void *address, size_t bytes, size_t alignment,
                       Site site);
-  void checkVariable(const void *address, size_t bytes, Access access,
-                     Site site);
+  size_t sharedOffset(const void *address) const;
+  /// The variable that an access lies in; fails if there is none.
+  const SharedObject &variableOf(const void *address, size_t bytes, Site site);
+  void reportRace(const RaceDetector::Event *found, const void *address,
+                  size_t bytes, Site site);
   void checkBuffer(const void *address, size_t bytes, Access access, Site site);
   void startBlock();
   int pickThread();
@@ -175,6 +181,8 @@ private:
   std::vector<SharedObject> sharedObjects;
   llvm::ArrayRef<std::string> siteNames;
   llvm::ArrayRef<Buffer> buffers;
+  bool findRaces = false;
+  RaceDetector races;
   Counters *counters = nullptr;
   bool failed = false;
   char message[512];

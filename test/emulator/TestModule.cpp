@@ -37,11 +37,12 @@ std::string qcc::emulator::textOf(llvm::Error error) {
   return error ? llvm::toString(std::move(error)) : "";
 }
 
-bool qcc::emulator::isCaught(llvm::function_ref<bool(uint32_t seed)> passes) {
+unsigned
+qcc::emulator::failures(llvm::function_ref<bool(uint32_t seed)> passes) {
+  unsigned count = 0;
   for (uint32_t seed = 0; seed < 20; ++seed)
-    if (!passes(seed))
-      return true;
-  return false;
+    count += !passes(seed);
+  return count;
 }
 
 std::string qcc::emulator::substitute(

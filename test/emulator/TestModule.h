@@ -46,8 +46,8 @@ std::string launch(EmulatedModule &module, const char *kernel,
       kernel, options, llvm::ArrayRef(pointers, sizeof...(T)), counters));
 }
 
-/// Whether the test fails for some of 20 seeds.
-bool isCaught(llvm::function_ref<bool(uint32_t seed)> passes);
+/// How many of 20 seeds a test fails for.
+unsigned failures(llvm::function_ref<bool(uint32_t seed)> passes);
 
 /// The text with each $name replaced.
 std::string

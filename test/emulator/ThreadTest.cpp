@@ -109,24 +109,25 @@ static const char *kReduction = R"(
     ret void
   })";
 
-static bool sums(EmulatedModule &module, uint32_t seed,
+static bool sums(EmulatedModule &module, uint32_t seed, bool findRaces,
                  Counters *counters = nullptr) {
   Launch options;
   options.gridX = 4;
   options.blockX = 64;
   options.seed = seed;
+  options.findRaces = findRaces;
   std::vector<float> in(256), out(4);
   std::iota(in.begin(), in.end(), 1.0f);
-  EXPECT_EQ(launch(module, "sum", options, counters, in.data(), out.data()),
-            "");
-  return out == std::vector<float>({2080, 6176, 10272, 14368});
+  return launch(module, "sum", options, counters, in.data(), out.data()) ==
+             "" &&
+         out == std::vector<float>({2080, 6176, 10272, 14368});
 }
 
 TEST(Thread, ReductionInSharedMemory) {
   auto module = TestModule(kReduction).compile();
   for (uint32_t seed = 0; seed < 20; ++seed) {
     Counters counters;
-    EXPECT_TRUE(sums(*module, seed, &counters));
+    EXPECT_TRUE(sums(*module, seed, /*findRaces=*/true, &counters));
     EXPECT_EQ(counters.barriers, 4u * 7);
   }
 }
@@ -136,8 +137,12 @@ TEST(Thread, DroppedBarriersAreCaught) {
     TestModule mutant(kReduction);
     ASSERT_TRUE(dropBarrier(*mutant, index));
     auto module = mutant.compile();
-    EXPECT_TRUE(isCaught([&](uint32_t seed) { return sums(*module, seed); }))
-        << index;
+    auto failuresWith = [&](bool findRaces) {
+      return failures(
+          [&](uint32_t seed) { return sums(*module, seed, findRaces); });
+    };
+    EXPECT_GT(failuresWith(/*findRaces=*/false), 0u) << index;
+    EXPECT_EQ(failuresWith(/*findRaces=*/true), 20u) << index;
   }
   TestModule mutant(kReduction);
   EXPECT_FALSE(dropBarrier(*mutant, 2));
@@ -435,23 +440,29 @@ static const char *kWarpExchange = R"(
     ret void
   })";
 
-static bool exchanges(EmulatedModule &module, uint32_t seed) {
+static bool exchanges(EmulatedModule &module, uint32_t seed, bool findRaces) {
   Launch options;
   options.blockX = 32;
   options.seed = seed;
+  options.findRaces = findRaces;
   std::vector<uint32_t> out(32);
-  EXPECT_EQ(launch(module, "exchange", options, nullptr, out.data()), "");
-  return out == lanes([](uint32_t i) { return i ^ 31; });
+  return launch(module, "exchange", options, nullptr, out.data()) == "" &&
+         out == lanes([](uint32_t i) { return i ^ 31; });
 }
 
 TEST(Warp, DroppedWarpBarrierIsCaught) {
   TestModule text(kWarpExchange);
   auto module = text.compile();
-  for (uint32_t seed = 0; seed < 20; ++seed)
-    EXPECT_TRUE(exchanges(*module, seed));
+  EXPECT_EQ(
+      failures([&](uint32_t seed) { return exchanges(*module, seed, true); }),
+      0u);
   ASSERT_TRUE(dropWarpBarrier(*text, 0));
   EXPECT_FALSE(dropWarpBarrier(*text, 0));
   auto mutant = text.compile();
-  EXPECT_TRUE(
-      isCaught([&](uint32_t seed) { return exchanges(*mutant, seed); }));
+  EXPECT_GT(
+      failures([&](uint32_t seed) { return exchanges(*mutant, seed, false); }),
+      0u);
+  EXPECT_EQ(
+      failures([&](uint32_t seed) { return exchanges(*mutant, seed, true); }),
+      20u);
 }

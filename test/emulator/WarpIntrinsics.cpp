@@ -18,7 +18,8 @@ static void forLanes(const Collective &warp, F function) {
       function(lane);
 }
 
-static void completeWarpBarrier(Simt &simt, Collective &, Site) {
+static void completeWarpBarrier(Simt &simt, Collective &warp, Site) {
+  simt.orderWarp(warp.mask);
   ++simt.count().warpBarriers;
 }
 
