@@ -49,6 +49,56 @@ TEST(ModelTest, TellsItsNumbers) {
   EXPECT_EQ(old.hidden, 77u);
 }
 
+// Token ids in and out work; what needs text says that it cannot be had.
+TEST(ModelTest, WorksWithoutATokenizer) {
+  Model model("demo_tokenless.so");
+  qcc_model_info_v1 info = {};
+  info.struct_size = sizeof info;
+  ASSERT_EQ(qcc_model_info(model.model, &info), QCC_OK);
+  EXPECT_EQ(info.bos, -1);
+  EXPECT_EQ(info.eos, -1);
+  EXPECT_EQ(info.eot, -1);
+  EXPECT_EQ(info.add_bos, 0u);
+
+  int32_t tokens[8];
+  char text[8], error[QCC_ERROR_BYTES] = "";
+  size_t count = 7;
+  EXPECT_EQ(qcc_tokenize(model.model, "ab", 2, 0, tokens, 8, &count),
+            QCC_E_TOKENIZER);
+  EXPECT_EQ(count, 0u);
+  tokens[0] = 1;
+  EXPECT_EQ(qcc_detokenize(model.model, tokens, 1, 0, text, 8, &count),
+            QCC_E_TOKENIZER);
+  EXPECT_EQ(qcc_piece(model.model, 1, 0, text, 8, &count), QCC_E_TOKENIZER);
+  EXPECT_FALSE(qcc_is_end(model.model, 261));
+  qcc_message_v1 message = {"user", "hello"};
+  EXPECT_EQ(qcc_apply_chat(model.model, &message, 1, 1, text, 8, &count, error,
+                           sizeof error),
+            QCC_E_TOKENIZER);
+  EXPECT_STREQ(error, "this model has no tokenizer");
+
+  Session session(model);
+  std::vector<int32_t> prompt = someTokens(5);
+  EXPECT_EQ(session.eval(prompt), evaluate(prompt, 1, false));
+  qcc_generate_v1 request = {};
+  request.struct_size = sizeof request;
+  request.prompt = prompt.data();
+  request.prompt_count = prompt.size();
+  request.max_tokens = 3;
+  size_t texts = 0;
+  request.user = &texts;
+  request.on_token = [](void *user, const qcc_token_v1 *token) -> int32_t {
+    *static_cast<size_t *>(user) += token->bytes;
+    return 0;
+  };
+  qcc_generated_v1 generated = {};
+  generated.struct_size = sizeof generated;
+  ASSERT_EQ(qcc_generate(session, &request, &generated), QCC_OK)
+      << qcc_last_error(session);
+  EXPECT_EQ(generated.tokens, 3u);
+  EXPECT_EQ(texts, 0u);
+}
+
 TEST(ModelTest, TwoModelsInOneProcess) {
   Model one("demo_one.so"), two("demo_two.so");
   EXPECT_NE(one.api, two.api);

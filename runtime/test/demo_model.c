@@ -195,8 +195,13 @@ __attribute__((visibility("hidden"))) const qcc_bundle_v1 qcc_bundle = {
     "demo " STRING(DEMO_SEED),
     "demo",
     "by hand",
+#ifdef DEMO_NO_TOKENIZER
+    NULL,
+    0,
+#else
     demo_tokenizer,
     DEMO_TOKENIZER_BYTES,
+#endif
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' "
     "+ "
     "message['content'] + '<|im_end|>' + '\\n' }}{% endfor %}"

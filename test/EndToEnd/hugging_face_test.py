@@ -1,0 +1,351 @@
+#!/usr/bin/env python3
+# hugging_face_test.py - Hugging Face folders from reading to logits.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   hugging_face_test.py --qcc build/bin/qcc --tool build/bin/qcc-checkpoint-tool
+#                        [unittest arguments]
+"""Small folders made here are compiled and compared with an evaluation in float64
+(test/Inputs/hf_folder.py); each weight, packed and unpacked again, with the
+values by the format's definition, bit for bit, and where a checkout has it beside
+it with format_oracle.py. What is not supported is refused by name."""
+import argparse
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIP = 77
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: no numpy")
+    sys.exit(SKIP)
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test" / "Inputs"))
+sys.dont_write_bytecode = True
+from hf_folder import BF16, Folder, as_values  # noqa: E402
+
+QCC = TOOL = None
+
+
+def oracle():
+    path = ROOT.parent / "shared" / "reference"
+    if not (path / "format_oracle.py").exists():
+        return None
+    sys.path.insert(0, str(path))
+    import format_oracle
+    return format_oracle
+
+
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def make(self, **options):
+        return Folder(self.folder / "model", **options)
+
+    def qcc(self, *arguments):
+        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
+
+    def logits(self, model, ids, *options):
+        library, array = self.folder / "m.so", self.folder / "l.npy"
+        result = self.qcc(model, "-o", library, *options)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        result = self.qcc("run", library, "logits", "--ids", ",".join(map(str, ids)), "-o", array)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return np.load(array)
+
+    def check_logits(self, model, path=None):
+        ids = np.random.default_rng(7).integers(0, model.config["vocab_size"], 40)
+        expected = model.logits(ids)
+        for target in ("native", "reference"):
+            got = self.logits(path or model.path, ids, "--activations=f32", "--target", target)
+            error = np.abs(got - expected).max()
+            self.assertLess(error, 2e-4 * np.abs(expected).max(), target)
+
+    def check_refused(self, model, *parts):
+        """One line that holds all parts."""
+        result = self.qcc(model, "--emit=import", "-o", "-")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+
+class Plain(TestCase):
+    def test_types(self):
+        for dtype in (np.float32, np.float16, BF16):
+            with self.subTest(dtype=dtype):
+                self.check_logits(self.make(dtype=dtype))
+
+    def test_tied_head(self):
+        model = self.make(tied=True)
+        self.check_logits(model)
+        # Some tools write the table twice.
+        model.tensors["lm_head.weight"] = model.tensors["model.embed_tokens.weight"]
+        model.write()
+        self.check_logits(model)
+
+    def test_shards(self):
+        model = self.make(shards=3)
+        self.check_logits(model)
+        self.check_logits(model, model.path / "model-00002-of-00003.safetensors")
+        (model.path / "model-00003-of-00003.safetensors").unlink()
+        self.check_refused(model.path, "model.safetensors.index.json",
+                           "'model-00003-of-00003.safetensors' is missing")
+
+    def test_a_file_of_the_folder(self):
+        model = self.make(file="weights.safetensors")
+        self.check_logits(model)
+        self.check_logits(model, model.path / "weights.safetensors")
+
+    def test_shapes(self):
+        self.check_logits(self.make(config={"head_dim": 24}, heads=3, kv_heads=1))
+        self.check_logits(self.make(config={"sliding_window": 9, "model_type": "mistral"}))
+        self.check_logits(self.make(config={"partial_rotary_factor": 0.5}))
+
+    def test_rope(self):
+        llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
+                  "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+        self.check_logits(self.make(config={"rope_theta": 500000.0, "rope_scaling": llama3}))
+        self.check_logits(self.make(config={
+            "rope_theta": None, "rope_parameters": {**llama3, "rope_theta": 1000}}))
+        self.check_logits(self.make(config={"rope_scaling": {"type": "linear", "factor": 4}}))
+        model = self.make(config={"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})
+        self.check_refused(model.path, "config.json: ", "unsupported rope scaling 'yarn'")
+
+    def test_unaligned_data(self):
+        """A header may end anywhere, so no number need be aligned."""
+        model = self.make()
+        path = model.path / "model.safetensors"
+        data = path.read_bytes()
+        length = struct.unpack("<Q", data[:8])[0]
+        path.write_bytes(struct.pack("<Q", length + 3 - length % 2) + data[8:8 + length] +
+                         b" " * (3 - length % 2) + data[8 + length:])
+        self.check_logits(model)
+
+    def test_refused(self):
+        model = self.make()
+        tensors = dict(model.tensors)
+
+        def refuse(change, *parts, config=None):
+            model.tensors = dict(tensors)
+            change(model.tensors)
+            saved = dict(model.config)
+            model.config.update(config or {})
+            model.write()
+            model.config = saved
+            self.check_refused(model.path, *parts)
+
+        def nothing(_):
+            pass
+        refuse(lambda t: t.pop("lm_head.weight"), "tensor 'lm_head.weight' is missing")
+        refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.ones(64, np.float32)}),
+               "'model.layers.0.self_attn.q_proj.bias' is not part of this architecture")
+        refuse(lambda t: t.update({"model.norm.weight": np.ones(63, np.float32)}),
+               "tensor 'model.norm.weight': expected shape [64], got [63]")
+        refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
+               "dtype U8")
+        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral)",
+               config={"model_type": "gpt2"})
+        refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
+        refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
+        refuse(nothing, "quantization by 'awq' is not supported yet",
+               config={"quantization_config": {"quant_method": "awq", "bits": 4}})
+        refuse(nothing, "key 'quant_method' is missing",
+               config={"quantization_config": {"bits": 4}})
+        refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
+        refuse(nothing, "config.json: key 'hidden_size'", config={"hidden_size": "64"})
+
+    def test_folders_that_hold_no_model(self):
+        empty = self.folder / "empty"
+        empty.mkdir()
+        self.check_refused(empty, "expected a Hugging Face folder with config.json")
+        model = self.make()
+        (model.path / "model.safetensors").rename(model.path / "pytorch_model.bin")
+        self.check_refused(model.path, "torch files ('pytorch_model.bin')", "not supported yet")
+        (model.path / "config.json").write_text('{"a": 1, "a": 2}')
+        self.check_refused(model.path, "config.json: key 'a' occurs twice")
+        (model.path / "config.json").write_text('{"a": 1')
+        self.check_refused(model.path, "config.json: not JSON at byte 8")
+        (model.path / "config.json").write_text('{"a": %s}' % ("[" * 5000 + "]" * 5000))
+        self.check_refused(model.path, "config.json: nested deeper than 32")
+
+
+class Gptq(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.process = subprocess.Popen([TOOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.stdout.close)
+        self.addCleanup(self.process.stdin.close)
+
+    def values(self, model, tensor, shape):
+        self.process.stdin.write(f"{model}\t{tensor}\n".encode())
+        self.process.stdin.flush()
+        status, _, rest = self.process.stdout.readline().decode().partition(" ")
+        self.assertEqual(status, "ok", rest)
+        return np.frombuffer(self.process.stdout.read(int(rest)), np.float32).reshape(shape)
+
+    def check_weights(self, model):
+        decoder = oracle()
+        quantized = 0
+        for name, expected in model.weights.items():
+            expected = expected.astype(np.float32)
+            got = self.values(model.path, name, expected.shape)
+            self.assertTrue(np.array_equal(got, expected), name)
+            parts = {suffix: model.tensors.get(name[:-6] + suffix)
+                     for suffix in ("qweight", "qzeros", "scales", "g_idx")}
+            if parts["qweight"] is None:
+                continue
+            quantized += 1
+            if decoder:
+                quantization = model.config["quantization_config"]
+                parts["scales"] = as_values(parts["scales"])
+                self.assertTrue(np.array_equal(got, decoder.gptq_dequant(
+                    **parts, bits=quantization["bits"],
+                    v1=quantization["checkpoint_format"] == "gptq")), name)
+        self.assertGreaterEqual(quantized, 14)
+
+    def test_codes_and_scales_stay(self):
+        for options in ({}, {"bits": 2}, {"bits": 8}, {"group": 64}, {"group": -1},
+                        {"g_idx": "absent"}, {"g_idx": "zeros"}, {"v2": True},
+                        {"bits": 2, "v2": True, "group": 64}, {"bits": 8, "group": -1},
+                        {"sym": False, "zero": 5}, {"scale_type": BF16}, {"bias": 0}):
+            with self.subTest(**options):
+                model = self.make(quantize=options, head=True)
+                self.check_weights(model)
+
+    def test_logits(self):
+        for options in ({}, {"bits": 8, "group": 64}, {"bits": 2}, {"group": -1, "v2": True},
+                        {"bias": 0, "g_idx": "zeros"}):
+            for head in (False, True):
+                with self.subTest(head=head, **options):
+                    self.check_logits(self.make(quantize=options, head=head, dtype=BF16))
+
+    def test_shards(self):
+        """A weight's arrays may lie in different files."""
+        model = self.make(quantize={}, shards=5)
+        self.check_weights(model)
+        self.check_logits(model)
+
+    def test_config_beside(self):
+        model = self.make(quantize={}, file="gptq_model-4bit-32g.safetensors")
+        quantization = model.config.pop("quantization_config")
+        model.write()
+        # As AutoGPTQ first wrote it.
+        for key in ("quant_method", "checkpoint_format"):
+            del quantization[key]
+        side = model.path / "quantize_config.json"
+        side.write_text(json.dumps(quantization))
+        self.check_logits(model)
+        model.config["quantization_config"] = dict(quantization, quant_method="gptq", bits=8)
+        model.write()
+        self.check_refused(model.path, "quantize_config.json: key 'bits': expected 8, as "
+                           "config.json has, got '4'")
+
+    def test_inspect(self):
+        model = self.make(quantize={"group": 64})
+        result = self.qcc("inspect", "--json", model.path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        facts = json.loads(result.stdout)
+        self.assertEqual(facts["format"], "safetensors, GPTQ")
+        self.assertEqual(facts["architecture"], "llama")
+        self.assertEqual(facts["config"]["quantization_config.bits"], 4)
+        self.assertEqual(facts["parameters"], sum(w.size for w in model.weights.values()))
+        self.assertEqual(facts["types"]["GPTQ-4-g64"]["tensors"], 14)
+        tensor, = (t for t in facts["tensors"]
+                   if t["name"] == "model.layers.1.mlp.down_proj.weight")
+        self.assertEqual(tensor["shape"], [128, 64])
+        self.assertEqual([part["name"].rpartition(".")[2] for part in tensor["parts"]],
+                         ["qweight", "scales", "qzeros", "g_idx"])
+        self.assertEqual(tensor["parts"][0]["shape"], [64, 16])
+        self.assertIn("GPTQ-4-g64", self.qcc("inspect", model.path).stdout)
+
+    def test_the_encoding_reaches_the_schedule(self):
+        model = self.make(quantize={"group": 64})
+        result = self.qcc(model.path, "--emit=schedule", "-o", "-")
+        self.assertIn("#qz.encoding<bits = 4, zero = 8, group = 64, scale = f16>", result.stdout)
+
+    def test_packed_size(self):
+        """At most 4 % more than in the file, padding aside; here there is none."""
+        model = self.make(quantize={}, hidden=256, ffn=512, layers=1, head=True, vocab=256)
+        result = self.qcc(model.path, "-o", self.folder / "m.so", "--activations=f32")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        info = json.loads(self.qcc("run", self.folder / "m.so", "info", "--json").stdout)
+        parts = sum(a.size * 4 if k.endswith("qweight") else a.size * 2
+                    for k, a in model.tensors.items() if k.endswith(("qweight", "scales")))
+        plain = sum(w.size * 4 for n, w in model.weights.items()
+                    if n in model.tensors)
+        self.assertLessEqual(info["weight_bytes"], (parts + plain) * 1.04)
+
+    def test_refused(self):
+        def refuse(*parts, config=None, hidden=64, ffn=128, **options):
+            model = self.make(quantize=options, quantization_config=config, hidden=hidden, ffn=ffn)
+            self.check_refused(model.path, *parts)
+
+        refuse("model.safetensors: tensor 'model.layers.", ".qzeros'",
+               "asymmetric zero points are not supported yet", sym=False)
+        refuse(".g_idx': act-order", "not supported yet", g_idx="scrambled")
+        refuse("comes without", ".g_idx', though the config has desc_act", g_idx="absent",
+               config={"desc_act": True})
+        refuse("GPTQ with 3 bits is not supported yet (supported: 2, 4, 8)", config={"bits": 3})
+        refuse("key 'bits': expected 2, 4 or 8, got 16", config={"bits": 16})
+        refuse("key 'bits': expected an integer, got '\"4\"'", config={"bits": "4"})
+        refuse("qweight': expected in features that are a multiple of group_size 48, got",
+               config={"group_size": 48})
+        refuse("group_size': expected -1 or a positive number, got 0", config={"group_size": 0})
+        refuse("scales': expected shape [2, 64], got [4, 64]", config={"group_size": 64})
+        refuse("qweight': group must be 4, 8, 16 or a multiple of 32, got 24", group=24, hidden=96,
+               ffn=192)
+        refuse("expected 8 throughout, for sym in format 'gptq_v2', got 7",
+               config={"checkpoint_format": "gptq_v2"})
+        refuse("expected 7 throughout, for sym in format 'gptq', got 8", v2=True,
+               config={"checkpoint_format": "gptq"})
+        refuse("GPTQ in format 'marlin' is not supported yet", config={"checkpoint_format": "marlin"})
+        refuse("GPTQ packed in 'int16' is not supported yet", config={"pack_dtype": "int16"})
+        refuse("(key 'dynamic') is not supported yet", config={"dynamic": {"-:.*": {}}})
+        # Eight bits claimed for codes of four: half of the in features.
+        refuse("scales': expected shape [2, 64], got [4, 64]", config={"bits": 8})
+        refuse("scales': expected dtype F16 or BF16, got F32", scale_type=np.float32)
+        refuse("q_proj.bias' is not part of this architecture", bias=1)
+        for missing in ("qzeros", "scales"):
+            model = self.make(quantize={})
+            del model.tensors[f"model.layers.0.mlp.up_proj.{missing}"]
+            model.write()
+            self.check_refused(model.path, "up_proj.qweight' comes without "
+                               f"'model.layers.0.mlp.up_proj.{missing}'")
+
+
+class NoTokenizer(TestCase):
+    def test_text_is_refused(self):
+        model = self.make()
+        self.logits(model.path, [1, 2, 3])
+        for arguments in (["hello"], ["tokenize", "hello"], ["logits", "-p", "hello", "-o", "l.npy"]):
+            result = self.qcc("run", self.folder / "m.so", *arguments)
+            self.assertEqual(result.returncode, 1, arguments)
+            self.assertIn("this model has no tokenizer", result.stderr)
+
+    def test_verify(self):
+        model = self.make(quantize={"group": 64}, hidden=128)
+        result = self.qcc("verify", model.path)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("same most likely token", result.stdout)
+        result = self.qcc("verify", model.path, "--prompt", "hello")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("the model has no tokenizer for --prompt", result.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--qcc", required=True)
+    parser.add_argument("--tool", required=True)
+    known, rest = parser.parse_known_args()
+    QCC, TOOL = known.qcc, known.tool
+    unittest.main(argv=[sys.argv[0], *rest])
