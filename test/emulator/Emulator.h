@@ -3,9 +3,9 @@
 //
 // Runs the LLVM IR that goes to NVPTX on the CPU, so that its numbers, its
 // synchronization and its use of memory are tested where there is no GPU. It
-// shows missing waits and barriers, races, deadlocks, divergence, misaligned accesses
-// and accesses outside shared memory. It cannot show what depends on blocks
-// that run at the same time, nor speed.
+// shows missing waits and barriers, races, deadlocks, divergence, misaligned
+// accesses and accesses outside shared memory. It cannot show what depends on
+// blocks that run at the same time, nor speed.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TEST_EMULATOR_EMULATOR_H

@@ -19,6 +19,9 @@
 using namespace llvm;
 using namespace qcc::emulator;
 
+/// Half of a stack; the rest is for registers and calls.
+static constexpr size_t kMostLocalBytes = FiberStacks::kBytes / 2;
+
 namespace {
 class Rewriter {
 public:
@@ -45,6 +48,7 @@ private:
   LLVMContext &context;
   Function *current = nullptr;
   AllocaInst *operandBuffer = nullptr, *resultBuffer = nullptr;
+  uint64_t localBytes = 0;
 };
 } // namespace
 
@@ -158,7 +162,7 @@ Error Rewriter::rewriteCall(CallInst &call) {
     } else if (name.starts_with("llvm.fma.") &&
                (element->isHalfTy() || element->isBFloatTy())) {
       result = fusePerElement(call);
-    } else if (name.starts_with("llvm.nvvm.")) {
+    } else if (name.starts_with("llvm.nvvm.") || findEntry(name)) {
       if (!findEntry(name))
         return createStringError(
             "intrinsic '%s'%s is not known to the emulator", name.str().c_str(),
@@ -242,6 +246,15 @@ Error Rewriter::rewriteFunction(Function &function) {
   for (Instruction &instruction : instructions(function))
     worklist.push_back(&instruction);
   for (Instruction *instruction : worklist) {
+    if (auto *variable = dyn_cast<AllocaInst>(instruction)) {
+      auto size = variable->getAllocationSize(module.getDataLayout());
+      localBytes += size ? size->getFixedValue() : kMostLocalBytes + 1;
+      if (localBytes > kMostLocalBytes)
+        return createStringError("more than %zu bytes of local variables in "
+                                 "'%s'",
+                                 kMostLocalBytes,
+                                 function.getName().str().c_str());
+    }
     checkMemory(*instruction);
     if (auto *call = dyn_cast<CallInst>(instruction))
       if (Error error = rewriteCall(*call))

@@ -72,11 +72,17 @@ static void reduceAtBarrier(Simt &simt, const void *operands, void *result,
 }
 
 //===----------------------------------------------------------------------===//
-// Fences and asynchronous copies
+// Fences, exits and asynchronous copies
 //===----------------------------------------------------------------------===//
 
 /// Threads take turns on one CPU thread: memory is always in order.
 static void fence(Simt &, const void *, void *, Site) {}
+
+static void exitThread(Simt &simt, const void *, void *, Site) { simt.exit(); }
+
+static void trap(Simt &simt, const void *, void *, Site site) {
+  simt.fail(site, "the kernel gave up");
+}
 
 template <uint32_t kBytes>
 static void copy(Simt &simt, const void *operands, void *, Site site) {
@@ -159,6 +165,10 @@ llvm::ArrayRef<NamedEntry> qcc::emulator::threadEntries() {
       {"llvm.nvvm.membar.gl", fence},
       {"llvm.nvvm.membar.sys", fence},
       {"llvm.nvvm.fence.sc.cluster", fence},
+      {"llvm.nvvm.exit", exitThread},
+      {"llvm.trap", trap},
+      {"llvm.debugtrap", trap},
+      {"llvm.ubsantrap", trap},
 
       QCC_COPY("ca.shared.global.4", 4),
       QCC_COPY("ca.shared.global.8", 8),

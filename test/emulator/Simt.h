@@ -90,6 +90,9 @@ public:
   [[noreturn]] void fail(Site site, const char *format, ...)
       __attribute__((format(printf, 3, 4)));
 
+  /// Ends the running thread.
+  [[noreturn]] void exit();
+
   /// Arrives at barrier `id` and, unless only `arrive` is asked for, waits.
   /// `threads` is how many must arrive, 0 for all that have not exited. If
   /// `aligned`, the lanes of a warp must come from one call. A reduction's
