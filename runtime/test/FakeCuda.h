@@ -14,8 +14,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
+
+/// A kernel that every module has, beside the fake's own.
+struct FakeKernel {
+  std::string name;
+  std::vector<size_t> parameterBytes;
+  /// Does the work: 0, or the CUresult that the context fails with. `arguments`
+  /// points to copies of the values.
+  std::function<int(const unsigned grid[3], const unsigned block[3],
+                    unsigned sharedBytes, void *const *arguments)>
+      run;
+};
 
 struct FakeCuda {
   // How the driver behaves; set before it is opened.
@@ -27,6 +39,7 @@ struct FakeCuda {
   std::string failName;                      // each call of this function fails
   int failWith = 999;                        // CUDA_ERROR_UNKNOWN
   std::string jitLog; // not empty: modules do not load, and this is why
+  std::vector<FakeKernel> kernels;
 
   // What happened.
   std::vector<std::string> calls; // but for those that describe errors

@@ -45,15 +45,29 @@ DeviceMemory qcc::test::packWeight(const Encoding &encoding,
   return result;
 }
 
-/// Rows `stride` bytes apart and one more, all NaN but for `values`.
-static DeviceMemory placeRows(const std::vector<std::vector<float>> *values,
-                              size_t rows, size_t stride) {
+DeviceMemory qcc::test::placeRows(const std::vector<std::vector<float>> *values,
+                                  size_t rows, size_t stride) {
   DeviceMemory result((rows + 1) * stride);
   std::fill_n(result.as<float>(), (rows + 1) * stride / 4,
               std::numeric_limits<float>::quiet_NaN());
   for (size_t row = 0; values && row < rows; ++row)
     std::copy((*values)[row].begin(), (*values)[row].end(),
               result.as<float>() + row * stride / 4);
+  return result;
+}
+
+std::vector<std::vector<float>> qcc::test::takeRows(const DeviceMemory &memory,
+                                                    size_t rows, size_t stride,
+                                                    size_t columns) {
+  std::vector<std::vector<float>> result;
+  for (size_t row = 0; row <= rows; ++row) {
+    const float *from = memory.as<float>() + row * stride / 4;
+    if (row < rows)
+      result.emplace_back(from, from + columns);
+    else if (!std::all_of(from, from + columns,
+                          [](float x) { return std::isnan(x); }))
+      throw std::runtime_error("a row that does not exist was written");
+  }
   return result;
 }
 
@@ -183,16 +197,14 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
   launch.buffers = buffers;
   require(emulated->launch(kernel.name, launch, arguments, counters));
 
-  std::vector<std::vector<float>> result;
-  for (size_t row = 0; row <= rows; ++row) {
-    const float *from = output.as<float>() + row * stride / 4;
-    if (row < rows)
-      result.emplace_back(from, from + in.columns);
-    else if (!std::all_of(from, from + in.columns,
-                          [](float x) { return std::isnan(x); }))
-      throw std::runtime_error("a row that does not exist was written");
-  }
-  return result;
+  return takeRows(output, rows, stride, in.columns);
+}
+
+std::string EmulatedStage::launch(const emulator::Launch &launch,
+                                  void *const *arguments, unsigned index) {
+  const GpuKernel &kernel = code.kernels.at(index);
+  return llvm::toString(emulated->launch(
+      kernel.name, launch, {arguments, kernel.parameters.size()}));
 }
 
 std::string EmulatedStage::ptx() const {

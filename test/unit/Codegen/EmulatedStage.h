@@ -45,6 +45,16 @@ private:
 DeviceMemory packWeight(const Encoding &encoding,
                         const std::vector<Fields> &rows, size_t k);
 
+/// Rows `stride` bytes apart and one more, all NaN but for `values`, which may
+/// be null.
+DeviceMemory placeRows(const std::vector<std::vector<float>> *values,
+                       size_t rows, size_t stride);
+/// The first `columns` of each row. Throws std::runtime_error when the row
+/// after the last was written.
+std::vector<std::vector<float>> takeRows(const DeviceMemory &memory,
+                                         size_t rows, size_t stride,
+                                         size_t columns);
+
 /// What a launch works on. Rows lie as the kernel's strides say; the output
 /// starts as NaN but where the residual is added in place.
 struct StageRows {
@@ -79,6 +89,10 @@ public:
                                       const emulator::Launch &options,
                                       emulator::Counters *counters = nullptr,
                                       unsigned index = 0);
+
+  /// One launch of a kernel; empty, or why the emulator stopped.
+  std::string launch(const emulator::Launch &launch, void *const *arguments,
+                     unsigned index = 0);
 
   /// PTX of the unchanged kernels.
   std::string ptx() const;
