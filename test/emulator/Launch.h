@@ -39,6 +39,8 @@ struct Launch {
   /// shared memory, or if a copy that was not waited for may still write there.
   /// Without this, such faults show only by what they do to the results.
   bool findRaces = true;
+  /// Whether to count requests, conflicts and sectors (at some cost in time).
+  bool countPatterns = false;
   /// If any are given, an access to other memory (but shared memory, the
   /// module's variables and the thread's own) is an error, as is a store to one
   /// that is not writable.
@@ -61,6 +63,13 @@ struct Counters {
   uint64_t copiedBytes = 0;
   /// Loads and stores that were checked, once per thread.
   uint64_t accesses = 0;
+
+  // With countPatterns, of loads and stores by warps:
+  /// To shared memory, and their cycles beyond one for each 128 bytes.
+  uint64_t sharedRequests = 0, sharedConflicts = 0;
+  /// To global memory (copies too), the 32-byte sectors that they touch, and
+  /// the bytes that they ask for; 32 sectors / bytes is 1 at best.
+  uint64_t globalRequests = 0, globalSectors = 0, globalBytes = 0;
 };
 
 } // namespace qcc::emulator

@@ -52,6 +52,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   copyTiming = launch.copies;
   buffers = launch.buffers;
   findRaces = launch.findRaces;
+  countPatterns = launch.countPatterns;
   random.seed(launch.seed);
   siteNames = sites;
   counters = &result;
@@ -97,6 +98,8 @@ void Simt::startBlock() {
   for (Warp &warp : warpStates)
     warp = Warp();
   live = threads.size();
+  if (countPatterns)
+    patterns.reset(threads.size());
   if (findRaces) {
     for (unsigned i = 0; i < threads.size(); ++i)
       for (const Copy &copy : threads[i].copies)
@@ -146,6 +149,8 @@ llvm::Error Simt::runBlock() {
     if (failed)
       return failure();
   }
+  if (countPatterns)
+    patterns.finish(*counters);
   return llvm::Error::success();
 }
 

@@ -12,6 +12,7 @@
 
 #include "Fiber.h"
 #include "Launch.h"
+#include "Patterns.h"
 #include "Races.h"
 
 #include "llvm/ADT/ArrayRef.h"
@@ -186,6 +187,8 @@ private:
   llvm::ArrayRef<Buffer> buffers;
   bool findRaces = false;
   RaceDetector races;
+  bool countPatterns = false;
+  AccessPatterns patterns;
   Counters *counters = nullptr;
   bool failed = false;
   char message[512];

@@ -84,6 +84,11 @@ void Simt::checkAccess(const void *address, size_t bytes, size_t alignment,
   } else if (!buffers.empty()) {
     checkBuffer(address, bytes, access, site);
   }
+  if (countPatterns && access != Access::Atomic && !stacks.contains(address))
+    patterns.add(current, site,
+                 isShared(address) ? AccessPatterns::Space::Shared
+                                   : AccessPatterns::Space::Global,
+                 reinterpret_cast<uintptr_t>(address), bytes, *counters);
 }
 
 void Simt::checkShared(const void *address, size_t bytes, Site site) {
