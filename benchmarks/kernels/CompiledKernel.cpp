@@ -152,7 +152,8 @@ CompiledKernel::CompiledKernel(const Encoding &encoding, const Shape &shape,
   buildLLVMDialectPipeline(toLLVM);
   check(succeeded(toLLVM.run(*module)), "lowering to llvm");
   llvm::LLVMContext llvmContext;
-  auto llvmModule = require(translateToLLVM(module->getOperation(), llvmContext, target));
+  auto llvmModule =
+      require(translateToLLVM(module->getOperation(), llvmContext, target));
   llvmModule->getFunction(name)->setLinkage(llvm::GlobalValue::ExternalLinkage);
   require(optimizeLLVM(*llvmModule, target));
   auto object = require(generateCode(*llvmModule, target, CodeKind::Object));
