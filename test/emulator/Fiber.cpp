@@ -8,6 +8,18 @@
 #include <cstring>
 #include <sys/mman.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define QCC_ADDRESS_SANITIZER
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define QCC_ADDRESS_SANITIZER
+#endif
+#ifdef QCC_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
+
 #ifndef __x86_64__
 #error "the emulator runs on x86-64, as the code that it is compared with does"
 #endif
@@ -103,6 +115,10 @@ void *FiberStacks::start(size_t index, void (*function)(void *),
   frame.r13 = reinterpret_cast<uint64_t>(function);
   frame.r12 = reinterpret_cast<uint64_t>(argument);
   frame.next = reinterpret_cast<uint64_t>(&qccEmulatorStart);
+#ifdef QCC_ADDRESS_SANITIZER
+  // The marks of functions that a dropped fiber was in are still there.
+  __asan_unpoison_memory_region(memory + index * kStride + kGuardBytes, kBytes);
+#endif
   char *top = memory + (index + 1) * kStride - sizeof(frame);
   std::memcpy(top, &frame, sizeof(frame));
   return top;
