@@ -41,6 +41,7 @@ Encoding EncodingAttr::toEncoding() const {
   e.element = ScalarType(getElement());
   e.bits = getBits();
   e.zero = getZero();
+  e.zeroBits = getZeroBits();
   e.table.assign(getTable().begin(), getTable().end());
   e.group = getGroup();
   e.scale = ScalarType(getScale());
@@ -56,21 +57,22 @@ Encoding EncodingAttr::toEncoding() const {
 EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
                                         const Encoding &e) {
   return EncodingAttr::get(context, unsigned(e.element), e.bits, e.zero,
-                           ArrayRef<int8_t>(e.table), e.group,
+                           e.zeroBits, ArrayRef<int8_t>(e.table), e.group,
                            unsigned(e.scale), unsigned(e.min), e.superBlock,
                            e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
 
 LogicalResult EncodingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                    unsigned element, unsigned bits, int zero,
-                                   ArrayRef<int8_t> table, unsigned group,
-                                   unsigned scale, unsigned min,
+                                   unsigned zeroBits, ArrayRef<int8_t> table,
+                                   unsigned group, unsigned scale, unsigned min,
                                    unsigned superBlock, unsigned subBits,
                                    int subZero, bool subSigned,
                                    unsigned subMinBits) {
   Encoding e{ScalarType(element),
              bits,
              zero,
+             zeroBits,
              {table.begin(), table.end()},
              group,
              ScalarType(scale),
@@ -137,6 +139,7 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
       return parser.parseInteger(e.subZero);
     unsigned *field = llvm::StringSwitch<unsigned *>(key)
                           .Case("bits", &e.bits)
+                          .Case("zero_bits", &e.zeroBits)
                           .Case("group", &e.group)
                           .Case("super_block", &e.superBlock)
                           .Case("sub_bits", &e.subBits)
@@ -149,7 +152,7 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
   if (parser.parseCommaSeparatedList(parseEntry) || parser.parseGreater())
     return {};
   return parser.getChecked<EncodingAttr>(
-      parser.getContext(), unsigned(e.element), e.bits, e.zero,
+      parser.getContext(), unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), e.group, unsigned(e.scale), unsigned(e.min),
       e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
@@ -166,6 +169,7 @@ void EncodingAttr::print(AsmPrinter &printer) const {
       printer << ", " << key << " = " << value;
   };
   number("zero", e.zero);
+  number("zero_bits", e.zeroBits);
   if (!e.table.empty()) {
     printer << ", table = [";
     llvm::interleaveComma(e.table, printer,

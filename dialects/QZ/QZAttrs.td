@@ -28,6 +28,7 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
 
     ```
     #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+    #qz.encoding<bits = 4, zero_bits = 4, group = 128, scale = f16>
     #qz.encoding<bits = 4, group = 32, scale = f16, min = f16,
                  super_block = 256, sub_bits = 6, sub_min_bits = 6>
     #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90],
@@ -38,6 +39,7 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
     2^bits entries, groups divide super-blocks, scales have a type.
   }];
   let parameters = (ins "unsigned":$element, "unsigned":$bits, "int":$zero,
+                        "unsigned":$zeroBits,
                         ArrayRefParameter<"int8_t">:$table, "unsigned":$group,
                         "unsigned":$scale, "unsigned":$min,
                         "unsigned":$superBlock, "unsigned":$subBits,

@@ -120,9 +120,9 @@ llvm::Error qcc::lowerForGpu(Stages &stages, ModuleOp module,
   if (!goOn || !*goOn)
     return goOn.takeError();
   std::string name = std::string("lower ") + target.name;
-  if (llvm::Error error = stages.run(name, [&] {
-        return stages.withDiagnostics(
-            name, [&] { return lowerToNVPTX(module, target, code); });
+  if (llvm::Error error = stages.run(name, [&]() -> llvm::Error {
+        lowerToNVPTX(module, target, code);
+        return llvm::Error::success();
       }))
     return error;
   return stages.runPasses("llvm dialect", *code.module, buildNVVMPipeline);

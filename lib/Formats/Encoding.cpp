@@ -95,6 +95,15 @@ std::string Encoding::check() const {
   // A zero outside the codes would need more bits than the kernels' integers.
   if (zero < 0 || zero > 1 << bits)
     return outOfRange("zero", "0..2^bits", zero);
+  if (zeroBits > 8)
+    return outOfRange("zeroBits", "0..8", zeroBits);
+  // As above: zero points of 1 to 2^bits are as far as formats go.
+  if (hasZeros() && zero + (1 << zeroBits) - 1 > 1 << bits)
+    return outOfRange("zeroBits", "so few that zero points are at most 2^bits",
+                      zeroBits);
+  if (hasZeros() && (!table.empty() || isTwoLevel() || group < 32))
+    return "zero points for each group need one level, no table and groups of "
+           "at least 32";
   // A layout keeps four k of a row together and works in chunks of 32 k.
   if (group == 0 || group % 4 != 0 || (group % 32 != 0 && 32 % group != 0))
     return outOfRange("group", "4, 8, 16 or a multiple of 32", group);
@@ -136,6 +145,7 @@ void Fields::resize(const Encoding &encoding, size_t count) {
   codes.resize(count);
   scale.resize(scales);
   min.resize(encoding.hasMin() ? scales : 0);
+  zeros.resize(encoding.hasZeros() ? scales : 0);
   sub.resize(groups);
   subMin.resize(encoding.hasMin() ? groups : 0);
 }
@@ -158,7 +168,8 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
       min = -(min * float(fields.subMin[group]));
   }
   int code = fields.codes[k];
-  float value = scale * float(encoding.table.empty() ? code - encoding.zero
+  int zero = encoding.zero + (encoding.hasZeros() ? fields.zeros[block] : 0);
+  float value = scale * float(encoding.table.empty() ? code - zero
                                                      : encoding.table[code]);
   // Without a min nothing is added, so that -0 stays -0.
   return encoding.hasMin() ? value + min : value;

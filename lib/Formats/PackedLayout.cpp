@@ -22,7 +22,8 @@ static constexpr unsigned kLineBytes = 64;
 PackedLayout::PackedLayout(const Encoding &e)
     : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
       scaleInUnit(false), scaleOffset(0), minOffset(0), subOffset(0),
-      subMinOffset(0), subPacked(false), groupsPerChunk(1), groupStride(0) {
+      subMinOffset(0), zeroOffset(0), zeroShift(0), subPacked(false),
+      groupsPerChunk(1), groupStride(0) {
   if (e.isFloat()) {
     unitK = 4;
     unitBytes = unitK * kRows * scalarBytes(e.element);
@@ -53,6 +54,14 @@ PackedLayout::PackedLayout(const Encoding &e)
     scaleOffset = chunkBytes;
     minOffset = chunkBytes + scaleBytes;
     groupStride = scaleBytes + minBytes;
+  }
+  if (e.hasZeros()) {
+    zeroOffset = chunkOffset;
+    chunkOffset += kRows;
+    if (e.group == kChunk && e.zeroBits <= 4) {
+      zeroShift = 4;
+      unitK = 2 * kChunk;
+    }
   }
   if (e.isTwoLevel()) {
     subPacked = e.hasMin() && e.subBits + e.subMinBits <= 8;
@@ -188,6 +197,9 @@ void visitRow(const PackedLayout &layout, size_t k, Access &&access) {
       size_t record = offset + j * layout.groupStride;
       if (!layout.scaleInUnit)
         access.scale(element / e.group, record);
+      if (e.hasZeros() && element % e.group == 0)
+        access.zero(element / e.group, unit,
+                    layout.zeroShift * unsigned(begin % layout.unitK / chunk));
       // A group longer than a chunk repeats its sub in each of its chunks.
       if (e.isTwoLevel())
         access.sub(element / e.group, record);
@@ -218,6 +230,10 @@ struct Pack {
       putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
                 fields.min[block]);
   }
+  void zero(size_t group, size_t unit, unsigned shift) {
+    panel[unit + layout.zeroOffset + row] |=
+        uint8_t(fields.zeros[group] << shift);
+  }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;
     uint8_t sub = fields.sub[group];
@@ -247,6 +263,10 @@ struct Unpack {
     if (e.hasMin())
       fields.min[block] =
           getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
+  }
+  void zero(size_t group, size_t unit, unsigned shift) {
+    uint8_t zeros = panel[unit + layout.zeroOffset + row];
+    fields.zeros[group] = layout.zeroShift ? zeros >> shift & 15 : zeros;
   }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;

@@ -9,10 +9,11 @@
 //
 // Element k of a row, with g = k / group and b = k / superBlock:
 //
-//   value = S * (table.empty() ? code - zero : table[code]) + M
+//   value = S * (table.empty() ? code - zero - zeros[g] : table[code]) + M
 //
 //   one level  (superBlock == 0):  S = scale[g]
 //                                  M = min[g]                (0 without min)
+//                                  zeros[g] = 0              (without zeroBits)
 //   two levels (superBlock != 0):  S = scale[b] * (sub[g] - subZero)
 //                                  M = -(min[b] * subMin[g]) (0 without min)
 //
@@ -48,6 +49,9 @@ struct Encoding {
 
   unsigned bits = 0; ///< Code width, 1..8.
   int zero = 0;      ///< Subtracted from the code when there is no table.
+  /// Width of a zero point for each group, added to `zero`, 1..8; 0: none. Only
+  /// with one level, no table and groups of 32 or more.
+  unsigned zeroBits = 0;
   std::vector<int8_t> table; ///< 2^bits values, or empty.
   unsigned group = 0;        ///< Elements of k that share S and M.
   ScalarType scale = ScalarType::None;
@@ -62,6 +66,7 @@ struct Encoding {
 
   bool isFloat() const { return element != ScalarType::None; }
   bool hasMin() const { return min != ScalarType::None; }
+  bool hasZeros() const { return zeroBits != 0; }
   bool isTwoLevel() const { return superBlock != 0; }
   /// Elements of k that share one `scale`.
   unsigned scaleBlock() const { return isTwoLevel() ? superBlock : group; }
@@ -81,6 +86,7 @@ struct Fields {
   std::vector<uint32_t> floats;
   std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().
   std::vector<uint32_t> min;   ///< Raw bits, one per scaleBlock(), if hasMin().
+  std::vector<uint8_t> zeros;  ///< One per group, if hasZeros().
   std::vector<uint8_t> sub;    ///< One per group (two levels).
   std::vector<uint8_t> subMin; ///< One per group (two levels with min).
 

@@ -5,6 +5,7 @@
 // k; a unit covers `unitK` elements of k of each of the 16 rows:
 //
 //   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
+//   [zeros: 16 bytes]                          zero points, if there are any
 //   chunk 0 .. unitK/32-1, each:
 //     [plane 0] [plane 1] ...                  the codes of 16 rows x 32 k
 //     [scale][min] per group of the chunk      one-level, group <= 32
@@ -16,6 +17,9 @@
 // line q % w at bit w * (q / w). So one 64-byte line is what `vpdpbusd` takes:
 // lane r = row r, four consecutive k, no shuffle and no horizontal sum; its two
 // halves serve 32-byte vectors, and it is one row of an AMX B tile.
+//
+// A zero point is a byte of its row. Those of groups of 32 with up to 4 bits
+// share it: a unit is then two groups, the first in the low bits.
 //
 // sub and subMin are one byte each, or one byte together (sub low, subMin
 // high) when subBits + subMinBits <= 8.
@@ -54,7 +58,9 @@ struct PackedLayout {
   /// smaller than or equal to a chunk: offsets in the chunk, group after group.
   bool scaleInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
-  bool subPacked;          ///< sub and subMin share a byte.
+  unsigned zeroOffset; ///< In the unit.
+  unsigned zeroShift;  ///< Bits between zero points of a byte; 0: one in each.
+  bool subPacked;      ///< sub and subMin share a byte.
   unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.
   /// Bytes between the records of two groups of a chunk: group j's scale is at
   /// scaleOffset + j * groupStride (one level), its sub at subOffset + j *

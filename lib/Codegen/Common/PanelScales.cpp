@@ -48,6 +48,14 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
 
 PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   PanelScales result;
+  if (encoding.hasZeros()) {
+    auto vector = dyn_cast<VectorType>(type);
+    Type bytes =
+        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
+    Value zeros =
+        e.load(bytes, e.offset(e.offset(unit, layout.zeroOffset), lane));
+    result.zero = e.zext(zeros, e.i32());
+  }
   if (!layout.scaleInUnit)
     return result;
   result.factor =
@@ -58,6 +66,25 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   return result;
 }
 
+PanelScales ScaleReader::chunk(PanelScales unit, Value index) {
+  if (!encoding.hasZeros())
+    return unit;
+  if (layout.zeroShift) {
+    Type type = unit.zero.getType();
+    if (index) {
+      Value shift = e.mul(index, int64_t(layout.zeroShift));
+      if (shift.getType() != e.i32())
+        shift = e.trunc(shift, e.i32());
+      if (auto vector = dyn_cast<VectorType>(type))
+        shift = e.splat(shift, vector);
+      unit.zero = arith::ShRUIOp::create(e.b, e.loc, unit.zero, shift);
+    }
+    unit.zero = e.bitAnd(unit.zero, (1 << layout.zeroShift) - 1);
+  }
+  unit.zero = e.add(unit.zero, int64_t(encoding.zero));
+  return unit;
+}
+
 PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
                                int64_t group, Value lane, Type type) {
   Value record = e.offset(chunk, group * layout.groupStride);
@@ -65,6 +92,7 @@ PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
     if (layout.scaleInUnit)
       return unit;
     PanelScales result;
+    result.zero = unit.zero;
     result.factor = scalars(encoding.scale,
                             e.offset(record, layout.scaleOffset), lane, type);
     if (encoding.hasMin())

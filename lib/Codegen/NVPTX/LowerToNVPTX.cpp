@@ -67,8 +67,8 @@ static bool isReturnedByStep(qz::MatmulOp op) {
          op->getParentOfType<func::FuncOp>().getName() == "step";
 }
 
-LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
-                                GpuCode &code) {
+void qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
+                       GpuCode &code) {
   MLIRContext *context = source.getContext();
   context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect,
                        scf::SCFDialect, cf::ControlFlowDialect,
@@ -86,10 +86,10 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
                          /*addrSpace=*/3);
 
   llvm::StringMap<size_t> kernelOf;
-  WalkResult result = source.walk([&](Operation *op) {
+  source.walk([&](Operation *op) {
     // A stage is what the schedule gave units to.
     if (!op->hasAttr("units"))
-      return WalkResult::advance();
+      return;
     auto matmul = dyn_cast<qz::MatmulOp>(op);
     if (!matmul) {
       auto quantize = dyn_cast<qz::QuantizeOp>(op);
@@ -99,15 +99,14 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
           });
       if (!isPrologue)
         code.missing.push_back(stageName(op));
-      return WalkResult::advance();
+      return;
     }
-    if (const char *why = whyNoKernel(matmul)) {
+    std::string why;
+    std::optional<MatmulPlan> plan = planMatmul(matmul, target, why);
+    if (!plan) {
       code.missing.push_back(stageName(op) + " (" + why + ")");
-      return WalkResult::advance();
+      return;
     }
-    FailureOr<MatmulPlan> plan = planMatmul(matmul, target);
-    if (failed(plan))
-      return WalkResult::interrupt();
     GpuKernel kernel;
     kernel.inputStride = rowStride(plan->k);
     int64_t columns = matmul.getType().getDimSize(1);
@@ -121,9 +120,7 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
       code.kernels.push_back(std::move(kernel));
     }
     code.kernels[entry->second].stages.push_back(stageName(op));
-    return WalkResult::advance();
   });
-  return failure(result.wasInterrupted());
 }
 
 void qcc::buildNVVMPipeline(OpPassManager &passes) {

@@ -27,16 +27,14 @@ static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
   return cast<qz::QTensorType>(op.getWeights()[index].getType());
 }
 
-const char *nvptx::whyNoKernel(qz::MatmulOp matmul) {
-  for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
-    Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
-    if (encoding.isFloat())
-      return "float weights";
-    if (!encoding.table.empty())
-      return "code tables";
-    if (encoding.group % 16)
-      return "groups of k that are not a multiple of 16";
-  }
+/// Null, or what kernels do not take.
+static const char *whyUnsupported(const Encoding &encoding) {
+  if (encoding.isFloat())
+    return "float weights";
+  if (!encoding.table.empty())
+    return "code tables";
+  if (encoding.group % 16)
+    return "groups of k that are not a multiple of 16";
   return nullptr;
 }
 
@@ -66,14 +64,13 @@ static void collectRuns(MatmulPlan &plan) {
 }
 
 /// Steps are as long as possible below kStepK, whole units of every stream, and
-/// divide k.
-static LogicalResult planSteps(MatmulPlan &plan, WeightRun &run) {
+/// divide k. False when that cannot be.
+static bool planSteps(MatmulPlan &plan, WeightRun &run) {
   int64_t unit = 1;
   for (const PackedLayout &layout : run.streams)
     unit = std::lcm(unit, int64_t(layout.unitK));
   if (plan.k % unit)
-    return plan.matmul.emitError()
-           << "expected a multiple of " << unit << " columns, got " << plan.k;
+    return false;
   run.stepK = unit;
   for (int64_t step = unit; step <= kStepK; step += unit)
     if (plan.k % step == 0)
@@ -83,32 +80,38 @@ static LogicalResult planSteps(MatmulPlan &plan, WeightRun &run) {
   run.ringSlots = four ? 4 : 2;
   plan.ringBytes =
       std::max(plan.ringBytes, kWarps * run.ringSlots * run.slotBytes());
-  return success();
+  return true;
 }
 
-FailureOr<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
-                                        const TargetSpec &target) {
+std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
+                                            const TargetSpec &target,
+                                            std::string &why) {
+  auto no = [&](const char *reason) {
+    why = reason;
+    return std::nullopt;
+  };
   MatmulPlan plan;
   plan.matmul = matmul;
   plan.k = matmul.getInput().getType().getColumns();
   plan.quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
   if (!plan.quantize)
-    return matmul.emitError("expected an input made by qz.quantize");
+    return no("activations that are made elsewhere");
   for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
     Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
-    plan.needsSums |= encoding.hasMin();
+    if (const char *what = whyUnsupported(encoding))
+      return no(what);
+    plan.needsSums |= encoding.hasMin() || encoding.hasZeros();
     if (encoding.group % 32)
       plan.sumGroup = 16;
   }
   for (auto kind : {plan.quantize.getGenerate(), plan.quantize.getPrompt()})
     if (!kind || *kind != qz::Activations::F16)
-      return plan.quantize.emitError()
-             << "expected f16 activations for target '" << target.name << "'";
+      return no("activations other than f16");
 
   collectRuns(plan);
   for (WeightRun &run : plan.runs)
-    if (failed(planSteps(plan, run)))
-      return failure();
+    if (!planSteps(plan, run))
+      return no("columns that are not whole units of the packed layout");
 
   // Rows start eight banks apart, so that the lanes of four rows read different
   // ones.
@@ -119,10 +122,6 @@ FailureOr<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
       std::min(kTokens, (int64_t(target.sharedBytes) - plan.rowsOffset()) /
                             plan.rowBytes);
   if (plan.rowsPerBlock < 1)
-    return matmul.emitError()
-           << "a row of " << plan.k << " columns and the rings take "
-           << plan.rowsOffset() + plan.rowBytes
-           << " bytes of shared memory; target '" << target.name << "' has "
-           << target.sharedBytes;
+    return no("more shared memory than a block has");
   return plan;
 }

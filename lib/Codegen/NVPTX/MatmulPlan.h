@@ -18,7 +18,8 @@
 #include "qcc/Codegen/Common/Target.h"
 #include "qcc/Formats/PackedLayout.h"
 
-#include "mlir/IR/Diagnostics.h"
+#include <optional>
+#include <string>
 
 namespace qcc::nvptx {
 
@@ -60,7 +61,7 @@ struct MatmulPlan {
   llvm::SmallVector<WeightRun, 2> runs;
   int64_t units = 0;
   int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
-  bool needsSums = false; ///< Some weight has minima.
+  bool needsSums = false; ///< Some weight has minima or zero points.
 
   unsigned streams() const { return unsigned(runs.front().streams.size()); }
   int64_t sumCount() const { return needsSums ? k / sumGroup : 0; }
@@ -77,13 +78,10 @@ struct MatmulPlan {
   int64_t rowsPerBlock = 0;
 };
 
-/// Null, or what the weights of `matmul` have that kernels do not take.
-const char *whyNoKernel(qz::MatmulOp matmul);
-
-/// The plan of a matmul that has a kernel; an error on the operation when it
-/// does not fit the target.
-mlir::FailureOr<MatmulPlan> planMatmul(qz::MatmulOp matmul,
-                                       const TargetSpec &target);
+/// The plan of a stage, or the reason why it has no kernel ("float weights").
+std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
+                                     const TargetSpec &target,
+                                     std::string &why);
 
 } // namespace qcc::nvptx
 

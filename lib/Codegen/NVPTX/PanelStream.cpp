@@ -156,12 +156,23 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
       sums[i] = e.fma(scales[i / 2].factor, products[i], sums[i]);
     products = zeros;
   };
+  // Zero points meet the sums of activations, as minima do.
   auto applyMin = [&](const PanelScales *scales, int64_t index) {
+    Value terms[2];
+    for (int64_t h = 0; h < 2; ++h) {
+      terms[h] = scales[h].min;
+      if (!encoding.hasZeros())
+        continue;
+      Value zero = arith::NegFOp::create(
+          e.b, e.loc,
+          e.mulf(scales[h].factor, e.intToFloat(scales[h].zero, e.f32())));
+      terms[h] = terms[h] ? e.addf(terms[h], zero) : zero;
+    }
     for (int64_t i = 0; i < 4; ++i) {
       Value sum = e.load(
           e.f32(), e.offset(e.offset(rowSums[i % 2], sumsUnit), index * 4),
           llvm::Align(4));
-      sums[i] = e.fma(scales[i / 2].min, sum, sums[i]);
+      sums[i] = e.fma(terms[i / 2], sum, sums[i]);
     }
   };
 
@@ -171,10 +182,13 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
     Value chunk =
         e.offset(unit, int64_t(layout.chunkOffset + c * layout.chunkBytes));
     Fragments weights = fragments(layout, chunk);
-    PanelScales scales[2] = {unitScales[0], unitScales[1]};
+    PanelScales chunkScales[2], scales[2];
+    for (int64_t h = 0; h < 2; ++h)
+      scales[h] = chunkScales[h] =
+          reader.chunk(unitScales[h], c ? e.c32(c) : Value());
     auto readScales = [&](int64_t g) {
       for (int64_t h = 0; h < 2; ++h)
-        scales[h] = reader.group(unitScales[h], chunk, g, columns[h], e.f32());
+        scales[h] = reader.group(chunkScales[h], chunk, g, columns[h], e.f32());
     };
     if (!scaleOfUnit)
       readScales(0);
@@ -189,7 +203,7 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
         continue;
       if (!scaleOfUnit)
         applyScale(scales);
-      if (encoding.hasMin()) {
+      if (encoding.hasMin() || encoding.hasZeros()) {
         // One sum may cover several groups, or a group several sums.
         int64_t first = layout.groupsPerChunk == 2 ? m * sumsPerChunk / 2 : 0;
         int64_t count = sumsPerChunk / layout.groupsPerChunk;
@@ -250,7 +264,8 @@ std::array<Value, 2> PanelStream::planeBytes(const PackedLayout::Plane &plane,
 PanelStream::Fragments PanelStream::fragments(const PackedLayout &layout,
                                               Value chunk) {
   Fragments result;
-  int64_t zero = layout.encoding.zero;
+  // What differs by group is not subtracted here.
+  int64_t zero = layout.encoding.hasZeros() ? 0 : layout.encoding.zero;
   for (unsigned half = 0; half < 2; ++half) {
     // Registers 0 and 1 hold the first pair of columns lane / 4 and + 8, 2 and
     // 3 the second.

@@ -80,12 +80,13 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
       for (int64_t plane = 0; plane < act.planes(); ++plane) {
         bool low = plane + 1 == act.planes();
         Value start = e.zero(ints);
-        if (low && zeroPoint() != 0) {
+        if (low && (scales.zero || zeroPoint() != 0)) {
           start = e.loadSplat(ints, tileChunk, act.nsumOffset(sumFirst, r));
           for (int64_t s = 1; s < sums; ++s)
             start = e.add(start, e.loadSplat(ints, tileChunk,
                                              act.nsumOffset(sumFirst + s, r)));
-          start = e.mul(start, zeroPoint() / act.zeroFactor);
+          start = scales.zero ? e.mul(start, scales.zero)
+                              : e.mul(start, zeroPoint() / act.zeroFactor);
         }
         ints32[plane][r] = start;
       }
@@ -136,8 +137,8 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
     });
     for (int64_t j = 0; j < 4; ++j) {
       Value code = e.bitAnd(e.shift(word, -int(8 * j)), 255);
-      Value value = e.mulf(scales.factor,
-                           e.intToFloat(e.add(code, -zeroPoint()), e.f32()));
+      code = scales.zero ? e.sub(code, scales.zero) : e.add(code, -zeroPoint());
+      Value value = e.mulf(scales.factor, e.intToFloat(code, e.f32()));
       if (encoding.hasMin())
         value = e.addf(value, scales.min);
       for (int64_t r = 0; r < act.tile; ++r)
@@ -190,12 +191,12 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
         scaleReader.unit(unit, e.c64(half * instructions.lanes), floats);
     Value first = e.offset(unit, layout.chunkOffset);
     if (count == 1)
-      return emitChunk(first, x, scales, in);
+      return emitChunk(first, x, scaleReader.chunk(scales, Value()), in);
     return e.loop(
         e.c64(0), e.c64(count), e.c64(1), in, [&](Value c, ValueRange inner) {
           return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
-                           e.offset(x, e.mul(c, act.chunkBytes())), scales,
-                           inner);
+                           e.offset(x, e.mul(c, act.chunkBytes())),
+                           scaleReader.chunk(scales, c), inner);
         });
   };
   Values acc(act.tile, e.zero(floats));

@@ -206,7 +206,9 @@ static void embeddingWord(Emitter &e, PanelKernel &kernel,
                           const PanelScales &scales, float scale, Value out) {
   VectorType floats = e.vec(4, e.f32());
   Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
-  Value code = e.add(e.zext(bytes, e.i32()), -kernel.zeroPoint());
+  Value code = e.zext(bytes, e.i32());
+  code = scales.zero ? e.sub(code, e.splat(scales.zero, e.vec(4, e.i32())))
+                     : e.add(code, -kernel.zeroPoint());
   Value value =
       e.mulf(e.splat(scales.factor, floats), e.intToFloat(code, e.f32()));
   if (encoding.hasMin())
@@ -245,8 +247,8 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
       PanelScales scales;
       for (int64_t q = 0; q < 8; ++q) {
         if (q * 4 % weightGroup == 0)
-          scales = scaleReader.group(unitScales, chunk, q * 4 / weightGroup,
-                                     lane, e.f32());
+          scales = scaleReader.group(scaleReader.chunk(unitScales, c), chunk,
+                                     q * 4 / weightGroup, lane, e.f32());
         Value word = kernel.codes(q, [&](int64_t byteOffset) {
           return e.load(e.i32(),
                         e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));

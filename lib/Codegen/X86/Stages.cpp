@@ -62,7 +62,9 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
       if (!encoding.isFloat())
-        factor = std::gcd(factor, PanelKernel::zeroPointOf(encoding));
+        factor = std::gcd(factor, encoding.hasZeros()
+                                      ? 1
+                                      : PanelKernel::zeroPointOf(encoding));
     }
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;

@@ -18,6 +18,12 @@
 
 // -----
 
+// Zero points may not be further out than one past the codes.
+// expected-error@+1 {{inconsistent encoding: zeroBits must be so few that zero points are at most 2^bits, got 4}}
+#bad = #qz.encoding<bits = 4, zero = 8, zero_bits = 4, group = 32, scale = f16>
+
+// -----
+
 // The zero is one of the codes, or one past them.
 // expected-error@+1 {{inconsistent encoding: zero must be 0..2^bits, got 17}}
 #bad = #qz.encoding<bits = 4, zero = 17, group = 32, scale = f16>

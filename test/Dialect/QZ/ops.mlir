@@ -28,6 +28,8 @@ qz.weight @table : !qz.tensor<8x64, #table>
 qz.weight @two_level : !qz.tensor<8x256, #two_level>
 qz.weight @signed : !qz.tensor<8x256, #signed>
 qz.weight @sub_zero : !qz.tensor<8x256, #sub_zero>
+// CHECK: qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 1, zero_bits = 4, group = 128, scale = f16>>
+qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 1, zero_bits = 4, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations
 func.func @operations(%x: tensor<?x64xf32>, %r: tensor<?x96xf32>) -> tensor<?x96xf32> {

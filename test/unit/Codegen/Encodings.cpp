@@ -71,6 +71,24 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.min = ScalarType::BF16;
   list.push_back({"Bits6Group4Min", e});
 
+  e = oneLevel(4, 128, ScalarType::F16);
+  e.zero = 1;
+  e.zeroBits = 4;
+  list.push_back({"Zeros4Group128", e});
+
+  e = oneLevel(4, 32, ScalarType::F16);
+  e.zeroBits = 4;
+  list.push_back({"Zeros4Group32", e});
+
+  e = oneLevel(8, 32, ScalarType::F16);
+  e.zeroBits = 8;
+  list.push_back({"Zeros8Group32", e});
+
+  e = oneLevel(3, 64, ScalarType::BF16);
+  e.zeroBits = 3;
+  e.min = ScalarType::F16;
+  list.push_back({"Zeros3Group64Min", e});
+
   e = twoLevel(2, 32, 64, 8, ScalarType::F32);
   e.subSigned = true;
   e.table = {-128, -1, 1, 127};

@@ -43,7 +43,7 @@ TEST_P(GpuEncoding, Matmul) {
   const Encoding &encoding = GetParam().encoding;
   std::mt19937 random(5);
   ErrorTotals totals;
-  size_t block = std::max(encoding.isFloat() ? 1 : encoding.scaleBlock(), 32u);
+  size_t block = std::max(PackedLayout(encoding).unitK, 32u);
   for (size_t k : {3 * block, 6 * block}) {
     StageCase c{k, {{encoding, 20, {}}, {encoding, 33, {}}}};
     c.fill(random, 3);

@@ -52,6 +52,8 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
   for (uint32_t &bits : fields.scale)
     bits =
         random() % 16 ? scalarBits(encoding.scale, normal(random), random) : 0;
+  for (uint8_t &zero : fields.zeros)
+    zero = uint8_t(random() % (1u << encoding.zeroBits));
   for (uint32_t &bits : fields.min)
     bits = scalarBits(encoding.min, normal(random), random);
   for (uint8_t &sub : fields.sub)
@@ -131,6 +133,7 @@ DotProduct qcc::test::dotProduct(const Encoding &encoding, const Fields &row,
   // M alone is what a code of zero gives without zero point and table.
   Encoding minEncoding = encoding;
   minEncoding.zero = 0;
+  minEncoding.zeroBits = 0;
   minEncoding.table.clear();
   Fields minRow = row;
   std::fill(minRow.codes.begin(), minRow.codes.end(), uint8_t(0));

@@ -80,6 +80,16 @@ TEST(Encoding, ChecksEachField) {
             "bits must be 1..8, got 0");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = -1; }),
             "zero must be 0..2^bits, got -1");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zeroBits = 9; }),
+            "zeroBits must be 0..8, got 9");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zeroBits = 4; }),
+            "zeroBits must be so few that zero points are at most 2^bits, "
+            "got 4");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = 1, e.zeroBits = 4; }), "");
+  EXPECT_EQ(oneLevelWith(
+                [](Encoding &e) { e.zero = 0, e.zeroBits = 4, e.group = 16; }),
+            "zero points for each group need one level, no table and groups of "
+            "at least 32");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = 17; }),
             "zero must be 0..2^bits, got 17");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.table.resize(16); }),

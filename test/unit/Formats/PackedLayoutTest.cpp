@@ -56,6 +56,14 @@ std::vector<Named> encodings() {
     list.push_back({"Group" + std::to_string(group),
                     oneLevel(4, group, ScalarType::F16, ScalarType::F32)});
   list.push_back({"ScaleE8M0", oneLevel(4, 32, ScalarType::E8M0)});
+  for (auto [bits, group] :
+       {std::pair{2u, 32u}, {4u, 32u}, {8u, 32u}, {4u, 64u}, {4u, 128u}}) {
+    Encoding zeros = oneLevel(bits, group, ScalarType::F16);
+    zeros.zeroBits = bits;
+    list.push_back(
+        {"Zeros" + std::to_string(bits) + "Group" + std::to_string(group),
+         zeros});
+  }
   list.push_back({"TwoLevelGroup8", twoLevel(5, 8, 64, 4, 4)});
   list.push_back({"TwoLevelGroup16", twoLevel(4, 16, 64, 8, 7)});
   list.push_back({"TwoLevelGroup64", twoLevel(4, 64, 256, 3, 5)});
@@ -173,6 +181,12 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
         ASSERT_EQ(scalarAt(scales + layout.minOffset, r, e.min),
                   f.min[i / e.scaleBlock()]);
       }
+      if (e.hasZeros()) {
+        unsigned zeros = unit[layout.zeroOffset + r];
+        if (layout.zeroShift)
+          zeros = zeros >> layout.zeroShift * (i % layout.unitK / 32) & 15;
+        ASSERT_EQ(zeros, f.zeros[i / e.group]);
+      }
       if (!e.isTwoLevel())
         continue;
       unsigned sub = record[layout.subOffset + r], subMin = 0;
@@ -202,6 +216,8 @@ TEST_P(PackedLayoutTest, NothingIsWasted) {
     std::fill(row.floats.begin(), row.floats.end(), ~0u);
     std::fill(row.scale.begin(), row.scale.end(), ~0u);
     std::fill(row.min.begin(), row.min.end(), ~0u);
+    std::fill(row.zeros.begin(), row.zeros.end(),
+              uint8_t((1u << encoding.zeroBits) - 1));
     std::fill(row.sub.begin(), row.sub.end(),
               uint8_t((1u << encoding.subBits) - 1));
     std::fill(row.subMin.begin(), row.subMin.end(),

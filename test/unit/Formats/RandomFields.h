@@ -24,6 +24,7 @@ inline Fields randomFields(const Encoding &encoding, size_t k,
   fill(fields.floats, 8 * scalarBytes(encoding.element));
   fill(fields.scale, 8 * scalarBytes(encoding.scale));
   fill(fields.min, 8 * scalarBytes(encoding.min));
+  fill(fields.zeros, encoding.zeroBits);
   fill(fields.sub, encoding.subBits);
   fill(fields.subMin, encoding.subMinBits);
   return fields;

@@ -14,9 +14,10 @@
 namespace qcc::codegen {
 
 /// The factor S and the term M of one group, for one row or for several. `min`
-/// is null without one.
+/// is null without one, `zero` (i32, all that is subtracted from a code) where
+/// it is a constant.
 struct PanelScales {
-  Value factor, min;
+  Value factor, min, zero;
 };
 
 /// Reads them as f32 of `type` (a scalar or a vector) for the rows of the panel
@@ -29,7 +30,9 @@ public:
   /// What the unit at `unit` holds for all its groups; empty when it holds
   /// nothing.
   PanelScales unit(Value unit, Value lane, Type type);
-  /// Group `group` of the chunk at `chunk`.
+  /// The same for chunk `index` of the unit (null: the first).
+  PanelScales chunk(PanelScales unit, Value index);
+  /// Group `group` of the chunk at `chunk`, given what chunk() returned.
   PanelScales group(const PanelScales &unit, Value chunk, int64_t group,
                     Value lane, Type type);
 

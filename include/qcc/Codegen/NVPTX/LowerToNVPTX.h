@@ -64,9 +64,9 @@ struct GpuCode {
 
 /// Makes kernels of the matmul stages of a module that has gone through the
 /// schedule stage (which is left as it is), each with the quantize stage before
-/// it as its prologue. Diagnostics go to the module's context.
-mlir::LogicalResult lowerToNVPTX(mlir::ModuleOp module,
-                                 const TargetSpec &target, GpuCode &code);
+/// it as its prologue.
+void lowerToNVPTX(mlir::ModuleOp module, const TargetSpec &target,
+                  GpuCode &code);
 
 /// Adds the passes that turn the kernels into the LLVM dialect with NVVM's
 /// intrinsics.
