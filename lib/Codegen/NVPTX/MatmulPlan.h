@@ -79,9 +79,8 @@ struct MatmulPlan {
 };
 
 /// The plan of a stage, or the reason why it has no kernel ("float weights").
-std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
-                                     const TargetSpec &target,
-                                     std::string &why);
+std::optional<MatmulPlan>
+planMatmul(qz::MatmulOp matmul, const TargetSpec &target, std::string &why);
 
 } // namespace qcc::nvptx
 
