@@ -5,6 +5,7 @@
 #include "dialects/QZ/QZDialect.h"
 
 using namespace mlir;
+using namespace qcc;
 using namespace qcc::qz;
 
 #define GET_OP_CLASSES
@@ -49,6 +50,23 @@ static LogicalResult verifyRows(Operation *op, Type type, int64_t columns,
   return success();
 }
 
+static LogicalResult verifyOrder(Operation *op, QTensorType order,
+                                 int64_t columns) {
+  Encoding encoding = order.getEncoding().toEncoding();
+  if (order.getShape().size() != 1 || order.getColumns() != columns ||
+      encoding.element != ScalarType::F32)
+    return op->emitOpError() << "expected an order of " << columns
+                             << " f32 elements, got " << order;
+  return success();
+}
+
+LogicalResult PermuteOp::verify() {
+  auto type = cast<RankedTensorType>(getInput().getType());
+  if (type.getRank() != 2 || type.isDynamicDim(1))
+    return emitOpError() << "expected rows, got " << type;
+  return verifyOrder(*this, getOrder().getType(), type.getDimSize(1));
+}
+
 LogicalResult QuantizeOp::verify() {
   int64_t columns = getResult().getType().getColumns();
   if (failed(verifyRows(*this, getInput().getType(), columns, "an input")))
@@ -59,6 +77,8 @@ LogicalResult QuantizeOp::verify() {
     return emitOpError() << "expected a norm of " << columns
                          << " elements, got "
                          << getNorm().getType().getColumns();
+  if (getOrder() && failed(verifyOrder(*this, getOrder().getType(), columns)))
+    return failure();
   if (getSumGroup() && *getSumGroup() != 16 && *getSumGroup() != 32)
     return emitOpError() << "expected a sum_group of 16 or 32, got "
                          << *getSumGroup();

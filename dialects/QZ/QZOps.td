@@ -25,8 +25,12 @@ def QZ_WeightOp : QZ_Op<"weight", [Symbol]> {
     qz.weight @"blk.0.attn_q.weight" : !qz.tensor<576x576, #q4>
         {layout = #qz.layout<r16k4>, offset = 4096 : i64, bytes = 207360 : i64}
     ```
+
+    With `row_order`, row r of the weight is row o[r] of the tensor, o being the
+    weight of that name (as in `qz.permute`); `qcc-fold-permutations` writes it.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<QZ_TensorType>:$type,
+                       OptionalAttr<FlatSymbolRefAttr>:$row_order,
                        OptionalAttr<QZ_LayoutAttr>:$layout,
                        OptionalAttr<I64Attr>:$offset,
                        OptionalAttr<I64Attr>:$bytes);
@@ -62,12 +66,33 @@ def QZ_DequantizeOp : QZ_Op<"dequantize", [Pure]> {
   let hasVerifier = 1;
 }
 
-def QZ_QuantizeOp : QZ_Op<"quantize", [Pure]> {
+def QZ_PermuteOp : QZ_Op<"permute", [Pure, AllTypesMatch<["input", "result"]>]> {
+  let summary = "The elements of each row in another order";
+  let description = [{
+    result[m, j] = input[m, o[j]]. The order o is a permutation of 0 to N - 1,
+    kept as a vector of f32, as all vectors are. Weights whose groups of k were
+    formed in another order than that of the model (act-order) stand in the
+    order of their groups; their rows of activations are permuted alike.
+
+    ```mlir
+    %y = qz.permute %x by %o : tensor<?x576xf32>, !qz.tensor<576, #f32>
+    ```
+  }];
+  let arguments = (ins RankedTensorOf<[F32]>:$input, QZ_TensorType:$order);
+  let results = (outs RankedTensorOf<[F32]>:$result);
+  let assemblyFormat = [{
+    $input `by` $order attr-dict `:` type($input) `,` type($order)
+  }];
+  let hasVerifier = 1;
+}
+
+def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
   let summary = "Prepare rows of activations for matmuls, after an optional norm";
   let description = [{
     Turns f32 rows into the form that the dot products of `qz.matmul` take. With
     a `norm` operand each row is first RMS-normed: x * rsqrt(mean(x^2) + eps) *
-    norm. `generate` and `prompt` say how activations are stored in generating
+    norm. With an `order` operand the elements then stand in that order, as after
+    `qz.permute`. `generate` and `prompt` say how activations are stored in generating
     and in prompt steps (written by `qcc-select-activations`); `sum_group` is
     the number of k elements that share one sum.
 
@@ -77,14 +102,15 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure]> {
   }];
   let arguments = (ins RankedTensorOf<[F32]>:$input,
                        Optional<QZ_TensorType>:$norm,
+                       Optional<QZ_TensorType>:$order,
                        OptionalAttr<F32Attr>:$eps,
                        OptionalAttr<QZ_ActivationsAttr>:$generate,
                        OptionalAttr<QZ_ActivationsAttr>:$prompt,
                        OptionalAttr<I64Attr>:$sum_group);
   let results = (outs QZ_QActivationType:$result);
   let assemblyFormat = [{
-    $input (`norm` $norm^)? attr-dict `:` type($input) (`,` type($norm)^)?
-    `->` type($result)
+    $input (`norm` $norm^)? (`order` $order^)? attr-dict `:` type($input)
+    (`,` type($norm)^)? (`by` type($order)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }

@@ -33,6 +33,36 @@ static uint64_t layoutBytes(qz::Layout layout, const Tensor &tensor) {
       .bytes(tensor.rows(), tensor.rowElements());
 }
 
+/// The order of rows that the tensor `name` gives to one of `rows` rows.
+static llvm::Expected<std::vector<uint32_t>>
+readRowOrder(const Checkpoint &checkpoint, llvm::StringRef name,
+             uint64_t rows) {
+  const Tensor *tensor = checkpoint.findTensor(name);
+  if (!tensor || tensor->elements() != rows)
+    return llvm::createStringError(
+        checkpoint
+            .error("expected an order of " + std::to_string(rows) +
+                   " rows in tensor " + quoted(name.str()))
+            .message());
+  std::vector<float> values(rows);
+  checkpoint.decodeRows(*tensor, 0, 1, values.data());
+  std::vector<uint32_t> order;
+  std::vector<bool> seen(rows);
+  for (float value : values) {
+    bool isIndex = value >= 0 && value < float(rows) &&
+                   value == float(uint32_t(value)) && !seen[uint32_t(value)];
+    if (!isIndex)
+      return llvm::createStringError(
+          checkpoint
+              .error("tensor " + quoted(name.str()) +
+                     ": expected each row once, got " + std::to_string(value))
+              .message());
+    seen[uint32_t(value)] = true;
+    order.push_back(uint32_t(value));
+  }
+  return order;
+}
+
 llvm::Error WeightRegion::add(mlir::ModuleOp module) {
   for (auto op : module.getOps<qz::WeightOp>()) {
     std::string name = op.getSymName().str();
@@ -43,8 +73,17 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
     if (!op.getLayout() || !op.getOffset() || !op.getBytes())
       return llvm::createStringError("weight " + quoted(name) +
                                      " has no place in the artefact");
-    PlacedWeight weight{tensor, *op.getLayout(), uint64_t(*op.getOffset()),
-                        uint64_t(*op.getBytes())};
+    PlacedWeight weight{tensor,
+                        *op.getLayout(),
+                        uint64_t(*op.getOffset()),
+                        uint64_t(*op.getBytes()),
+                        {}};
+    if (auto order = op.getRowOrder()) {
+      auto rows = readRowOrder(checkpoint, *order, tensor->rows());
+      if (!rows)
+        return rows.takeError();
+      weight.rowOrder = std::move(*rows);
+    }
     qz::QTensorType type = op.getType();
     bool fits = uint64_t(type.getRows()) == tensor->rows() &&
                 uint64_t(type.getColumns()) == tensor->rowElements() &&
@@ -56,7 +95,7 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
                                      " does not have the type of its tensor");
     bool isKnown = llvm::any_of(placed, [&](const PlacedWeight &other) {
       return other.tensor == tensor && other.layout == weight.layout &&
-             other.offset == weight.offset;
+             other.offset == weight.offset && other.rowOrder == weight.rowOrder;
     });
     if (!isKnown)
       placed.push_back(weight);
@@ -128,12 +167,21 @@ static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
     layout.emplace(*tensor.encoding());
   for (uint64_t i = 0; i < piece.rows; i += kRows) {
     unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
+    const std::vector<uint32_t> &order = piece.weight->rowOrder;
     if (layout) {
-      checkpoint.unpackRows(tensor, piece.firstRow + i, count, fields);
+      if (order.empty())
+        checkpoint.unpackRows(tensor, piece.firstRow + i, count, fields);
+      for (unsigned r = 0; !order.empty() && r < count; ++r)
+        checkpoint.unpackRows(tensor, order[piece.firstRow + i + r], 1,
+                              &fields[r]);
       layout->packPanel(fields, count, k, at);
       at += layout->panelBytes(k);
     } else {
-      checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());
+      if (order.empty())
+        checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());
+      for (unsigned r = 0; !order.empty() && r < count; ++r)
+        checkpoint.decodeRows(tensor, order[piece.firstRow + i + r], 1,
+                              values.data() + r * k);
       std::memcpy(at, values.data(), count * k * sizeof(float));
       at += count * k * sizeof(float);
     }

@@ -59,7 +59,8 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
       return false;
     }
     qz::WeightOp::create(declarations, module.getLoc(), StringRef(tensor.name),
-                         type, qz::LayoutAttr(), IntegerAttr(), IntegerAttr());
+                         type, FlatSymbolRefAttr(), qz::LayoutAttr(),
+                         IntegerAttr(), IntegerAttr());
   }
   return true;
 }

@@ -50,8 +50,9 @@ struct FuseNorm : OpRewritePattern<qz::QuantizeOp> {
     if (!weight)
       return failure();
     rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
-        op, op.getType(), norm.getInput(), weight, norm.getEpsAttr(),
-        op.getGenerateAttr(), op.getPromptAttr(), op.getSumGroupAttr());
+        op, op.getType(), norm.getInput(), weight, op.getOrder(),
+        norm.getEpsAttr(), op.getGenerateAttr(), op.getPromptAttr(),
+        op.getSumGroupAttr());
     return success();
   }
 };

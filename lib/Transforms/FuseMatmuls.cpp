@@ -39,7 +39,8 @@ struct FuseLinear : OpRewritePattern<llm::LinearOp> {
     auto type = qz::QActivationType::get(getContext(), input.getDimSize(1));
     auto activations = qz::QuantizeOp::create(
         rewriter, linear.getLoc(), type, linear.getInput(), /*norm=*/Value(),
-        /*eps=*/FloatAttr(), /*generate=*/qz::ActivationsAttr(),
+        /*order=*/Value(), /*eps=*/FloatAttr(),
+        /*generate=*/qz::ActivationsAttr(),
         /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         linear, linear.getResult().getType(), activations,

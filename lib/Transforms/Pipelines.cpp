@@ -14,13 +14,16 @@ using namespace qcc;
 
 void qcc::buildFusePipeline(OpPassManager &pm) {
   // Layers are fused each for itself, in parallel.
-  OpPassManager &func = pm.nest<func::FuncOp>();
-  func.addPass(createFuseMatmulsPass());
-  func.addPass(createCSEPass());
-  func.addPass(createMergeProjectionsPass());
-  func.addPass(createFuseEpiloguesPass());
-  func.addPass(createCanonicalizerPass());
-  func.addPass(createCSEPass());
+  OpPassManager &first = pm.nest<func::FuncOp>();
+  first.addPass(createFuseMatmulsPass());
+  first.addPass(createCSEPass());
+  first.addPass(createMergeProjectionsPass());
+  // Weights of one layer may be stored in the order that another wants.
+  pm.addPass(createFoldPermutationsPass());
+  OpPassManager &second = pm.nest<func::FuncOp>();
+  second.addPass(createFuseEpiloguesPass());
+  second.addPass(createCanonicalizerPass());
+  second.addPass(createCSEPass());
   pm.addPass(createRollLayersPass());
   // Calls share their states and rotations.
   pm.addNestedPass<func::FuncOp>(createCSEPass());

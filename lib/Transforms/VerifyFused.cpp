@@ -44,6 +44,7 @@ static StringRef responsiblePass(Operation *op) {
                                 : "qcc-fuse-epilogues";
       })
       .Case([](llm::AddOp) { return "qcc-fuse-epilogues"; })
+      .Case([](qz::PermuteOp) { return "qcc-fold-permutations"; })
       .Case<qz::UseOp, llm::StateOp, llm::RotationsOp>(
           [](auto) { return "qcc-roll-layers"; })
       .Default([](Operation *) { return ""; });

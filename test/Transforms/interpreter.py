@@ -43,13 +43,15 @@ class Function:
 
 class Module:
     def __init__(self, text):
-        self.functions, self.weights = {}, {}
+        self.functions, self.weights, self.row_order = {}, {}, {}
         function = None
         for line in text.splitlines():
             if '"qz.weight"' in line:
                 shape = re.search(r"!qz.tensor<([\dx]+),", line).group(1)
                 name = re.search(r'sym_name = "([^"]+)"', line).group(1)
                 self.weights[name] = tuple(int(x) for x in shape.split("x"))
+                if match := re.search(r'row_order = @"?([^",>]+)"?', line):
+                    self.row_order[name] = match.group(1)
             elif '"func.func"' in line:
                 name = re.search(r'sym_name = "([^"]+)"', line).group(1)
                 function = self.functions[name] = Function(name, line)
@@ -196,8 +198,15 @@ class Machine:
     def qz_dequantize(self, op, weight):
         return weight
 
-    def qz_quantize(self, op, x, weight=None):
-        return x if weight is None else norm(x, weight, op.number("eps"))
+    def qz_permute(self, op, x, order):
+        return x[:, order.astype(int)]
+
+    def qz_quantize(self, op, x, *rest):
+        sizes = re.search(r"operandSegmentSizes = array<i32: 1, (\d), (\d)>", op.attributes)
+        has_norm, has_order = (int(size) for size in sizes.groups())
+        if has_norm:
+            x = norm(x, rest[0], op.number("eps"))
+        return x[:, rest[-1].astype(int)] if has_order else x
 
     def qz_matmul(self, op, a, *rest):
         if "epilogue<residual>" in op.attributes:

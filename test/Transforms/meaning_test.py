@@ -38,6 +38,16 @@ class Builder:
         w = self.value(f'qz.use @"{name}" : !qz.tensor<{dims}, #{encoding}>')
         return self.value(f"qz.dequantize {w} : !qz.tensor<{dims}, #{encoding}> -> tensor<{dims}xf32>")
 
+    def permute(self, x, columns, name):
+        """Rows in the order of a weight whose groups were formed by importance."""
+        if not self.model.get("act_order"):
+            return x
+        kind = f"!qz.tensor<{columns}, #f32>"
+        if not any(f'@"{name}"' in line for line in self.declarations):
+            self.declarations.append(f'qz.weight @"{name}" : {kind}')
+        order = self.value(f'qz.use @"{name}" : {kind}')
+        return self.value(f"qz.permute {x} by {order} : tensor<?x{columns}xf32>, {kind}")
+
     def linear(self, x, columns, name, rows, encoding="q4"):
         w = self.weight(name, (rows, columns), encoding)
         return self.value(f"llm.linear {x}, {w} : tensor<?x{columns}xf32>, "
@@ -65,7 +75,7 @@ class Builder:
         window = kind.get("window", 0)
         self.declarations.append(f"llm.kv_state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}> "
                                  f"{{window = {window} : i64}}")
-        h = self.norm("%x", HIDDEN, p + "attn_norm", HIDDEN)
+        h = self.permute(self.norm("%x", HIDDEN, p + "attn_norm", HIDDEN), HIDDEN, p + "qkv.order")
         q = self.linear(h, HIDDEN, p + "q", q_size)
         k = self.linear(h, HIDDEN, p + "k", kv_size)
         v = self.linear(h, HIDDEN, p + "v", kv_size, kind.get("v", "q4"))
@@ -77,16 +87,18 @@ class Builder:
         s = self.value(f"llm.state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}>")
         a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s} {{scale = 0.2 : f32, window = {window} : i64}} : "
                        f"tensor<?x{q_size}xf32>, tensor<?x{kv_size}xf32>, <{KV_HEADS}, {HEAD_DIM}>")
-        a = self.linear(a, q_size, p + "o", HIDDEN)
+        a = self.linear(self.permute(a, q_size, p + "o.order"), q_size, p + "o", HIDDEN)
         if model.get("post_norm"):
             a = self.norm(a, HIDDEN, p + "post_attn", HIDDEN)
         middle = self.add("%x", a)
         # In a parallel block both parts read the layer's input.
         h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, p + "ffn_norm", HIDDEN)
+        h = self.permute(h, HIDDEN, p + "gate_up.order")
         g = self.linear(h, HIDDEN, p + "gate", FFN)
         u = self.linear(h, HIDDEN, p + "up", FFN, kind.get("up", "q4"))
         f = self.value(f"llm.glu {g}, {u} {{activation = #llm.activation<{model.get('activation', 'silu')}>}} : "
                        f"tensor<?x{FFN}xf32>")
+        f = self.permute(f, FFN, p + "down.order")
         f = self.linear(f, FFN, p + "down", HIDDEN, kind.get("down", "q4"))
         if model.get("post_norm"):
             f = self.norm(f, HIDDEN, p + "post_ffn", HIDDEN)
@@ -121,8 +133,15 @@ def opt(text, *passes):
 
 def random_weights(module):
     random = np.random.default_rng(1)
-    return {name: random.normal(1.0 if len(shape) == 1 else 0.0, 0.3, shape)
+    return {name: random.permutation(shape[0]).astype(float) if name.endswith(".order") else
+            random.normal(1.0 if len(shape) == 1 else 0.0, 0.3, shape)
             for name, shape in module.weights.items()}
+
+
+def stored(weights, module):
+    """Weights as they are stored: some have their rows in another order."""
+    return {name: value[weights[module.row_order[name]].astype(int)] if name in module.row_order
+            else value for name, value in weights.items()}
 
 
 # Two sequences in one step; some rows want logits.
@@ -141,6 +160,7 @@ MODELS = {
     "gemma": {"layers": SLIDING, "head_norm": True, "post_norm": True, "activation": "gelu_tanh", "bodies": 4},
     "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
     "parallel": {"layers": PLAIN, "parallel": True, "bodies": 1},
+    "groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1},
     "64 layers": {"layers": [{}] * 64, "bodies": 1},
 }
 SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32"]
@@ -154,6 +174,8 @@ def main():
         plain, fused = Module(opt(plain_text)), Module(fused_text)
         weights = random_weights(plain)
         expected = Machine(plain, weights, BATCH).run()
+        assert len(fused.row_order) == (2 * len(model["layers"]) if model.get("act_order") else 0)
+        weights = stored(weights, fused)
         got = Machine(fused, weights, BATCH).run()
         error = np.abs(got - expected).max() / np.abs(expected).max()
         bodies = len(fused.functions) - 1

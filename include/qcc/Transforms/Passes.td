@@ -87,6 +87,43 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
     Statistic<"numMissed", "missed", "Attentions and gated units left">];
 }
 
+def FoldPermutationsPass : Pass<"qcc-fold-permutations", "mlir::ModuleOp"> {
+  let summary = "Take the elements of rows in another order where it is free";
+  let description = [{
+    A permutation before a quantize operation becomes its `order`. Where the rows
+    come from a gated unit that nothing else reads, the weights of the unit are
+    stored in that order instead, and nothing is left to do when the step runs.
+
+    Before:
+
+    ```mlir
+    %h = qz.matmul %a, [%gate, %up] {epilogue = #qz.epilogue<glu_silu>} ...
+    %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+    %b = qz.quantize %p : tensor<?x64xf32> -> <64>
+    ```
+
+    After:
+
+    ```mlir
+    qz.weight @gate : !qz.tensor<64x32, #q> {row_order = @o}   // and @up
+    %h = qz.matmul %a, [%gate, %up] {epilogue = #qz.epilogue<glu_silu>} ...
+    %b = qz.quantize %h : tensor<?x64xf32> -> <64>
+    ```
+
+    and elsewhere `%b = qz.quantize %h order %o`.
+
+    Precondition: qcc-merge-projections ran. Must run before qcc-fuse-epilogues,
+    which looks for norms behind quantize operations.
+    Left alone: permutations whose result something else than quantize operations
+    reads; orders and weights that are not `qz.use`; weights with other uses.
+  }];
+  let dependentDialects = ["qcc::qz::QZDialect"];
+  let statistics = [
+    Statistic<"numFolded", "folded", "Permutations that cost nothing">,
+    Statistic<"numGathered", "gathered", "Permutations left to quantize operations">,
+    Statistic<"numMissed", "missed", "Permutations left">];
+}
+
 def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
   let summary = "Fuse norms and residual sums into their neighbours";
   let description = [{

@@ -110,6 +110,8 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
 
   collectRuns(plan);
   for (WeightRun &run : plan.runs)
+  if (plan.quantize.getOrder())
+    return no("activations in another order");
     if (!planSteps(plan, run))
       return no("columns that are not whole units of the packed layout");
 

@@ -116,6 +116,7 @@ bool Kernel::emit(Operation *op) {
           .Case([&](llm::RMSNormOp op) { return emitRMSNorm(op), true; })
           .Case([&](llm::LinearOp op) { return emitLinear(op), true; })
           .Case([&](llm::AddOp op) { return emitAdd(op), true; })
+          .Case([&](qz::PermuteOp op) { return emitPermute(op), true; })
           .Case([&](llm::GluOp op) { return emitGlu(op), true; })
           .Case([&](llm::RopeOp op) { return emitRope(op), true; })
           .Case([&](llm::AttentionOp op) { return emitAttention(op), true; })

@@ -69,6 +69,7 @@ private:
   void emitRMSNorm(llm::RMSNormOp op);
   void emitLinear(llm::LinearOp op);
   void emitAdd(llm::AddOp op);
+  void emitPermute(qz::PermuteOp op);
   void emitGlu(llm::GluOp op);
   void emitRope(llm::RopeOp op);
   void emitAttention(llm::AttentionOp op);

@@ -108,6 +108,20 @@ void Kernel::emitAdd(llm::AddOp op) {
   });
 }
 
+void Kernel::emitPermute(qz::PermuteOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value from = pointerOf(op.getInput()), order = pointerOf(op.getOrder());
+  Value to = pointerOf(op.getResult());
+  forRows([&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value j) {
+      Value source = arith::FPToSIOp::create(
+          e.builder, e.loc, e.builder.getI64Type(), e.loadF32(order, j));
+      e.storeF32(e.loadF32(from, e.add(start, source)), to, e.add(start, j));
+    });
+  });
+}
+
 /// x / (1 + exp(-x)).
 static Value silu(Emitter &e, Value x) {
   Value power = e.libm("expf", e.fsub(e.f32(0), x));

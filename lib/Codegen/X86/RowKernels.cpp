@@ -168,8 +168,25 @@ private:
 };
 } // namespace
 
+/// 16 elements of the f32 array at `base`, at the places that `index` has in
+/// its first `valid` lanes; the other lanes are 0.
+static Value gather(Emitter &e, Value base, Value index, int64_t valid) {
+  VectorType type = e.vec(16, e.f32());
+  Value pointers = LLVM::GEPOp::create(e.b, e.loc, e.vec(16, e.ptr()), e.f32(),
+                                       base, ArrayRef<LLVM::GEPArg>{index});
+  SmallVector<bool> lanes(16, false);
+  std::fill_n(lanes.begin(), valid, true);
+  Value mask = arith::ConstantOp::create(
+      e.b, e.loc,
+      DenseElementsAttr::get(e.vec(16, e.b.getI1Type()),
+                             ArrayRef<bool>(lanes)));
+  return LLVM::masked_gather::create(e.b, e.loc, type, pointers, mask,
+                                     e.zero(type), e.b.getI32IntegerAttr(4))
+      .getRes();
+}
+
 void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
-                           float eps, int64_t columns,
+                           Value order, float eps, int64_t columns,
                            const ActivationLayout &layout, Value buffer,
                            Value row) {
   VectorType type = e.vec(16, e.f32());
@@ -184,11 +201,17 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
     SmallVector<Value> x;
     for (int64_t i = 0; i < 2; ++i) {
       int64_t lanes = std::clamp<int64_t>(valid - 16 * i, 0, 16);
-      Value here = e.add(at, 64 * i);
-      Value value = loadPartial(e, 16, e.offset(input, here), lanes);
+      Value here = e.add(at, 64 * i), index;
+      if (order)
+        index = e.floatToInt(loadPartial(e, 16, e.offset(order, here), lanes),
+                             e.i32());
+      auto load = [&](Value base) {
+        return order ? gather(e, base, index, lanes)
+                     : loadPartial(e, 16, e.offset(base, here), lanes);
+      };
+      Value value = load(input);
       if (norm)
-        value = e.mulf(e.mulf(value, factor),
-                       loadPartial(e, 16, e.offset(norm, here), lanes));
+        value = e.mulf(e.mulf(value, factor), load(norm));
       x.push_back(value);
     }
     Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());

@@ -39,9 +39,10 @@ Value inverseRms(Emitter &e, const Isa &isa, Value row, int64_t columns,
 void addNormRow(Emitter &e, const Isa &isa, Value residual, Value input,
                 Value weight, Value out, int64_t columns, float eps);
 
-/// Writes row `row` (i64) of an activation buffer; `norm` may be null.
-void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm, float eps,
-                 int64_t columns, const ActivationLayout &layout, Value buffer,
+/// Writes row `row` (i64) of an activation buffer; `norm` and `order` (of the
+/// elements, as f32) may be null.
+void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
+                 Value order, float eps, int64_t columns, const ActivationLayout &layout, Value buffer,
                  Value row);
 
 /// out = scale * row `token` (i64) of a packed weight.

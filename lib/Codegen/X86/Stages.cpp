@@ -101,6 +101,7 @@ bool StageLowering::isReplicated(qz::QuantizeOp op) const {
 void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Value input = place(op.getInput());
   Value norm = op.getNorm() ? place(op.getNorm()) : Value();
+  Value order = op.getOrder() ? place(op.getOrder()) : Value();
   float eps = op.getEps() ? op.getEps()->convertToFloat() : 0.0f;
   bool replicated = isReplicated(op);
   if (replicated)
@@ -110,7 +111,7 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
     auto row = [&](Value r) {
       quantizeRow(e, context.isa,
                   e.offset(input, e.mul(r, rowStride(op.getInput()))), norm,
-                  eps, columnsOf(op.getInput()), layout, place(op.getResult()),
+                  order, eps, columnsOf(op.getInput()), layout, place(op.getResult()),
                   r);
     };
     if (replicated)

@@ -306,3 +306,21 @@ func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<
   %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<32x64, #q4>], tensor<?x64xf32> -> tensor<?x32xf32>
   return
 }
+
+// -----
+
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+func.func @order(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #q4>) {
+  // expected-error@+1 {{expected an order of 64 f32 elements, got '!qz.tensor<64, #qz.encoding<bits = 4}}
+  %y = qz.permute %x by %o : tensor<?x64xf32>, !qz.tensor<64, #q4>
+  return
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+func.func @short_order(%x: tensor<?x64xf32>, %o: !qz.tensor<32, #f32>) {
+  // expected-error@+1 {{expected an order of 64 f32 elements}}
+  %y = qz.quantize %x order %o : tensor<?x64xf32> by !qz.tensor<32, #f32> -> <64>
+  return
+}

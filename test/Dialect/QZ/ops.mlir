@@ -8,6 +8,7 @@
 // CHECK-DAG: #q5 = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
 // CHECK-DAG: #q3 = #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90], group = 64, scale = u8>
 // CHECK-DAG: #q2 = #qz.encoding<bits = 2, group = 16, scale = f16, min = f16, super_block = 256, sub_bits = 4, sub_min_bits = 4>
+// CHECK-DAG: #q7 = #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>
 // CHECK-DAG: #q6 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
 // CHECK-DAG: #q1 = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
 #float = #qz.encoding<bf16>
@@ -28,11 +29,10 @@ qz.weight @table : !qz.tensor<8x64, #table>
 qz.weight @two_level : !qz.tensor<8x256, #two_level>
 qz.weight @signed : !qz.tensor<8x256, #signed>
 qz.weight @sub_zero : !qz.tensor<8x256, #sub_zero>
-// CHECK: qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 1, zero_bits = 4, group = 128, scale = f16>>
-qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 1, zero_bits = 4, group = 128, scale = f16>>
+qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations
-func.func @operations(%x: tensor<?x64xf32>, %r: tensor<?x96xf32>) -> tensor<?x96xf32> {
+func.func @operations(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #qz.encoding<f32>>, %r: tensor<?x96xf32>) -> tensor<?x96xf32> {
   // CHECK: %[[N:.*]] = qz.use @vector : <64, #bf16>
   %n = qz.use @vector : !qz.tensor<64, #float>
   // CHECK: %[[V:.*]] = qz.use @"a name.with/anything" : <96x64, #q4>
@@ -45,6 +45,12 @@ func.func @operations(%x: tensor<?x64xf32>, %r: tensor<?x96xf32>) -> tensor<?x96
   %a = qz.quantize %x : tensor<?x64xf32> -> <64>
   // CHECK: %[[B:.*]] = qz.quantize %{{.*}} norm %[[N]] {eps = 9.99999974E-6 : f32, generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64} : tensor<?x64xf32>, !qz.tensor<64, #bf16> -> <64>
   %b = qz.quantize %x norm %n {eps = 1.0e-5 : f32, generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64} : tensor<?x64xf32>, !qz.tensor<64, #float> -> <64>
+  // CHECK: %[[P:.*]] = qz.permute %{{.*}} by %[[O:.*]] : tensor<?x64xf32>, <64, #f32>
+  %p = qz.permute %x by %o : tensor<?x64xf32>, !qz.tensor<64, #qz.encoding<f32>>
+  // CHECK: qz.quantize %[[P]] order %[[O]] : tensor<?x64xf32> by !qz.tensor<64, #f32> -> <64>
+  %c = qz.quantize %p order %o : tensor<?x64xf32> by !qz.tensor<64, #qz.encoding<f32>> -> <64>
+  // CHECK: qz.quantize %[[P]] norm %[[N]] order %[[O]] {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #bf16> by !qz.tensor<64, #f32> -> <64>
+  %d = qz.quantize %p norm %n order %o {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #float> by !qz.tensor<64, #qz.encoding<f32>> -> <64>
   // CHECK: qz.matmul %[[A]], [%[[V]], %[[W]]] : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x192xf32>
   %0 = qz.matmul %a, [%v, %w] : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x192xf32>
   // CHECK: qz.matmul %[[B]], [%[[V]], %[[W]]] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x96xf32>

@@ -52,6 +52,8 @@ struct MatmulCase {
   std::string epilogue; ///< Of qz.epilogue; empty: none.
   bool viaBuffer = true;
   bool select = false; ///< Only rows that want results.
+  std::vector<float> order =
+      {}; ///< In which elements enter; empty: as they are.
   std::vector<std::vector<float>> x;
 
   size_t columns() const {
@@ -86,6 +88,12 @@ std::string MatmulCase::module() const {
   std::string activation = "!qz.activation<" + std::to_string(k) + ">";
   std::string declarations = "qz.weight @table : " + table + "\n", uses,
               operands, types;
+  std::string orderType =
+      "!qz.tensor<" + std::to_string(k) + ", #qz.encoding<f32>>";
+  if (!order.empty()) {
+    declarations += "qz.weight @order : " + orderType + "\n";
+    uses += "%o = qz.use @order : " + orderType + "\n";
+  }
   for (size_t i = 0; i < segments.size(); ++i) {
     std::string name = "w" + std::to_string(i);
     std::string type = tensorText(segments[i].rows, k, segments[i].encoding);
@@ -105,7 +113,9 @@ std::string MatmulCase::module() const {
       "%t = qz.use @table : " + table + "\n" + uses + (select ? "%e" : "%x") +
       " = llm.embedding %batch, %t : " + table + " -> " + rowsX +
       (select ? "\n%x = llm.select_outputs %e, %batch : " + rowsX : "") +
-      "\n%a = qz.quantize %x : " + rowsX + " -> " + activation + "\n" + matmul;
+      "\n%a = qz.quantize %x" + (order.empty() ? " : " : " order %o : ") +
+      rowsX + (order.empty() ? "" : " by " + orderType) + " -> " + activation +
+      "\n" + matmul;
   if (!viaBuffer)
     return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
            " {\n" + body + "return %p : " + rowsY + "\n}\n";
@@ -125,6 +135,8 @@ MatmulCase::compile(const StepOptions &options) const {
   for (const std::vector<float> &row : x)
     table.push_back(floatRow(row));
   step->setWeight("table", table);
+  if (!order.empty())
+    step->setVector("order", order);
   for (size_t i = 0; i < segments.size(); ++i)
     step->setWeight("w" + std::to_string(i), segments[i].weights);
   if (viaBuffer)
@@ -145,7 +157,8 @@ MatmulCase::products(const Activations &activations) const {
 /// Whether integers can be used, as qcc-select-activations decides.
 std::string formInUse(const MatmulCase &c, const std::string &form) {
   for (const Segment &segment : c.segments)
-    if (segment.encoding.isFloat() || segment.encoding.group % 16)
+    if (segment.encoding.isFloat() || segment.encoding.hasFloatCodes() ||
+        segment.encoding.group % 16)
       return "f32";
   return form;
 }
@@ -359,6 +372,32 @@ TEST_P(Shapes, MatmulResidual) {
   }
 }
 
+/// Elements of a row enter in another order, as act-order weights want them.
+TEST_P(Shapes, MatmulInAnotherOrder) {
+  for (size_t k : {64, 96, 576}) {
+    MatmulCase c;
+    c.k = k;
+    c.segments = {{*findGGMLType("Q4_1")->encoding, 20, {}}};
+    c.viaBuffer = false;
+    c.fill(random);
+    for (size_t i = 0; i < k; ++i)
+      c.order.push_back(float(i));
+    std::shuffle(c.order.begin(), c.order.end(), random);
+    for (const char *form : {"a16", "a8", "f32"}) {
+      SCOPED_TRACE(form);
+      options.activations = form;
+      auto step = c.compile(options);
+      MatmulCase permuted = c;
+      for (size_t row = 0; row < kTokens; ++row)
+        for (size_t i = 0; i < k; ++i)
+          permuted.x[row][i] = c.x[row][size_t(c.order[i])];
+      for (size_t rows : {1, 3})
+        expectProducts(permuted, form, step->run(firstTokens(rows, false)));
+      expectProducts(permuted, form, step->run(firstTokens(13, true)));
+    }
+  }
+}
+
 /// Straight to the logits, where only real rows and columns may be written.
 TEST_P(Shapes, MatmulToLogits) {
   for (size_t rows : {1, 15, 16, 17, 50}) {
@@ -402,6 +441,13 @@ TEST_P(Shapes, MatmulSelected) {
   }
 }
 
+/// One group along all of k.
+Encoding oneRow(unsigned bits, unsigned k) {
+  Encoding encoding = oneLevel(bits, k, ScalarType::F32);
+  encoding.zero = 1 << (bits - 1);
+  return encoding;
+}
+
 /// k of one group, of a part of a chunk, of a part of a super-block, and long.
 TEST_P(Shapes, MatmulLengths) {
   struct {
@@ -411,6 +457,8 @@ TEST_P(Shapes, MatmulLengths) {
       {floatEncoding(ScalarType::BF16), {4, 20, 36, 100}},
       {oneLevel(4, 16, ScalarType::F16), {16, 48, 144}},
       {eightBits(), {32, 96, 4096}},
+      {oneRow(8, 16384), {16384}},
+      {oneRow(4, 864), {864}},
       {*findGGMLType("Q3_K")->encoding, {16, 48, 272, 512}},
       {*findGGMLType("Q4_K")->encoding, {32, 96, 288, 2048}},
       {twoLevel(5, 64, 128, 6, ScalarType::F16), {64, 192, 256}},
@@ -432,6 +480,27 @@ TEST_P(Shapes, MatmulLengths) {
         expectProducts(c, form, step->run(firstTokens(3, false)));
         expectProducts(c, form, step->run(firstTokens(13, true)));
       }
+}
+
+/// A weight that is no number reaches the results of its row and no others.
+TEST_P(Shapes, MatmulNotANumber) {
+  for (Minifloat format : {Minifloat::E4M3FN, Minifloat::E5M2}) {
+    SCOPED_TRACE(minifloatName(format));
+    MatmulCase c;
+    c.k = 128;
+    c.segments = {{oneLevel(8, 64, ScalarType::F32), 20, {}}};
+    c.segments[0].encoding.minifloat = format;
+    c.viaBuffer = false;
+    c.fill(random);
+    c.segments[0].weights[3].codes[21] = 0x7f;
+    c.segments[0].weights[18].codes[126] = 0xff;
+    auto step = c.compile(options);
+    for (bool prompt : {false, true}) {
+      std::vector<float> got = step->run(firstTokens(3, prompt));
+      for (size_t i = 0; i < got.size(); ++i)
+        EXPECT_EQ(std::isnan(got[i]), i % 20 == 3 || i % 20 == 18) << i;
+    }
+  }
 }
 
 /// Generating and prompt steps with forms of their own.

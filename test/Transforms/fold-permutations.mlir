@@ -1,0 +1,67 @@
+// RUN: qcc-opt %s --split-input-file --qcc-fold-permutations | FileCheck %s
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// The weights of a gated unit are stored in the order that its reader wants.
+// CHECK-DAG: qz.weight @gate : !qz.tensor<64x32, #q4> {row_order = @order}
+// CHECK-DAG: qz.weight @up : !qz.tensor<64x32, #q4> {row_order = @order}
+// CHECK-DAG: qz.weight @order : !qz.tensor<64, #f32>{{$}}
+qz.weight @gate : !qz.tensor<64x32, #q4>
+qz.weight @up : !qz.tensor<64x32, #q4>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @unit
+func.func @unit(%a: !qz.activation<32>) -> !qz.activation<64> {
+  %g = qz.use @gate : !qz.tensor<64x32, #q4>
+  %u = qz.use @up : !qz.tensor<64x32, #q4>
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  // CHECK: %[[H:.*]] = qz.matmul
+  // CHECK-NEXT: qz.quantize %[[H]] :
+  %h = qz.matmul %a, [%g, %u] {epilogue = #qz.epilogue<glu_silu>} : <32>, [!qz.tensor<64x32, #q4>, !qz.tensor<64x32, #q4>] -> tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %b = qz.quantize %p : tensor<?x64xf32> -> <64>
+  return %b : !qz.activation<64>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// A weight that another matmul reads too keeps its order; so do the rows of a
+// unit that are read twice. Quantize operations take them in the wanted order.
+// CHECK: qz.weight @gate : !qz.tensor<64x32, #q4>{{$}}
+qz.weight @gate : !qz.tensor<64x32, #q4>
+qz.weight @up : !qz.tensor<64x32, #q4>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @shared
+func.func @shared(%a: !qz.activation<32>) -> (!qz.activation<64>, tensor<?x64xf32>) {
+  %g = qz.use @gate : !qz.tensor<64x32, #q4>
+  %u = qz.use @up : !qz.tensor<64x32, #q4>
+  // CHECK: %[[O:.*]] = qz.use @order
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  // CHECK: %[[H:.*]] = qz.matmul {{.*}}glu_silu
+  %h = qz.matmul %a, [%g, %u] {epilogue = #qz.epilogue<glu_silu>} : <32>, [!qz.tensor<64x32, #q4>, !qz.tensor<64x32, #q4>] -> tensor<?x64xf32>
+  %y = qz.matmul %a, [%g] : <32>, [!qz.tensor<64x32, #q4>] -> tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  // CHECK: qz.quantize %[[H]] order %[[O]] : tensor<?x64xf32> by !qz.tensor<64, #f32> -> <64>
+  %b = qz.quantize %p : tensor<?x64xf32> -> <64>
+  return %b, %y : !qz.activation<64>, tensor<?x64xf32>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+
+// Of rows that are an argument; what somebody else reads is left.
+// CHECK-LABEL: func @rows
+// CHECK-SAME: %[[X:.*]]: tensor<?x64xf32>, %[[O:.*]]: !qz.tensor<64
+func.func @rows(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #f32>) -> (!qz.activation<64>, tensor<?x64xf32>) {
+  // CHECK-NEXT: %[[A:.*]] = qz.quantize %[[X]] order %[[O]]
+  %p = qz.permute %x by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %a = qz.quantize %p : tensor<?x64xf32> -> <64>
+  // CHECK-NEXT: %[[Q:.*]] = qz.permute %[[X]] by %[[O]]
+  // CHECK-NEXT: return %[[A]], %[[Q]]
+  %q = qz.permute %x by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  return %a, %q : !qz.activation<64>, tensor<?x64xf32>
+}
