@@ -153,13 +153,17 @@ TEST(GpuStage, CopiesAreWideAndProductsAreTensors) {
     c.fill(random, 1);
     EmulatedStage stage(c.module(), "sm_86");
     emulator::Counters counters;
-    auto got = stage.run(c.rows(), seeded(0), &counters);
+    emulator::Launch launch = seeded(0);
+    launch.countPatterns = true;
+    auto got = stage.run(c.rows(), launch, &counters);
     EXPECT_EQ(compare(c, got), "");
     PackedLayout layout(c.segments[0].encoding);
     EXPECT_EQ(counters.copies4 + counters.copies8, 0u);
     // Each weight is read once.
     EXPECT_EQ(counters.copiedBytes, layout.bytes(c.columns(), c.k));
     EXPECT_EQ(counters.mmas, c.columns() / 16 * c.k / 16);
+    // A few in the epilogue of each block, none in the loop over k.
+    EXPECT_LE(counters.sharedConflicts, 12 * counters.blocks);
     std::string ptx = stage.ptx();
     EXPECT_NE(ptx.find("cp.async.cg.shared.global"), std::string::npos);
     EXPECT_NE(ptx.find("mma.sync.aligned.m16n8k16"), std::string::npos);
