@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
+#include "TorchFile.h"
 
 using namespace qcc;
 
@@ -180,8 +181,6 @@ static std::string describeUnknown(std::span<const uint8_t> bytes) {
                         std::min<size_t>(bytes.size(), 4));
   if (text == "lmgg" || text == "tjgg" || text == "fmgg" || text == "algg")
     return "a ggml file from before GGUF (convert it with llama.cpp)";
-  if (text == "PK\x03\x04")
-    return "a zip file, as torch writes it (save the model as safetensors)";
   return "a file that starts with " + quoted(text);
 }
 
@@ -194,10 +193,10 @@ Result<Checkpoint> qcc::openCheckpoint(const std::string &path) {
     return file.takeError();
   if (isGGUF(file->bytes()))
     return openGGUF(path);
-  if (isSafetensors(file->bytes()))
+  if (isSafetensors(file->bytes()) || isTorchFile(file->bytes()))
     return openHuggingFace(path);
   return mismatchError(path,
-                       "a GGUF file, a Hugging Face folder or a safetensors "
-                       "file in one",
+                       "a GGUF file, a Hugging Face folder, or a safetensors "
+                       "or torch file in one",
                        describeUnknown(file->bytes()));
 }

@@ -33,9 +33,14 @@ struct GPTQConfig {
 Result<GPTQConfig> readConfig(const Json &config, const std::string &where) {
   JsonFields fields(config, where);
   GPTQConfig result;
-  int64_t bits = fields.integer("bits", fields.integer("w_bit", 0));
-  result.group =
-      fields.integer("group_size", fields.integer("q_group_size", 0));
+  // Old files have AWQ's names for the two.
+  auto either = [&](const char *key, const char *old) {
+    if (!fields.has(key) && !fields.has(old))
+      fields.fail("key " + quoted(key) + " is missing");
+    return fields.integer(key, fields.integer(old, 0));
+  };
+  int64_t bits = either("bits", "w_bit");
+  result.group = either("group_size", "q_group_size");
   result.isSymmetric = fields.flag("sym", false);
   result.hasActOrder = fields.flag("desc_act", false);
   result.format =

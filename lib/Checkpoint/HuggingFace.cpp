@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include "SourceTensors.h"
+#include "TorchFile.h"
 
 using namespace qcc;
 
@@ -19,6 +20,27 @@ constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
     {"gptq", "GPTQ", readGPTQ},
+};
+
+/// A kind of files that hold weights.
+struct WeightFiles {
+  const char *name;
+  bool isTorch;
+  const char *single;                ///< The one that needs no index.
+  std::vector<const char *> endings; ///< Most likely first.
+};
+
+/// Folders often hold both, and then the first is as good.
+const WeightFiles kWeightFiles[] = {
+    {"safetensors", false, "model.safetensors", {".safetensors"}},
+    {"torch", true, "pytorch_model.bin", {".bin", ".pt", ".pth"}},
+};
+
+/// Beginnings of the names of files that hold no weights of the model, or the
+/// same ones once more.
+constexpr const char *kOtherFiles[] = {
+    "adapter",   "consolidated", "optimizer",     "rng_state",
+    "scheduler", "scaler",       "training_args",
 };
 
 /// What the reader asks of a folder, on disk or in memory.
@@ -185,37 +207,50 @@ private:
   /// The files with weights: the one that was named, those of an index, or all
   /// that can be meant.
   bool chooseFiles(std::vector<std::string> &names, Json &map) {
-    std::vector<std::string> indices = folder.ending(".safetensors.index.json");
-    bool hasOne = folder.has("model.safetensors");
-    if (!indices.empty() && !(chosen.empty() && hasOne)) {
-      if (!readIndex(indices.front(), names, map))
-        return false;
-      if (chosen.empty() ||
-          std::find(names.begin(), names.end(), chosen) != names.end())
+    for (const WeightFiles &kind : kWeightFiles) {
+      if (!chosen.empty() && hasTorchName(chosen) != kind.isTorch)
+        continue;
+      std::vector<std::string> indices =
+          folder.ending(kind.endings.front() + std::string(".index.json"));
+      bool hasOne = folder.has(kind.single);
+      if (!indices.empty() && !(chosen.empty() && hasOne)) {
+        if (!readIndex(indices.front(), kind, names, map))
+          return false;
+        if (chosen.empty() ||
+            std::find(names.begin(), names.end(), chosen) != names.end())
+          return true;
+        names.clear();
+        map = nullptr;
+      }
+      if (!chosen.empty())
+        break;
+      names = hasOne ? std::vector<std::string>{kind.single} : candidates(kind);
+      if (!names.empty())
         return true;
-      names.clear();
-      map = nullptr;
     }
-    if (!chosen.empty())
-      names = {chosen};
-    else if (hasOne)
-      names = {"model.safetensors"};
-    else
-      for (const std::string &name : folder.ending(".safetensors"))
-        if (!name.starts_with("adapter") && !name.starts_with("consolidated"))
-          names.push_back(name);
-    if (!names.empty())
-      return true;
-    for (const char *suffix : {".bin", ".pt", ".pth"})
-      if (std::vector<std::string> torch = folder.ending(suffix);
-          !torch.empty())
-        return fail("expected weights in safetensors files, got torch files (" +
-                    quoted(torch.front()) + "), which are not supported yet");
-    return fail("expected weights in safetensors files, got none");
+    if (chosen.empty())
+      return fail("expected weights in safetensors or torch files, got none");
+    names = {chosen};
+    return true;
   }
 
-  bool readIndex(const std::string &name, std::vector<std::string> &names,
-                 Json &map) {
+  /// The files of a kind that are not known to be something else.
+  std::vector<std::string> candidates(const WeightFiles &kind) const {
+    for (const char *ending : kind.endings) {
+      std::vector<std::string> names = folder.ending(ending);
+      std::erase_if(names, [](const std::string &name) {
+        return std::any_of(
+            std::begin(kOtherFiles), std::end(kOtherFiles),
+            [&](const char *prefix) { return name.starts_with(prefix); });
+      });
+      if (!names.empty())
+        return names;
+    }
+    return {};
+  }
+
+  bool readIndex(const std::string &name, const WeightFiles &kind,
+                 std::vector<std::string> &names, Json &map) {
     Json index;
     if (!readJson(name, kMaxIndexBytes, index))
       return false;
@@ -227,12 +262,13 @@ private:
     map = std::move(*it);
     for (auto entry = map.begin(); entry != map.end(); ++entry) {
       const auto *file = entry->get_ptr<const std::string *>();
-      if (!file || !isPlainName(*file) || !file->ends_with(".safetensors"))
-        return fail(
-            mismatchError(pathOf(name) + ": tensor " + quoted(entry.key()),
-                          "the name of a safetensors file in this folder",
-                          quoted(entry->dump(-1, ' ', false,
-                                             Json::error_handler_t::replace))));
+      if (!file || !isPlainName(*file) ||
+          !file->ends_with(kind.endings.front()))
+        return fail(mismatchError(
+            pathOf(name) + ": tensor " + quoted(entry.key()),
+            "the name of a " + std::string(kind.name) + " file in this folder",
+            quoted(
+                entry->dump(-1, ' ', false, Json::error_handler_t::replace))));
       names.push_back(*file);
     }
     std::sort(names.begin(), names.end());
@@ -242,7 +278,8 @@ private:
                                 std::to_string(names.size())));
     for (const std::string &file : names)
       if (!folder.has(file))
-        return fail(pathOf(name) + ": file " + quoted(file) + " is missing");
+        return fail(
+            Error(pathOf(name) + ": file " + quoted(file) + " is missing"));
     return true;
   }
 
@@ -280,7 +317,8 @@ private:
 
   bool readQuantized(SourceTensors &sources) {
     contents.naming = Naming::HuggingFace;
-    contents.format = "safetensors";
+    contents.format =
+        isTorchFile(contents.files.front().bytes) ? "torch" : "safetensors";
     if (quantization.is_null())
       return true;
     JsonFields fields(quantization, quantizationWhere);

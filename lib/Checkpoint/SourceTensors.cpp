@@ -4,6 +4,7 @@
 
 #include "SourceTensors.h"
 #include <algorithm>
+#include "TorchFile.h"
 
 using namespace qcc;
 
@@ -19,7 +20,9 @@ SourceTensors::read(const std::vector<Checkpoint::File> &files) {
   SourceTensors result(files);
   for (uint32_t i = 0; i < files.size(); ++i) {
     Result<std::vector<SafetensorsEntry>> entries =
-        readSafetensors(files[i].path, files[i].bytes);
+        isTorchFile(files[i].bytes) || hasTorchName(files[i].path)
+            ? readTorchFile(files[i].path, files[i].bytes)
+            : readSafetensors(files[i].path, files[i].bytes);
     if (!entries)
       return entries.takeError();
     for (SafetensorsEntry &entry : *entries)

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# make_folder.py - Seeds for fuzzing the reader of Hugging Face folders.
+# SPDX-License-Identifier: Apache-2.0
+"""Writes inputs of test/fuzz/hugging_face_fuzz.cpp: file after file a byte that
+picks the name, u16 length, content. Needs no package.
+
+  make_folder.py --fuzz-corpus FOLDER
+"""
+import argparse
+import json
+import pathlib
+import struct
+
+NAMES = ("config.json", "model.safetensors", "quantize_config.json", "generation_config.json",
+         "model.safetensors.index.json", "model-00001-of-00002.safetensors",
+         "model-00002-of-00002.safetensors", "pytorch_model.bin")
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "U8": 1, "F8_E4M3": 1}
+
+
+def safetensors(tensors):
+    """`tensors`: (name, dtype, shape, content or None)."""
+    header, data = {}, b""
+    for name, dtype, shape, content in tensors:
+        size = SIZES[dtype]
+        for dim in shape:
+            size *= dim
+        content = bytes(i * 7 & 255 for i in range(size)) if content is None else content
+        header[name] = {"dtype": dtype, "shape": shape,
+                        "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def gptq(module, k, out, bits=4, group=32, word=0x77777777, g_idx=True, bias=False):
+    groups = k // group
+    tensors = [(module + ".qweight", "I32", [k * bits // 32, out], None),
+               (module + ".scales", "F16", [groups, out], None),
+               (module + ".qzeros", "I32", [groups, out * bits // 32],
+                struct.pack("<I", word) * (groups * out * bits // 32))]
+    if g_idx:
+        tensors.append((module + ".g_idx", "I32", [k],
+                        b"".join(struct.pack("<I", i // group) for i in range(k))))
+    if bias:
+        tensors.append((module + ".bias", "F16", [out], bytes(2 * out)))
+    return tensors
+
+
+def folder(**files):
+    """Content by the index of the name."""
+    out = b""
+    for key, content in files.items():
+        if not isinstance(content, bytes):
+            content = json.dumps(content, separators=(",", ":")).encode()
+        out += bytes([int(key[1:])]) + struct.pack("<H", len(content)) + content
+    return out
+
+
+def seeds():
+    plain = [("a", "F32", [2, 3], None), ("b", "BF16", [4], None), ("c", "F16", [], None)]
+    config = {"model_type": "llama", "hidden_size": 64, "rope_parameters": {"rope_theta": 1e4},
+              "list": [1, -2], "mixed": [1, "x", None, {"y": [True]}], "eps": 1e-5}
+
+    def quantized(**more):
+        return {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": 32,
+                                        "sym": True, **more}}
+    yield "plain", folder(f0=config, f1=safetensors(plain), f3={"eos_token_id": [1, 2]})
+    yield "rest", folder(f0=config) + b"\xff" + safetensors(plain)
+    yield "gptq", folder(f0=quantized(), f1=safetensors(gptq("m", 64, 8) + plain))
+    yield "gptq-v2", folder(f0=quantized(checkpoint_format="gptq_v2"),
+                            f1=safetensors(gptq("m", 32, 8, word=0x88888888, g_idx=False)))
+    yield "gptq-bits2", folder(f0=quantized(bits=2, group_size=-1), f1=safetensors(
+        gptq("m", 32, 16, bits=2, word=0x55555555, bias=True)))
+    yield "gptq-bits8", folder(f0=quantized(bits=8), f1=safetensors(
+        gptq("m", 32, 4, bits=8, word=0x7f7f7f7f)))
+    yield "gptq-side", folder(f0={}, f2={"bits": 4, "group_size": 32, "desc_act": True},
+                              f1=safetensors(gptq("m", 32, 8)))
+    yield "both-configs", folder(f0=quantized(), f2={"bits": 4, "damp_percent": 0.1, "dynamic": {}},
+                                 f1=safetensors(gptq("m", 32, 8)))
+    yield "shards", folder(f0=config, f4={"weight_map": {"a": NAMES[5], "d": NAMES[6]}},
+                           f5=safetensors(plain), f6=safetensors([("d", "I64", [2], None)]))
+    yield "other-method", folder(f0={"quantization_config": {"quant_method": "awq"}},
+                                 f1=safetensors(plain))
+    yield "other-type", folder(f0=config, f1=safetensors([("a", "F8_E4M3", [3], None)]))
+    yield "torch", folder(f0=config, f7=b"PK")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fuzz-corpus", metavar="FOLDER", required=True)
+    path = pathlib.Path(parser.parse_args().fuzz_corpus)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, content in seeds():
+        (path / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()
