@@ -23,6 +23,8 @@ std::string Tensor::shape() const {
 std::string Tensor::typeName() const {
   if (!format)
     return type->name;
+  if (storedEncoding.isFloat())
+    return format->name;
   return std::string(format->name) + "-" + std::to_string(storedEncoding.bits) +
          "-g" + std::to_string(storedEncoding.group);
 }

@@ -285,6 +285,8 @@ std::string qcc::describeJson(const Checkpoint &checkpoint) {
                        {"bytes", tensor.bytes},
                        {"file", tensor.file},
                        {"offset", tensor.offset}});
+    if (!tensor.order.empty())
+      tensors.back()["order"] = std::string(tensor.order);
     for (const TensorPart &part : tensor.parts)
       tensors.back()["parts"].push_back({{"name", std::string(part.name)},
                                          {"type", part.type},

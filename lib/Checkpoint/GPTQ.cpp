@@ -15,7 +15,8 @@
 
 #include "qcc/Formats/Bits.h"
 #include <algorithm>
-#include "SourceTensors.h"
+#include <map>
+#include "QuantizedModule.h"
 
 using namespace qcc;
 
@@ -60,11 +61,12 @@ Result<GPTQConfig> readConfig(const Json &config, const std::string &where) {
   if (word != "int32")
     fields.fail("GPTQ packed in " + quoted(word) +
                 " is not supported yet (supported: int32)");
-  if (bits >= 3 && bits <= 8 && bits != 4 && bits != 8)
+  if (bits >= 5 && bits <= 7)
     fields.fail("GPTQ with " + std::to_string(bits) +
-                " bits is not supported yet (supported: 2, 4, 8)");
-  else if (bits != 2 && bits != 4 && bits != 8)
-    fields.fail("key 'bits': expected 2, 4 or 8, got " + std::to_string(bits));
+                " bits is not supported yet (supported: 2, 3, 4, 8)");
+  else if (bits < 2 || bits > 8)
+    fields.fail("key 'bits': expected 2, 3, 4 or 8, got " +
+                std::to_string(bits));
   if (result.group != -1 && (result.group <= 0 || result.group > 1 << 30))
     fields.fail("key 'group_size': expected -1 or a positive number, got " +
                 std::to_string(result.group));
@@ -85,13 +87,47 @@ Result<GPTQConfig> readConfig(const Json &config, const std::string &where) {
   return result;
 }
 
+/// The orders of k that weights stand in, as tensors of their own. Weights that
+/// read the same activations have the same, which must show in the names: only
+/// one tensor is made for all that are equal.
+class Orders {
+public:
+  explicit Orders(std::vector<Tensor> &out) : out(out) {}
+
+  /// The name of the tensor for `groupIndex`.
+  std::string_view keep(SourceTensors &sources, SourceTensor &groupIndex,
+                        const std::string &module, TextPool &texts) {
+    const uint8_t *data = sources.data(groupIndex);
+    std::string_view bytes(reinterpret_cast<const char *>(data),
+                           groupIndex.entry.bytes);
+    auto [known, isNew] = names.try_emplace(bytes);
+    if (!isNew)
+      return known->second;
+    Tensor tensor;
+    tensor.name = known->second = texts.keep(module + ".order");
+    tensor.dims = {bytes.size() / 4};
+    tensor.format = &kGroupOrderFormat;
+    tensor.storedEncoding.element = ScalarType::F32;
+    tensor.file = groupIndex.file;
+    tensor.offset = groupIndex.entry.offset;
+    tensor.bytes = bytes.size();
+    tensor.parts.push_back(sources.take(groupIndex, texts));
+    out.push_back(std::move(tensor));
+    return known->second;
+  }
+
+private:
+  std::vector<Tensor> &out;
+  std::map<std::string_view, std::string_view> names;
+};
+
 /// Puts one module's weight together.
-class ModuleReader {
+class ModuleReader : QuantizedModule {
 public:
   ModuleReader(const GPTQConfig &config, SourceTensors &sources,
-               TextPool &texts, std::string module)
-      : config(config), sources(sources), texts(texts),
-        module(std::move(module)) {}
+               TextPool &texts, Orders &orders, std::string module)
+      : QuantizedModule(sources, texts, std::move(module)), config(config),
+        orders(orders) {}
 
   Result<Tensor> read() {
     if (!findParts() || !checkShapes() || !checkGroups() || !readZero())
@@ -99,17 +135,22 @@ public:
     Tensor tensor;
     tensor.name = texts.keep(module + ".weight");
     tensor.dims = {in, out};
-    tensor.format = &kGPTQFormat;
+    tensor.format = format();
+    if (hasOrder)
+      tensor.order = orders.keep(sources, *gIdx, module, texts);
     Encoding &encoding = tensor.storedEncoding;
     encoding.bits = config.bits;
     encoding.zero = int(zero);
+    encoding.zeroBits = hasZeros ? config.bits : 0;
     encoding.group = unsigned(group);
     encoding.scale = scaleType;
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*qweight) + ": " + problem);
     tensor.file = qweight->file;
     tensor.offset = qweight->entry.offset;
-    for (SourceTensor *part : {qweight, scales, qzeros, gIdx, bias})
+    // First those that the format reads, in its order.
+    for (SourceTensor *part : {qweight, scales, hasZeros ? qzeros : nullptr,
+                               gIdx, hasZeros ? nullptr : qzeros, bias})
       if (part) {
         tensor.parts.push_back(sources.take(*part, texts));
         tensor.bytes += part->entry.bytes;
@@ -118,16 +159,6 @@ public:
   }
 
 private:
-  bool fail(const SourceTensor &tensor, std::string_view expected,
-            std::string_view got) {
-    error = mismatchError(sources.what(tensor), expected, got);
-    return false;
-  }
-  bool fail(std::string message) {
-    error = Error(std::move(message));
-    return false;
-  }
-
   bool findParts() {
     qweight = sources.find(module + ".qweight");
     qzeros = sources.find(module + ".qzeros");
@@ -143,26 +174,8 @@ private:
     return true;
   }
 
-  bool isZero(const SourceTensor &tensor) const {
-    const uint8_t *data = sources.data(tensor);
-    return std::all_of(data, data + tensor.entry.bytes,
-                       [](uint8_t byte) { return byte == 0; });
-  }
-
-  bool checkType(const SourceTensor &tensor, std::string_view type) {
-    return tensor.entry.type->name == type ||
-           fail(tensor, "dtype " + std::string(type), tensor.entry.type->name);
-  }
-
-  bool checkShape(const SourceTensor &tensor, std::vector<uint64_t> shape) {
-    return tensor.entry.shape == shape ||
-           fail(tensor, "shape " + shapeText(shape),
-                shapeText(tensor.entry.shape));
-  }
-
   bool checkShapes() {
     const std::vector<uint64_t> &shape = qweight->entry.shape;
-    const uint64_t perWord = 32 / config.bits;
     if (!checkType(*qweight, "I32"))
       return false;
     // The limits keep products below 2^64.
@@ -170,11 +183,12 @@ private:
     if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
         shape[0] > most || shape[1] > most)
       return fail(*qweight, "two dimensions of 1 to 2^28", shapeText(shape));
-    in = shape[0] * perWord;
+    in = shape[0] * 32 / config.bits;
     out = shape[1];
-    if (out % perWord)
+    if (shape[0] % config.bits || out * config.bits % 32)
       return fail(*qweight,
-                  "columns that are a multiple of " + std::to_string(perWord),
+                  "rows that are a multiple of " + std::to_string(config.bits) +
+                      " and whole words of zero points",
                   shapeText(shape));
     group = config.group == -1 ? in : uint64_t(config.group);
     if (in % group)
@@ -190,12 +204,20 @@ private:
     if (scaleType == ScalarType::None)
       return fail(*scales, "dtype F16 or BF16", scales->entry.type->name);
     return checkShape(*scales, {groups, out}) && checkType(*qzeros, "I32") &&
-           checkShape(*qzeros, {groups, out / perWord}) &&
+           checkShape(*qzeros, {groups, out * config.bits / 32}) &&
            (!gIdx || (checkType(*gIdx, "I32") && checkShape(*gIdx, {in})));
   }
 
-  /// Groups must be runs of k: in order, or all zero as some tools write for
-  /// that.
+  const StoredFormat *format() const {
+    if (!hasZeros)
+      return hasOrder ? &kGPTQOrderFormat : &kGPTQFormat;
+    if (hasOrder)
+      return config.isV2 ? &kGPTQZerosOrderFormat : &kGPTQV1ZerosOrderFormat;
+    return config.isV2 ? &kGPTQZerosFormat : &kGPTQV1ZerosFormat;
+  }
+
+  /// Groups are runs of k (in order, or all zero as some tools write for that),
+  /// or k stand in another order; they all have the same size.
   bool checkGroups() {
     if (!gIdx) {
       if (config.hasActOrder && groups > 1)
@@ -208,48 +230,74 @@ private:
     bool isSorted = true;
     for (uint64_t k = 0; k < in && isSorted; ++k)
       isSorted = loadLE<uint32_t>(data + k * 4) == k / group;
-    return isSorted || isZero(*gIdx) ||
-           fail(sources.what(*gIdx) +
-                ": act-order (groups that are not in order) is not supported "
-                "yet");
+    if (isSorted || isZero(*gIdx))
+      return true;
+    std::vector<uint64_t> sizes(groups);
+    for (uint64_t k = 0; k < in; ++k) {
+      uint32_t index = loadLE<uint32_t>(data + k * 4);
+      if (index >= groups)
+        return fail(*gIdx, "groups below " + std::to_string(groups),
+                    std::to_string(index));
+      ++sizes[index];
+    }
+    for (uint64_t g = 0; g < groups; ++g)
+      if (sizes[g] != group)
+        return fail(*gIdx, "groups of " + std::to_string(group) + " elements",
+                    std::to_string(sizes[g]) + " in group " +
+                        std::to_string(g));
+    hasOrder = true;
+    return true;
   }
 
-  /// The zero point, which must be the same everywhere.
+  /// Finds out whether all zero points are the same.
   bool readZero() {
-    const uint8_t *data = sources.data(*qzeros);
-    const uint64_t words = qzeros->entry.bytes / 4;
     const uint32_t mask = (1u << config.bits) - 1;
-    const uint32_t field = loadLE<uint32_t>(data) & mask;
-    const uint32_t uniform = ~uint32_t(0) / mask * field;
-    for (uint64_t i = 0; i < words; ++i)
-      if (loadLE<uint32_t>(data + i * 4) != uniform)
-        return fail(sources.what(*qzeros) +
-                    ": asymmetric zero points are not supported yet");
-    zero = config.isV2 ? field : field + 1;
-    // A config that names the wrong format would shift all weights.
-    const uint32_t middle = 1u << (config.bits - 1);
-    if (config.isSymmetric && zero != middle)
-      return fail(*qzeros,
-                  std::to_string(config.isV2 ? middle : middle - 1) +
-                      " throughout, for sym in format " + quoted(config.format),
-                  std::to_string(field));
-    // All ones plus 1 is 0 to some readers and 2^bits to others.
-    if (zero > mask)
-      return fail(sources.what(*qzeros) +
-                  ": asymmetric zero points are not supported yet");
+    uint32_t field = 0;
+    if (isUniform(field)) {
+      zero = config.isV2 ? field : field + 1;
+      // A config that names the wrong format would shift all weights.
+      const uint32_t middle = 1u << (config.bits - 1);
+      if (config.isSymmetric && zero != middle)
+        return fail(*qzeros,
+                    std::to_string(config.isV2 ? middle : middle - 1) +
+                        " throughout, for sym in format " +
+                        quoted(config.format),
+                    std::to_string(field));
+      // All ones plus 1 is 0 to the readers that the others follow.
+      if (zero <= mask)
+        return true;
+    }
+    hasZeros = true;
+    zero = !config.isV2 && config.bits == 3 ? 1 : 0;
+    return true;
+  }
+
+  /// Whether qzeros has the same field everywhere, and which.
+  bool isUniform(uint32_t &field) const {
+    const uint8_t *data = sources.data(*qzeros);
+    field = loadLE<uint32_t>(data) & ((1u << config.bits) - 1);
+    // `bits` words hold 32 fields; each line is a number of whole words.
+    const uint64_t line = qzeros->entry.shape[1];
+    for (uint64_t i = 0; i < qzeros->entry.bytes / 4; ++i) {
+      uint32_t expected = 0;
+      for (uint64_t bit = 0; bit < 32; ++bit) {
+        uint64_t place = (i % line * 32 + bit) % config.bits;
+        expected |= (field >> place & 1) << bit;
+      }
+      if (loadLE<uint32_t>(data + i * 4) != expected)
+        return false;
+    }
     return true;
   }
 
   const GPTQConfig &config;
-  SourceTensors &sources;
-  TextPool &texts;
-  const std::string module;
+  Orders &orders;
   SourceTensor *qweight = nullptr, *qzeros = nullptr, *scales = nullptr,
                *gIdx = nullptr, *bias = nullptr;
   uint64_t in = 0, out = 0, group = 0, groups = 0;
   uint32_t zero = 0;
+  bool hasZeros = false, hasOrder = false;
   ScalarType scaleType = ScalarType::None;
-  Error error;
 };
 
 } // namespace
@@ -260,13 +308,14 @@ Error qcc::readGPTQ(const Json &config, const std::string &where,
   Result<GPTQConfig> parameters = readConfig(config, where);
   if (!parameters)
     return parameters.takeError();
+  Orders orders(out);
   static constexpr std::string_view suffix = ".qweight";
   for (SourceTensor &tensor : sources.all()) {
     const std::string &name = tensor.entry.name;
     if (!name.ends_with(suffix))
       continue;
     Result<Tensor> weight =
-        ModuleReader(*parameters, sources, texts,
+        ModuleReader(*parameters, sources, texts, orders,
                      name.substr(0, name.size() - suffix.size()))
             .read();
     if (!weight)

@@ -21,6 +21,7 @@ constexpr size_t kMaxFiles = 65535;
 constexpr QuantizationMethod kMethods[] = {
     {"gptq", "GPTQ", readGPTQ},
 };
+    {"awq", "AWQ", readAWQ},
 
 /// A kind of files that hold weights.
 struct WeightFiles {

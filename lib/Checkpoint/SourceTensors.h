@@ -65,6 +65,9 @@ struct QuantizationMethod {
   ReadFn *read;
 };
 
+Error readAWQ(const Json &config, const std::string &where,
+              SourceTensors &sources, TextPool &texts,
+              std::vector<Tensor> &out);
 Error readGPTQ(const Json &config, const std::string &where,
                SourceTensors &sources, TextPool &texts,
                std::vector<Tensor> &out);

@@ -10,6 +10,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
 
 #include <condition_variable>
 #include <mutex>
@@ -64,12 +65,19 @@ readRowOrder(const Checkpoint &checkpoint, llvm::StringRef name,
 }
 
 llvm::Error WeightRegion::add(mlir::ModuleOp module) {
+  // An order of rows needs no place when only the packer reads it.
+  llvm::StringSet<> orders;
+  for (auto op : module.getOps<qz::WeightOp>())
+    if (auto order = op.getRowOrder())
+      orders.insert(*order);
   for (auto op : module.getOps<qz::WeightOp>()) {
     std::string name = op.getSymName().str();
     const Tensor *tensor = checkpoint.findTensor(name);
     if (!tensor)
       return llvm::createStringError(
           checkpoint.error("tensor " + quoted(name) + " is missing").message());
+    if (!op.getOffset() && orders.contains(name))
+      continue;
     if (!op.getLayout() || !op.getOffset() || !op.getBytes())
       return llvm::createStringError("weight " + quoted(name) +
                                      " has no place in the artefact");

@@ -7,42 +7,137 @@
 
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
+#include <algorithm>
 
 using namespace qcc;
 
-static void unpackCodes(const StoredWeight &weight, uint64_t firstRow,
-                        unsigned count, Fields *out) {
-  const unsigned bits = weight.encoding.bits, perWord = 32 / bits;
+std::vector<uint32_t> qcc::groupOrder(const uint8_t *groupIndex, uint64_t count,
+                                      uint64_t groups) {
+  std::vector<uint32_t> next(groups + 1), order(count);
+  for (uint64_t k = 0; k < count; ++k)
+    ++next[loadLE<uint32_t>(groupIndex + k * 4) + 1];
+  for (uint64_t g = 0; g < groups; ++g)
+    next[g + 1] += next[g];
+  for (uint64_t k = 0; k < count; ++k)
+    order[next[loadLE<uint32_t>(groupIndex + k * 4)]++] = uint32_t(k);
+  return order;
+}
+
+namespace {
+
+/// What of the arrays a format has.
+struct Parts {
+  bool hasZeros, isV1, hasOrder;
+};
+
+/// Codes of `count` rows from `firstRow` on, in the order of the file.
+void unpackCodes(const StoredWeight &weight, uint64_t firstRow, unsigned count,
+                 Fields *out) {
+  const unsigned bits = weight.encoding.bits;
   const uint32_t mask = (1u << bits) - 1;
-  const uint64_t words = weight.columns / perWord;
-  const uint8_t *line = weight.arrays[0] + firstRow * 4;
-  for (uint64_t word = 0; word < words; ++word, line += weight.rows * 4) {
+  const uint8_t *first = weight.arrays[0] + firstRow * 4;
+  const uint64_t lineBytes = weight.rows * 4;
+  // A run of 32 codes takes `bits` words of a column.
+  for (uint64_t run = 0; run * 32 < weight.columns; ++run) {
+    const uint8_t *line = first + run * bits * lineBytes;
     for (unsigned row = 0; row < count; ++row) {
-      uint32_t value = loadLE<uint32_t>(line + row * 4);
-      uint8_t *codes = out[row].codes.data() + word * perWord;
-      for (unsigned i = 0; i < perWord; ++i)
-        codes[i] = uint8_t(value >> bits * i & mask);
+      uint8_t *codes = out[row].codes.data() + run * 32;
+      uint64_t pending = 0;
+      unsigned have = 0, i = 0;
+      for (unsigned word = 0; word < bits; ++word) {
+        pending |= uint64_t(loadLE<uint32_t>(line + word * lineBytes + row * 4))
+                   << have;
+        for (have += 32; have >= bits; have -= bits, pending >>= bits)
+          codes[i++] = uint8_t(pending & mask);
+      }
     }
   }
 }
 
-static void unpackScales(const StoredWeight &weight, uint64_t firstRow,
-                         unsigned count, Fields *out) {
-  const uint64_t groups = weight.columns / weight.encoding.group;
+/// Zero point `row` of line `line` of qzeros.
+uint8_t zeroPoint(const uint8_t *line, unsigned bits, uint64_t row, bool isV1) {
+  const uint32_t mask = (1u << bits) - 1;
+  const uint64_t bit = row * bits, shift = bit % 32;
+  uint32_t word = loadLE<uint32_t>(line + bit / 32 * 4);
+  // One is added to whole words, which restores a zero point of 0 that was
+  // written by taking one from whole words; 3 bits have no whole words, and the
+  // encoding adds the one.
+  if (isV1 && bits != 3)
+    word += ~uint32_t(0) / mask;
+  uint64_t value = word;
+  if (shift + bits > 32)
+    value |= uint64_t(loadLE<uint32_t>(line + bit / 32 * 4 + 4)) << 32;
+  return uint8_t(uint32_t(value >> shift) & mask);
+}
+
+template <Parts parts>
+void unpackRows(const StoredWeight &weight, uint64_t firstRow, unsigned count,
+                Fields *out) {
+  const Encoding &encoding = weight.encoding;
+  const uint64_t groups = weight.columns / encoding.group;
+  for (unsigned row = 0; row < count; ++row)
+    out[row].resize(encoding, weight.columns);
+  unpackCodes(weight, firstRow, count, out);
   const uint8_t *line = weight.arrays[1] + firstRow * 2;
   for (uint64_t group = 0; group < groups; ++group, line += weight.rows * 2)
     for (unsigned row = 0; row < count; ++row)
       out[row].scale[group] = loadLE<uint16_t>(line + row * 2);
+  if constexpr (parts.hasZeros) {
+    const uint8_t *zeros = weight.arrays[2];
+    const uint64_t bytes = weight.rows * encoding.bits / 8;
+    for (uint64_t group = 0; group < groups; ++group, zeros += bytes)
+      for (unsigned row = 0; row < count; ++row)
+        out[row].zeros[group] =
+            zeroPoint(zeros, encoding.bits, firstRow + row, parts.isV1);
+  }
+  if constexpr (parts.hasOrder) {
+    std::vector<uint32_t> order = groupOrder(
+        weight.arrays[parts.hasZeros ? 3 : 2], weight.columns, groups);
+    std::vector<uint8_t> codes(weight.columns);
+    for (unsigned row = 0; row < count; ++row) {
+      for (uint64_t j = 0; j < weight.columns; ++j)
+        codes[j] = out[row].codes[order[j]];
+      out[row].codes.swap(codes);
+    }
+  }
 }
 
-static void unpackRows(const StoredWeight &weight, uint64_t firstRow,
-                       unsigned count, Fields *out) {
-  for (unsigned row = 0; row < count; ++row)
+/// The order itself, as a row of f32.
+void unpackOrder(const StoredWeight &weight, uint64_t, unsigned count,
+                 Fields *out) {
+  // The number of groups does not matter here; no index is larger.
+  uint64_t groups = 0;
+  for (uint64_t k = 0; k < weight.columns; ++k)
+    groups = std::max<uint64_t>(
+        groups, loadLE<uint32_t>(weight.arrays[0] + k * 4) + uint64_t(1));
+  std::vector<uint32_t> order =
+      groupOrder(weight.arrays[0], weight.columns, groups);
+  for (unsigned row = 0; row < count; ++row) {
     out[row].resize(weight.encoding, weight.columns);
-  unpackCodes(weight, firstRow, count, out);
-  unpackScales(weight, firstRow, count, out);
+    for (uint64_t j = 0; j < weight.columns; ++j)
+      out[row].floats[j] = bitsFromFloat(float(order[j]));
+  }
 }
 
-static constexpr const char *kArrays[] = {"qweight", "scales"};
+constexpr const char *kPlain[] = {"qweight", "scales"};
+constexpr const char *kOrder[] = {"qweight", "scales", "g_idx"};
+constexpr const char *kZeros[] = {"qweight", "scales", "qzeros"};
+constexpr const char *kZerosOrder[] = {"qweight", "scales", "qzeros", "g_idx"};
+constexpr const char *kIndex[] = {"g_idx"};
 
-const StoredFormat qcc::kGPTQFormat = {"GPTQ", kArrays, unpackRows};
+} // namespace
+
+const StoredFormat qcc::kGPTQFormat = {"GPTQ", kPlain,
+                                       unpackRows<{false, false, false}>};
+const StoredFormat qcc::kGPTQOrderFormat = {"GPTQ", kOrder,
+                                            unpackRows<{false, false, true}>};
+const StoredFormat qcc::kGPTQZerosFormat = {"GPTQ", kZeros,
+                                            unpackRows<{true, false, false}>};
+const StoredFormat qcc::kGPTQV1ZerosFormat = {"GPTQ", kZeros,
+                                              unpackRows<{true, true, false}>};
+const StoredFormat qcc::kGPTQZerosOrderFormat = {
+    "GPTQ", kZerosOrder, unpackRows<{true, false, true}>};
+const StoredFormat qcc::kGPTQV1ZerosOrderFormat = {
+    "GPTQ", kZerosOrder, unpackRows<{true, true, true}>};
+const StoredFormat qcc::kGroupOrderFormat = {"group order", kIndex,
+                                             unpackOrder};

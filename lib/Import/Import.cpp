@@ -57,6 +57,8 @@ private:
   }
   Value linear(Value x, std::string_view name, int64_t out) {
     int64_t in = cast<RankedTensorType>(x.getType()).getDimSize(1);
+    if (Value order = weights.orderOf(builder, name, in))
+      x = qz::PermuteOp::create(builder, loc, x.getType(), x, order);
     return llm::LinearOp::create(builder, loc, rows(out), x,
                                  matrix(name, out, in));
   }

@@ -85,6 +85,21 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder, std::string_view name,
   return qz::DequantizeOp::create(builder, loc, result, weight);
 }
 
+mlir::Value WeightSet::orderOf(OpBuilder &builder, std::string_view name,
+                               int64_t size) {
+  const Tensor *tensor = find(name);
+  const Tensor *order =
+      tensor && !tensor->order.empty() ? find(tensor->order) : nullptr;
+  if (!order || !declare(*order, {size}))
+    return {};
+  MLIRContext *context = builder.getContext();
+  auto type = qz::QTensorType::get(
+      context, {size},
+      qz::EncodingAttr::fromEncoding(context, *order->encoding()));
+  return qz::UseOp::create(builder, module.getLoc(), type,
+                           StringRef(order->name));
+}
+
 ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
   const Tensor *tensor =
       names.ropeDivisors.empty() ? nullptr : find(names.ropeDivisors);

@@ -29,6 +29,10 @@ public:
   /// first).
   mlir::Value dequantized(mlir::OpBuilder &builder, std::string_view name,
                           llvm::ArrayRef<int64_t> shape);
+  /// The order that the columns of tensor `name` stand in, a vector of `size`;
+  /// null when that is the model's.
+  mlir::Value orderOf(mlir::OpBuilder &builder, std::string_view name,
+                      int64_t size);
   /// The divisors of rope frequencies that the file brings, or nothing.
   llvm::ArrayRef<float> ropeDivisors(size_t count);
   /// Lets tensor `name` be there without a use.

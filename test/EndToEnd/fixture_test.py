@@ -53,6 +53,11 @@ def check_matrices(tool, model, reference, failures):
             return reference[f"w/{module}/{key}"]
         name = module if module in tensors else module + ".weight"
         got = tool.values(model, name, of("shape"))
+        if order := tensors[name].get("order"):
+            # Packed in the order of groups; the reference has the model's.
+            columns = tool.values(model, order, of("shape")[1:]).astype(int)
+            ordered, got = got, np.empty_like(got)
+            got[:, columns] = ordered
         flat = got.ravel().astype(np.float64)
         weights = np.arange(flat.size) % 251 - 125
         scale = np.abs(flat).sum()

@@ -56,6 +56,10 @@ struct Tensor {
   /// checked.
   std::vector<TensorPart> parts;
 
+  /// The tensor that says in which order the elements of rows stand (element j
+  /// is element order[j] of the model's); empty: in the model's.
+  std::string_view order;
+
   /// What its numbers mean; null when no Encoding says it.
   const Encoding *encoding() const {
     return format ? &storedEncoding : type->encoding;

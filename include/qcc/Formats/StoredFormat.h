@@ -14,6 +14,7 @@
 #include "qcc/Formats/Encoding.h"
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace qcc {
 
@@ -39,15 +40,47 @@ struct StoredFormat {
   UnpackFn *unpackRows;
 };
 
-/// GPTQ, symmetric, rows of k in order of groups, W[out, in]:
+/// GPTQ, W[out, in]:
 ///
 ///   qweight  i32 [in * bits / 32, out]   each column is a stream of codes
 ///   along
 ///                                        k, low bits first
-///   scales   f16 or bf16 [in / group, out]
+///   scales   f16 or bf16 [groups, out]
+///   qzeros   i32 [groups, out * bits / 32]   each row is a stream of zero
+///   points g_idx    i32 [in]                    the group of each k
 ///
-/// 2, 4 or 8 bits.
-extern const StoredFormat kGPTQFormat;
+/// 2, 3, 4 or 8 bits. Without qzeros all zero points are the encoding's. With
+/// g_idx the elements of a row stand in the order of their groups (groupOrder),
+/// and each group must have as many as the encoding says.
+///
+/// Two conventions for qzeros: the zero point, or one less (V1; with 3 bits the
+/// encoding's zero is that one).
+extern const StoredFormat kGPTQFormat;        ///< qweight, scales
+extern const StoredFormat kGPTQOrderFormat;   ///< qweight, scales, g_idx
+extern const StoredFormat kGPTQZerosFormat;   ///< qweight, scales, qzeros
+extern const StoredFormat kGPTQV1ZerosFormat; ///< qweight, scales, qzeros
+extern const StoredFormat
+    kGPTQZerosOrderFormat; ///< qweight, scales, qzeros, g_idx
+extern const StoredFormat
+    kGPTQV1ZerosOrderFormat; ///< qweight, scales, qzeros, g_idx
+
+/// One row of f32: the order that g_idx gives to the elements of a row.
+extern const StoredFormat kGroupOrderFormat;
+
+/// The elements of a row in the order of their groups, those of one group in
+/// ascending order: element j of the result is the place in the file of the
+/// j-th. `groupIndex` has one i32 for each of `count` elements, all of them
+/// below `groups`.
+std::vector<uint32_t> groupOrder(const uint8_t *groupIndex, uint64_t count,
+                                 uint64_t groups);
+
+/// AWQ (GEMM), 4 bits, W[out, in]; eight columns of a word in the order
+/// 0, 2, 4, 6, 1, 3, 5, 7:
+///
+///   qweight  i32 [in, out / 8]
+///   scales   f16 [groups, out]
+///   qzeros   i32 [groups, out / 8]
+extern const StoredFormat kAWQFormat;
 
 } // namespace qcc
 

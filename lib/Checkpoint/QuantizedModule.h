@@ -1,0 +1,65 @@
+//===- QuantizedModule.h - One quantized weight's arrays --------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CHECKPOINT_QUANTIZEDMODULE_H
+#define QCC_LIB_CHECKPOINT_QUANTIZEDMODULE_H
+
+#include <algorithm>
+#include "SourceTensors.h"
+
+namespace qcc {
+
+/// What readers of quantized modules share: they find the arrays "module.x",
+/// check them and put them together. A check that fails keeps the error and
+/// returns false.
+class QuantizedModule {
+protected:
+  QuantizedModule(SourceTensors &sources, TextPool &texts, std::string module)
+      : sources(sources), texts(texts), module(std::move(module)) {}
+
+  bool fail(const SourceTensor &tensor, std::string_view expected,
+            std::string_view got) {
+    error = mismatchError(sources.what(tensor), expected, got);
+    return false;
+  }
+  bool fail(std::string message) {
+    error = Error(std::move(message));
+    return false;
+  }
+  bool checkType(const SourceTensor &tensor, std::string_view type) {
+    return tensor.entry.type->name == type ||
+           fail(tensor, "dtype " + std::string(type), tensor.entry.type->name);
+  }
+  bool checkShape(const SourceTensor &tensor, std::vector<uint64_t> shape) {
+    return tensor.entry.shape == shape ||
+           fail(tensor, "shape " + shapeText(shape),
+                shapeText(tensor.entry.shape));
+  }
+  bool isZero(const SourceTensor &tensor) const {
+    const uint8_t *data = sources.data(tensor);
+    return std::all_of(data, data + tensor.entry.bytes,
+                       [](uint8_t byte) { return byte == 0; });
+  }
+  /// "module.x", or null.
+  SourceTensor *find(std::string_view array) {
+    return sources.find(module + "." + std::string(array));
+  }
+  /// The same; its absence is an error that names `other`.
+  SourceTensor *need(std::string_view array, const SourceTensor &other) {
+    SourceTensor *tensor = find(array);
+    if (!tensor)
+      fail(sources.what(other) + " comes without " +
+           quoted(module + "." + std::string(array)));
+    return tensor;
+  }
+
+  SourceTensors &sources;
+  TextPool &texts;
+  const std::string module;
+  Error error;
+};
+
+} // namespace qcc
+
+#endif // QCC_LIB_CHECKPOINT_QUANTIZEDMODULE_H
