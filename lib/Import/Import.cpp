@@ -113,6 +113,9 @@ private:
   }
 
   Value attention(Value x, Value batch, uint32_t layer) {
+    weights.expectSameOrder({layerName(layer, names.query),
+                             layerName(layer, names.key),
+                             layerName(layer, names.value)});
     bool sliding = config.isSliding(layer);
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
     Value q = linear(x, layerName(layer, names.query),
@@ -136,6 +139,8 @@ private:
   }
 
   Value feedForward(Value x, uint32_t layer) {
+    weights.expectSameOrder(
+        {layerName(layer, names.gate), layerName(layer, names.up)});
     Value gate = linear(x, layerName(layer, names.gate), config.ffn);
     Value up = linear(x, layerName(layer, names.up), config.ffn);
     Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,

@@ -100,6 +100,17 @@ mlir::Value WeightSet::orderOf(OpBuilder &builder, std::string_view name,
                            StringRef(order->name));
 }
 
+void WeightSet::expectSameOrder(std::initializer_list<std::string> names) {
+  const std::string &first = *names.begin();
+  for (const std::string &name : names) {
+    const Tensor *a = find(first), *b = find(name);
+    if (a && b && a->order != b->order)
+      fail("tensors " + quoted(first) + " and " + quoted(name) +
+           ": expected the same order of k (g_idx), which is all that is "
+           "supported yet");
+  }
+}
+
 ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
   const Tensor *tensor =
       names.ropeDivisors.empty() ? nullptr : find(names.ropeDivisors);

@@ -33,6 +33,9 @@ public:
   /// null when that is the model's.
   mlir::Value orderOf(mlir::OpBuilder &builder, std::string_view name,
                       int64_t size);
+  /// Sets the error unless these tensors, which read the same rows, have their
+  /// columns in one order.
+  void expectSameOrder(std::initializer_list<std::string> names);
   /// The divisors of rope frequencies that the file brings, or nothing.
   llvm::ArrayRef<float> ropeDivisors(size_t count);
   /// Lets tensor `name` be there without a use.

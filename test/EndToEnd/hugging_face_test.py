@@ -156,8 +156,10 @@ class Plain(TestCase):
                config={"model_type": "gpt2"})
         refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
-        refuse(nothing, "quantization by 'awq' is not supported yet",
-               config={"quantization_config": {"quant_method": "awq", "bits": 4}})
+        refuse(nothing, "quantization by 'hqq' is not supported yet",
+               config={"quantization_config": {"quant_method": "hqq", "bits": 4}})
+        refuse(nothing, "AWQ in version 'gemv' is not supported yet (supported: gemm)",
+               config={"quantization_config": {"quant_method": "awq", "version": "GEMV"}})
         refuse(nothing, "key 'quant_method' is missing",
                config={"quantization_config": {"bits": 4}})
         refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
@@ -178,7 +180,7 @@ class Plain(TestCase):
         self.check_refused(model.path, "config.json: nested deeper than 32")
 
 
-class Gptq(TestCase):
+class QuantizedTestCase(TestCase):
     def setUp(self):
         super().setUp()
         self.process = subprocess.Popen([TOOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -195,12 +197,21 @@ class Gptq(TestCase):
 
     def check_weights(self, model):
         decoder = oracle()
+
+class Gptq(QuantizedTestCase):
         quantized = 0
         for name, expected in model.weights.items():
             expected = expected.astype(np.float32)
+        facts = json.loads(self.qcc("inspect", "--json", model.path).stdout)
+        orders = {t["name"]: t["order"] for t in facts["tensors"] if "order" in t}
             got = self.values(model.path, name, expected.shape)
             self.assertTrue(np.array_equal(got, expected), name)
             parts = {suffix: model.tensors.get(name[:-6] + suffix)
+            if name in orders:
+                # Packed in the order of groups.
+                columns = self.values(model.path, orders[name], expected.shape[1:]).astype(int)
+                ordered, got = got, np.empty_like(got)
+                got[:, columns] = ordered
                      for suffix in ("qweight", "qzeros", "scales", "g_idx")}
             if parts["qweight"] is None:
                 continue
@@ -217,14 +228,19 @@ class Gptq(TestCase):
         for options in ({}, {"bits": 2}, {"bits": 8}, {"group": 64}, {"group": -1},
                         {"g_idx": "absent"}, {"g_idx": "zeros"}, {"v2": True},
                         {"bits": 2, "v2": True, "group": 64}, {"bits": 8, "group": -1},
-                        {"sym": False, "zero": 5}, {"scale_type": BF16}, {"bias": 0}):
+                        {"sym": False, "zero": 5}, {"scale_type": BF16}, {"bias": 0},
+                        {"bits": 3}, {"bits": 3, "sym": False}, {"sym": False},
+                        {"sym": False, "v2": True, "bits": 8}, {"bits": 2, "sym": False, "group": 64},
+                        {"g_idx": "scrambled"}, {"g_idx": "scrambled", "sym": False, "bits": 3},
+                        {"g_idx": "scrambled", "sym": False, "v2": True}):
             with self.subTest(**options):
                 model = self.make(quantize=options, head=True)
                 self.check_weights(model)
 
     def test_logits(self):
         for options in ({}, {"bits": 8, "group": 64}, {"bits": 2}, {"group": -1, "v2": True},
-                        {"bias": 0, "g_idx": "zeros"}):
+                        {"bias": 0, "g_idx": "zeros"}, {"sym": False, "bits": 3},
+                        {"g_idx": "scrambled"}, {"g_idx": "scrambled", "sym": False, "group": 64}):
             for head in (False, True):
                 with self.subTest(head=head, **options):
                     self.check_logits(self.make(quantize=options, head=head, dtype=BF16))
@@ -264,7 +280,7 @@ class Gptq(TestCase):
                    if t["name"] == "model.layers.1.mlp.down_proj.weight")
         self.assertEqual(tensor["shape"], [128, 64])
         self.assertEqual([part["name"].rpartition(".")[2] for part in tensor["parts"]],
-                         ["qweight", "scales", "qzeros", "g_idx"])
+                         ["qweight", "scales", "g_idx", "qzeros"])
         self.assertEqual(tensor["parts"][0]["shape"], [64, 16])
         self.assertIn("GPTQ-4-g64", self.qcc("inspect", model.path).stdout)
 
@@ -290,13 +306,20 @@ class Gptq(TestCase):
             model = self.make(quantize=options, quantization_config=config, hidden=hidden, ffn=ffn)
             self.check_refused(model.path, *parts)
 
-        refuse("model.safetensors: tensor 'model.layers.", ".qzeros'",
-               "asymmetric zero points are not supported yet", sym=False)
-        refuse(".g_idx': act-order", "not supported yet", g_idx="scrambled")
+        model = self.make(quantize={"g_idx": "scrambled"}, apart=True)
+        self.check_refused(model.path, "tensors 'model.layers.0.self_attn.q_proj.weight' and "
+                           "'model.layers.0.self_attn.k_proj.weight': expected the same order of k")
+        model.tensors["model.layers.0.mlp.down_proj.g_idx"][:] = 1
+        model.write()
+        self.check_refused(model.path, "down_proj.g_idx': expected groups of 32 elements, got 0 in "
+                           "group 0")
+        model.tensors["model.layers.0.mlp.down_proj.g_idx"][:] = 9
+        model.write()
+        self.check_refused(model.path, "down_proj.g_idx': expected groups below 4, got 9")
         refuse("comes without", ".g_idx', though the config has desc_act", g_idx="absent",
                config={"desc_act": True})
-        refuse("GPTQ with 3 bits is not supported yet (supported: 2, 4, 8)", config={"bits": 3})
-        refuse("key 'bits': expected 2, 4 or 8, got 16", config={"bits": 16})
+        refuse("GPTQ with 5 bits is not supported yet (supported: 2, 3, 4, 8)", config={"bits": 5})
+        refuse("key 'bits': expected 2, 3, 4 or 8, got 16", config={"bits": 16})
         refuse("key 'bits': expected an integer, got '\"4\"'", config={"bits": "4"})
         refuse("qweight': expected in features that are a multiple of group_size 48, got",
                config={"group_size": 48})
@@ -325,6 +348,40 @@ class Gptq(TestCase):
 
 class NoTokenizer(TestCase):
     def test_text_is_refused(self):
+class Awq(QuantizedTestCase):
+    def test_codes_and_scales_stay(self):
+        for group in (32, 64, -1):
+            with self.subTest(group=group):
+                model = self.make(quantize={"method": "awq", "group": group})
+                for name, expected in model.weights.items():
+                    got = self.values(model.path, name, expected.shape)
+                    self.assertTrue(np.array_equal(got, expected.astype(np.float32)), name)
+
+    def test_logits(self):
+        for group in (32, 64):
+            self.check_logits(self.make(quantize={"method": "awq", "group": group}, dtype=np.float16))
+
+    def test_refused(self):
+        def refuse(*parts, change=None, **config):
+            model = self.make(quantize={"method": "awq"}, quantization_config=config)
+            if change:
+                change(model.tensors)
+                model.write()
+            self.check_refused(model.path, *parts)
+        refuse("AWQ with 8 bits is not supported", bits=8)
+        refuse("AWQ without zero points is not supported yet", zero_point=False)
+        refuse("AWQ in version 'gemv_fast'", version="gemv_fast")
+        refuse("group_size': expected -1 or a positive number, got 0", group_size=0)
+        refuse("qweight': expected in features that are a multiple of group_size 48", group_size=48)
+        refuse("scales': expected shape [2, 64], got [4, 64]", group_size=64)
+        name = "model.layers.1.mlp.up_proj."
+        refuse("up_proj.qweight' comes without", change=lambda t: t.pop(name + "qzeros"))
+        refuse("qzeros': expected shape [2, 16], got [2, 15]",
+               change=lambda t: t.update({name + "qzeros": t[name + "qzeros"][:, 1:].copy()}))
+        refuse("scales': expected dtype F16", change=lambda t: t.update(
+            {name + "scales": t[name + "scales"].astype(np.float32)}))
+
+
         model = self.make()
         self.logits(model.path, [1, 2, 3])
         for arguments in (["hello"], ["tokenize", "hello"], ["logits", "-p", "hello", "-o", "l.npy"]):

@@ -46,15 +46,16 @@ def write_safetensors(path, tensors, metadata=None):
 
 def pack(codes, bits):
     """Codes [n, m] along the first axis into words [n * bits / 32, m]."""
-    per_word = 32 // bits
-    groups = codes.astype(np.uint64).reshape(-1, per_word, codes.shape[1])
-    shifts = np.arange(per_word, dtype=np.uint64)[None, :, None] * np.uint64(bits)
-    return (groups << shifts).sum(axis=1).astype(np.uint32).view(np.int32)
+    stream = codes.astype(np.uint64)[:, None, :] >> np.arange(bits, dtype=np.uint64)[None, :, None]
+    stream = (stream & np.uint64(1)).reshape(-1, 32, codes.shape[1])
+    shifts = np.arange(32, dtype=np.uint64)[None, :, None]
+    return (stream << shifts).sum(axis=1).astype(np.uint32).view(np.int32)
 
 
 def gptq(random, weight, bits=4, group=32, sym=True, v2=False, g_idx="order",
-         scale_type=np.float16, bias=None, zero=None):
-    """GPTQ tensors of a matrix [out, in] by suffix, and its new values."""
+         scale_type=np.float16, bias=None, zero=None, order=None):
+    """GPTQ tensors of a matrix [out, in] by suffix, and its new values. `order` is a
+    generator of random numbers: matrices that read the same rows have the same."""
     out, k = weight.shape
     group = k if group == -1 else group
     groups = k // group
@@ -67,7 +68,7 @@ def gptq(random, weight, bits=4, group=32, sym=True, v2=False, g_idx="order",
         zeros = random.integers(1, (1 << bits) - 1, (groups, out))
     where = np.arange(k) // group
     if g_idx == "scrambled":
-        where = random.permutation(where)
+        where = (order or random).permutation(where)
     values = as_values(scales).astype(np.float64)
     codes = np.rint(weight.T / values[where]) + zeros[where]
     codes = np.clip(codes, 0, (1 << bits) - 1).astype(np.int64)
@@ -83,6 +84,24 @@ def gptq(random, weight, bits=4, group=32, sym=True, v2=False, g_idx="order",
     return tensors, ((codes - zeros[where]) * values[where]).T
 
 
+def awq(random, weight, group=32, order=None):
+    """AWQ tensors (GEMM) of a matrix [out, in] by suffix, and its new values."""
+    out, k = weight.shape
+    group = k if group == -1 else group
+    blocks = weight.reshape(out, k // group, group)
+    scales = ((blocks.max(axis=2) - blocks.min(axis=2)) / 15 + 1e-6).T.astype(np.float16)
+    values = scales.astype(np.float64)
+    zeros = np.clip(np.rint(-blocks.min(axis=2).T / values), 0, 15).astype(np.int64)
+    where = np.arange(k) // group
+    codes = np.clip(np.rint(weight.T / values[where]) + zeros[where], 0, 15).astype(np.int64)
+
+    def words(numbers):
+        places = numbers.reshape(len(numbers), -1, 8)[:, :, [0, 2, 4, 6, 1, 3, 5, 7]]
+        return (places << np.arange(0, 32, 4)).sum(axis=2).astype(np.uint32).view(np.int32)
+    return {"qweight": words(codes), "qzeros": words(zeros), "scales": scales}, \
+        ((codes - zeros[where]) * values[where]).T
+
+
 LINEAR = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
           "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 
@@ -93,7 +112,7 @@ class Folder:
 
     def __init__(self, path, seed=1, layers=2, hidden=64, ffn=128, heads=4, kv_heads=2, vocab=96,
                  dtype=np.float32, tied=False, quantize=None, head=False, shards=1, config=None,
-                 quantization_config=None, file="model.safetensors"):
+                 quantization_config=None, file="model.safetensors", apart=False):
         self.path = pathlib.Path(path)
         self.path.mkdir(exist_ok=True)
         random = np.random.default_rng(seed)
@@ -103,7 +122,14 @@ class Folder:
             "num_attention_heads": heads, "num_key_value_heads": kv_heads,
             "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
             "rope_scaling": None, "tie_word_embeddings": tied, "vocab_size": vocab}
-        if quantize is not None:
+        quantizer = gptq
+        if quantize is not None and quantize.get("method") == "awq":
+            quantizer = awq
+            quantize = {key: value for key, value in quantize.items() if key != "method"}
+            self.config["quantization_config"] = {
+                "quant_method": "awq", "bits": 4, "group_size": quantize.get("group", 32),
+                "version": "gemm", "zero_point": True, **(quantization_config or {})}
+        elif quantize is not None:
             self.config["quantization_config"] = {
                 "quant_method": "gptq", "bits": quantize.get("bits", 4),
                 "group_size": quantize.get("group", 32), "sym": quantize.get("sym", True),
@@ -121,14 +147,14 @@ class Folder:
             self.tensors[name] = array
             self.weights[name] = as_values(array).astype(np.float64)
 
-        def linear(module, out, k):
+        def linear(module, out, k, order=None):
             name = module + ".weight"
             plain(name, out, k, scale=k ** -0.5)
             if quantize is None or (module == "lm_head" and not head):
                 return
             weight = self.weights[name]
             del self.tensors[name]
-            parts, self.weights[name] = gptq(random, weight, **quantize)
+            parts, self.weights[name] = quantizer(random, weight, order=order, **quantize)
             for suffix, array in parts.items():
                 self.tensors[f"{module}.{suffix}"] = array
 
@@ -142,7 +168,14 @@ class Folder:
             plain(prefix + "input_layernorm.weight", hidden, scale=0.1)
             plain(prefix + "post_attention_layernorm.weight", hidden, scale=0.1)
             for module in LINEAR:
-                linear(prefix + module, *sizes[module.split(".")[1][:-5]])
+                kind = module.split(".")[1][:-5]
+                # Q, K and V read the same rows, and so do gate and up.
+                rows = {"q": 1, "k": 1, "v": 1, "gate": 2, "up": 2}.get(kind)
+                if apart or rows is None:
+                    linear(prefix + module, *sizes[kind])
+                else:
+                    linear(prefix + module, *sizes[kind],
+                           np.random.default_rng((seed, i, rows)))
         plain("model.norm.weight", hidden, scale=0.1)
         if not tied:
             linear("lm_head", vocab, hidden)
