@@ -36,6 +36,21 @@ void QZDialect::registerTypes() {
 // EncodingAttr
 //===----------------------------------------------------------------------===//
 
+/// The attribute holds bits, so that equal attributes mean the same.
+static std::vector<float> valuesOf(ArrayRef<uint32_t> bits) {
+  std::vector<float> values;
+  for (uint32_t value : bits)
+    values.push_back(llvm::bit_cast<float>(value));
+  return values;
+}
+
+static SmallVector<uint32_t> bitsOf(ArrayRef<float> values) {
+  SmallVector<uint32_t> bits;
+  for (float value : values)
+    bits.push_back(llvm::bit_cast<uint32_t>(value));
+  return bits;
+}
+
 Encoding EncodingAttr::toEncoding() const {
   Encoding e;
   e.element = ScalarType(getElement());
@@ -43,6 +58,8 @@ Encoding EncodingAttr::toEncoding() const {
   e.zero = getZero();
   e.zeroBits = getZeroBits();
   e.table.assign(getTable().begin(), getTable().end());
+  e.values = valuesOf(getValues());
+  e.minifloat = Minifloat(getMinifloat());
   e.group = getGroup();
   e.scale = ScalarType(getScale());
   e.min = ScalarType(getMin());
@@ -57,23 +74,25 @@ Encoding EncodingAttr::toEncoding() const {
 EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
                                         const Encoding &e) {
   return EncodingAttr::get(context, unsigned(e.element), e.bits, e.zero,
-                           e.zeroBits, ArrayRef<int8_t>(e.table), e.group,
+                           e.zeroBits, ArrayRef<int8_t>(e.table),
+                           bitsOf(e.values), unsigned(e.minifloat), e.group,
                            unsigned(e.scale), unsigned(e.min), e.superBlock,
                            e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
 
-LogicalResult EncodingAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                   unsigned element, unsigned bits, int zero,
-                                   unsigned zeroBits, ArrayRef<int8_t> table,
-                                   unsigned group, unsigned scale, unsigned min,
-                                   unsigned superBlock, unsigned subBits,
-                                   int subZero, bool subSigned,
-                                   unsigned subMinBits) {
+LogicalResult EncodingAttr::verify(
+    function_ref<InFlightDiagnostic()> emitError, unsigned element,
+    unsigned bits, int zero, unsigned zeroBits, ArrayRef<int8_t> table,
+    ArrayRef<uint32_t> values, unsigned minifloat, unsigned group,
+    unsigned scale, unsigned min, unsigned superBlock, unsigned subBits,
+    int subZero, bool subSigned, unsigned subMinBits) {
   Encoding e{ScalarType(element),
              bits,
              zero,
              zeroBits,
              {table.begin(), table.end()},
+             valuesOf(values),
+             Minifloat(minifloat),
              group,
              ScalarType(scale),
              ScalarType(min),
@@ -125,6 +144,25 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
                                               e.table.push_back(value);
                                               return success();
                                             });
+    if (key == "values")
+      return parser.parseCommaSeparatedList(
+          AsmParser::Delimiter::Square, [&]() -> ParseResult {
+            APFloat value(APFloat::IEEEsingle());
+            if (parser.parseFloat(value.getSemantics(), value))
+              return failure();
+            e.values.push_back(value.convertToFloat());
+            return success();
+          });
+    if (key == "float") {
+      StringRef name;
+      SMLoc nameLoc = parser.getCurrentLocation();
+      if (parser.parseKeyword(&name))
+        return failure();
+      if (!parseMinifloat(name.str(), e.minifloat))
+        return parser.emitError(nameLoc)
+               << "unknown minifloat '" << name << "'";
+      return success();
+    }
     if (key == "sub_signed") {
       e.subSigned = true;
       unsigned value;
@@ -153,8 +191,9 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
     return {};
   return parser.getChecked<EncodingAttr>(
       parser.getContext(), unsigned(e.element), e.bits, e.zero, e.zeroBits,
-      ArrayRef<int8_t>(e.table), e.group, unsigned(e.scale), unsigned(e.min),
-      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
+      ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
+      e.group, unsigned(e.scale), unsigned(e.min), e.superBlock, e.subBits,
+      e.subZero, e.subSigned, e.subMinBits);
 }
 
 void EncodingAttr::print(AsmPrinter &printer) const {
@@ -176,6 +215,14 @@ void EncodingAttr::print(AsmPrinter &printer) const {
                           [&](int8_t v) { printer << int(v); });
     printer << "]";
   }
+  if (!e.values.empty()) {
+    printer << ", values = [";
+    llvm::interleaveComma(e.values, printer,
+                          [&](float v) { printer.printFloat(APFloat(v)); });
+    printer << "]";
+  }
+  if (e.minifloat != Minifloat::None)
+    printer << ", float = " << minifloatName(e.minifloat);
   number("group", e.group);
   printer << ", scale = " << scalarName(e.scale);
   if (e.hasMin())

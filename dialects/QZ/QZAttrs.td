@@ -33,14 +33,24 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
                  super_block = 256, sub_bits = 6, sub_min_bits = 6>
     #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90],
                  group = 64, scale = u8>
+    #qz.encoding<bits = 2, values = [-1.0, -0.25, 0.25, 1.0], group = 64,
+                 scale = f32>
+    #qz.encoding<bits = 8, float = e4m3fn, group = 128, scale = f32>
     ```
 
-    Constraints (qcc::Encoding::check): widths are 1..8, a table has
+    Codes are integers (less their zero points, or through a `table`) or floats:
+    f32 `values` by code, for up to 4 bits, or `float`, numbers of 8 bits in the
+    format e4m3fn or e5m2. Weights whose codes are floats take f32 activations.
+    `values` are printed so that they read back as the same bits.
+
+    Constraints (qcc::Encoding::check): widths are 1..8, a table and values have
     2^bits entries, groups divide super-blocks, scales have a type.
   }];
   let parameters = (ins "unsigned":$element, "unsigned":$bits, "int":$zero,
                         "unsigned":$zeroBits,
-                        ArrayRefParameter<"int8_t">:$table, "unsigned":$group,
+                        ArrayRefParameter<"int8_t">:$table,
+                        ArrayRefParameter<"uint32_t">:$values,
+                        "unsigned":$minifloat, "unsigned":$group,
                         "unsigned":$scale, "unsigned":$min,
                         "unsigned":$superBlock, "unsigned":$subBits,
                         "int":$subZero, "bool":$subSigned,

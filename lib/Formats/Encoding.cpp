@@ -65,6 +65,39 @@ float qcc::scalarValue(ScalarType type, uint32_t bits) {
 }
 
 //===----------------------------------------------------------------------===//
+// Small floats
+//===----------------------------------------------------------------------===//
+
+static constexpr const char *kMinifloats[] = {"none", "e4m3fn", "e5m2"};
+
+const char *qcc::minifloatName(Minifloat format) {
+  return kMinifloats[size_t(format) < std::size(kMinifloats) ? size_t(format)
+                                                             : 0];
+}
+
+bool qcc::parseMinifloat(const std::string &name, Minifloat &format) {
+  for (size_t i = 0; i < std::size(kMinifloats); ++i) {
+    if (name == kMinifloats[i]) {
+      format = Minifloat(i);
+      return true;
+    }
+  }
+  return false;
+}
+
+float qcc::minifloatValue(Minifloat format, uint8_t code) {
+  switch (format) {
+  case Minifloat::E4M3FN:
+    return floatFromE4M3FN(code);
+  case Minifloat::E5M2:
+    return floatFromHalf(uint16_t(code << 8));
+  case Minifloat::None:
+    break;
+  }
+  return 0.0f;
+}
+
+//===----------------------------------------------------------------------===//
 // Encoding
 //===----------------------------------------------------------------------===//
 
@@ -90,8 +123,21 @@ std::string Encoding::check() const {
   if (!table.empty() && table.size() != size_t(1) << bits)
     return outOfRange("table", "empty or 2^bits values",
                       (long long)table.size());
-  if (!table.empty() && zero != 0)
-    return outOfRange("zero", "0 beside a table", zero);
+  if (!values.empty() && (bits > 4 || values.size() != size_t(1) << bits))
+    return outOfRange("values", "empty or, for up to 4 bits, 2^bits of them",
+                      (long long)values.size());
+  for (float value : values)
+    if (!std::isfinite(value))
+      return "values must be finite";
+  if (minifloat > Minifloat::E5M2 ||
+      (minifloat != Minifloat::None && bits != 8))
+    return "a minifloat must be e4m3fn or e5m2 and have 8 bits";
+  int meanings =
+      !table.empty() + !values.empty() + (minifloat != Minifloat::None);
+  if (meanings > 1)
+    return "table, values and minifloat exclude each other";
+  if (meanings && zero != 0)
+    return outOfRange("zero", "0 beside a table, values or a minifloat", zero);
   // A zero outside the codes would need more bits than the kernels' integers.
   if (zero < 0 || zero > 1 << bits)
     return outOfRange("zero", "0..2^bits", zero);
@@ -101,7 +147,7 @@ std::string Encoding::check() const {
   if (hasZeros() && zero + (1 << zeroBits) - 1 > 1 << bits)
     return outOfRange("zeroBits", "so few that zero points are at most 2^bits",
                       zeroBits);
-  if (hasZeros() && (!table.empty() || isTwoLevel() || group < 32))
+  if (hasZeros() && (meanings || isTwoLevel() || group < 32))
     return "zero points for each group need one level, no table and groups of "
            "at least 32";
   // A layout keeps four k of a row together and works in chunks of 32 k.
@@ -150,6 +196,20 @@ void Fields::resize(const Encoding &encoding, size_t count) {
   subMin.resize(encoding.hasMin() ? groups : 0);
 }
 
+/// What the code of element `k`, of scale block `block`, stands for.
+static float number(const Encoding &encoding, const Fields &fields, size_t k,
+                    size_t block) {
+  uint8_t code = fields.codes[k];
+  if (!encoding.values.empty())
+    return encoding.values[code];
+  if (encoding.minifloat != Minifloat::None)
+    return minifloatValue(encoding.minifloat, code);
+  if (!encoding.table.empty())
+    return float(encoding.table[code]);
+  int zero = encoding.zero + (encoding.hasZeros() ? fields.zeros[block] : 0);
+  return float(int(code) - zero);
+}
+
 float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
                          size_t k) {
   if (encoding.isFloat())
@@ -167,10 +227,7 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
     if (encoding.hasMin())
       min = -(min * float(fields.subMin[group]));
   }
-  int code = fields.codes[k];
-  int zero = encoding.zero + (encoding.hasZeros() ? fields.zeros[block] : 0);
-  float value = scale * float(encoding.table.empty() ? code - zero
-                                                     : encoding.table[code]);
+  float value = scale * number(encoding, fields, k, block);
   // Without a min nothing is added, so that -0 stays -0.
   return encoding.hasMin() ? value + min : value;
 }

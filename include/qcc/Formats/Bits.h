@@ -48,6 +48,17 @@ inline float floatFromE8M0(uint8_t bits) {
   return floatFromBits(bits == 0 ? 0x00400000 : uint32_t(bits) << 23);
 }
 
+/// E4M3 with NaN and without infinities: a magnitude of 0x7f is NaN.
+inline float floatFromE4M3FN(uint8_t bits) {
+  uint32_t sign = uint32_t(bits & 0x80) << 24;
+  uint32_t magnitude = bits & 0x7f;
+  if (magnitude == 0x7f)
+    return floatFromBits(sign | 0x7fc00000);
+  if (magnitude < 8)
+    return floatFromBits(sign | bitsFromFloat(float(magnitude) * 0x1p-9f));
+  return floatFromBits(sign | ((magnitude << 20) + (120u << 23)));
+}
+
 /// Unsigned E4M3 as ggml's NVFP4 uses it: 0x7f is 0, and otherwise bit 7 is
 /// ignored.
 inline float floatFromUE4M3(uint8_t bits) {

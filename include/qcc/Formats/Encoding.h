@@ -1,7 +1,7 @@
 //===- Encoding.h - What the numbers of a quantized weight mean -*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// An Encoding says how a weight's integer codes and scales give real values;
+// An Encoding says how a weight's codes and scales give real values;
 // it says nothing about where their bits lie (that is a file's block format, or
 // a PackedLayout). The dialect attribute `#qz.encoding`, the scalar decode, the
 // packer and the kernel generator all read this one description, so that a new
@@ -9,7 +9,12 @@
 //
 // Element k of a row, with g = k / group and b = k / superBlock:
 //
-//   value = S * (table.empty() ? code - zero - zeros[g] : table[code]) + M
+//   value = S * number(code) + M
+//
+//   number(code) = code - zero - zeros[g]   an integer, or
+//                  table[code]              an integer, or
+//                  values[code]             an f32, or
+//                  the minifloat with these bits
 //
 //   one level  (superBlock == 0):  S = scale[g]
 //                                  M = min[g]                (0 without min)
@@ -17,8 +22,9 @@
 //   two levels (superBlock != 0):  S = scale[b] * (sub[g] - subZero)
 //                                  M = -(min[b] * subMin[g]) (0 without min)
 //
-// All products are exact in f32 for every format in use, so the value has one
-// rounding (the sum) and is the same bits in every evaluation order.
+// With integer numbers all products are exact in f32 for every format in use,
+// so the value has one rounding (the sum) and is the same bits in every
+// evaluation order. With floats S * number is rounded, then the sum.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_FORMATS_ENCODING_H
@@ -43,6 +49,17 @@ bool parseScalarType(const std::string &name, ScalarType &type);
 /// E8M0 is 2^(bits - 127); U8 is the integer itself.
 float scalarValue(ScalarType type, uint32_t bits);
 
+/// Float formats of codes of 8 bits. E4M3FN: bias 7, no infinities, NaN for a
+/// magnitude of 0x7f, largest 448. E5M2: the high byte of an IEEE binary16.
+enum class Minifloat : uint8_t { None, E4M3FN, E5M2 };
+
+/// "e4m3fn", "e5m2"; "none".
+const char *minifloatName(Minifloat format);
+/// Inverse of minifloatName; false when the name is unknown.
+bool parseMinifloat(const std::string &name, Minifloat &format);
+/// Value of one code; 0 for None.
+float minifloatValue(Minifloat format, uint8_t code);
+
 struct Encoding {
   /// Set for plain float weights (F32, F16, BF16); then nothing else is used.
   ScalarType element = ScalarType::None;
@@ -52,8 +69,11 @@ struct Encoding {
   /// Width of a zero point for each group, added to `zero`, 1..8; 0: none. Only
   /// with one level, no table and groups of 32 or more.
   unsigned zeroBits = 0;
-  std::vector<int8_t> table; ///< 2^bits values, or empty.
-  unsigned group = 0;        ///< Elements of k that share S and M.
+  // At most one of these three; beside one, zero and zeroBits are 0.
+  std::vector<int8_t> table;             ///< 2^bits integers, or empty.
+  std::vector<float> values;             ///< 2^bits values, for up to 4 bits.
+  Minifloat minifloat = Minifloat::None; ///< What codes are, of 8 bits.
+  unsigned group = 0;                    ///< Elements of k that share S and M.
   ScalarType scale = ScalarType::None;
   ScalarType min = ScalarType::None;
 
@@ -65,6 +85,10 @@ struct Encoding {
   unsigned subMinBits = 0; ///< Width of subMin; 0 when there is no min.
 
   bool isFloat() const { return element != ScalarType::None; }
+  /// Codes stand for floats, not for integers.
+  bool hasFloatCodes() const {
+    return !values.empty() || minifloat != Minifloat::None;
+  }
   bool hasMin() const { return min != ScalarType::None; }
   bool hasZeros() const { return zeroBits != 0; }
   bool isTwoLevel() const { return superBlock != 0; }
@@ -81,7 +105,7 @@ struct Encoding {
 /// The fields of consecutive elements of one row, as read from a file or from
 /// a packed panel. Vectors are indexed from the first element's group.
 struct Fields {
-  std::vector<uint8_t> codes; ///< One per element (integer encodings).
+  std::vector<uint8_t> codes; ///< One per element, unless isFloat().
   /// Raw bits, one per element (float encodings).
   std::vector<uint32_t> floats;
   std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().

@@ -33,6 +33,8 @@ static const char *whyUnsupported(const Encoding &encoding) {
     return "float weights";
   if (!encoding.table.empty())
     return "code tables";
+  if (encoding.hasFloatCodes())
+    return "codes that are floats";
   if (encoding.group % 16)
     return "groups of k that are not a multiple of 16";
   return nullptr;
@@ -108,10 +110,10 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
     if (!kind || *kind != qz::Activations::F16)
       return no("activations other than f16");
 
-  collectRuns(plan);
-  for (WeightRun &run : plan.runs)
   if (plan.quantize.getOrder())
     return no("activations in another order");
+  collectRuns(plan);
+  for (WeightRun &run : plan.runs)
     if (!planSteps(plan, run))
       return no("columns that are not whole units of the packed layout");
 

@@ -65,3 +65,27 @@ Value Isa::lookup(Emitter &e, ArrayRef<uint8_t> table, Value indices) const {
                         bytes, {vector, e.bitcast(indices, bytes)});
   return e.bitcast(result, indices.getType());
 }
+
+Value Isa::lookup(Emitter &e, ArrayRef<float> table, Value indices) const {
+  VectorType floats = e.vec(lanes, e.f32());
+  // A register of the table: the shuffles take an index modulo its lanes.
+  auto part = [&](int64_t first) {
+    SmallVector<float> values;
+    for (int64_t i = first; i < first + lanes; ++i)
+      values.push_back(table[i % table.size()]);
+    return Value(arith::ConstantOp::create(
+        e.b, e.loc, DenseElementsAttr::get(floats, ArrayRef<float>(values))));
+  };
+  if (lanes == 16)
+    return e.call("llvm.x86.avx512.permvar.sf.512", floats, {part(0), indices});
+  auto permute = [&](int64_t first) {
+    return e.call("llvm.x86.avx2.permps", floats, {part(first), indices});
+  };
+  Value low = permute(0);
+  if (int64_t(table.size()) <= lanes)
+    return low;
+  // Bit 3 of the index, as the sign, chooses the half of the table.
+  Value bit = e.shift(indices, 28);
+  Value isHigh = e.cmp(arith::CmpIPredicate::slt, bit, e.zero(bit.getType()));
+  return e.select(isHigh, permute(lanes), low);
+}

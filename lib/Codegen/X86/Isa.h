@@ -40,6 +40,9 @@ struct Isa {
                    unsigned maxCode) const;
   /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
   Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
+  /// table[index] for each lane of `indices` (lanes of i32 < 16), as lanes of
+  /// f32.
+  Value lookup(Emitter &e, llvm::ArrayRef<float> table, Value indices) const;
 };
 
 } // namespace qcc::x86

@@ -47,6 +47,55 @@ Value PanelKernel::codes(int64_t q, function_ref<Value(int64_t)> loadWord) {
   return e.extract(instructions.lookup(e, table, vector), 0);
 }
 
+/// Half floats hold all numbers of both formats, subnormal ones included: those
+/// of E5M2 are their high bytes; a magnitude of E4M3FN is moved to where half
+/// floats keep theirs, which makes it 2^-8 of what it was.
+Values PanelKernel::minifloats(Value codes) {
+  VectorType ints = cast<VectorType>(codes.getType());
+  VectorType words = e.vec(2 * ints.getNumElements(), e.i16());
+  Value both = e.bitcast(codes, words);
+  // Codes 0 and 2, then 1 and 3, as the high bytes of words.
+  Values halves = {e.shift(both, 8), e.bitAnd(both, 0xff00)};
+  for (Value &half : halves) {
+    if (encoding.minifloat == Minifloat::E4M3FN) {
+      half = e.bitAnd(e.ashr(half, 1), 0xbf80);
+      // The largest magnitude is NaN: adding a unit carries into the exponent,
+      // which that bit then fills up.
+      half = e.bitOr(half, e.bitAnd(e.add(half, 0x80), 0x4000));
+    }
+    half = e.bitcast(half, ints);
+  }
+  Values values;
+  for (int shift : {0, -16})
+    for (Value half : halves) {
+      Value bits = e.trunc(e.shift(half, shift), e.i16());
+      values.push_back(e.extf(
+          e.bitcast(bits, e.vec(ints.getNumElements(), e.f16())), e.f32()));
+    }
+  return values;
+}
+
+double PanelKernel::numberScale() const {
+  return encoding.minifloat == Minifloat::E4M3FN ? 256.0 : 1.0;
+}
+
+Values PanelKernel::numbers(Value codes, Value zero) {
+  if (encoding.minifloat != Minifloat::None)
+    return minifloats(codes);
+  Values values;
+  for (int j = 0; j < 4; ++j) {
+    Value code = e.bitAnd(e.shift(codes, -8 * j), 255);
+    if (!encoding.values.empty()) {
+      values.push_back(
+          instructions.lookup(e, ArrayRef<float>(encoding.values), code));
+      continue;
+    }
+    code = zero ? e.sub(code, zero) : e.add(code, -zeroPoint());
+    values.push_back(e.intToFloat(code, e.f32()));
+  }
+  return values;
+}
+
 /// The k-groups of a chunk in an order in which those that share a line follow
 /// each other for every width of a plane, so that few lines are in registers.
 /// Integer sums are exact in any order.
@@ -129,16 +178,17 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
   PanelScales scales;
   for (int64_t q = 0; q < 8; ++q) {
-    if (q * 4 % weightGroup == 0)
+    if (q * 4 % weightGroup == 0) {
       scales =
           scaleReader.group(unit, chunk, q * 4 / weightGroup, lane, floats);
+      if (numberScale() != 1)
+        scales.factor = e.mulf(scales.factor, numberScale());
+    }
     Value word = codes(q, [&](int64_t byteOffset) {
       return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
     });
-    for (int64_t j = 0; j < 4; ++j) {
-      Value code = e.bitAnd(e.shift(word, -int(8 * j)), 255);
-      code = scales.zero ? e.sub(code, scales.zero) : e.add(code, -zeroPoint());
-      Value value = e.mulf(scales.factor, e.intToFloat(code, e.f32()));
+    for (auto [j, number] : llvm::enumerate(numbers(word, scales.zero))) {
+      Value value = e.mulf(scales.factor, number);
       if (encoding.hasMin())
         value = e.addf(value, scales.min);
       for (int64_t r = 0; r < act.tile; ++r)

@@ -40,7 +40,15 @@ public:
   }
   unsigned maxCode() const;
 
+  /// What the four codes of each lane of codes() stand for, less `zero` (a
+  /// vector, or null for zeroPoint()): value j is that of byte j, as lanes of
+  /// f32 that must still be multiplied by numberScale() and by S.
+  Values numbers(Value codes, Value zero);
+  /// A power of two.
+  double numberScale() const;
+
 private:
+  Values minifloats(Value codes);
   Values emitFloatWeights(Value panel, Value tile, int64_t half);
   Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
                       int64_t half, Values acc);

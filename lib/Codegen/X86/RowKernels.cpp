@@ -223,17 +223,35 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
 // Embedding
 //===----------------------------------------------------------------------===//
 
+/// What the four codes in `word` stand for.
+static Value embeddingNumbers(Emitter &e, const Isa &isa, PanelKernel &kernel,
+                              const Encoding &encoding, Value word,
+                              Value zero) {
+  Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
+  Value code = e.zext(bytes, e.i32());
+  if (encoding.hasFloatCodes()) {
+    // A code in the first byte of each of four lanes.
+    SmallVector<int64_t> lanes;
+    for (int64_t i = 0; i < isa.lanes; ++i)
+      lanes.push_back(i % 4);
+    Value wide = vector::ShuffleOp::create(e.b, e.loc, code, code, lanes);
+    Value number = e.slice(kernel.numbers(wide, Value())[0], 0, 4);
+    double scale = kernel.numberScale();
+    return scale == 1 ? number : e.mulf(number, scale);
+  }
+  code = zero ? e.sub(code, e.splat(zero, e.vec(4, e.i32())))
+              : e.add(code, -kernel.zeroPoint());
+  return e.intToFloat(code, e.f32());
+}
+
 /// Four elements of a quantized row: values of the codes in one word.
-static void embeddingWord(Emitter &e, PanelKernel &kernel,
+static void embeddingWord(Emitter &e, const Isa &isa, PanelKernel &kernel,
                           const Encoding &encoding, Value word,
                           const PanelScales &scales, float scale, Value out) {
   VectorType floats = e.vec(4, e.f32());
-  Value bytes = LLVM::BitcastOp::create(e.b, e.loc, e.vec(4, e.i8()), word);
-  Value code = e.zext(bytes, e.i32());
-  code = scales.zero ? e.sub(code, e.splat(scales.zero, e.vec(4, e.i32())))
-                     : e.add(code, -kernel.zeroPoint());
-  Value value =
-      e.mulf(e.splat(scales.factor, floats), e.intToFloat(code, e.f32()));
+  Value value = e.mulf(
+      e.splat(scales.factor, floats),
+      embeddingNumbers(e, isa, kernel, encoding, word, scales.zero));
   if (encoding.hasMin())
     value = e.addf(value, e.splat(scales.min, floats));
   e.store(e.mulf(value, double(scale)), out);
@@ -276,7 +294,7 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
           return e.load(e.i32(),
                         e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));
         });
-        embeddingWord(e, kernel, encoding, word, scales, scale,
+        embeddingWord(e, isa, kernel, encoding, word, scales, scale,
                       e.offset(outChunk, q * 16));
       }
     });

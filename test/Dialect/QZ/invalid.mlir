@@ -13,8 +13,34 @@
 // -----
 
 // A table leaves no room for a zero.
-// expected-error@+1 {{inconsistent encoding: zero must be 0 beside a table, got 1}}
+// expected-error@+1 {{inconsistent encoding: zero must be 0 beside a table, values or a minifloat, got 1}}
 #bad = #qz.encoding<bits = 1, zero = 1, table = [1, 2], group = 32, scale = f16>
+
+// -----
+
+// Values of codes are numbers, one for each code, and the only meaning.
+// expected-error@+1 {{inconsistent encoding: values must be empty or, for up to 4 bits, 2^bits of them, got 3}}
+#bad = #qz.encoding<bits = 2, values = [1.0, 2.0, 3.0], group = 32, scale = f16>
+
+// -----
+
+// expected-error@+1 {{inconsistent encoding: values must be finite}}
+#bad = #qz.encoding<bits = 1, values = [1.0, 0x7F800000], group = 32, scale = f16>
+
+// -----
+
+// expected-error@+1 {{inconsistent encoding: table, values and minifloat exclude each other}}
+#bad = #qz.encoding<bits = 1, table = [1, 2], values = [1.0, 2.0], group = 32, scale = f16>
+
+// -----
+
+// expected-error@+1 {{inconsistent encoding: a minifloat must be e4m3fn or e5m2 and have 8 bits}}
+#bad = #qz.encoding<bits = 4, float = e5m2, group = 32, scale = f16>
+
+// -----
+
+// expected-error@+1 {{unknown minifloat 'e4m3'}}
+#bad = #qz.encoding<bits = 8, float = e4m3, group = 32, scale = f16>
 
 // -----
 

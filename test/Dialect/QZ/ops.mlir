@@ -9,6 +9,9 @@
 // CHECK-DAG: #q3 = #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90], group = 64, scale = u8>
 // CHECK-DAG: #q2 = #qz.encoding<bits = 2, group = 16, scale = f16, min = f16, super_block = 256, sub_bits = 4, sub_min_bits = 4>
 // CHECK-DAG: #q7 = #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>
+// CHECK-DAG: #[[VALUES:.*]] = #qz.encoding<bits = 2, values = [-1.000000e+00, -0.000000e+00, 0.0795802995, 1.401300e-45], group = 64, scale = f32>
+// CHECK-DAG: #[[E4M3:.*]] = #qz.encoding<bits = 8, float = e4m3fn, group = 64, scale = bf16>
+// CHECK-DAG: #[[E5M2:.*]] = #qz.encoding<bits = 8, float = e5m2, group = 32, scale = f32, min = f16>
 // CHECK-DAG: #q6 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
 // CHECK-DAG: #q1 = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
 #float = #qz.encoding<bf16>
@@ -29,6 +32,12 @@ qz.weight @table : !qz.tensor<8x64, #table>
 qz.weight @two_level : !qz.tensor<8x256, #two_level>
 qz.weight @signed : !qz.tensor<8x256, #signed>
 qz.weight @sub_zero : !qz.tensor<8x256, #sub_zero>
+// CHECK-DAG: qz.weight @values : !qz.tensor<8x64, #[[VALUES]]>
+qz.weight @values : !qz.tensor<8x64, #qz.encoding<bits = 2, values = [-1.0, -0.0, 0.07958029955625534, 1.4e-45], group = 64, scale = f32>>
+// CHECK-DAG: qz.weight @e4m3 : !qz.tensor<8x64, #[[E4M3]]>
+qz.weight @e4m3 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e4m3fn, group = 64, scale = bf16>>
+// CHECK-DAG: qz.weight @e5m2 : !qz.tensor<8x64, #[[E5M2]]>
+qz.weight @e5m2 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e5m2, group = 32, scale = f32, min = f16>>
 qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations

@@ -89,6 +89,32 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.min = ScalarType::F16;
   list.push_back({"Zeros3Group64Min", e});
 
+  e = oneLevel(4, 64, ScalarType::F32);
+  e.values = {-1.0f,  -0.7f, -0.53f, -0.39f, -0.28f, -0.18f, -0.091f, 0.0f,
+              0.079f, 0.16f, 0.25f,  0.34f,  0.44f,  0.56f,  0.72f,   1.0f};
+  list.push_back({"Values4Group64F32", e});
+
+  e.group = 16;
+  e.scale = ScalarType::F16;
+  list.push_back({"Values4Group16F16", e});
+
+  e = oneLevel(3, 32, ScalarType::BF16);
+  e.values = {0.3f, -0.0f, 1e-30f, -7.25f, 1.0f / 3, 5.5f, -1e5f, 2.0f};
+  e.min = ScalarType::F16;
+  list.push_back({"Values3MinF16", e});
+
+  e = oneLevel(8, 128, ScalarType::F32);
+  e.minifloat = Minifloat::E4M3FN;
+  list.push_back({"E4M3Group128F32", e});
+
+  e.group = 8;
+  e.scale = ScalarType::BF16;
+  list.push_back({"E4M3Group8BF16", e});
+
+  e = oneLevel(8, 96, ScalarType::F16);
+  e.minifloat = Minifloat::E5M2;
+  list.push_back({"E5M2Group96F16", e});
+
   e = twoLevel(2, 32, 64, 8, ScalarType::F32);
   e.subSigned = true;
   e.table = {-128, -1, 1, 127};

@@ -48,7 +48,7 @@ TEST_P(GpuEncoding, Matmul) {
     StageCase c{k, {{encoding, 20, {}}, {encoding, 33, {}}}};
     c.fill(random, 3);
     bool isSupported = !encoding.isFloat() && encoding.table.empty() &&
-                       encoding.group % 16 == 0;
+                       !encoding.hasFloatCodes() && encoding.group % 16 == 0;
     if (!isSupported) {
       // Said, and nothing is made.
       EmulatedStage stage(c.module(), "sm_86");

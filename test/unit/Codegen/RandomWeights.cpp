@@ -46,7 +46,10 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
   Fields fields;
   fields.resize(encoding, k);
   for (uint8_t &code : fields.codes)
-    code = uint8_t(random() % (1u << encoding.bits));
+    do
+      code = uint8_t(random() % (1u << encoding.bits));
+    while (encoding.minifloat != Minifloat::None &&
+           !std::isfinite(minifloatValue(encoding.minifloat, code)));
   for (uint32_t &bits : fields.floats)
     bits = scalarBits(encoding.element, normal(random), random);
   for (uint32_t &bits : fields.scale)
@@ -135,6 +138,8 @@ DotProduct qcc::test::dotProduct(const Encoding &encoding, const Fields &row,
   minEncoding.zero = 0;
   minEncoding.zeroBits = 0;
   minEncoding.table.clear();
+  minEncoding.values.clear();
+  minEncoding.minifloat = Minifloat::None;
   Fields minRow = row;
   std::fill(minRow.codes.begin(), minRow.codes.end(), uint8_t(0));
 

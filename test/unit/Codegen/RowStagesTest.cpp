@@ -8,6 +8,7 @@
 
 #include "qcc/Formats/GGML.h"
 #include "CompiledStep.h"
+#include "Encodings.h"
 #include "RandomWeights.h"
 
 #include <gtest/gtest.h>
@@ -74,6 +75,9 @@ TEST_P(RowStages, Embedding) {
   for (const GGMLType &type : ggmlTypes())
     if (type.encoding)
       encodings.push_back({type.name, *type.encoding});
+  for (const NamedEncoding &named : allEncodings())
+    if (named.encoding.hasFloatCodes() && named.encoding.group % 96)
+      encodings.push_back({named.name, named.encoding});
   Encoding foreign;
   foreign.bits = 3;
   foreign.group = 64;

@@ -93,7 +93,7 @@ TEST(Encoding, ChecksEachField) {
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.zero = 17; }),
             "zero must be 0..2^bits, got 17");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.table.resize(16); }),
-            "zero must be 0 beside a table, got 8");
+            "zero must be 0 beside a table, values or a minifloat, got 8");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.table.resize(8); }),
             "table must be empty or 2^bits values, got 8");
   for (unsigned group : {0u, 1u, 2u, 12u, 24u, 48u})
@@ -119,6 +119,89 @@ TEST(Encoding, ChecksEachField) {
             "subMinBits must be 1..8, got 0");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.min = ScalarType::None; }),
             "subMinBits must be 0 without min, got 6");
+}
+
+TEST(Encoding, ChecksFloatCodes) {
+  auto with = [](auto change) {
+    Encoding e = oneLevel();
+    e.zero = 0;
+    change(e);
+    return e.check();
+  };
+  auto minifloat = [&](auto change) {
+    return with([&](Encoding &e) {
+      e.bits = 8;
+      e.minifloat = Minifloat::E4M3FN;
+      change(e);
+    });
+  };
+  auto values = [&](auto change) {
+    return with([&](Encoding &e) {
+      e.values.assign(16, 0.5f);
+      change(e);
+    });
+  };
+  EXPECT_EQ(values([](Encoding &) {}), "");
+  EXPECT_EQ(minifloat([](Encoding &) {}), "");
+  EXPECT_EQ(
+      values([](Encoding &e) { e.values.pop_back(); }),
+      "values must be empty or, for up to 4 bits, 2^bits of them, got 15");
+  EXPECT_EQ(
+      values([](Encoding &e) { e.bits = 5, e.values.resize(32); }),
+      "values must be empty or, for up to 4 bits, 2^bits of them, got 32");
+  for (float bad : {INFINITY, -INFINITY, NAN})
+    EXPECT_EQ(values([&](Encoding &e) { e.values[3] = bad; }),
+              "values must be finite");
+  EXPECT_EQ(values([](Encoding &e) { e.zero = 8; }),
+            "zero must be 0 beside a table, values or a minifloat, got 8");
+  EXPECT_EQ(values([](Encoding &e) { e.zeroBits = 4; }),
+            "zero points for each group need one level, no table and groups of "
+            "at least 32");
+  EXPECT_EQ(values([](Encoding &e) { e.table.resize(16); }),
+            "table, values and minifloat exclude each other");
+  EXPECT_EQ(minifloat([](Encoding &e) { e.table.resize(256); }),
+            "table, values and minifloat exclude each other");
+  EXPECT_EQ(minifloat([](Encoding &e) { e.zero = 1; }),
+            "zero must be 0 beside a table, values or a minifloat, got 1");
+  EXPECT_EQ(minifloat([](Encoding &e) { e.bits = 7; }),
+            "a minifloat must be e4m3fn or e5m2 and have 8 bits");
+  EXPECT_EQ(minifloat([](Encoding &e) { e.minifloat = Minifloat(3); }),
+            "a minifloat must be e4m3fn or e5m2 and have 8 bits");
+}
+
+TEST(Minifloat, NamesAndValues) {
+  Minifloat parsed = Minifloat::None;
+  for (Minifloat format : {Minifloat::E4M3FN, Minifloat::E5M2}) {
+    ASSERT_TRUE(parseMinifloat(minifloatName(format), parsed));
+    EXPECT_EQ(parsed, format);
+  }
+  EXPECT_FALSE(parseMinifloat("e4m3", parsed));
+  EXPECT_EQ(parsed, Minifloat::E5M2);
+
+  // From the definition: (-1)^s 2^(e - bias) 1.m, without the 1 where e is 0.
+  auto define = [](unsigned code, int mantissaBits, int bias) {
+    int exponent = int(code & 0x7f) >> mantissaBits;
+    double mantissa = code & ((1u << mantissaBits) - 1);
+    mantissa = std::ldexp(mantissa, -mantissaBits) + (exponent ? 1 : 0);
+    double magnitude = std::ldexp(mantissa, (exponent ? exponent : 1) - bias);
+    return float(code & 0x80 ? -magnitude : magnitude);
+  };
+  for (unsigned code = 0; code < 256; ++code) {
+    SCOPED_TRACE(code);
+    float e4m3 = minifloatValue(Minifloat::E4M3FN, uint8_t(code));
+    float e5m2 = minifloatValue(Minifloat::E5M2, uint8_t(code));
+    if ((code & 0x7f) == 0x7f)
+      EXPECT_TRUE(std::isnan(e4m3));
+    else
+      EXPECT_EQ(bitsFromFloat(e4m3), bitsFromFloat(define(code, 3, 7)));
+    if ((code & 0x7c) == 0x7c)
+      EXPECT_EQ(std::isinf(e5m2), (code & 3) == 0);
+    else
+      EXPECT_EQ(bitsFromFloat(e5m2), bitsFromFloat(define(code, 2, 15)));
+  }
+  EXPECT_EQ(minifloatValue(Minifloat::E4M3FN, 0x7e), 448.0f);
+  EXPECT_EQ(minifloatValue(Minifloat::E5M2, 0x7b), 57344.0f);
+  EXPECT_EQ(minifloatValue(Minifloat::None, 0x7b), 0.0f);
 }
 
 TEST(Encoding, FloatsHaveNothingElse) {
@@ -208,6 +291,35 @@ TEST(DecodeElement, Table) {
   EXPECT_EQ(e.check(), "");
   EXPECT_EQ(decodeElement(e, fields, 0), -1800.0f);
   EXPECT_EQ(decodeElement(e, fields, 31), 1800.0f);
+}
+
+TEST(DecodeElement, FloatCodes) {
+  Encoding e = oneLevel();
+  e.zero = 0;
+  e.scale = ScalarType::F32;
+  e.values.assign(16, 0.0f);
+  e.values[9] = 0.1f;
+  Fields fields;
+  fields.resize(e, 64);
+  fields.scale = {bitsFromFloat(3.0f), bitsFromFloat(0.7f)};
+  fields.codes[1] = fields.codes[40] = 9;
+  EXPECT_EQ(decodeElement(e, fields, 0), 0.0f);
+  EXPECT_EQ(decodeElement(e, fields, 1), 3.0f * 0.1f);
+  EXPECT_EQ(decodeElement(e, fields, 40), 0.7f * 0.1f);
+  e.min = ScalarType::F32;
+  fields.min = {bitsFromFloat(-2.0f), bitsFromFloat(1.0f)};
+  float product = 0.7f * 0.1f;
+  EXPECT_EQ(decodeElement(e, fields, 40), product + 1.0f);
+
+  e = oneLevel();
+  e.bits = 8;
+  e.zero = 0;
+  e.minifloat = Minifloat::E5M2;
+  fields.scale = {0x3800, 0x4000}; // 0.5, 2
+  fields.codes[1] = 0xc4;          // -4
+  fields.codes[40] = 0x01;         // 2^-16
+  EXPECT_EQ(decodeElement(e, fields, 1), -2.0f);
+  EXPECT_EQ(decodeElement(e, fields, 40), 0x1p-15f);
 }
 
 // Without a min nothing is added: a negative scale times 0 stays -0.

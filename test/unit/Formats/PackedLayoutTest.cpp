@@ -64,6 +64,13 @@ std::vector<Named> encodings() {
         {"Zeros" + std::to_string(bits) + "Group" + std::to_string(group),
          zeros});
   }
+  Encoding values = oneLevel(4, 64, ScalarType::F32);
+  for (int i = 0; i < 16; ++i)
+    values.values.push_back(float(i * i) / 7 - 9);
+  list.push_back({"Values4Group64", values});
+  Encoding minifloat = oneLevel(8, 576, ScalarType::BF16);
+  minifloat.minifloat = Minifloat::E4M3FN;
+  list.push_back({"E4M3Group576", minifloat});
   list.push_back({"TwoLevelGroup8", twoLevel(5, 8, 64, 4, 4)});
   list.push_back({"TwoLevelGroup16", twoLevel(4, 16, 64, 8, 7)});
   list.push_back({"TwoLevelGroup64", twoLevel(4, 64, 256, 3, 5)});
