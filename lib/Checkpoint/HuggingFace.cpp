@@ -22,6 +22,8 @@ constexpr QuantizationMethod kMethods[] = {
     {"gptq", "GPTQ", readGPTQ},
 };
     {"awq", "AWQ", readAWQ},
+    {"compressed-tensors", "compressed-tensors", readCompressedTensors},
+    {"awq", "AWQ", readAWQ},
 
 /// A kind of files that hold weights.
 struct WeightFiles {

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 
 DTYPES = {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(np.int32): "I32",
-          np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64"}
+          np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64", np.dtype(np.int8): "I8"}
 
 
 class BF16:
@@ -102,6 +102,29 @@ def awq(random, weight, group=32, order=None):
         ((codes - zeros[where]) * values[where]).T
 
 
+def compressed(random, weight, bits=4, group=32, sym=True, packed=True, scale_type=np.float16,
+               order=None):
+    """compressed-tensors of a matrix [out, in] by suffix, and its new values."""
+    out, k = weight.shape
+    group = k if group == -1 else group
+    blocks = weight.reshape(out, k // group, group)
+    middle = 1 << (bits - 1)
+    scales = np.abs(blocks).max(axis=2) / middle + 1e-6
+    scales = BF16(scales) if scale_type is BF16 else scales.astype(scale_type)
+    zeros = np.zeros(scales.shape, np.int64) if sym else random.integers(-3, 3, scales.shape)
+    values = as_values(scales).astype(np.float64).repeat(group, axis=1)
+    codes = np.clip(np.rint(weight / values) + zeros.repeat(group, axis=1), -middle, middle - 1)
+    tensors = {"weight_scale": scales}
+    if packed:
+        tensors["weight_packed"] = pack((codes + middle).astype(np.int64).T, bits).T.copy()
+        tensors["weight_shape"] = np.array(weight.shape, np.int64)
+    else:
+        tensors["weight"] = codes.astype(np.int8)
+    if not sym:
+        tensors["weight_zero_point"] = pack(zeros + middle, bits)
+    return tensors, (codes - zeros.repeat(group, axis=1)) * values
+
+
 LINEAR = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
           "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 
@@ -129,6 +152,18 @@ class Folder:
             self.config["quantization_config"] = {
                 "quant_method": "awq", "bits": 4, "group_size": quantize.get("group", 32),
                 "version": "gemm", "zero_point": True, **(quantization_config or {})}
+        elif quantize is not None and quantize.get("method") == "compressed-tensors":
+            quantizer = compressed
+            quantize = {key: value for key, value in quantize.items() if key != "method"}
+            group = quantize.get("group", 32)
+            self.config["quantization_config"] = {
+                "quant_method": "compressed-tensors",
+                "format": "pack-quantized" if quantize.get("packed", True) else "int-quantized",
+                "config_groups": {"group_0": {"targets": ["Linear"], "weights": {
+                    "num_bits": quantize.get("bits", 4), "type": "int",
+                    "symmetric": quantize.get("sym", True), "group_size": group,
+                    "strategy": "channel" if group == -1 else "group",
+                    **(quantization_config or {})}}}}
         elif quantize is not None:
             self.config["quantization_config"] = {
                 "quant_method": "gptq", "bits": quantize.get("bits", 4),

@@ -82,6 +82,23 @@ std::vector<uint32_t> groupOrder(const uint8_t *groupIndex, uint64_t count,
 ///   qzeros   i32 [groups, out / 8]
 extern const StoredFormat kAWQFormat;
 
+/// Rows of codes along k, as compressed-tensors writes them, 4 or 8 bits:
+///
+///   weight_packed      i32 [out, in * bits / 32]
+///   weight_scale       [out, groups]
+///   weight_zero_point  i32 [out * bits / 32, groups]
+///
+/// Without zero points all are the encoding's.
+extern const StoredFormat kPackedRowsFormat; ///< weight_packed, weight_scale
+extern const StoredFormat
+    kPackedRowsZerosFormat; ///< weight_packed, weight_scale, weight_zero_point
+
+/// Signed bytes, a code being 128 more:
+///
+///   weight        i8 [out, in]
+///   weight_scale  [out, groups]
+extern const StoredFormat kByteRowsFormat;
+
 } // namespace qcc
 
 #endif // QCC_FORMATS_STOREDFORMAT_H
