@@ -171,7 +171,9 @@ class Plain(TestCase):
         self.check_refused(empty, "expected a Hugging Face folder with config.json")
         model = self.make()
         (model.path / "model.safetensors").rename(model.path / "pytorch_model.bin")
-        self.check_refused(model.path, "torch files ('pytorch_model.bin')", "not supported yet")
+        self.check_refused(model.path, "pytorch_model.bin: expected a zip archive, as torch.save")
+        (model.path / "pytorch_model.bin").unlink()
+        self.check_refused(model.path, "expected weights in safetensors or torch files, got none")
         (model.path / "config.json").write_text('{"a": 1, "a": 2}')
         self.check_refused(model.path, "config.json: key 'a' occurs twice")
         (model.path / "config.json").write_text('{"a": 1')
@@ -195,23 +197,23 @@ class QuantizedTestCase(TestCase):
         self.assertEqual(status, "ok", rest)
         return np.frombuffer(self.process.stdout.read(int(rest)), np.float32).reshape(shape)
 
-    def check_weights(self, model):
-        decoder = oracle()
 
 class Gptq(QuantizedTestCase):
+    def check_weights(self, model):
+        decoder = oracle()
         quantized = 0
-        for name, expected in model.weights.items():
-            expected = expected.astype(np.float32)
         facts = json.loads(self.qcc("inspect", "--json", model.path).stdout)
         orders = {t["name"]: t["order"] for t in facts["tensors"] if "order" in t}
+        for name, expected in model.weights.items():
+            expected = expected.astype(np.float32)
             got = self.values(model.path, name, expected.shape)
-            self.assertTrue(np.array_equal(got, expected), name)
-            parts = {suffix: model.tensors.get(name[:-6] + suffix)
             if name in orders:
                 # Packed in the order of groups.
                 columns = self.values(model.path, orders[name], expected.shape[1:]).astype(int)
                 ordered, got = got, np.empty_like(got)
                 got[:, columns] = ordered
+            self.assertTrue(np.array_equal(got, expected), name)
+            parts = {suffix: model.tensors.get(name[:-6] + suffix)
                      for suffix in ("qweight", "qzeros", "scales", "g_idx")}
             if parts["qweight"] is None:
                 continue
@@ -346,8 +348,6 @@ class Gptq(QuantizedTestCase):
                                f"'model.layers.0.mlp.up_proj.{missing}'")
 
 
-class NoTokenizer(TestCase):
-    def test_text_is_refused(self):
 class Awq(QuantizedTestCase):
     def test_codes_and_scales_stay(self):
         for group in (32, 64, -1):
@@ -382,6 +382,53 @@ class Awq(QuantizedTestCase):
             {name + "scales": t[name + "scales"].astype(np.float32)}))
 
 
+class CompressedTensors(QuantizedTestCase):
+    CASES = ({}, {"sym": False}, {"bits": 8, "group": 64}, {"bits": 8, "sym": False},
+             {"group": -1}, {"scale_type": BF16}, {"scale_type": np.float32},
+             {"bits": 8, "group": -1, "packed": False}, {"bits": 8, "group": 32, "packed": False})
+
+    def test_codes_and_scales_stay(self):
+        for options in self.CASES:
+            with self.subTest(**options):
+                model = self.make(quantize={"method": "compressed-tensors", **options})
+                for name, expected in model.weights.items():
+                    got = self.values(model.path, name, expected.shape)
+                    self.assertTrue(np.array_equal(got, expected.astype(np.float32)), name)
+
+    def test_logits(self):
+        for options in self.CASES[1::3]:
+            with self.subTest(**options):
+                self.check_logits(self.make(quantize={"method": "compressed-tensors", **options}))
+
+    def test_refused(self):
+        def refuse(*parts, options=None, change=None, **config):
+            model = self.make(quantize={"method": "compressed-tensors", **(options or {})},
+                              quantization_config=config)
+            if change:
+                change(model)
+                model.write()
+            self.check_refused(model.path, *parts)
+        refuse("weights: 3 bits are not supported yet in format 'pack-quantized' (supported: 4, 8)",
+               num_bits=3)
+        refuse("expected type 'int' for format 'pack-quantized', got 'float'", type="float")
+        refuse("strategy 'block' is not supported yet", strategy="block")
+        refuse("act-order of kind 'group' is not supported yet", actorder="group")
+        refuse("key 'group_size': expected a positive number, got 0", group_size=0)
+        refuse("weight_packed': expected in features that are a multiple of group_size 48", group_size=48)
+        refuse("weight_zero_point'", "comes without", symmetric=False)
+        name = "model.layers.1.mlp.up_proj."
+        refuse("up_proj.weight_packed' comes without",
+               change=lambda m: m.tensors.pop(name + "weight_scale"))
+        refuse("weight_shape': expected [128, 64], as the codes have, got [128, 65]",
+               change=lambda m: m.tensors[name + "weight_shape"].__setitem__(1, 65))
+        refuse("format 'marlin-24' is not supported yet", change=lambda m: m.config[
+            "quantization_config"].update(format="marlin-24"))
+        refuse("expected one group with weights in 'config_groups'", change=lambda m: m.config[
+            "quantization_config"].update(config_groups={}))
+
+
+class NoTokenizer(TestCase):
+    def test_text_is_refused(self):
         model = self.make()
         self.logits(model.path, [1, 2, 3])
         for arguments in (["hello"], ["tokenize", "hello"], ["logits", "-p", "hello", "-o", "l.npy"]):
