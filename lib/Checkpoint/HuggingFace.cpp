@@ -19,11 +19,10 @@ constexpr size_t kMaxIndexBytes = size_t(64) << 20;
 constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
-    {"gptq", "GPTQ", readGPTQ},
-};
     {"awq", "AWQ", readAWQ},
     {"compressed-tensors", "compressed-tensors", readCompressedTensors},
-    {"awq", "AWQ", readAWQ},
+    {"gptq", "GPTQ", readGPTQ},
+};
 
 /// A kind of files that hold weights.
 struct WeightFiles {
