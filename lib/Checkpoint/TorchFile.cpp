@@ -70,7 +70,7 @@ constexpr Global kGlobals[] = {
 };
 
 struct Storage {
-  SafetensorsType type;
+  const SafetensorsType *type = nullptr; ///< Static.
   uint64_t offset = 0, bytes = 0; ///< In the file.
 };
 
@@ -280,7 +280,7 @@ bool TorchReader::load(PickleMachine &machine, PickleValue id,
                       std::to_string(member->bytes) + " bytes")
             .message());
   result = {PickleValue::Object, uint32_t(storages.size()), StorageObject};
-  storages.push_back({type, member->offset, member->bytes});
+  storages.push_back({&type, member->offset, member->bytes});
   return true;
 }
 
@@ -327,7 +327,7 @@ bool TorchReader::makeTensor(PickleMachine &machine, Role role,
     return fail("more than " + std::to_string(kMaxTensors) + " tensors");
   TorchTensor tensor;
   tensor.storage = &storages[arguments[0].index];
-  tensor.type = &tensor.storage->type;
+  tensor.type = tensor.storage->type;
   if (role == Role::TypedTensor) {
     const PickleValue &type = arguments[6];
     if (type.kind != PickleValue::Global ||
