@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include "HuggingFaceTokenizer.h"
 #include "SourceTensors.h"
 #include "TorchFile.h"
 
@@ -16,6 +17,7 @@ namespace {
 /// Limits that no known file comes near.
 constexpr size_t kMaxConfigBytes = size_t(16) << 20;
 constexpr size_t kMaxIndexBytes = size_t(64) << 20;
+constexpr size_t kMaxTokenizerBytes = size_t(64) << 20;
 constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
@@ -77,8 +79,8 @@ public:
       : folder(folder), chosen(std::move(chosen)) {}
 
   Result<Checkpoint> read() {
-    if (!readConfig() || !readQuantizationConfig() || !openWeights() ||
-        !readTensors())
+    if (!readConfig() || !readTokenizerFiles() || !readQuantizationConfig() ||
+        !openWeights() || !readTensors())
       return std::move(error);
     return Checkpoint::create(std::move(contents));
   }
@@ -121,12 +123,35 @@ private:
     contents.path = folder.path;
     contents.configPath = pathOf("config.json");
     if (folder.has("generation_config.json")) {
-      Json generation;
       if (!readJson("generation_config.json", kMaxConfigBytes, generation))
         return false;
       flattenJson(generation, "generation_config.", contents.texts,
                   contents.metadata);
     }
+    return true;
+  }
+
+  bool readTokenizerFiles() {
+    if (!folder.has("tokenizer.json"))
+      return true;
+    TokenizerFiles files{{}, {}, std::move(generation), config, {}};
+    if (!readJson("tokenizer.json", kMaxTokenizerBytes, files.tokenizer))
+      return false;
+    if (folder.has("tokenizer_config.json") &&
+        !readJson("tokenizer_config.json", kMaxTokenizerBytes, files.config))
+      return false;
+    if (folder.has("chat_template.jinja")) {
+      Result<Checkpoint::File> file = folder.open("chat_template.jinja");
+      if (!file)
+        return fail(file.takeError());
+      files.chatTemplate.assign(file->bytes.begin(), file->bytes.end());
+    }
+    // Weights are of use without it, so whoever needs it shall complain.
+    if (Error why = readTokenizer(pathOf("tokenizer.json"), files,
+                                  contents.texts, contents.metadata))
+      contents.metadata.push_back(
+          {"tokenizer.unsupported",
+           Value::string(contents.texts.keep(why.message()))});
     return true;
   }
 
@@ -365,7 +390,7 @@ private:
   const Folder &folder;
   const std::string chosen;
   Checkpoint::Contents contents;
-  Json config, quantization, weightMap;
+  Json config, generation, quantization, weightMap;
   std::string quantizationWhere;
   std::vector<std::string> fileNames;
   Error error;

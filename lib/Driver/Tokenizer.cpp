@@ -79,6 +79,12 @@ public:
 
 Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
                                      uint64_t vocab) {
+  if (checkpoint.has("tokenizer.unsupported")) {
+    Result<std::string> why =
+        checkpoint.get<std::string>("tokenizer.unsupported");
+    return Error((why ? *why : why.message()) +
+                 "; without the file the model compiles, for token ids only");
+  }
   // A folder of weights alone is of use too: it takes and gives token ids.
   if (checkpoint.naming() == Naming::HuggingFace &&
       !checkpoint.has("tokenizer.ggml.model"))
