@@ -62,6 +62,7 @@ Encoding EncodingAttr::toEncoding() const {
   e.minifloat = Minifloat(getMinifloat());
   e.group = getGroup();
   e.scale = ScalarType(getScale());
+  e.scaleExponent = getScaleExponent();
   e.min = ScalarType(getMin());
   e.superBlock = getSuperBlock();
   e.subBits = getSubBits();
@@ -73,19 +74,19 @@ Encoding EncodingAttr::toEncoding() const {
 
 EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
                                         const Encoding &e) {
-  return EncodingAttr::get(context, unsigned(e.element), e.bits, e.zero,
-                           e.zeroBits, ArrayRef<int8_t>(e.table),
-                           bitsOf(e.values), unsigned(e.minifloat), e.group,
-                           unsigned(e.scale), unsigned(e.min), e.superBlock,
-                           e.subBits, e.subZero, e.subSigned, e.subMinBits);
+  return EncodingAttr::get(
+      context, unsigned(e.element), e.bits, e.zero, e.zeroBits,
+      ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
+      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
+      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
 
 LogicalResult EncodingAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, unsigned element,
     unsigned bits, int zero, unsigned zeroBits, ArrayRef<int8_t> table,
     ArrayRef<uint32_t> values, unsigned minifloat, unsigned group,
-    unsigned scale, unsigned min, unsigned superBlock, unsigned subBits,
-    int subZero, bool subSigned, unsigned subMinBits) {
+    unsigned scale, int scaleExponent, unsigned min, unsigned superBlock,
+    unsigned subBits, int subZero, bool subSigned, unsigned subMinBits) {
   Encoding e{ScalarType(element),
              bits,
              zero,
@@ -95,6 +96,7 @@ LogicalResult EncodingAttr::verify(
              Minifloat(minifloat),
              group,
              ScalarType(scale),
+             scaleExponent,
              ScalarType(min),
              superBlock,
              subBits,
@@ -173,6 +175,8 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
     }
     if (key == "zero")
       return parser.parseInteger(e.zero);
+    if (key == "scale_exponent")
+      return parser.parseInteger(e.scaleExponent);
     if (key == "sub_zero")
       return parser.parseInteger(e.subZero);
     unsigned *field = llvm::StringSwitch<unsigned *>(key)
@@ -192,8 +196,8 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
   return parser.getChecked<EncodingAttr>(
       parser.getContext(), unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
-      e.group, unsigned(e.scale), unsigned(e.min), e.superBlock, e.subBits,
-      e.subZero, e.subSigned, e.subMinBits);
+      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
+      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
 }
 
 void EncodingAttr::print(AsmPrinter &printer) const {
@@ -225,6 +229,7 @@ void EncodingAttr::print(AsmPrinter &printer) const {
     printer << ", float = " << minifloatName(e.minifloat);
   number("group", e.group);
   printer << ", scale = " << scalarName(e.scale);
+  number("scale_exponent", e.scaleExponent);
   if (e.hasMin())
     printer << ", min = " << scalarName(e.min);
   number("super_block", e.superBlock);

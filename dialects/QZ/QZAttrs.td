@@ -51,7 +51,8 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
                         ArrayRefParameter<"int8_t">:$table,
                         ArrayRefParameter<"uint32_t">:$values,
                         "unsigned":$minifloat, "unsigned":$group,
-                        "unsigned":$scale, "unsigned":$min,
+                        "unsigned":$scale, "int":$scaleExponent,
+                        "unsigned":$min,
                         "unsigned":$superBlock, "unsigned":$subBits,
                         "int":$subZero, "bool":$subSigned,
                         "unsigned":$subMinBits);

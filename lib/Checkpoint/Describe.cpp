@@ -26,6 +26,7 @@ namespace {
 struct TypeTotal {
   size_t tensors = 0;
   uint64_t elements = 0, bytes = 0;
+  unsigned transcodedBits = 0; ///< Of the codes; 0: as in the file.
 };
 
 struct Facts {
@@ -55,6 +56,8 @@ Facts collect(const Checkpoint &checkpoint) {
     ++total.tensors;
     total.elements += tensor.elements();
     total.bytes += tensor.bytes;
+    if (tensor.type && tensor.type->isTranscoded())
+      total.transcodedBits = tensor.type->encoding->bits;
     facts.elements += tensor.elements();
     facts.bytes += tensor.bytes;
   }
@@ -193,11 +196,15 @@ std::string qcc::describeText(const Checkpoint &checkpoint) {
     text += "\nchat template:\n" + indented(facts.chatTemplate);
 
   text += "\ntypes:\n";
-  for (const auto &[name, total] : facts.types)
-    text += format("  %-8s %5zu tensors %12s %12s %7.3f bits\n", name.c_str(),
+  for (const auto &[name, total] : facts.types) {
+    text += format("  %-8s %5zu tensors %12s %12s %7.3f bits", name.c_str(),
                    total.tensors, count(total.elements).c_str(),
                    size(total.bytes).c_str(),
                    bitsPerElement(total.bytes, total.elements));
+    if (total.transcodedBits)
+      text += format(", compiled as codes of %u bits", total.transcodedBits);
+    text += "\n";
+  }
 
   text += "\ntensors:\n";
   for (const Tensor &tensor : checkpoint.tensors())
@@ -264,10 +271,13 @@ std::string qcc::describeJson(const Checkpoint &checkpoint) {
     files.push_back({{"path", file.path}, {"bytes", file.bytes.size()}});
 
   Json types = Json::object();
-  for (const auto &[name, total] : facts.types)
+  for (const auto &[name, total] : facts.types) {
     types[name] = {{"tensors", total.tensors},
                    {"parameters", total.elements},
                    {"bytes", total.bytes}};
+    if (total.transcodedBits)
+      types[name]["transcoded_bits"] = total.transcodedBits;
+  }
 
   Json config = Json::object();
   for (const MetadataEntry *entry : facts.config)

@@ -22,9 +22,10 @@ struct ScalarInfo {
 };
 
 constexpr ScalarInfo kScalars[] = {
-    {ScalarType::None, 0, "none"}, {ScalarType::F32, 4, "f32"},
-    {ScalarType::F16, 2, "f16"},   {ScalarType::BF16, 2, "bf16"},
-    {ScalarType::E8M0, 1, "e8m0"}, {ScalarType::U8, 1, "u8"},
+    {ScalarType::None, 0, "none"},   {ScalarType::F32, 4, "f32"},
+    {ScalarType::F16, 2, "f16"},     {ScalarType::BF16, 2, "bf16"},
+    {ScalarType::E8M0, 1, "e8m0"},   {ScalarType::U8, 1, "u8"},
+    {ScalarType::UE4M3, 1, "ue4m3"},
 };
 
 const ScalarInfo &scalarInfo(ScalarType type) {
@@ -58,6 +59,8 @@ float qcc::scalarValue(ScalarType type, uint32_t bits) {
     return floatFromE8M0(uint8_t(bits));
   case ScalarType::U8:
     return float(bits & 0xff);
+  case ScalarType::UE4M3:
+    return floatFromUE4M3(uint8_t(bits));
   case ScalarType::None:
     break;
   }
@@ -155,6 +158,8 @@ std::string Encoding::check() const {
     return outOfRange("group", "4, 8, 16 or a multiple of 32", group);
   if (scale == ScalarType::None)
     return "scale must not be none";
+  if (scaleExponent < -16 || scaleExponent > 0)
+    return outOfRange("scaleExponent", "-16..0", scaleExponent);
 
   if (!isTwoLevel()) {
     if (subBits != 0 || subMinBits != 0 || subZero != 0 || subSigned)
@@ -216,7 +221,8 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
     return scalarValue(encoding.element, fields.floats[k]);
 
   size_t block = k / encoding.scaleBlock();
-  float scale = scalarValue(encoding.scale, fields.scale[block]);
+  float scale = std::ldexp(scalarValue(encoding.scale, fields.scale[block]),
+                           encoding.scaleExponent);
   float min =
       encoding.hasMin() ? scalarValue(encoding.min, fields.min[block]) : 0.0f;
   if (encoding.isTwoLevel()) {

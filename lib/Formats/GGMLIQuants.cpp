@@ -113,16 +113,186 @@ float iq1_m(const uint8_t *b, unsigned i) {
          iq1Value(index, j, high & 8);
 }
 
+// The compiler reads each value as a code of 3 or 4 bits: its place among the
+// code book's values with the sign (IQ1: the shift) above it. All constants of
+// the formulas are powers of two, so S * table[code] has the same bits:
+//
+//   IQ2_*    d (0.5 + s) / 4 = d (2 s + 1) * 2^-3
+//   IQ3_XXS  d (0.5 + s) / 2 = d (2 s + 1) * 2^-2
+//   IQ3_S    d (2 s + 1)
+//   IQ1_*    d (2 s + 1) (v +- 1/8) = d (2 s + 1) * 2^-3 (8 v +- 1)
+
+/// Which of the code book's values value j of entry `index` is.
+template <unsigned width>
+unsigned gridCode(const uint16_t *grid, unsigned index, unsigned j) {
+  return grid[index] >> width * j & ((1 << width) - 1);
+}
+
+/// Fields of a super-block: `code(i)` and `scale(g)`, s of group g of `group`.
+template <unsigned group, typename Code, typename Scale>
+void unpackSuperBlock(uint16_t d, Code code, Scale scale, Fields &out,
+                      size_t first) {
+  out.scale[first / 256] = d;
+  for (unsigned g = 0; g < 256 / group; ++g)
+    out.sub[first / group + g] = uint8_t(2 * scale(g) + 1);
+  for (unsigned i = 0; i < 256; ++i) {
+    unsigned k = i / 32, l = i % 32 / 8, j = i % 8;
+    out.codes[first + i] = uint8_t(code(k, l, j));
+  }
+}
+
+void unpackIQ2_XXS(const uint8_t *b, Fields &out, size_t first) {
+  auto word = [&](unsigned k) { return loadLE<uint32_t>(b + 6 + 8 * k); };
+  unpackSuperBlock<32>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        return gridCode<2>(kIQ2XXSGrid, b[2 + 8 * k + l], j) |
+               (evenSigns(word(k) >> 7 * l) >> j & 1) << 2;
+      },
+      [&](unsigned g) { return word(g) >> 28; }, out, first);
+}
+
+void unpackIQ2_XS(const uint8_t *b, Fields &out, size_t first) {
+  unpackSuperBlock<16>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        unsigned entry = loadLE<uint16_t>(b + 2 + 2 * (4 * k + l));
+        return gridCode<2>(kIQ2XSGrid, entry & 511, j) |
+               (evenSigns(entry >> 9) >> j & 1) << 2;
+      },
+      [&](unsigned g) { return b[66 + g / 2] >> 4 * (g % 2) & 15; }, out,
+      first);
+}
+
+void unpackIQ2_S(const uint8_t *b, Fields &out, size_t first) {
+  unpackSuperBlock<16>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        unsigned index = b[2 + 4 * k + l] | (b[66 + k] >> 2 * l & 3) << 8;
+        return gridCode<2>(kIQ2SGrid, index, j) |
+               unsigned(b[34 + 4 * k + l] >> j & 1) << 2;
+      },
+      [&](unsigned g) { return b[74 + g / 2] >> 4 * (g % 2) & 15; }, out,
+      first);
+}
+
+void unpackIQ3_XXS(const uint8_t *b, Fields &out, size_t first) {
+  auto word = [&](unsigned k) { return loadLE<uint32_t>(b + 66 + 4 * k); };
+  unpackSuperBlock<32>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        return gridCode<4>(kIQ3XXSGrid, b[2 + 8 * k + 2 * l + j / 4], j % 4) |
+               (evenSigns(word(k) >> 7 * l) >> j & 1) << 3;
+      },
+      [&](unsigned g) { return word(g) >> 28; }, out, first);
+}
+
+void unpackIQ3_S(const uint8_t *b, Fields &out, size_t first) {
+  unpackSuperBlock<32>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        unsigned t = 2 * l + j / 4;
+        unsigned index = b[2 + 8 * k + t] | (b[66 + k] >> t & 1) << 8;
+        return gridCode<4>(kIQ3SGrid, index, j % 4) |
+               unsigned(b[74 + 4 * k + l] >> j & 1) << 3;
+      },
+      [&](unsigned g) { return b[106 + g / 2] >> 4 * (g % 2) & 15; }, out,
+      first);
+}
+
+void unpackIQ1_S(const uint8_t *b, Fields &out, size_t first) {
+  auto high = [&](unsigned k) {
+    return unsigned(loadLE<uint16_t>(b + 34 + 2 * k));
+  };
+  unpackSuperBlock<32>(
+      loadLE<uint16_t>(b),
+      [&](unsigned k, unsigned l, unsigned j) {
+        unsigned index = b[2 + 4 * k + l] | (high(k) >> 3 * l & 7) << 8;
+        return gridCode<2>(kIQ1SGrid, index, j) | (high(k) >> 15) << 2;
+      },
+      [&](unsigned g) { return high(g) >> 12 & 7; }, out, first);
+}
+
+void unpackIQ1_M(const uint8_t *b, Fields &out, size_t first) {
+  auto word = [&](unsigned n) {
+    return unsigned(loadLE<uint16_t>(b + 48 + 2 * n));
+  };
+  unsigned d = word(0) >> 12 | (word(1) >> 8 & 0xf0) | (word(2) >> 4 & 0xf00) |
+               (word(3) & 0xf000);
+  unpackSuperBlock<16>(
+      uint16_t(d),
+      [&](unsigned k, unsigned l, unsigned j) {
+        unsigned high = b[32 + 2 * k + l / 2] >> 4 * (l % 2);
+        unsigned index = b[4 * k + l] | (high & 7) << 8;
+        return gridCode<2>(kIQ1SGrid, index, j) | (high >> 3 & 1) << 2;
+      },
+      [&](unsigned g) {
+        unsigned k = g / 2;
+        return word(k / 2) >> (6 * (k % 2) + 3 * (g % 2)) & 7;
+      },
+      out, first);
+}
+
+Encoding encoding(unsigned bits, unsigned group, unsigned subBits,
+                  int exponent) {
+  Encoding e;
+  e.bits = bits;
+  e.table.resize(size_t(1) << bits);
+  e.group = group;
+  e.scale = ScalarType::F16;
+  e.scaleExponent = exponent;
+  e.superBlock = 256;
+  e.subBits = subBits;
+  return e;
+}
+
+/// With the values of a code book, and above them the same with a minus.
+template <size_t count>
+Encoding signedEncoding(const int8_t (&values)[count], unsigned bits,
+                        unsigned group, int exponent) {
+  Encoding e = encoding(bits, group, 5, exponent);
+  for (size_t i = 0; i < count; ++i) {
+    e.table[i] = values[i];
+    e.table[i + e.table.size() / 2] = int8_t(-values[i]);
+  }
+  return e;
+}
+
+/// Eight times the value, and one up or (above) down.
+Encoding shiftedEncoding(unsigned group) {
+  Encoding e = encoding(3, group, 4, -3);
+  for (unsigned i = 0; i < 3; ++i) {
+    e.table[i] = int8_t(8 * kIQ1SValues[i] + 1);
+    e.table[i + 4] = int8_t(8 * kIQ1SValues[i] - 1);
+  }
+  return e;
+}
+
 } // namespace
 
 void qcc::ggml::appendIQuantTypes(std::vector<GGMLType> &types) {
-  types.insert(
-      types.end(),
-      {{16, "IQ2_XXS", 256, 66, decodeBlock<iq2_xxs, 256>, nullptr, nullptr},
-       {17, "IQ2_XS", 256, 74, decodeBlock<iq2_xs, 256>, nullptr, nullptr},
-       {18, "IQ3_XXS", 256, 98, decodeBlock<iq3_xxs, 256>, nullptr, nullptr},
-       {19, "IQ1_S", 256, 50, decodeBlock<iq1_s, 256>, nullptr, nullptr},
-       {21, "IQ3_S", 256, 110, decodeBlock<iq3_s, 256>, nullptr, nullptr},
-       {22, "IQ2_S", 256, 82, decodeBlock<iq2_s, 256>, nullptr, nullptr},
-       {29, "IQ1_M", 256, 56, decodeBlock<iq1_m, 256>, nullptr, nullptr}});
+  static const Encoding iq2_xxsEncoding =
+                            signedEncoding(kIQ2XXSValues, 3, 32, -3),
+                        iq2_xsEncoding =
+                            signedEncoding(kIQ2XSValues, 3, 16, -3),
+                        iq2_sEncoding = signedEncoding(kIQ2SValues, 3, 16, -3),
+                        iq3_xxsEncoding =
+                            signedEncoding(kIQ3XXSValues, 4, 32, -2),
+                        iq3_sEncoding = signedEncoding(kIQ3SValues, 4, 32, 0),
+                        iq1_sEncoding = shiftedEncoding(32),
+                        iq1_mEncoding = shiftedEncoding(16);
+  types.insert(types.end(), {{16, "IQ2_XXS", 256, 66, decodeBlock<iq2_xxs, 256>,
+                              unpackIQ2_XXS, &iq2_xxsEncoding},
+                             {17, "IQ2_XS", 256, 74, decodeBlock<iq2_xs, 256>,
+                              unpackIQ2_XS, &iq2_xsEncoding},
+                             {18, "IQ3_XXS", 256, 98, decodeBlock<iq3_xxs, 256>,
+                              unpackIQ3_XXS, &iq3_xxsEncoding},
+                             {19, "IQ1_S", 256, 50, decodeBlock<iq1_s, 256>,
+                              unpackIQ1_S, &iq1_sEncoding},
+                             {21, "IQ3_S", 256, 110, decodeBlock<iq3_s, 256>,
+                              unpackIQ3_S, &iq3_sEncoding},
+                             {22, "IQ2_S", 256, 82, decodeBlock<iq2_s, 256>,
+                              unpackIQ2_S, &iq2_sEncoding},
+                             {29, "IQ1_M", 256, 56, decodeBlock<iq1_m, 256>,
+                              unpackIQ1_M, &iq1_mEncoding}});
 }

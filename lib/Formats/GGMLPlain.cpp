@@ -45,6 +45,29 @@ float nvfp4(const uint8_t *b, unsigned i) {
   return floatFromUE4M3(b[group]) * 0.5f * float(kDoubledE2M1[code]);
 }
 
+void unpackMXFP4(const uint8_t *b, Fields &out, size_t first) {
+  out.scale[first / 32] = b[0];
+  for (unsigned i = 0; i < 32; ++i)
+    out.codes[first + i] = uint8_t(nibble32(b + 1, i));
+}
+
+void unpackNVFP4(const uint8_t *b, Fields &out, size_t first) {
+  for (unsigned group = 0; group < 4; ++group)
+    out.scale[first / 16 + group] = b[group];
+  for (unsigned i = 0; i < 64; ++i)
+    out.codes[first + i] = b[4 + 8 * (i / 16) + i % 8] >> 4 * (i % 16 / 8) & 15;
+}
+
+Encoding fp4Encoding(unsigned group, ScalarType scale) {
+  Encoding e;
+  e.bits = 4;
+  e.table.assign(kDoubledE2M1, kDoubledE2M1 + 16);
+  e.group = group;
+  e.scale = scale;
+  e.scaleExponent = -1;
+  return e;
+}
+
 Encoding encoding(ScalarType element) {
   Encoding e;
   e.element = element;
@@ -57,6 +80,8 @@ void qcc::ggml::appendPlainTypes(std::vector<GGMLType> &types) {
   static const Encoding f32Encoding = encoding(ScalarType::F32);
   static const Encoding f16Encoding = encoding(ScalarType::F16);
   static const Encoding bf16Encoding = encoding(ScalarType::BF16);
+  static const Encoding mx = fp4Encoding(32, ScalarType::E8M0);
+  static const Encoding nv = fp4Encoding(16, ScalarType::UE4M3);
   types.insert(
       types.end(),
       {{0, "F32", 1, 4, decodeBlock<number<float>, 1>, unpackFloat<uint32_t>,
@@ -70,6 +95,6 @@ void qcc::ggml::appendPlainTypes(std::vector<GGMLType> &types) {
        {28, "F64", 1, 8, decodeBlock<number<double>, 1>, nullptr, nullptr},
        {30, "BF16", 1, 2, decodeBlock<bf16, 1>, unpackFloat<uint16_t>,
         &bf16Encoding},
-       {39, "MXFP4", 32, 17, decodeBlock<mxfp4, 32>, nullptr, nullptr},
-       {40, "NVFP4", 64, 36, decodeBlock<nvfp4, 64>, nullptr, nullptr}});
+       {39, "MXFP4", 32, 17, decodeBlock<mxfp4, 32>, unpackMXFP4, &mx},
+       {40, "NVFP4", 64, 36, decodeBlock<nvfp4, 64>, unpackNVFP4, &nv}});
 }

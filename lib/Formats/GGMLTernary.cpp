@@ -14,7 +14,8 @@ using namespace qcc::ggml;
 
 namespace {
 
-float tq1_0(const uint8_t *b, unsigned i) {
+/// Digit i of a block, 0 to 2.
+unsigned tq1_0Digit(const uint8_t *b, unsigned i) {
   static constexpr unsigned kPowers[] = {1, 3, 9, 27, 81};
   unsigned byte, digit;
   if (i < 160) {
@@ -30,7 +31,11 @@ float tq1_0(const uint8_t *b, unsigned i) {
   // A byte is a fraction of 256 in base 3: multiplying by 3^n moves digit n in
   // front of the point.
   unsigned fraction = byte * kPowers[digit] & 255;
-  return halfAt(b, 52) * float(int(fraction * 3 >> 8) - 1);
+  return fraction * 3 >> 8;
+}
+
+float tq1_0(const uint8_t *b, unsigned i) {
+  return halfAt(b, 52) * float(int(tq1_0Digit(b, i)) - 1);
 }
 
 float tq2_0(const uint8_t *b, unsigned i) {
@@ -44,6 +49,12 @@ float q1_0(const uint8_t *b, unsigned i) {
 
 float q2_0(const uint8_t *b, unsigned i) {
   return halfAt(b, 0) * float(int(b[2 + i / 4] >> 2 * (i % 4) & 3) - 1);
+}
+
+void unpackTQ1_0(const uint8_t *b, Fields &out, size_t first) {
+  out.scale[first / 256] = loadLE<uint16_t>(b + 52);
+  for (unsigned i = 0; i < 256; ++i)
+    out.codes[first + i] = uint8_t(tq1_0Digit(b, i));
 }
 
 void unpackTQ2_0(const uint8_t *b, Fields &out, size_t first) {
@@ -90,7 +101,7 @@ void qcc::ggml::appendTernaryTypes(std::vector<GGMLType> &types) {
   static const Encoding q2 = encoding(2, 1, 64);
   types.insert(
       types.end(),
-      {{34, "TQ1_0", 256, 54, decodeBlock<tq1_0, 256>, nullptr, nullptr},
+      {{34, "TQ1_0", 256, 54, decodeBlock<tq1_0, 256>, unpackTQ1_0, &tq2},
        {35, "TQ2_0", 256, 66, decodeBlock<tq2_0, 256>, unpackTQ2_0, &tq2},
        {41, "Q1_0", 128, 18, decodeBlock<q1_0, 128>, unpackQ1_0, &q1},
        {42, "Q2_0", 64, 18, decodeBlock<q2_0, 64>, unpackQ2_0, &q2}});

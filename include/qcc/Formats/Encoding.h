@@ -16,10 +16,11 @@
 //                  values[code]             an f32, or
 //                  the minifloat with these bits
 //
-//   one level  (superBlock == 0):  S = scale[g]
+//   one level  (superBlock == 0):  S = scale[g] * 2^scaleExponent
 //                                  M = min[g]                (0 without min)
 //                                  zeros[g] = 0              (without zeroBits)
-//   two levels (superBlock != 0):  S = scale[b] * (sub[g] - subZero)
+//   two levels (superBlock != 0):  S = scale[b] * 2^scaleExponent
+//                                      * (sub[g] - subZero)
 //                                  M = -(min[b] * subMin[g]) (0 without min)
 //
 // With integer numbers all products are exact in f32 for every format in use,
@@ -37,16 +38,17 @@
 namespace qcc {
 
 /// Storage type of a scale, a min, or of the elements of a float weight.
-enum class ScalarType : uint8_t { None, F32, F16, BF16, E8M0, U8 };
+enum class ScalarType : uint8_t { None, F32, F16, BF16, E8M0, U8, UE4M3 };
 
 /// Bytes of one scalar; 0 for None.
 unsigned scalarBytes(ScalarType type);
-/// "f32", "f16", "bf16", "e8m0", "u8"; "none".
+/// "f32", "f16", "bf16", "e8m0", "u8", "ue4m3"; "none".
 const char *scalarName(ScalarType type);
 /// Inverse of scalarName; false when the name is unknown.
 bool parseScalarType(const std::string &name, ScalarType &type);
 /// Value of one scalar given its bits (in the low bytes of `bits`).
-/// E8M0 is 2^(bits - 127); U8 is the integer itself.
+/// E8M0 is 2^(bits - 127); U8 is the integer itself; UE4M3 has a bias of 7, bit
+/// 7 is ignored, and 0x7f is 0.
 float scalarValue(ScalarType type, uint32_t bits);
 
 /// Float formats of codes of 8 bits. E4M3FN: bias 7, no infinities, NaN for a
@@ -75,6 +77,7 @@ struct Encoding {
   Minifloat minifloat = Minifloat::None; ///< What codes are, of 8 bits.
   unsigned group = 0;                    ///< Elements of k that share S and M.
   ScalarType scale = ScalarType::None;
+  int scaleExponent = 0; ///< -16..0; where a table holds multiples of numbers.
   ScalarType min = ScalarType::None;
 
   /// Elements of k that share scale and min; 0: one level.

@@ -41,6 +41,12 @@ struct GGMLType {
 
   /// Bytes of a row of `k` elements, a multiple of blockElements.
   size_t rowBytes(size_t k) const { return k / blockElements * blockBytes; }
+  /// Whether codes take more bits than the file has for them, since it holds
+  /// places in code books, or digits of another base.
+  bool isTranscoded() const {
+    return encoding && !encoding->isFloat() &&
+           encoding->bits * blockElements > 8 * blockBytes;
+  }
   /// Resizes `out` and unpacks a row of `k` elements, a multiple of
   /// blockElements.
   void unpackRow(const uint8_t *row, size_t k, Fields &out) const;

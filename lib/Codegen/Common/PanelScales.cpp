@@ -4,6 +4,8 @@
 
 #include "qcc/Codegen/Common/PanelScales.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::codegen;
@@ -40,10 +42,28 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
   case ScalarType::U8:
     return e.uintToFloat(e.zext(e.load(typed(e.i8()), pointer), e.i32()),
                          e.f32());
+  case ScalarType::UE4M3: {
+    // As an f16 of the same bits it is 2^-8 of the value, subnormals too.
+    Value bits = e.zext(e.load(typed(e.i8()), pointer), e.i32());
+    Value half = e.trunc(e.shift(e.bitAnd(bits, 0x7f), 7), e.i16());
+    Value value =
+        e.mulf(e.extf(e.bitcast(half, typed(e.f16())), e.f32()), 256.0);
+    Value isZero =
+        e.cmp(arith::CmpIPredicate::eq, bits, e.constant(bits.getType(), 0x7f));
+    return e.select(isZero, e.zero(value.getType()), value);
+  }
   case ScalarType::None:
     break;
   }
   return Value();
+}
+
+Value ScaleReader::factor(Value base, Value lane, Type type) {
+  Value scale =
+      scalars(encoding.scale, e.offset(base, layout.scaleOffset), lane, type);
+  return encoding.scaleExponent
+             ? e.mulf(scale, std::ldexp(1.0, encoding.scaleExponent))
+             : scale;
 }
 
 PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
@@ -58,8 +78,7 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   }
   if (!layout.scaleInUnit)
     return result;
-  result.factor =
-      scalars(encoding.scale, e.offset(unit, layout.scaleOffset), lane, type);
+  result.factor = factor(unit, lane, type);
   if (encoding.hasMin())
     result.min =
         scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
@@ -93,8 +112,7 @@ PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
       return unit;
     PanelScales result;
     result.zero = unit.zero;
-    result.factor = scalars(encoding.scale,
-                            e.offset(record, layout.scaleOffset), lane, type);
+    result.factor = factor(record, lane, type);
     if (encoding.hasMin())
       result.min =
           scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);

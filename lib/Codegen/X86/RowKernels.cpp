@@ -249,9 +249,9 @@ static void embeddingWord(Emitter &e, const Isa &isa, PanelKernel &kernel,
                           const Encoding &encoding, Value word,
                           const PanelScales &scales, float scale, Value out) {
   VectorType floats = e.vec(4, e.f32());
-  Value value = e.mulf(
-      e.splat(scales.factor, floats),
-      embeddingNumbers(e, isa, kernel, encoding, word, scales.zero));
+  Value value =
+      e.mulf(e.splat(scales.factor, floats),
+             embeddingNumbers(e, isa, kernel, encoding, word, scales.zero));
   if (encoding.hasMin())
     value = e.addf(value, e.splat(scales.min, floats));
   e.store(e.mulf(value, double(scale)), out);

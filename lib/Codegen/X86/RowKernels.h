@@ -42,8 +42,8 @@ void addNormRow(Emitter &e, const Isa &isa, Value residual, Value input,
 /// Writes row `row` (i64) of an activation buffer; `norm` and `order` (of the
 /// elements, as f32) may be null.
 void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
-                 Value order, float eps, int64_t columns, const ActivationLayout &layout, Value buffer,
-                 Value row);
+                 Value order, float eps, int64_t columns,
+                 const ActivationLayout &layout, Value buffer, Value row);
 
 /// out = scale * row `token` (i64) of a packed weight.
 void embeddingRow(Emitter &e, const Isa &isa, const PackedLayout &layout,

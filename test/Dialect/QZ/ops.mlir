@@ -8,6 +8,7 @@
 // CHECK-DAG: #q5 = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
 // CHECK-DAG: #q3 = #qz.encoding<bits = 3, table = [-90, -50, -25, -5, 5, 25, 50, 90], group = 64, scale = u8>
 // CHECK-DAG: #q2 = #qz.encoding<bits = 2, group = 16, scale = f16, min = f16, super_block = 256, sub_bits = 4, sub_min_bits = 4>
+// CHECK-DAG: #q{{.*}} = #qz.encoding<bits = 8, group = 16, scale = ue4m3, scale_exponent = -1>
 // CHECK-DAG: #q7 = #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>
 // CHECK-DAG: #[[VALUES:.*]] = #qz.encoding<bits = 2, values = [-1.000000e+00, -0.000000e+00, 0.0795802995, 1.401300e-45], group = 64, scale = f32>
 // CHECK-DAG: #[[E4M3:.*]] = #qz.encoding<bits = 8, float = e4m3fn, group = 64, scale = bf16>
@@ -38,6 +39,8 @@ qz.weight @values : !qz.tensor<8x64, #qz.encoding<bits = 2, values = [-1.0, -0.0
 qz.weight @e4m3 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e4m3fn, group = 64, scale = bf16>>
 // CHECK-DAG: qz.weight @e5m2 : !qz.tensor<8x64, #[[E5M2]]>
 qz.weight @e5m2 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e5m2, group = 32, scale = f32, min = f16>>
+// CHECK: qz.weight @halved : !qz.tensor<8x64, #q8{{.*}}>
+qz.weight @halved : !qz.tensor<8x64, #qz.encoding<bits = 8, group = 16, scale = ue4m3, scale_exponent = -1>>
 qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations

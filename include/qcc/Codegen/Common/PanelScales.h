@@ -41,6 +41,9 @@ public:
   Value scalars(ScalarType type, Value base, Value lane, Type result);
 
 private:
+  /// The factor of a group or a unit from the array at `base`.
+  Value factor(Value base, Value lane, Type type);
+
   Emitter &e;
   const PackedLayout &layout;
   const Encoding &encoding;
