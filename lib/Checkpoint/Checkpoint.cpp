@@ -137,7 +137,8 @@ void Checkpoint::unpackRows(const Tensor &tensor, uint64_t firstRow,
   for (const TensorPart &part : tensor.parts)
     arrays.push_back(data(part));
   tensor.format->unpackRows(
-      {tensor.storedEncoding, tensor.rows(), tensor.rowElements(), arrays},
+      {tensor.storedEncoding, tensor.rows(), tensor.rowElements(), arrays,
+       tensor.storedNumbers},
       firstRow, count, out);
 }
 

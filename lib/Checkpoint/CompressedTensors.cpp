@@ -10,6 +10,8 @@
 //                     m.weight_shape       i64 [2]
 //   int-quantized     m.weight             i8 [out, in]
 //                     m.weight_scale       [out, groups]
+//   float-quantized   m.weight             f8 [out, in], see FP8.cpp
+//                     m.weight_scale       one for each tile of weights
 //
 // Packed codes and zero points are 2^(bits - 1) more than the integers that
 // they stand for. Activations stay as they are here, whatever the config has
@@ -17,6 +19,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
+#include "FP8.h"
 #include "QuantizedModule.h"
 
 using namespace qcc;
@@ -28,6 +31,7 @@ struct WeightScheme {
   unsigned bits = 0;
   int64_t group = -1; ///< -1: one for each row.
   bool isSymmetric = true;
+  std::optional<ScaleTiles> tiles; ///< Set for codes that are floats.
 };
 
 /// The only member of an object, or null.
@@ -42,6 +46,32 @@ const Json *member(const Json *object, const char *key) {
     return nullptr;
   auto it = object->find(key);
   return it == object->end() || it->is_null() ? nullptr : &*it;
+}
+
+/// Which weights share a scale in format float-quantized.
+void readTiles(JsonFields &scheme, const Json &weights, ScaleTiles &tiles) {
+  std::string strategy = scheme.text("strategy", "tensor");
+  if (scheme.text("type", "float") != "float" ||
+      scheme.integer("num_bits", 8) != 8 || !scheme.flag("symmetric", true)) {
+    scheme.fail("expected symmetric floats of 8 bits for format "
+                "'float-quantized'");
+  } else if (strategy == "channel") {
+    tiles = {1, 0};
+  } else if (strategy == "group") {
+    int64_t group = scheme.integer("group_size", 0);
+    if (group <= 0 || group > 1 << 28)
+      scheme.fail("key 'group_size': expected a positive number, got " +
+                  std::to_string(group));
+    tiles = {1, uint64_t(group)};
+  } else if (strategy == "block") {
+    const Json *size = member(&weights, "block_structure");
+    if (!size || !readScaleTiles(*size, tiles))
+      scheme.fail("key 'block_structure': expected two positive numbers");
+  } else if (strategy != "tensor") {
+    scheme.fail("strategy " + quoted(strategy) +
+                " is not supported yet (supported: tensor, channel, group, "
+                "block)");
+  }
 }
 
 Result<WeightScheme> readScheme(const Json &config, const std::string &where) {
@@ -61,12 +91,19 @@ Result<WeightScheme> readScheme(const Json &config, const std::string &where) {
   std::string strategy = scheme.text("strategy", "tensor");
   std::string order = scheme.text("actorder", "static");
   WeightScheme result;
+  if (format == "float-quantized") {
+    readTiles(scheme, *weights, result.tiles.emplace());
+    for (JsonFields *each : {&fields, &groupFields, &scheme})
+      if (each->error)
+        return std::move(each->error);
+    return result;
+  }
   result.isPacked = format == "pack-quantized";
   result.isSymmetric = scheme.flag("symmetric", true);
   if (!result.isPacked && format != "int-quantized")
     fields.fail("format " + quoted(format) +
                 " is not supported yet (supported: pack-quantized, "
-                "int-quantized)");
+                "int-quantized, float-quantized)");
   if (scheme.text("type", "int") != "int")
     scheme.fail("expected type 'int' for format " + quoted(format) + ", got " +
                 quoted(scheme.text("type", "int")));
@@ -199,6 +236,8 @@ Error qcc::readCompressedTensors(const Json &config, const std::string &where,
   Result<WeightScheme> scheme = readScheme(config, where);
   if (!scheme)
     return scheme.takeError();
+  if (scheme->tiles)
+    return readFP8Weights(*scheme->tiles, "weight_scale", sources, texts, out);
   const std::string_view suffix =
       scheme->isPacked ? ".weight_packed" : ".weight_scale";
   for (SourceTensor &tensor : sources.all()) {

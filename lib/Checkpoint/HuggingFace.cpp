@@ -22,7 +22,9 @@ constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
     {"awq", "AWQ", readAWQ},
+    {"bitsandbytes", "bitsandbytes", readBitsandbytes},
     {"compressed-tensors", "compressed-tensors", readCompressedTensors},
+    {"fp8", "FP8", readFP8},
     {"gptq", "GPTQ", readGPTQ},
 };
 

@@ -68,9 +68,15 @@ struct QuantizationMethod {
 Error readAWQ(const Json &config, const std::string &where,
               SourceTensors &sources, TextPool &texts,
               std::vector<Tensor> &out);
+Error readBitsandbytes(const Json &config, const std::string &where,
+                       SourceTensors &sources, TextPool &texts,
+                       std::vector<Tensor> &out);
 Error readCompressedTensors(const Json &config, const std::string &where,
                             SourceTensors &sources, TextPool &texts,
                             std::vector<Tensor> &out);
+Error readFP8(const Json &config, const std::string &where,
+              SourceTensors &sources, TextPool &texts,
+              std::vector<Tensor> &out);
 Error readGPTQ(const Json &config, const std::string &where,
                SourceTensors &sources, TextPool &texts,
                std::vector<Tensor> &out);

@@ -25,6 +25,8 @@ struct StoredWeight {
   uint64_t rows, columns; ///< Out features, in features.
   /// In the order of StoredFormat::arrays.
   std::span<const uint8_t *const> arrays;
+  /// What else the format needs to know of the weight, as it documents.
+  std::span<const uint64_t> numbers = {};
 };
 
 struct StoredFormat {
@@ -98,6 +100,37 @@ extern const StoredFormat
 ///   weight        i8 [out, in]
 ///   weight_scale  [out, groups]
 extern const StoredFormat kByteRowsFormat;
+
+/// Floats of 8 bits, row by row, with scales for tiles of `tileRows` x
+/// `tileColumns` (the numbers, in this order); tiles at the edges are partial,
+/// and the encoding's group divides tileColumns and columns:
+///
+///   weight  f8 [out, in]
+///   scales  [ceil(out / tileRows), ceil(in / tileColumns)]
+extern const StoredFormat kFP8Format;
+
+/// bitsandbytes, 4 bits: codes of the matrix as one row, the first of a byte in
+/// its high bits; scales for `block` elements of that row. The numbers are
+/// block, and with nested scales nestedBlock and the bits of the f32 offset.
+/// The encoding's group divides block and columns:
+///
+///   weight            u8 [out * in / 2]
+///   absmax            f32 [blocks], or u8 when nested:
+///   nested_absmax     f32 [ceil(blocks / nestedBlock)]
+///   nested_quant_map  f32 [256]
+///
+/// scale[i] = nested_quant_map[absmax[i]] * nested_absmax[i / nestedBlock]
+///            + offset, each operation rounded to f32
+extern const StoredFormat kNF4Format, kFP4Format; ///< weight, absmax
+/// weight, absmax, nested_absmax, nested_quant_map
+extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;
+
+/// bitsandbytes, LLM.int8: signed bytes, a code being 128 more, one scale for
+/// each row:
+///
+///   weight  i8 [out, in]
+///   SCB     f32 [out], 127 times the scale
+extern const StoredFormat kLLMInt8Format;
 
 } // namespace qcc
 

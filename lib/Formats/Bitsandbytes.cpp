@@ -1,0 +1,71 @@
+//===- Bitsandbytes.cpp - NF4, FP4 and LLM.int8 ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Bits.h"
+#include "qcc/Formats/StoredFormat.h"
+
+using namespace qcc;
+
+/// The scale of block `i`; `isNested` says how it is kept.
+static float blockScale(const StoredWeight &weight, bool isNested, uint64_t i) {
+  if (!isNested)
+    return loadLE<float>(weight.arrays[1] + i * 4);
+  float entry = loadLE<float>(weight.arrays[3] + weight.arrays[1][i] * 4u);
+  float nested = loadLE<float>(weight.arrays[2] + i / weight.numbers[1] * 4);
+  float product = entry * nested;
+  return product + floatFromBits(uint32_t(weight.numbers[2]));
+}
+
+static void unpack4(const StoredWeight &weight, bool isNested,
+                    uint64_t firstRow, unsigned count, Fields *out) {
+  const uint64_t block = weight.numbers[0], columns = weight.columns;
+  for (unsigned i = 0; i < count; ++i) {
+    Fields &fields = out[i];
+    fields.resize(weight.encoding, columns);
+    const uint64_t first = (firstRow + i) * columns;
+    for (uint64_t k = 0; k < columns; ++k) {
+      uint8_t byte = weight.arrays[0][(first + k) / 2];
+      fields.codes[k] = (first + k) % 2 ? byte & 15 : byte >> 4;
+    }
+    for (uint64_t g = 0; g < fields.scale.size(); ++g)
+      fields.scale[g] = bitsFromFloat(blockScale(
+          weight, isNested, (first + g * weight.encoding.group) / block));
+  }
+}
+
+static void unpackPlain(const StoredWeight &weight, uint64_t firstRow,
+                        unsigned count, Fields *out) {
+  unpack4(weight, false, firstRow, count, out);
+}
+
+static void unpackNested(const StoredWeight &weight, uint64_t firstRow,
+                         unsigned count, Fields *out) {
+  unpack4(weight, true, firstRow, count, out);
+}
+
+static void unpackInt8(const StoredWeight &weight, uint64_t firstRow,
+                       unsigned count, Fields *out) {
+  for (unsigned i = 0; i < count; ++i) {
+    const uint64_t row = firstRow + i;
+    out[i].resize(weight.encoding, weight.columns);
+    const uint8_t *from = weight.arrays[0] + row * weight.columns;
+    for (uint64_t k = 0; k < weight.columns; ++k)
+      out[i].codes[k] = from[k] ^ 0x80; // code - 128 is the signed byte
+    float scale = loadLE<float>(weight.arrays[1] + row * 4) / 127.0f;
+    for (uint32_t &bits : out[i].scale)
+      bits = bitsFromFloat(scale);
+  }
+}
+
+static constexpr const char *kPlain[] = {"weight", "weight.absmax"};
+static constexpr const char *kNested[] = {"weight", "weight.absmax",
+                                          "weight.nested_absmax",
+                                          "weight.nested_quant_map"};
+static constexpr const char *kInt8[] = {"weight", "SCB"};
+
+const StoredFormat qcc::kNF4Format = {"NF4", kPlain, unpackPlain};
+const StoredFormat qcc::kFP4Format = {"FP4", kPlain, unpackPlain};
+const StoredFormat qcc::kNF4NestedFormat = {"NF4", kNested, unpackNested};
+const StoredFormat qcc::kFP4NestedFormat = {"FP4", kNested, unpackNested};
+const StoredFormat qcc::kLLMInt8Format = {"LLM.int8", kInt8, unpackInt8};
