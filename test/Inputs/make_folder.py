@@ -13,7 +13,8 @@ import struct
 
 NAMES = ("config.json", "model.safetensors", "quantize_config.json", "generation_config.json",
          "model.safetensors.index.json", "model-00001-of-00002.safetensors",
-         "model-00002-of-00002.safetensors", "pytorch_model.bin")
+         "model-00002-of-00002.safetensors", "pytorch_model.bin", "tokenizer.json",
+         "tokenizer_config.json", "chat_template.jinja")
 SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "U8": 1, "F8_E4M3": 1}
 
 
@@ -79,6 +80,23 @@ def seeds():
                                  f1=safetensors(gptq("m", 32, 8)))
     yield "shards", folder(f0=config, f4={"weight_map": {"a": NAMES[5], "d": NAMES[6]}},
                            f5=safetensors(plain), f6=safetensors([("d", "I64", [2], None)]))
+    def tokenizer(*steps, **more):
+        return {"added_tokens": [{"id": 3, "content": "<b>", "special": True},
+                                 {"id": 5, "content": "<e>"}],
+                "pre_tokenizer": {"type": "Sequence", "pretokenizers": list(steps)},
+                "post_processor": {"type": "TemplateProcessing", "single": [
+                    {"SpecialToken": {"id": "<b>"}}, {"Sequence": {"id": "A"}}]},
+                "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2},
+                          "merges": [["a", "b"], "a b"], **more}}
+    bytes_ = {"type": "ByteLevel"}
+    yield "tokenizer", folder(f0={"vocab_size": 8, "eos_token_id": 1}, f1=safetensors(plain),
+                              f8=tokenizer(bytes_), f10=b"{{ messages }}",
+                              f9={"bos_token": "<b>", "eos_token": {"content": "<e>"}})
+    yield "tokenizer-digits", folder(f0={"bos_token_id": 3}, f1=safetensors(plain), f8=tokenizer(
+        {"type": "Digits", "individual_digits": True}, bytes_))
+    yield "tokenizer-split", folder(f0={}, f1=safetensors(plain), f8=tokenizer(
+        {"type": "Split", "pattern": {"Regex": "a"}, "behavior": "Isolated"},
+        {"type": "ByteLevel", "use_regex": False}, ignore_merges=True))
     yield "other-method", folder(f0={"quantization_config": {"quant_method": "awq"}},
                                  f1=safetensors(plain))
     yield "other-type", folder(f0=config, f1=safetensors([("a", "F8_E4M3", [3], None)]))

@@ -26,6 +26,9 @@ static constexpr const char *kNames[] = {
     "model-00001-of-00002.safetensors",
     "model-00002-of-00002.safetensors",
     "pytorch_model.bin",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
 };
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
