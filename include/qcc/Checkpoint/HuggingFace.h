@@ -1,7 +1,8 @@
 //===- HuggingFace.h - Reader of Hugging Face folders -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// A folder with config.json and weights in safetensors files, one or several.
+// A folder with config.json and weights in safetensors or torch files, one or
+// several.
 // Metadata are the members of config.json under their own names, nested ones
 // with dots ("rope_parameters.rope_theta"); those of generation_config.json
 // begin with "generation_config.", and those of a quantizer's side file join
@@ -19,7 +20,7 @@
 
 namespace qcc {
 
-/// Opens a folder, or a safetensors file with the config beside it. Reads only
+/// Opens a folder, or a file of weights with the config beside it. Reads only
 /// files of that folder.
 Result<Checkpoint> openHuggingFace(const std::string &path);
 

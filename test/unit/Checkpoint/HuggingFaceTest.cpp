@@ -115,11 +115,7 @@ TEST(HuggingFace, FindsWeights) {
   std::string weights = files["model.safetensors"];
   files.erase("model.safetensors");
   EXPECT_EQ(folderError(files),
-            "folder: expected weights in safetensors files, got none");
-  files["model.bin"] = "PK";
-  EXPECT_EQ(folderError(files),
-            "folder: expected weights in safetensors files, got torch files "
-            "('model.bin'), which are not supported yet");
+            "folder: expected weights in safetensors or torch files, got none");
   // Adapters and Mistral's second copy are no weights of the model.
   files["adapter_model.safetensors"] = weights;
   files["consolidated.safetensors"] = weights;
