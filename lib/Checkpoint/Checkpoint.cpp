@@ -136,10 +136,10 @@ void Checkpoint::unpackRows(const Tensor &tensor, uint64_t firstRow,
   std::vector<const uint8_t *> arrays;
   for (const TensorPart &part : tensor.parts)
     arrays.push_back(data(part));
-  tensor.format->unpackRows(
-      {tensor.storedEncoding, tensor.rows(), tensor.rowElements(), arrays,
-       tensor.storedNumbers},
-      firstRow, count, out);
+  tensor.format->unpackRows({tensor.storedEncoding, tensor.rows(),
+                             tensor.rowElements(), arrays,
+                             tensor.storedNumbers},
+                            firstRow, count, out);
 }
 
 void Checkpoint::decodeRows(const Tensor &tensor, uint64_t firstRow,

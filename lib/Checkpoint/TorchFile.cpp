@@ -71,7 +71,7 @@ constexpr Global kGlobals[] = {
 
 struct Storage {
   const SafetensorsType *type = nullptr; ///< Static.
-  uint64_t offset = 0, bytes = 0; ///< In the file.
+  uint64_t offset = 0, bytes = 0;        ///< In the file.
 };
 
 /// As the pickle says; checked when it gets a name.

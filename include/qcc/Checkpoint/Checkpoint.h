@@ -51,7 +51,7 @@ struct Tensor {
 
   /// How the arrays are read; null for a tensor of a ggml type.
   const StoredFormat *format = nullptr;
-  Encoding storedEncoding; ///< With a format.
+  Encoding storedEncoding;             ///< With a format.
   std::vector<uint64_t> storedNumbers; ///< StoredWeight::numbers.
   /// With a format: its arrays first, in its order, then those that were only
   /// checked.

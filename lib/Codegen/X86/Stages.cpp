@@ -111,8 +111,8 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
     auto row = [&](Value r) {
       quantizeRow(e, context.isa,
                   e.offset(input, e.mul(r, rowStride(op.getInput()))), norm,
-                  order, eps, columnsOf(op.getInput()), layout, place(op.getResult()),
-                  r);
+                  order, eps, columnsOf(op.getInput()), layout,
+                  place(op.getResult()), r);
     };
     if (replicated)
       e.loop(e.c64(0), count, 1, row);
