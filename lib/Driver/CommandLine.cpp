@@ -12,6 +12,7 @@
 #include "qcc/Driver/Compiler.h"
 #include "qcc/Driver/Registry.h"
 #include "qcc/Driver/Verify.h"
+#include "qcc/Formats/Quantize.h"
 
 #include "cli/Cli.h"
 
@@ -100,6 +101,13 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
                  "Type of keys and values (default: f16; f32 with "
                  "--activations=f32)")
       ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+  std::vector<std::string> roundings;
+  for (const QuantizationType &type : quantizationTypes())
+    roundings.push_back(type.name);
+  app.add_option("--quantize", options.quantize,
+                 "Round the matrices of a float checkpoint to a type of fewer "
+                 "bits (default: all weights stay as they are)")
+      ->check(CLI::IsMember(roundings));
   app.add_option("--context", options.context,
                  "Most positions of a conversation (default: the model's own)")
       ->check(CLI::Range(1u, 1u << 30));

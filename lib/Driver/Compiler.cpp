@@ -11,9 +11,11 @@
 #include "Weights.h"
 
 #include "qcc/Checkpoint/Checkpoint.h"
+#include "qcc/Checkpoint/Quantize.h"
 #include "qcc/Codegen/Common/Backend.h"
 #include "qcc/Codegen/Common/Bundle.h"
 #include "qcc/Import/Import.h"
+#include "qcc/Import/NameTable.h"
 #include "qcc/Package/AtomicFile.h"
 #include "qcc/Package/Package.h"
 
@@ -118,11 +120,32 @@ Compilation::show(EmitKind kind, StringRef suffix,
   return write(options.output + "." + suffix.str(), bytes);
 }
 
+/// The checkpoint with its matrices rounded to the type of that name.
+static Result<Checkpoint> quantized(Checkpoint checkpoint,
+                                    const std::string &name) {
+  const QuantizationType *type = findQuantizationType(name);
+  if (!type) {
+    std::string names;
+    for (const QuantizationType &known : quantizationTypes())
+      names += (names.empty() ? "" : ", ") + std::string(known.name);
+    return checkpoint.error("rounding to " + quoted(name) +
+                            " is not supported (supported: " + names + ")");
+  }
+  const WeightNames &names = nameTable(checkpoint.naming()).weights;
+  const std::string_view sensitive[] = {names.embedding, names.head};
+  return quantizeCheckpoint(std::move(checkpoint), *type, sensitive);
+}
+
 llvm::Error Compilation::read() {
   if (llvm::Error error = stages.run("read", [&]() -> llvm::Error {
         Result<Checkpoint> opened = openCheckpoint(options.input);
         if (!opened)
           return toLLVM(opened.takeError());
+        if (!options.quantize.empty()) {
+          opened = quantized(std::move(*opened), options.quantize);
+          if (!opened)
+            return toLLVM(opened.takeError());
+        }
         checkpoint.emplace(std::move(*opened));
         region.emplace(*checkpoint);
         return llvm::Error::success();

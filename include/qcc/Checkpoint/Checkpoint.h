@@ -134,8 +134,10 @@ public:
 
   /// Takes what a reader found. Fails on duplicate keys and tensor names.
   static Result<Checkpoint> create(Contents contents);
+  /// The opposite: ends this checkpoint, to make another one of it.
+  Contents takeContents() && { return std::move(contents); }
 
-  /// "GGUF v3", "safetensors, GPTQ".
+  /// "GGUF v3", "safetensors, GPTQ", "torch".
   const std::string &format() const { return contents.format; }
   Naming naming() const { return contents.naming; }
   /// What was opened: a file (the first of several) or a folder.
@@ -208,7 +210,7 @@ private:
 };
 
 /// Opens a checkpoint of any supported kind, told by its content: a GGUF file,
-/// a Hugging Face folder, or a safetensors file in one.
+/// a Hugging Face folder, or a safetensors or torch file in one.
 Result<Checkpoint> openCheckpoint(const std::string &path);
 
 template <typename T>

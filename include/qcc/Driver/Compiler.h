@@ -43,6 +43,8 @@ struct CompileOptions {
   std::string activations;
   /// f32, f16 or bf16; empty: f16, or f32 with f32 activations.
   std::string kv;
+  /// Rounds float matrices to this type (Quantize.h); empty: they stay.
+  std::string quantize;
   uint32_t context = 0; ///< Most positions of a sequence; 0: the model's own.
   /// Architectures beside those of the product; must outlive the compilation.
   std::span<const Architecture> extraArchitectures;

@@ -43,6 +43,23 @@ inline float floatFromHalf(uint16_t half) {
   return floatFromBits(sign | wide << 23 | mantissa << 13);
 }
 
+/// The nearest binary16, of two equally near ones the even. Numbers of 65520
+/// and more become infinite; a NaN loses its payload.
+inline uint16_t halfFromFloat(float value) {
+  const uint32_t bits = bitsFromFloat(value);
+  const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000)
+    return uint16_t(sign | 0x7e00);
+  if (magnitude >= 0x477ff000)
+    return uint16_t(sign | 0x7c00);
+  // Subnormal: the sum has a last place of 2^-24, and rounds to it.
+  if (magnitude < 0x38800000)
+    return uint16_t(
+        sign | (bitsFromFloat(floatFromBits(magnitude) + 0.5f) - 0x3f000000));
+  const uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
+  return uint16_t(sign | (rounded - 0x38000000) >> 13);
+}
+
 /// 2^(bits - 127): 0 gives the subnormal 2^-127, 255 gives infinity.
 inline float floatFromE8M0(uint8_t bits) {
   return floatFromBits(bits == 0 ? 0x00400000 : uint32_t(bits) << 23);

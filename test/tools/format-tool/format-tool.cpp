@@ -8,16 +8,21 @@
 //   qcc-format-tool fields TYPE        the same, by unpack and decodeElement
 //   qcc-format-tool packed TYPE K      rows of K elements on stdin, packed,
 //                                      unpacked and decoded, to f32 on stdout
+//   qcc-format-tool round TYPE K       rows of K f32 on stdin, rounded to a
+//                                      type of quantizationTypes(): for each
+//                                      row K codes, u32 scales, u32 mins, zeros
 //   qcc-format-tool bench TYPE         millions of elements a second: unpack,
 //                                      pack
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/GGML.h"
 #include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/Quantize.h"
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 using namespace qcc;
@@ -104,9 +109,27 @@ static int bench(const GGMLType &type) {
   return 0;
 }
 
+static int round(const QuantizationType &type, size_t k) {
+  std::vector<uint8_t> data = readAll();
+  std::vector<float> row(k);
+  auto put = [](const auto &values) {
+    std::fwrite(values.data(), sizeof(values[0]), values.size(), stdout);
+  };
+  for (size_t at = 0; at + k * 4 <= data.size(); at += k * 4) {
+    std::memcpy(row.data(), &data[at], k * 4);
+    Fields fields;
+    quantizeRow(type, row.data(), k, fields);
+    put(fields.codes);
+    put(fields.scale);
+    put(fields.min);
+    put(fields.zeros);
+  }
+  return std::fflush(stdout) ? 1 : 0;
+}
+
 static int usage() {
   std::fprintf(stderr, "usage: qcc-format-tool types | decode TYPE | fields "
-                       "TYPE | packed TYPE K | bench TYPE\n");
+                       "TYPE | packed TYPE K | round TYPE K | bench TYPE\n");
   return 2;
 }
 
@@ -117,6 +140,13 @@ int main(int argc, char **argv) {
       std::printf("%s %u %u %u %d\n", type.name, type.id, type.blockElements,
                   type.blockBytes, type.encoding != nullptr);
     return 0;
+  }
+  size_t k = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
+  if (const QuantizationType *type =
+          argc > 2 ? findQuantizationType(argv[2]) : nullptr;
+      type && command == "round") {
+    Encoding encoding;
+    return type->encodingFor(k, encoding) ? round(*type, k) : usage();
   }
   const GGMLType *type = argc > 2 ? findGGMLType(argv[2]) : nullptr;
   if (!type)
@@ -129,7 +159,6 @@ int main(int argc, char **argv) {
     return decode(*type, true);
   if (command == "bench")
     return bench(*type);
-  size_t k = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 0;
   if (command == "packed" && k && k % type->blockElements == 0)
     return packed(*type, k);
   return usage();

@@ -22,6 +22,29 @@ TEST(Bits, HalfIsExact) {
   }
 }
 
+TEST(Bits, HalfFromFloatRoundsToNearest) {
+  auto expect = [](float value) {
+    uint16_t got = halfFromFloat(value), want;
+    _Float16 half = _Float16(value);
+    std::memcpy(&want, &half, 2);
+    ASSERT_EQ(got, want) << value;
+  };
+  for (uint32_t half = 0; half < 0x7c00; ++half) {
+    float value = floatFromHalf(uint16_t(half));
+    ASSERT_EQ(halfFromFloat(value), half);
+    ASSERT_EQ(halfFromFloat(-value), half | 0x8000);
+    // The middle to the next one, and both its neighbours.
+    float next = half == 0x7bff ? 65536.0f : floatFromHalf(uint16_t(half + 1));
+    float middle = (value + next) / 2;
+    for (float x :
+         {middle, std::nextafter(middle, 0.0f), std::nextafter(middle, 1e6f)})
+      expect(x);
+  }
+  for (float x : {1e5f, 3e38f, 1e-45f, INFINITY, -INFINITY})
+    expect(x);
+  EXPECT_TRUE(std::isnan(floatFromHalf(halfFromFloat(NAN))));
+}
+
 TEST(Bits, E8M0IsPowerOfTwo) {
   for (int bits = 0; bits < 255; ++bits)
     EXPECT_EQ(floatFromE8M0(uint8_t(bits)), std::ldexp(1.0f, bits - 127));

@@ -1,0 +1,53 @@
+//===- Quantize.cpp - Float checkpoints read as quantized ones ------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Checkpoint/Quantize.h"
+#include <algorithm>
+
+using namespace qcc;
+
+/// Makes the tensor, which is in one range of a file, one of codes.
+static void roundTensor(Tensor &tensor, const QuantizationType &type,
+                        Encoding encoding) {
+  TensorPart part;
+  part.name = tensor.name;
+  part.type = tensor.type->name;
+  part.dims = tensor.dims;
+  part.file = tensor.file;
+  part.offset = tensor.offset;
+  part.bytes = tensor.bytes;
+  tensor.parts = {std::move(part)};
+  tensor.format = &kRoundedFormat;
+  tensor.storedEncoding = std::move(encoding);
+  tensor.storedNumbers = {tensor.type->id,
+                          uint64_t(&type - quantizationTypes().data())};
+  tensor.type = nullptr;
+}
+
+Result<Checkpoint>
+qcc::quantizeCheckpoint(Checkpoint checkpoint, const QuantizationType &type,
+                        std::span<const std::string_view> eightBits) {
+  const QuantizationType &eight = *findQuantizationType("q8_0");
+  const std::string path = checkpoint.path();
+  Checkpoint::Contents contents = std::move(checkpoint).takeContents();
+  for (Tensor &tensor : contents.tensors) {
+    if (tensor.dims.size() != 2)
+      continue;
+    if (!tensor.encoding() || !tensor.encoding()->isFloat() || tensor.format)
+      return mismatchError(path + ": tensor " + quoted(tensor.name),
+                           "F32, F16 or BF16, to be rounded to " +
+                               std::string(type.name),
+                           tensor.typeName());
+    bool needsEight =
+        type.encoding.bits < 8 && std::find(eightBits.begin(), eightBits.end(),
+                                            tensor.name) != eightBits.end();
+    Encoding encoding;
+    if (!needsEight && type.encodingFor(tensor.dims[0], encoding))
+      roundTensor(tensor, type, encoding);
+    else if (eight.encodingFor(tensor.dims[0], encoding))
+      roundTensor(tensor, eight, encoding);
+  }
+  contents.format += ", rounded to " + std::string(type.name);
+  return Checkpoint::create(std::move(contents));
+}

@@ -1,0 +1,117 @@
+//===- QuantizeTest.cpp - Tests of rounding to codes ----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bits are compared with another quantizer in test/formats.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/Quantize.h"
+#include "qcc/Formats/Bits.h"
+#include "qcc/Formats/GGML.h"
+#include <cmath>
+#include <gtest/gtest.h>
+#include <limits>
+
+using namespace qcc;
+
+namespace {
+
+const QuantizationType &typeOf(std::string_view name) {
+  const QuantizationType *type = findQuantizationType(name);
+  EXPECT_NE(type, nullptr) << name;
+  return *type;
+}
+
+TEST(Quantize, Types) {
+  for (const QuantizationType &type : quantizationTypes()) {
+    EXPECT_EQ(findQuantizationType(type.name), &type);
+    Encoding encoding;
+    ASSERT_TRUE(type.encodingFor(256, encoding)) << type.name;
+    EXPECT_EQ(encoding.check(), "") << type.name;
+    EXPECT_FALSE(type.encodingFor(0, encoding)) << type.name;
+    EXPECT_FALSE(type.encodingFor(40, encoding)) << type.name;
+  }
+  EXPECT_EQ(findQuantizationType("q4_k"), nullptr);
+  Encoding encoding;
+  ASSERT_TRUE(typeOf("int8").encodingFor(576, encoding));
+  EXPECT_EQ(encoding.group, 576u);
+  EXPECT_FALSE(typeOf("int4-g128").encodingFor(192, encoding));
+}
+
+/// ggml's types mean the same here.
+TEST(Quantize, HasEncodingsOfGGML) {
+  for (auto [name, ggml] : {std::pair{"q4_0", "Q4_0"},
+                            {"q4_1", "Q4_1"},
+                            {"q5_0", "Q5_0"},
+                            {"q5_1", "Q5_1"},
+                            {"q8_0", "Q8_0"}})
+    EXPECT_EQ(typeOf(name).encoding, *findGGMLType(ggml)->encoding) << name;
+}
+
+/// What codes can say exactly comes back.
+TEST(Quantize, KeepsNumbersOnTheGrid) {
+  for (const QuantizationType &type : quantizationTypes()) {
+    Encoding encoding;
+    ASSERT_TRUE(type.encodingFor(128, encoding));
+    const bool isTable = !encoding.values.empty();
+    const bool isWide = encoding.bits == 8;
+    std::vector<float> row(128);
+    for (size_t i = 0; i < row.size(); ++i) {
+      int number = int(i * 5 % 16) - 8; // -8 to 7 in each 16
+      row[i] = isTable  ? encoding.values[i % 16] * 3
+               : isWide ? float(number == 7 ? 127 : number) * 0.25f
+                        : float(number) * 0.25f;
+    }
+    if (encoding.bits == 5)
+      for (float &x : row)
+        x *= 2; // of a grid of 32
+    if (encoding.bits == 5 && encoding.hasMin())
+      for (size_t i = 0; i < row.size(); ++i)
+        row[i] = float(i % 32) * 0.5f - 3;
+    Fields fields;
+    quantizeRow(type, row.data(), row.size(), fields);
+    for (size_t i = 0; i < row.size(); ++i)
+      ASSERT_EQ(decodeElement(encoding, fields, i), row[i])
+          << type.name << " " << i;
+  }
+}
+
+TEST(Quantize, TakesAnything) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const QuantizationType &type : quantizationTypes())
+    for (float odd : {inf, -inf, nan, 3e38f, -3e38f, 1e-45f, 0.0f, -0.0f}) {
+      std::vector<float> row(128, 0.0f);
+      row[3] = odd;
+      row[70] = -odd;
+      Fields fields;
+      quantizeRow(type, row.data(), row.size(), fields);
+      for (uint8_t code : fields.codes)
+        ASSERT_LT(code, 1u << type.encoding.bits) << type.name << " " << odd;
+      for (uint8_t zero : fields.zeros)
+        ASSERT_LT(zero, 1u << type.encoding.bits) << type.name << " " << odd;
+    }
+}
+
+/// Rows are read from any float type, at any address.
+TEST(Quantize, RoundsRowsOfFiles) {
+  const QuantizationType &type = typeOf("q8_0");
+  std::vector<uint8_t> bytes(1 + 3 * 64 * 2);
+  std::vector<float> values(64);
+  for (size_t i = 0; i < 3 * 64; ++i) {
+    uint16_t half = halfFromFloat(std::sin(float(i)));
+    std::memcpy(&bytes[1 + i * 2], &half, 2);
+    if (i >= 2 * 64)
+      values[i - 2 * 64] = floatFromHalf(half);
+  }
+  const uint8_t *arrays[] = {bytes.data() + 1};
+  const uint64_t numbers[] = {findGGMLType("F16")->id,
+                              uint64_t(&type - quantizationTypes().data())};
+  Fields rows[2], expected;
+  kRoundedFormat.unpackRows({type.encoding, 3, 64, arrays, numbers}, 1, 2,
+                            rows);
+  quantizeRow(type, values.data(), 64, expected);
+  EXPECT_EQ(rows[1], expected);
+  EXPECT_FALSE(rows[0] == expected);
+}
+
+} // namespace
