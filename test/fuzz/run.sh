@@ -5,7 +5,7 @@
 #   test/fuzz/run.sh [RUNS [BUILD_FOLDER [READER...]]]
 #
 # Builds the fuzz targets twice, under ASan + UBSan and for coverage; for each
-# READER (gguf and hugging_face) replays the corpus, runs at least RUNS (10^6)
+# READER (gguf, hugging_face, torch) replays the corpus, runs at least RUNS (10^6)
 # executions from it, then prints the number of executions and the lines of lib/
 # that the corpus and the new inputs reach. Exits with an error at the first
 # finding, which is left in BUILD_FOLDER.
@@ -14,7 +14,7 @@ runs=${1:-1000000}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-$here/../../build/fuzz}
 readers=("${@:3}")
-[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face)
+[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face torch)
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 suffix=-22 # of the packages in scripts/apt-packages-test.txt
@@ -68,6 +68,7 @@ for reader in "${readers[@]}"; do
   case $reader in
   gguf) fuzz gguf make_gguf.py ;;
   hugging_face) fuzz hugging_face make_folder.py ;;
-  *) echo "no reader $reader: expected gguf or hugging_face"; exit 1 ;;
+  torch) fuzz torch make_torch.py ;;
+  *) echo "no reader $reader: expected gguf, hugging_face or torch"; exit 1 ;;
   esac
 done
