@@ -15,7 +15,8 @@ NAMES = ("config.json", "model.safetensors", "quantize_config.json", "generation
          "model.safetensors.index.json", "model-00001-of-00002.safetensors",
          "model-00002-of-00002.safetensors", "pytorch_model.bin", "tokenizer.json",
          "tokenizer_config.json", "chat_template.jinja")
-SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "U8": 1, "F8_E4M3": 1}
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "I8": 1, "U8": 1, "F8_E4M3": 1,
+         "F8_E5M2": 1}
 
 
 def safetensors(tensors):
@@ -45,6 +46,22 @@ def gptq(module, k, out, bits=4, group=32, word=0x77777777, g_idx=True, bias=Fal
     if bias:
         tensors.append((module + ".bias", "F16", [out], bytes(2 * out)))
     return tensors
+
+
+def four_bits(module, kind, k, out, nested):
+    """A weight of bitsandbytes."""
+    blocks = (k * out + 63) // 64
+    state = {"quant_type": kind, "blocksize": 64, "shape": [out, k]}
+    name = module + ".weight"
+    tensors = [(name, "U8", [k * out // 2, 1], None),
+               (name + ".absmax", "U8" if nested else "F32", [blocks], None),
+               (name + ".quant_map", "F32", [16], bytes(64))]
+    if nested:
+        state.update(nested_blocksize=256, nested_offset=0.1)
+        tensors += [(name + ".nested_absmax", "F32", [(blocks + 255) // 256], None),
+                    (name + ".nested_quant_map", "F32", [256], None)]
+    text = json.dumps(state, separators=(",", ":")).encode()
+    return tensors + [(f"{name}.quant_state.bitsandbytes__{kind}", "U8", [len(text)], text)]
 
 
 def folder(**files):
@@ -80,6 +97,31 @@ def seeds():
                                  f1=safetensors(gptq("m", 32, 8)))
     yield "shards", folder(f0=config, f4={"weight_map": {"a": NAMES[5], "d": NAMES[6]}},
                            f5=safetensors(plain), f6=safetensors([("d", "I64", [2], None)]))
+
+    def method(name, **more):
+        return {"quantization_config": {"quant_method": name, **more}}
+    yield "nf4", folder(f0=method("bitsandbytes", load_in_4bit=True, bnb_4bit_quant_type="nf4"),
+                        f1=safetensors(four_bits("m", "nf4", 96, 2, False)))
+    yield "fp4-nested", folder(f0=method("bitsandbytes", load_in_4bit=True),
+                               f1=safetensors(four_bits("m", "fp4", 64, 2, True) + plain))
+    yield "int8", folder(f0=method("bitsandbytes", load_in_8bit=True), f1=safetensors([
+        ("m.weight", "I8", [2, 40], None), ("m.SCB", "F32", [2], None),
+        ("m.weight_format", "U8", [], b"\0")]))
+    yield "fp8", folder(f0=method("fp8", weight_block_size=[2, 16]), f1=safetensors([
+        ("m.weight", "F8_E4M3", [3, 40], None), ("m.weight_scale_inv", "F32", [2, 3], None),
+        ("m.activation_scale", "F32", [], None)]))
+    yield "fp8-tensor", folder(f0=method("fp8"), f1=safetensors([
+        ("m.weight", "F8_E5M2", [3, 40], None), ("m.weight_scale_inv", "BF16", [1], None)]))
+    for name, scale, scheme in (("channel", [3, 1], {"strategy": "channel"}),
+                                ("group", [3, 2], {"strategy": "group", "group_size": 16}),
+                                ("block", [2, 2], {"strategy": "block",
+                                                   "block_structure": [2, 16]})):
+        yield "ct-fp8-" + name, folder(f0=method(
+            "compressed-tensors", format="float-quantized", config_groups={"g": {"weights": {
+                "num_bits": 8, "type": "float", **scheme}}}), f1=safetensors([
+                    ("m.weight", "F8_E4M3", [3, 32], None),
+                    ("m.weight_scale", "F32", scale, None)]))
+
     def tokenizer(*steps, **more):
         return {"added_tokens": [{"id": 3, "content": "<b>", "special": True},
                                  {"id": 5, "content": "<e>"}],

@@ -137,6 +137,23 @@ TEST(Bitsandbytes, FourBitsInOtherTypes) {
   EXPECT_EQ(decode(model, type), rows);
 }
 
+/// FP4 differs by name only.
+TEST(Bitsandbytes, FourBitsOfBothTypes) {
+  for (bool nested : {false, true}) {
+    std::string type;
+    Model model = nf4(nested);
+    std::vector<std::vector<float>> rows = decode(model, type);
+    Array state = model.arrays[kState];
+    model.arrays.erase(kState);
+    state.bytes.replace(state.bytes.find("nf4"), 3, "fp4");
+    model.arrays["m.weight.quant_state.bitsandbytes__fp4"] = state;
+    EXPECT_NE(folderError(model.files()), "");
+    model.quantization.replace(model.quantization.find("nf4"), 3, "fp4");
+    EXPECT_EQ(decode(model, type), rows);
+    EXPECT_EQ(type, "FP4-4-g32");
+  }
+}
+
 TEST(Bitsandbytes, RefusesFourBits) {
   const std::string file = "folder/model.safetensors: tensor ";
   const std::string state = file + "'" + kState + "'";
