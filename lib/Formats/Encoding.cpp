@@ -182,6 +182,14 @@ std::string Encoding::check() const {
   return "";
 }
 
+/// The factor that `bits` stand for, exponent included.
+static float scaleFactor(const Encoding &encoding, uint32_t bits) {
+  // The largest power of two may overflow before the exponent is applied.
+  if (encoding.scale == ScalarType::E8M0)
+    return std::ldexp(1.0f, int(bits & 0xff) - 127 + encoding.scaleExponent);
+  return std::ldexp(scalarValue(encoding.scale, bits), encoding.scaleExponent);
+}
+
 static size_t ceilDiv(size_t a, size_t b) { return (a + b - 1) / b; }
 
 void Fields::resize(const Encoding &encoding, size_t count) {
@@ -221,8 +229,7 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
     return scalarValue(encoding.element, fields.floats[k]);
 
   size_t block = k / encoding.scaleBlock();
-  float scale = std::ldexp(scalarValue(encoding.scale, fields.scale[block]),
-                           encoding.scaleExponent);
+  float scale = scaleFactor(encoding, fields.scale[block]);
   float min =
       encoding.hasMin() ? scalarValue(encoding.min, fields.min[block]) : 0.0f;
   if (encoding.isTwoLevel()) {

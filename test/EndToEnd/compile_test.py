@@ -261,8 +261,8 @@ class BadInput(TestCase):
             ("tensor 'blk.1.attn_v.weight' is missing", change("blk.1.attn_v.weight", None)),
             ("tensor 'blk.0.ffn_up.weight': expected shape [256, 96], got [256, 128]",
              change("blk.0.ffn_up.weight", ([256, 128], "Q4_0"))),
-            ("type Q8_K, which is not supported yet (supported: F32",
-             change("blk.0.ffn_up.weight", ([256, 96], "Q8_K"))),
+            ("type F64, which is not supported yet (supported: F32",
+             change("blk.0.ffn_up.weight", ([256, 96], "F64"))),
         ]
         for message, changed in cases:
             with self.subTest(message):

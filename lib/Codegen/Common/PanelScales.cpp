@@ -59,8 +59,24 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
 }
 
 Value ScaleReader::factor(Value base, Value lane, Type type) {
-  Value scale =
-      scalars(encoding.scale, e.offset(base, layout.scaleOffset), lane, type);
+  Value at = e.offset(base, layout.scaleOffset);
+  if (encoding.scale == ScalarType::E8M0 && encoding.scaleExponent) {
+    // The sum of the exponents, since the largest alone is no f32. Below 1 it
+    // is a subnormal number.
+    auto vector = dyn_cast<VectorType>(type);
+    Type bytes =
+        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
+    Value exponent = e.add(e.zext(e.load(bytes, e.offset(at, lane)), e.i32()),
+                           int64_t(encoding.scaleExponent));
+    Type ints = exponent.getType();
+    Value zero = e.constant(ints, 0), one = e.constant(ints, 1);
+    Value isNormal = e.cmp(arith::CmpIPredicate::sgt, exponent, zero);
+    Value places = e.maxS(e.sub(one, exponent), zero);
+    Value small = arith::ShRUIOp::create(e.b, e.loc,
+                                         e.constant(ints, 0x00800000), places);
+    return e.bitcast(e.select(isNormal, e.shift(exponent, 23), small), type);
+  }
+  Value scale = scalars(encoding.scale, at, lane, type);
   return encoding.scaleExponent
              ? e.mulf(scale, std::ldexp(1.0, encoding.scaleExponent))
              : scale;
