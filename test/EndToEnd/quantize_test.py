@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# quantize_test.py - Rounding float checkpoints to fewer bits, to logits.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   quantize_test.py --qcc build/bin/qcc [unittest arguments]
+"""A float folder compiled with --quantize must have the logits of an evaluation
+in float64 with weights that numpy and the package gguf rounded."""
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIP = 77
+try:
+    import gguf
+    import numpy as np
+except ImportError:
+    print("skipped: no numpy or no gguf")
+    sys.exit(SKIP)
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
+sys.dont_write_bytecode = True
+from hf_folder import BF16, Folder  # noqa: E402
+
+QCC = None
+SENSITIVE = ("model.embed_tokens.weight", "lm_head.weight")
+
+
+def ggml(name):
+    kind = gguf.GGMLQuantizationType[name.upper()]
+    return lambda w: gguf.quants.dequantize(gguf.quants.quantize(w, kind), kind)
+
+
+def int4(w):
+    blocks = w.reshape(len(w), -1, 128)
+    peak = np.take_along_axis(blocks, np.abs(blocks).argmax(-1, keepdims=True), -1)
+    scale = peak / np.float32(-8)
+    codes = np.clip(np.floor(blocks * (1 / scale) + np.float32(8.5)), 0, 15)
+    return ((codes - 8) * scale.astype(np.float16).astype(np.float32)).reshape(w.shape)
+
+
+def int8(w):
+    scale = np.abs(w).max(axis=1, keepdims=True) / np.float32(127)
+    x = w * (1 / scale)
+    codes = np.sign(x) * np.floor(np.abs(x) + np.float32(0.5))
+    return codes * scale.astype(np.float16).astype(np.float32)
+
+
+class Quantize(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def make(self, **options):
+        return Folder(self.folder / "model", hidden=128, ffn=256, layers=1, **options)
+
+    def qcc(self, *arguments):
+        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
+
+    def compile(self, model, name, *options):
+        result = self.qcc(model.path, "--quantize", name, "-o", self.folder / "m.so", *options)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def check(self, name, rule, **options):
+        model = self.make(**options)
+        self.compile(model, name, "--activations=f32")
+        for tensor, weight in model.weights.items():
+            if weight.ndim == 2:
+                rounded = ggml("q8_0") if tensor in SENSITIVE and name != "int8" else rule
+                model.weights[tensor] = rounded(weight.astype(np.float32)).astype(np.float64)
+        ids = np.random.default_rng(3).integers(0, model.config["vocab_size"], 24)
+        expected = model.logits(ids)
+        array = self.folder / "l.npy"
+        result = self.qcc("run", self.folder / "m.so", "logits", "--ids",
+                          ",".join(map(str, ids)), "-o", array)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        error = np.abs(np.load(array) - expected).max()
+        self.assertLess(error, 2e-4 * np.abs(expected).max())
+
+    def test_types(self):
+        rules = {name: ggml(name) for name in ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0")}
+        for name, rule in {**rules, "int4-g128": int4, "int8": int8}.items():
+            with self.subTest(type=name):
+                self.check(name, rule)
+
+    def test_sources(self):
+        for dtype in (np.float16, BF16):
+            with self.subTest(dtype=dtype):
+                self.check("q4_0", ggml("q4_0"), dtype=dtype)
+        self.check("q4_0", ggml("q4_0"), tied=True)
+
+    def test_info(self):
+        model = self.make()
+        self.compile(model, "nf4")
+        info = json.loads(self.qcc("run", self.folder / "m.so", "info", "--json").stdout)
+        self.assertEqual(info["compilation"]["format"], "safetensors, rounded to nf4")
+        types = {t["name"]: t["type"] for t in info["compilation"]["tensors"]}
+        self.assertEqual(types["model.layers.0.mlp.up_proj.weight"], "RTN-4-g64")
+        self.assertEqual(types["lm_head.weight"], "RTN-8-g32")
+        self.assertEqual(types["model.norm.weight"], "F32")
+        self.compile(model, "int4-g128-asym")
+        first = (self.folder / "m.so").stat().st_size
+        self.compile(model, "q8_0")
+        self.assertLess(first, (self.folder / "m.so").stat().st_size)
+
+    def test_gguf(self):
+        model = self.folder / "model.gguf"
+        tool = pathlib.Path(__file__).resolve().parents[1] / "Inputs" / "tiny_model.py"
+        subprocess.run([sys.executable, tool, "-o", model, "--type", "F16"], check=True)
+        result = self.qcc("verify", model, "--quantize", "q4_0")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        result = self.qcc(model, "--quantize", "q4_0", "--emit=import", "-o", "-")
+        encodings = dict(re.findall(r"^(#\w+) = (#qz.encoding.*)$", result.stdout, re.MULTILINE))
+        weights = dict(re.findall(r"qz.weight @(\S+) : .*, (#\w+)>", result.stdout))
+        for name, bits in (("token_embd", 8), ("blk.0.attn_q", 4), ("blk.1.ffn_down", 4)):
+            self.assertIn(f"bits = {bits}, ", encodings[weights[name + ".weight"]])
+
+    def test_groups_that_do_not_fit(self):
+        """q8_0 takes the place of groups of 128 in rows of 96."""
+        model = Folder(self.folder / "model", hidden=96, ffn=192, layers=1, heads=3, kv_heads=1)
+        result = self.qcc(model.path, "--quantize=int4-g128", "--emit=import", "-o", "-")
+        self.assertIn("bits = 8, zero = 128, group = 32", result.stdout)
+        self.assertNotIn("group = 128", result.stdout)
+
+    def test_refused(self):
+        model = self.make(quantize={})
+        result = self.qcc(model.path, "--quantize", "q4_0", "-o", self.folder / "m.so")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("expected F32, F16 or BF16, to be rounded to q4_0, got GPTQ-4-g32",
+                      result.stderr)
+        result = self.qcc(model.path, "--quantize", "q4_k", "-o", self.folder / "m.so")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("q4_k", result.stderr)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--qcc", required=True)
+    known, rest = parser.parse_known_args()
+    QCC = known.qcc
+    unittest.main(argv=[sys.argv[0], *rest])
