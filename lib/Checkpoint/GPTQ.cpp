@@ -232,6 +232,10 @@ private:
       isSorted = loadLE<uint32_t>(data + k * 4) == k / group;
     if (isSorted || isZero(*gIdx))
       return true;
+    // An order is a vector of f32, which holds integers up to here.
+    if (in > uint64_t(1) << 24)
+      return fail(*gIdx, "at most 2^24 elements in another order",
+                  std::to_string(in));
     std::vector<uint64_t> sizes(groups);
     for (uint64_t k = 0; k < in; ++k) {
       uint32_t index = loadLE<uint32_t>(data + k * 4);

@@ -313,15 +313,6 @@ private:
     return Value::strings(std::move(views));
   }
 
-  template <typename T>
-  static const uint8_t *bytesOf(const std::vector<T> &values, TextPool &texts) {
-    return reinterpret_cast<const uint8_t *>(
-        texts
-            .keep(std::string(reinterpret_cast<const char *>(values.data()),
-                              values.size() * sizeof(T)))
-            .data());
-  }
-
   void append(TextPool &texts, std::vector<MetadataEntry> &out) {
     auto add = [&](const char *key, Value value) {
       out.push_back({key, std::move(value)});
@@ -329,17 +320,17 @@ private:
     auto addId = [&](const char *key, int64_t id) {
       if (id >= 0)
         add(key, Value::number(ValueType::I64,
-                               bytesOf(std::vector<int64_t>{id}, texts)));
+                               texts.keep(std::vector<int64_t>{id})));
     };
     auto addFlag = [&](const char *key, bool value) {
       add(key, Value::number(ValueType::Bool,
-                             bytesOf(std::vector<uint8_t>{value}, texts)));
+                             texts.keep(std::vector<uint8_t>{value})));
     };
     add("tokenizer.ggml.model", Value::string("gpt2"));
     add("tokenizer.ggml.pre", Value::string(preName));
     add("tokenizer.ggml.tokens", textList(tokens, texts));
     add("tokenizer.ggml.token_type",
-        Value::numbers(ValueType::I32, bytesOf(types, texts), types.size()));
+        Value::numbers(ValueType::I32, texts.keep(types), types.size()));
     add("tokenizer.ggml.merges", textList(merges, texts));
     addId("tokenizer.ggml.bos_token_id", bos);
     addId("tokenizer.ggml.eos_token_id", eos);
@@ -347,7 +338,7 @@ private:
     if (!stops.empty()) {
       std::vector<int64_t> list(stops.begin(), stops.end());
       add("tokenizer.ggml.eos_token_ids",
-          Value::numbers(ValueType::I64, bytesOf(list, texts), list.size()));
+          Value::numbers(ValueType::I64, texts.keep(list), list.size()));
     }
     addFlag("tokenizer.ggml.add_bos_token", addsBos);
     addFlag("tokenizer.ggml.add_eos_token", addsEos);

@@ -106,15 +106,6 @@ Result<Json> qcc::parseJsonObject(const Checkpoint::File &file,
 
 namespace {
 
-/// Bytes of a T, kept as a text.
-template <typename T>
-const uint8_t *keepNumbers(TextPool &texts, const std::vector<T> &numbers) {
-  std::string_view bytes =
-      texts.keep(std::string(reinterpret_cast<const char *>(numbers.data()),
-                             numbers.size() * sizeof(T)));
-  return reinterpret_cast<const uint8_t *>(bytes.data());
-}
-
 /// The metadata type of a scalar.
 ValueType scalarType(const Json &value) {
   if (value.is_string())
@@ -153,7 +144,7 @@ Value numbers(ValueType type, const Json &array, TextPool &texts) {
   std::vector<T> values;
   for (const Json &element : array)
     values.push_back(element.get<T>());
-  return Value::numbers(type, keepNumbers(texts, values), values.size());
+  return Value::numbers(type, texts.keep(values), values.size());
 }
 
 Value arrayMetadata(ValueType type, const Json &array, TextPool &texts) {
@@ -168,7 +159,7 @@ Value arrayMetadata(ValueType type, const Json &array, TextPool &texts) {
     std::vector<uint8_t> values;
     for (const Json &element : array)
       values.push_back(element.get<bool>());
-    return Value::numbers(type, keepNumbers(texts, values), values.size());
+    return Value::numbers(type, texts.keep(values), values.size());
   }
   case ValueType::F64:
     return numbers<double>(type, array, texts);
@@ -185,15 +176,13 @@ Value scalarMetadata(const Json &value, TextPool &texts) {
   case ValueType::String:
     return Value::string(texts.keep(value.get_ref<const std::string &>()));
   case ValueType::Bool:
-    return Value::number(
-        type, keepNumbers(texts, std::vector<uint8_t>{value.get<bool>()}));
-  case ValueType::F64:
     return Value::number(type,
-                         keepNumbers(texts, std::vector{value.get<double>()}));
+                         texts.keep(std::vector<uint8_t>{value.get<bool>()}));
+  case ValueType::F64:
+    return Value::number(type, texts.keep(std::vector{value.get<double>()}));
   default:
     // Signed and unsigned numbers are kept alike.
-    return Value::number(
-        type, keepNumbers(texts, std::vector{value.get<uint64_t>()}));
+    return Value::number(type, texts.keep(std::vector{value.get<uint64_t>()}));
   }
 }
 

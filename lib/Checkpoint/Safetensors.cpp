@@ -35,13 +35,6 @@ const SafetensorsType *findType(std::string_view name) {
   return nullptr;
 }
 
-std::string shapeText(const std::vector<uint64_t> &shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 using Json = nlohmann::json;
 
 /// Takes the header's events. A method returns false after setting `problem`,
@@ -319,6 +312,13 @@ Error checkNames(const std::string &path,
 }
 
 } // namespace
+
+std::string qcc::shapeText(const std::vector<uint64_t> &shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + "]";
+}
 
 bool qcc::isSafetensors(std::span<const uint8_t> bytes) {
   return bytes.size() >= 10 && loadLE<uint64_t>(bytes.data()) <= kMaxHeader &&

@@ -8,13 +8,6 @@
 
 using namespace qcc;
 
-std::string qcc::shapeText(const std::vector<uint64_t> &shape) {
-  std::string text = "[";
-  for (size_t i = 0; i < shape.size(); ++i)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + "]";
-}
-
 Result<SourceTensors>
 SourceTensors::read(const std::vector<Checkpoint::File> &files) {
   SourceTensors result(files);

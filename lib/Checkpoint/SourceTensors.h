@@ -48,9 +48,6 @@ private:
   std::vector<SourceTensor> tensors;
 };
 
-/// "[4, 512]".
-std::string shapeText(const std::vector<uint64_t> &shape);
-
 /// How the weights of a quantization method are put together from tensors.
 struct QuantizationMethod {
   /// Takes the tensors of quantized weights and appends these to `out`,

@@ -4,6 +4,7 @@
 
 #include "qcc/Formats/Encoding.h"
 #include "qcc/Formats/Bits.h"
+#include <algorithm>
 #include <cmath>
 #include <iterator>
 
@@ -110,6 +111,9 @@ static std::string outOfRange(const char *what, const char *expected,
          std::to_string(got);
 }
 
+/// Far above any format's; sizes of packed units stay below 2^32.
+static constexpr unsigned kMaxBlock = 1u << 24;
+
 std::string Encoding::check() const {
   if (isFloat()) {
     if (element != ScalarType::F32 && element != ScalarType::F16 &&
@@ -156,6 +160,9 @@ std::string Encoding::check() const {
   // A layout keeps four k of a row together and works in chunks of 32 k.
   if (group == 0 || group % 4 != 0 || (group % 32 != 0 && 32 % group != 0))
     return outOfRange("group", "4, 8, 16 or a multiple of 32", group);
+  if (group > kMaxBlock || superBlock > kMaxBlock)
+    return outOfRange(group > kMaxBlock ? "group" : "superBlock",
+                      "at most 2^24", std::max(group, superBlock));
   if (scale == ScalarType::None)
     return "scale must not be none";
   if (scaleExponent < -16 || scaleExponent > 0)

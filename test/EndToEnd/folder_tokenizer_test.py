@@ -6,13 +6,9 @@
 """Trains byte-level BPE tokenizers with the library `tokenizers`, compiles small
 models with them and compares the token ids of difficult text with those of the
 library. Exits 77 (skipped) where `tokenizers` or numpy are missing."""
-import argparse
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
-import unittest
 
 SKIP = 77
 try:
@@ -24,12 +20,11 @@ except ImportError as missing:
     sys.exit(SKIP)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "test" / "Inputs"), str(ROOT / "test" / "text")]
+sys.path.insert(0, str(ROOT / "test" / "text"))
 sys.dont_write_bytecode = True
 from difficult_text import corpus  # noqa: E402
-from hf_folder import Folder  # noqa: E402
+from folder_case import FolderCase, run  # noqa: E402
 
-QCC = None
 FIXTURE = ROOT.parent / "shared" / "fixtures" / "tokenizer-smollm2"
 VOCAB = 1200
 LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s|"
@@ -69,18 +64,9 @@ def train(kind):
     return tokenizer
 
 
-class TestCase(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-        self.library = self.folder / "m.so"
-
-    def qcc(self, *arguments):
-        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
-
+class TestCase(FolderCase):
     def make(self, tokenizer, config=None, template=None, vocab=VOCAB, model=None):
-        folder = Folder(self.folder / "model", vocab=vocab, layers=1, tied=True, config=model)
+        folder = super().make(vocab=vocab, layers=1, tied=True, config=model)
         files = {"tokenizer.json": tokenizer if isinstance(tokenizer, str)
                  else tokenizer.to_str(), "chat_template.jinja": template,
                  "tokenizer_config.json": json.dumps(config) if config else None}
@@ -89,10 +75,6 @@ class TestCase(unittest.TestCase):
             if text is not None:
                 (folder.path / name).write_text(text)
         return folder.path
-
-    def compile(self, path):
-        result = self.qcc(path, "-o", self.library)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
 
     def check_ids(self, tokenizer, specials, seeds=3):
         for seed in range(seeds):
@@ -193,8 +175,4 @@ class Refused(TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--qcc", required=True)
-    known, rest = parser.parse_known_args()
-    QCC = known.qcc
-    unittest.main(argv=[sys.argv[0], *rest])
+    run("--qcc")

@@ -8,14 +8,11 @@
 (test/Inputs/hf_folder.py); each weight, packed and unpacked again, with the
 values by the format's definition, bit for bit, and where a checkout has it beside
 it with format_oracle.py. What is not supported is refused by name."""
-import argparse
 import json
 import pathlib
 import struct
 import subprocess
 import sys
-import tempfile
-import unittest
 
 SKIP = 77
 try:
@@ -25,11 +22,9 @@ except ImportError:
     sys.exit(SKIP)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "Inputs"))
 sys.dont_write_bytecode = True
+from folder_case import FolderCase, run  # noqa: E402
 from hf_folder import BF16, Folder, as_values  # noqa: E402
-
-QCC = TOOL = None
 
 
 def oracle():
@@ -41,41 +36,8 @@ def oracle():
     return format_oracle
 
 
-class TestCase(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-
-    def make(self, **options):
-        return Folder(self.folder / "model", **options)
-
-    def qcc(self, *arguments):
-        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
-
-    def logits(self, model, ids, *options):
-        library, array = self.folder / "m.so", self.folder / "l.npy"
-        result = self.qcc(model, "-o", library, *options)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        result = self.qcc("run", library, "logits", "--ids", ",".join(map(str, ids)), "-o", array)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        return np.load(array)
-
-    def check_logits(self, model, path=None):
-        ids = np.random.default_rng(7).integers(0, model.config["vocab_size"], 40)
-        expected = model.logits(ids)
-        for target in ("native", "reference"):
-            got = self.logits(path or model.path, ids, "--activations=f32", "--target", target)
-            error = np.abs(got - expected).max()
-            self.assertLess(error, 2e-4 * np.abs(expected).max(), target)
-
-    def check_refused(self, model, *parts):
-        """One line that holds all parts."""
-        result = self.qcc(model, "--emit=import", "-o", "-")
-        self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        for part in parts:
-            self.assertIn(part, result.stderr)
+class TestCase(FolderCase):
+    variants = (("--target", "native"), ("--target", "reference"))
 
 
 class Plain(TestCase):
@@ -185,7 +147,8 @@ class Plain(TestCase):
 class QuantizedTestCase(TestCase):
     def setUp(self):
         super().setUp()
-        self.process = subprocess.Popen([TOOL], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([self.programs.tool], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
         self.addCleanup(self.process.wait)
         self.addCleanup(self.process.stdout.close)
         self.addCleanup(self.process.stdin.close)
@@ -294,9 +257,9 @@ class Gptq(QuantizedTestCase):
     def test_packed_size(self):
         """At most 4 % more than in the file, padding aside; here there is none."""
         model = self.make(quantize={}, hidden=256, ffn=512, layers=1, head=True, vocab=256)
-        result = self.qcc(model.path, "-o", self.folder / "m.so", "--activations=f32")
+        result = self.qcc(model.path, "-o", self.library, "--activations=f32")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        info = json.loads(self.qcc("run", self.folder / "m.so", "info", "--json").stdout)
+        info = json.loads(self.qcc("run", self.library, "info", "--json").stdout)
         parts = sum(a.size * 4 if k.endswith("qweight") else a.size * 2
                     for k, a in model.tensors.items() if k.endswith(("qweight", "scales")))
         plain = sum(w.size * 4 for n, w in model.weights.items()
@@ -318,6 +281,14 @@ class Gptq(QuantizedTestCase):
         model.tensors["model.layers.0.mlp.down_proj.g_idx"][:] = 9
         model.write()
         self.check_refused(model.path, "down_proj.g_idx': expected groups below 4, got 9")
+        k = (1 << 24) + 32
+        model.tensors = {
+            "m.qweight": np.zeros((k // 8, 8), np.int32), "m.qzeros": np.zeros((k // 32, 1), np.int32),
+            "m.scales": np.zeros((k // 32, 8), np.float16), "m.g_idx": np.zeros(k, np.int32)}
+        model.tensors["m.g_idx"][-1] = 1
+        model.write()
+        self.check_refused(model.path, "m.g_idx': expected at most 2^24 elements in another order, "
+                           "got 16777248")
         refuse("comes without", ".g_idx', though the config has desc_act", g_idx="absent",
                config={"desc_act": True})
         refuse("GPTQ with 5 bits is not supported yet (supported: 2, 3, 4, 8)", config={"bits": 5})
@@ -430,9 +401,10 @@ class CompressedTensors(QuantizedTestCase):
 class NoTokenizer(TestCase):
     def test_text_is_refused(self):
         model = self.make()
-        self.logits(model.path, [1, 2, 3])
+        self.compile(model.path)
+        self.logits([1, 2, 3])
         for arguments in (["hello"], ["tokenize", "hello"], ["logits", "-p", "hello", "-o", "l.npy"]):
-            result = self.qcc("run", self.folder / "m.so", *arguments)
+            result = self.qcc("run", self.library, *arguments)
             self.assertEqual(result.returncode, 1, arguments)
             self.assertIn("this model has no tokenizer", result.stderr)
 
@@ -447,9 +419,4 @@ class NoTokenizer(TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--qcc", required=True)
-    parser.add_argument("--tool", required=True)
-    known, rest = parser.parse_known_args()
-    QCC, TOOL = known.qcc, known.tool
-    unittest.main(argv=[sys.argv[0], *rest])
+    run("--qcc", "--tool")

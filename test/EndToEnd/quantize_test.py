@@ -5,14 +5,11 @@
 #   quantize_test.py --qcc build/bin/qcc [unittest arguments]
 """A float folder compiled with --quantize must have the logits of an evaluation
 in float64 with weights that numpy and the package gguf rounded."""
-import argparse
 import json
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
-import unittest
 
 SKIP = 77
 try:
@@ -22,11 +19,10 @@ except ImportError:
     print("skipped: no numpy or no gguf")
     sys.exit(SKIP)
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 sys.dont_write_bytecode = True
+from folder_case import FolderCase, run  # noqa: E402
 from hf_folder import BF16, Folder  # noqa: E402
 
-QCC = None
 SENSITIVE = ("model.embed_tokens.weight", "lm_head.weight")
 
 
@@ -50,37 +46,17 @@ def int8(w):
     return codes * scale.astype(np.float16).astype(np.float32)
 
 
-class Quantize(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-
+class Quantize(FolderCase):
     def make(self, **options):
-        return Folder(self.folder / "model", hidden=128, ffn=256, layers=1, **options)
-
-    def qcc(self, *arguments):
-        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
-
-    def compile(self, model, name, *options):
-        result = self.qcc(model.path, "--quantize", name, "-o", self.folder / "m.so", *options)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return super().make(hidden=128, ffn=256, layers=1, **options)
 
     def check(self, name, rule, **options):
         model = self.make(**options)
-        self.compile(model, name, "--activations=f32")
         for tensor, weight in model.weights.items():
             if weight.ndim == 2:
                 rounded = ggml("q8_0") if tensor in SENSITIVE and name != "int8" else rule
                 model.weights[tensor] = rounded(weight.astype(np.float32)).astype(np.float64)
-        ids = np.random.default_rng(3).integers(0, model.config["vocab_size"], 24)
-        expected = model.logits(ids)
-        array = self.folder / "l.npy"
-        result = self.qcc("run", self.folder / "m.so", "logits", "--ids",
-                          ",".join(map(str, ids)), "-o", array)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        error = np.abs(np.load(array) - expected).max()
-        self.assertLess(error, 2e-4 * np.abs(expected).max())
+        self.check_logits(model, options=("--quantize", name))
 
     def test_types(self):
         rules = {name: ggml(name) for name in ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0")}
@@ -96,17 +72,17 @@ class Quantize(unittest.TestCase):
 
     def test_info(self):
         model = self.make()
-        self.compile(model, "nf4")
-        info = json.loads(self.qcc("run", self.folder / "m.so", "info", "--json").stdout)
+        self.compile(model.path, "--quantize", "nf4")
+        info = json.loads(self.qcc("run", self.library, "info", "--json").stdout)
         self.assertEqual(info["compilation"]["format"], "safetensors, rounded to nf4")
         types = {t["name"]: t["type"] for t in info["compilation"]["tensors"]}
         self.assertEqual(types["model.layers.0.mlp.up_proj.weight"], "RTN-4-g64")
         self.assertEqual(types["lm_head.weight"], "RTN-8-g32")
         self.assertEqual(types["model.norm.weight"], "F32")
-        self.compile(model, "int4-g128-asym")
-        first = (self.folder / "m.so").stat().st_size
-        self.compile(model, "q8_0")
-        self.assertLess(first, (self.folder / "m.so").stat().st_size)
+        self.compile(model.path, "--quantize", "int4-g128-asym")
+        first = self.library.stat().st_size
+        self.compile(model.path, "--quantize", "q8_0")
+        self.assertLess(first, self.library.stat().st_size)
 
     def test_gguf(self):
         model = self.folder / "model.gguf"
@@ -129,18 +105,14 @@ class Quantize(unittest.TestCase):
 
     def test_refused(self):
         model = self.make(quantize={})
-        result = self.qcc(model.path, "--quantize", "q4_0", "-o", self.folder / "m.so")
+        result = self.qcc(model.path, "--quantize", "q4_0", "-o", self.library)
         self.assertEqual(result.returncode, 1)
         self.assertIn("expected F32, F16 or BF16, to be rounded to q4_0, got GPTQ-4-g32",
                       result.stderr)
-        result = self.qcc(model.path, "--quantize", "q4_k", "-o", self.folder / "m.so")
+        result = self.qcc(model.path, "--quantize", "q4_k", "-o", self.library)
         self.assertEqual(result.returncode, 2)
         self.assertIn("q4_k", result.stderr)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--qcc", required=True)
-    known, rest = parser.parse_known_args()
-    QCC = known.qcc
-    unittest.main(argv=[sys.argv[0], *rest])
+    run("--qcc")

@@ -7,14 +7,10 @@
 (test/Inputs/torch_file.py, by Python's zipfile and pickle), and must compile to
 models with the logits of an evaluation in float64. Pickles that would run
 something are refused by name, and nothing runs."""
-import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
-import unittest
 import zipfile
 
 SKIP = 77
@@ -24,12 +20,10 @@ except ImportError:
     print("skipped: no numpy")
     sys.exit(SKIP)
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 sys.dont_write_bytecode = True
-from hf_folder import BF16, Folder  # noqa: E402
+from folder_case import FolderCase, run  # noqa: E402
+from hf_folder import BF16  # noqa: E402
 from torch_file import StateDict, Storage, View, view, write_torch  # noqa: E402
-
-QCC = None
 
 
 class Command:
@@ -42,40 +36,13 @@ class Command:
         return os.system, (self.command,)
 
 
-class TestCase(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.folder = pathlib.Path(temporary.name)
-
+class TestCase(FolderCase):
     def make(self, **options):
         """A folder whose safetensors are gone."""
-        model = Folder(self.folder / "model", **options)
+        model = super().make(**options)
         for file in model.path.glob("*.safetensors*"):
             file.unlink()
         return model
-
-    def qcc(self, *arguments):
-        return subprocess.run([QCC, *map(str, arguments)], capture_output=True, text=True)
-
-    def check_logits(self, model, path=None):
-        ids = np.random.default_rng(7).integers(0, model.config["vocab_size"], 24)
-        expected = model.logits(ids)
-        library, array = self.folder / "m.so", self.folder / "l.npy"
-        result = self.qcc(path or model.path, "-o", library, "--activations=f32")
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        result = self.qcc("run", library, "logits", "--ids", ",".join(map(str, ids)), "-o", array)
-        self.assertEqual((result.returncode, result.stderr), (0, ""))
-        error = np.abs(np.load(array) - expected).max()
-        self.assertLess(error, 2e-4 * np.abs(expected).max())
-
-    def check_refused(self, model, *parts):
-        """One line that holds all parts."""
-        result = self.qcc(model, "--emit=import", "-o", "-")
-        self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
-        for part in parts:
-            self.assertIn(part, result.stderr)
 
 
 class Reads(TestCase):
@@ -185,8 +152,4 @@ class Refuses(TestCase):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--qcc", required=True)
-    known, rest = parser.parse_known_args()
-    QCC = known.qcc
-    unittest.main(argv=[sys.argv[0], *rest])
+    run("--qcc")

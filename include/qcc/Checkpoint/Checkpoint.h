@@ -101,6 +101,13 @@ public:
   std::string_view keep(std::string text) {
     return texts->emplace_back(std::move(text));
   }
+  /// The bytes of numbers, as Value takes them. They are not aligned.
+  template <typename T>
+  const uint8_t *keep(const std::vector<T> &numbers) {
+    const auto *bytes = reinterpret_cast<const char *>(numbers.data());
+    return reinterpret_cast<const uint8_t *>(
+        keep(std::string(bytes, numbers.size() * sizeof(T))).data());
+  }
 
 private:
   // Elements of a deque stay where they are.

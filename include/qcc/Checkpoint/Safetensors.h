@@ -37,6 +37,9 @@ struct SafetensorsEntry {
   uint64_t bytes = 0;
 };
 
+/// "[4, 512]".
+std::string shapeText(const std::vector<uint64_t> &shape);
+
 /// True when the file can be nothing else: a plausible length and a brace.
 bool isSafetensors(std::span<const uint8_t> bytes);
 

@@ -57,49 +57,26 @@ std::vector<std::vector<float>> DeviceStage::run(const EmulatedStage &stage,
     require(uploader.upload(buffer, 0, from, bytes, stream, error));
     return buffer.address();
   };
-  device::DevicePointer inputAt =
-      upload(input.as<void>(), input.bytes(), "the rows");
-  device::DevicePointer outputAt =
-      upload(output.as<void>(), output.bytes(), "the results");
+  StageOperands<device::DevicePointer> at{};
+  at.rows = uint32_t(rows);
+  at.rowsPerBlock = uint32_t(in.rowsPerBlock);
+  at.input = upload(input.as<void>(), input.bytes(), "the rows");
+  at.output = upload(output.as<void>(), output.bytes(), "the results");
   device::Buffer &result = buffers.back();
-  device::DevicePointer normAt =
-      in.norm ? upload(in.norm->data(), in.norm->size() * 4, "the norm") : 0;
-  std::vector<device::DevicePointer> weights;
+  if (in.norm)
+    at.norm = upload(in.norm->data(), in.norm->size() * 4, "the norm");
   for (const DeviceMemory *weight : in.weights)
-    weights.push_back(
+    at.weights.push_back(
         upload(weight->as<void>(), weight->bytes(), "the weights"));
 
-  auto rowCount = uint32_t(rows), perBlock = uint32_t(in.rowsPerBlock);
-  std::vector<const void *> arguments;
-  for (const KernelParameter &parameter : kernel.parameters)
-    switch (parameter.kind) {
-    case KernelParameter::Input:
-      arguments.push_back(&inputAt);
-      break;
-    case KernelParameter::Norm:
-      arguments.push_back(&normAt);
-      break;
-    case KernelParameter::Weight:
-      arguments.push_back(&weights.at(parameter.index));
-      break;
-    case KernelParameter::Residual:
-    case KernelParameter::Output:
-      arguments.push_back(&outputAt);
-      break;
-    case KernelParameter::Rows:
-      arguments.push_back(&rowCount);
-      break;
-    case KernelParameter::RowsPerBlock:
-      arguments.push_back(&perBlock);
-      break;
-    }
   device::LaunchShape shape;
   shape.grid[0] = kernel.units;
-  shape.grid[1] = (rowCount + perBlock - 1) / perBlock;
+  shape.grid[1] = (at.rows + at.rowsPerBlock - 1) / at.rowsPerBlock;
   shape.block[0] = kernel.threads;
-  shape.sharedBytes = kernel.sharedBytes + perBlock * kernel.sharedBytesPerRow;
+  shape.sharedBytes =
+      kernel.sharedBytes + at.rowsPerBlock * kernel.sharedBytesPerRow;
   require(code.allowSharedBytes(shape.sharedBytes, error));
-  require(code.launch(shape, arguments.data(), stream, error));
+  require(code.launch(shape, at.arguments(kernel).data(), stream, error));
   require(result.read(0, output.as<void>(), output.bytes(), stream, error));
   require(stream.synchronize(error));
   return takeRows(output, rows, stride, in.columns);

@@ -150,51 +150,31 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
   DeviceMemory norm(in.norm ? in.norm->size() * 4 : 0);
   if (in.norm)
     std::copy(in.norm->begin(), in.norm->end(), norm.as<float>());
-  void *inputAt = input.as<void>(), *outputAt = output.as<void>(),
-       *normAt = norm.as<void>();
-  auto rowCount = uint32_t(rows), perBlock = uint32_t(in.rowsPerBlock);
+  StageOperands<void *> at{};
+  at.input = input.as<void>();
+  at.norm = norm.as<void>();
+  at.output = output.as<void>();
+  at.rows = uint32_t(rows);
+  at.rowsPerBlock = uint32_t(in.rowsPerBlock);
 
   // Nothing else may be touched, and only the output written.
-  std::vector<emulator::Buffer> buffers = {{inputAt, input.bytes(), false},
-                                           {normAt, norm.bytes(), false},
-                                           {outputAt, output.bytes(), true}};
-  std::vector<void *> weights;
+  std::vector<emulator::Buffer> buffers = {{at.input, input.bytes(), false},
+                                           {at.norm, norm.bytes(), false},
+                                           {at.output, output.bytes(), true}};
   for (const DeviceMemory *weight : in.weights) {
-    weights.push_back(weight->as<void>());
-    buffers.push_back({weights.back(), weight->bytes(), false});
+    at.weights.push_back(weight->as<void>());
+    buffers.push_back({at.weights.back(), weight->bytes(), false});
   }
-  std::vector<void *> arguments;
-  for (const KernelParameter &parameter : kernel.parameters)
-    switch (parameter.kind) {
-    case KernelParameter::Input:
-      arguments.push_back(&inputAt);
-      break;
-    case KernelParameter::Norm:
-      arguments.push_back(&normAt);
-      break;
-    case KernelParameter::Weight:
-      arguments.push_back(&weights.at(parameter.index));
-      break;
-    case KernelParameter::Residual:
-    case KernelParameter::Output:
-      arguments.push_back(&outputAt);
-      break;
-    case KernelParameter::Rows:
-      arguments.push_back(&rowCount);
-      break;
-    case KernelParameter::RowsPerBlock:
-      arguments.push_back(&perBlock);
-      break;
-    }
 
   emulator::Launch launch = options;
   launch.gridX = kernel.units;
-  launch.gridY = (rowCount + perBlock - 1) / perBlock;
+  launch.gridY = (at.rows + at.rowsPerBlock - 1) / at.rowsPerBlock;
   launch.blockX = kernel.threads;
   launch.dynamicSharedBytes =
-      kernel.sharedBytes + perBlock * kernel.sharedBytesPerRow;
+      kernel.sharedBytes + at.rowsPerBlock * kernel.sharedBytesPerRow;
   launch.buffers = buffers;
-  require(emulated->launch(kernel.name, launch, arguments, counters));
+  require(
+      emulated->launch(kernel.name, launch, at.arguments(kernel), counters));
 
   return takeRows(output, rows, stride, in.columns);
 }

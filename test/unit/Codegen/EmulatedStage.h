@@ -66,6 +66,45 @@ struct StageRows {
   unsigned rowsPerBlock = 8;
 };
 
+/// Where the operands of a launch lie, as addresses of the host or of a device.
+template <typename Address>
+struct StageOperands {
+  Address input, norm, output;
+  std::vector<Address> weights;
+  uint32_t rows, rowsPerBlock;
+
+  /// One pointer to each of the kernel's arguments, which lie in here.
+  std::vector<void *> arguments(const GpuKernel &kernel);
+};
+
+template <typename Address>
+std::vector<void *> StageOperands<Address>::arguments(const GpuKernel &kernel) {
+  std::vector<void *> list;
+  for (const KernelParameter &parameter : kernel.parameters)
+    switch (parameter.kind) {
+    case KernelParameter::Input:
+      list.push_back(&input);
+      break;
+    case KernelParameter::Norm:
+      list.push_back(&norm);
+      break;
+    case KernelParameter::Weight:
+      list.push_back(&weights.at(parameter.index));
+      break;
+    case KernelParameter::Residual:
+    case KernelParameter::Output:
+      list.push_back(&output);
+      break;
+    case KernelParameter::Rows:
+      list.push_back(&rows);
+      break;
+    case KernelParameter::RowsPerBlock:
+      list.push_back(&rowsPerBlock);
+      break;
+    }
+  return list;
+}
+
 class EmulatedStage {
 public:
   /// Throws std::runtime_error with the diagnostics on an error. Without

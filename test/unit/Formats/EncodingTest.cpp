@@ -102,6 +102,9 @@ TEST(Encoding, ChecksEachField) {
                   std::to_string(group));
   for (unsigned group : {4u, 8u, 16u, 32u, 64u, 96u, 4096u})
     EXPECT_EQ(oneLevelWith([&](Encoding &e) { e.group = group; }), "");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.group = 1 << 24; }), "");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.group = (1 << 24) + 32; }),
+            "group must be at most 2^24, got 16777248");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.scale = ScalarType::None; }),
             "scale must not be none");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4; }),
@@ -109,6 +112,8 @@ TEST(Encoding, ChecksEachField) {
 
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = 80; }),
             "superBlock must be a multiple of group and of 32, got 80");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = (1 << 24) + 32; }),
+            "superBlock must be at most 2^24, got 16777248");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subBits = 0; }),
             "subBits must be 1..8, got 0");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
