@@ -134,12 +134,32 @@ ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
   return divisors;
 }
 
+bool WeightSet::isBias(const Tensor &tensor) {
+  std::string name(tensor.name);
+  const Tensor *weight = nullptr;
+  if (StringRef(name).ends_with(".bias"))
+    weight = find(name.substr(0, name.size() - 4) + "weight");
+  if (!weight || !used.count(weight->name) || tensor.dims.size() != 1 ||
+      !tensor.encoding() || !tensor.encoding()->isFloat())
+    return false;
+  uint64_t size = weight->dims.size() == 1 ? weight->dims[0] : weight->rows();
+  std::vector<float> values(tensor.dims[0]);
+  checkpoint.decodeRows(tensor, 0, 1, values.data());
+  if (tensor.dims[0] != size)
+    fail("tensor " + quoted(name) + ": expected shape [" +
+         std::to_string(size) + "], got " + tensor.shape());
+  else if (!llvm::all_of(values, [](float value) { return value == 0; }))
+    fail("tensor " + quoted(name) +
+         ": a bias that is not zero is not supported yet");
+  return true;
+}
+
 void WeightSet::checkAllUsed() {
   for (const Tensor &tensor : checkpoint.tensors()) {
     bool isIgnored = llvm::any_of(names.ignored, [&](std::string_view end) {
       return !end.empty() && tensor.name.ends_with(end);
     });
-    if (!isIgnored && !used.count(tensor.name))
+    if (!isIgnored && !used.count(tensor.name) && !isBias(tensor))
       return fail("tensor " + quoted(tensor.name) +
                   " is not part of this architecture");
   }

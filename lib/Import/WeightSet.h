@@ -47,6 +47,9 @@ public:
 
 private:
   bool declare(const Tensor &tensor, llvm::ArrayRef<int64_t> shape);
+  /// Whether this is the bias of a weight that is used. Some tools write one of
+  /// zeros for layers without, which changes nothing; another sets the error.
+  bool isBias(const Tensor &tensor);
   void fail(const std::string &message);
 
   mlir::ModuleOp module;

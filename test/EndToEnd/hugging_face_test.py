@@ -82,6 +82,14 @@ class Plain(TestCase):
         model = self.make(config={"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})
         self.check_refused(model.path, "config.json: ", "unsupported rope scaling 'yarn'")
 
+    def test_biases_of_zeros(self):
+        """What some tools write for layers without."""
+        model = self.make(config={"attention_bias": True})
+        for name in [n for n in model.weights if n.endswith("_proj.weight")]:
+            model.tensors[name[:-6] + "bias"] = np.zeros(len(model.weights[name]), np.float16)
+        model.write()
+        self.check_logits(model)
+
     def test_unaligned_data(self):
         """A header may end anywhere, so no number need be aligned."""
         model = self.make()
@@ -109,7 +117,12 @@ class Plain(TestCase):
             pass
         refuse(lambda t: t.pop("lm_head.weight"), "tensor 'lm_head.weight' is missing")
         refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.ones(64, np.float32)}),
-               "'model.layers.0.self_attn.q_proj.bias' is not part of this architecture")
+               "tensor 'model.layers.0.self_attn.q_proj.bias': a bias that is not zero is not "
+               "supported yet")
+        refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.zeros(63, np.float32)}),
+               "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [63]")
+        refuse(lambda t: t.update({"model.layers.0.self_attn.x.bias": np.zeros(64, np.float32)}),
+               "tensor 'model.layers.0.self_attn.x.bias' is not part of this architecture")
         refuse(lambda t: t.update({"model.norm.weight": np.ones(63, np.float32)}),
                "tensor 'model.norm.weight': expected shape [64], got [63]")
         refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
@@ -310,7 +323,7 @@ class Gptq(QuantizedTestCase):
         # Eight bits claimed for codes of four: half of the in features.
         refuse("scales': expected shape [2, 64], got [4, 64]", config={"bits": 8})
         refuse("scales': expected dtype F16 or BF16, got F32", scale_type=np.float32)
-        refuse("q_proj.bias' is not part of this architecture", bias=1)
+        refuse("q_proj.bias': a bias that is not zero is not supported yet", bias=1)
         for missing in ("qzeros", "scales"):
             model = self.make(quantize={})
             del model.tensors[f"model.layers.0.mlp.up_proj.{missing}"]
