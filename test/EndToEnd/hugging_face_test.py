@@ -133,8 +133,8 @@ class Plain(TestCase):
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
         refuse(nothing, "quantization by 'hqq' is not supported yet",
                config={"quantization_config": {"quant_method": "hqq", "bits": 4}})
-        refuse(nothing, "AWQ in version 'gemv' is not supported yet (supported: gemm)",
-               config={"quantization_config": {"quant_method": "awq", "version": "GEMV"}})
+        refuse(nothing, "AWQ in version 'marlin' is not supported yet (supported: gemm, gemv, gemv_fast)",
+               config={"quantization_config": {"quant_method": "awq", "version": "Marlin"}})
         refuse(nothing, "key 'quant_method' is missing",
                config={"quantization_config": {"bits": 4}})
         refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
@@ -354,7 +354,6 @@ class Awq(QuantizedTestCase):
             self.check_refused(model.path, *parts)
         refuse("AWQ with 8 bits is not supported", bits=8)
         refuse("AWQ without zero points is not supported yet", zero_point=False)
-        refuse("AWQ in version 'gemv_fast'", version="gemv_fast")
         refuse("group_size': expected -1 or a positive number, got 0", group_size=0)
         refuse("qweight': expected in features that are a multiple of group_size 48", group_size=48)
         refuse("scales': expected shape [2, 64], got [4, 64]", group_size=64)

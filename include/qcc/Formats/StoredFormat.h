@@ -84,6 +84,23 @@ std::vector<uint32_t> groupOrder(const uint8_t *groupIndex, uint64_t count,
 ///   qzeros   i32 [groups, out / 8]
 extern const StoredFormat kAWQFormat;
 
+/// AWQ (GEMV), 4 bits, natural order along k. The number is `width`, the words
+/// of zero points of a row, of which the first `groups` nibbles count, as do
+/// the first `groups` scales:
+///
+///   qweight  i32 [out, in / 8]
+///   scales   f16 [out, width * 8]
+///   qzeros   i32 [out, width]
+extern const StoredFormat kAWQGEMVFormat;
+
+/// AWQ (GEMV_FAST and llm-awq), 4 bits, with a min for each group; the order of
+/// the codes is AWQ.cpp's. `lines` is at least the number of groups:
+///
+///   qweight  i16 [out / 4, in]
+///   scales   f16 [lines, out]
+///   qzeros   f16 [lines, out], the min
+extern const StoredFormat kAWQFastFormat;
+
 /// Rows of codes along k, as compressed-tensors writes them, 4 or 8 bits:
 ///
 ///   weight_packed      i32 [out, in * bits / 32]
