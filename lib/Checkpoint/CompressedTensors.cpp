@@ -8,149 +8,47 @@
 //                     m.weight_scale       [out, groups]
 //                     m.weight_zero_point  i32 [out * bits / 32, groups]
 //                     m.weight_shape       i64 [2]
+//                     m.weight_g_idx       i32 [in], the group of each k
 //   int-quantized     m.weight             i8 [out, in]
 //                     m.weight_scale       [out, groups]
 //   float-quantized   m.weight             f8 [out, in], see FP8.cpp
 //                     m.weight_scale       one for each tile of weights
+//   mxfp4- and nvfp4-pack-quantized        see FP4.cpp
 //
 // Packed codes and zero points are 2^(bits - 1) more than the integers that
 // they stand for. Activations stay as they are here, whatever the config has
 // for them.
 //===----------------------------------------------------------------------===//
 
+#include "CompressedTensors.h"
 #include "qcc/Formats/Bits.h"
-#include "FP8.h"
+#include "GroupOrders.h"
 #include "QuantizedModule.h"
 
 using namespace qcc;
 
 namespace {
 
-struct WeightScheme {
-  bool isPacked = false;
-  unsigned bits = 0;
-  int64_t group = -1; ///< -1: one for each row.
-  bool isSymmetric = true;
-  std::optional<ScaleTiles> tiles; ///< Set for codes that are floats.
-};
-
-/// The only member of an object, or null.
-const Json *onlyMember(const Json *object) {
-  return object && object->is_object() && object->size() == 1
-             ? &object->begin().value()
-             : nullptr;
-}
-
-const Json *member(const Json *object, const char *key) {
-  if (!object || !object->is_object())
-    return nullptr;
-  auto it = object->find(key);
-  return it == object->end() || it->is_null() ? nullptr : &*it;
-}
-
-/// Which weights share a scale in format float-quantized.
-void readTiles(JsonFields &scheme, const Json &weights, ScaleTiles &tiles) {
-  std::string strategy = scheme.text("strategy", "tensor");
-  if (scheme.text("type", "float") != "float" ||
-      scheme.integer("num_bits", 8) != 8 || !scheme.flag("symmetric", true)) {
-    scheme.fail("expected symmetric floats of 8 bits for format "
-                "'float-quantized'");
-  } else if (strategy == "channel") {
-    tiles = {1, 0};
-  } else if (strategy == "group") {
-    int64_t group = scheme.integer("group_size", 0);
-    if (group <= 0 || group > 1 << 28)
-      scheme.fail("key 'group_size': expected a positive number, got " +
-                  std::to_string(group));
-    tiles = {1, uint64_t(group)};
-  } else if (strategy == "block") {
-    const Json *size = member(&weights, "block_structure");
-    if (!size || !readScaleTiles(*size, tiles))
-      scheme.fail("key 'block_structure': expected two positive numbers");
-  } else if (strategy != "tensor") {
-    scheme.fail("strategy " + quoted(strategy) +
-                " is not supported yet (supported: tensor, channel, group, "
-                "block)");
-  }
-}
-
-Result<WeightScheme> readScheme(const Json &config, const std::string &where) {
-  JsonFields fields(config, where);
-  const Json *group = onlyMember(member(&config, "config_groups"));
-  const Json *weights = member(group, "weights");
-  if (!weights || !weights->is_object()) {
-    fields.fail("expected one group with weights in 'config_groups', which is "
-                "all that is supported yet");
-    return std::move(fields.error);
-  }
-  JsonFields groupFields(*group, where + ": config_groups");
-  JsonFields scheme(*weights, where + ": weights");
-  std::string format =
-      groupFields.text("format", fields.text("format", "pack-quantized"));
-  int64_t bits = scheme.integer("num_bits", 8);
-  std::string strategy = scheme.text("strategy", "tensor");
-  std::string order = scheme.text("actorder", "static");
-  WeightScheme result;
-  if (format == "float-quantized") {
-    readTiles(scheme, *weights, result.tiles.emplace());
-    for (JsonFields *each : {&fields, &groupFields, &scheme})
-      if (each->error)
-        return std::move(each->error);
-    return result;
-  }
-  result.isPacked = format == "pack-quantized";
-  result.isSymmetric = scheme.flag("symmetric", true);
-  if (!result.isPacked && format != "int-quantized")
-    fields.fail("format " + quoted(format) +
-                " is not supported yet (supported: pack-quantized, "
-                "int-quantized, float-quantized)");
-  if (scheme.text("type", "int") != "int")
-    scheme.fail("expected type 'int' for format " + quoted(format) + ", got " +
-                quoted(scheme.text("type", "int")));
-  if (result.isPacked ? bits != 4 && bits != 8 : bits != 8)
-    scheme.fail(std::to_string(bits) +
-                " bits are not supported yet in format " + quoted(format) +
-                " (supported: " + (result.isPacked ? "4, 8)" : "8)"));
-  if (!result.isPacked && !result.isSymmetric)
-    scheme.fail("zero points are not supported yet in format " +
-                quoted(format));
-  if (strategy == "group") {
-    result.group = scheme.integer("group_size", 0);
-    if (result.group <= 0 || result.group > 1 << 30)
-      scheme.fail("key 'group_size': expected a positive number, got " +
-                  std::to_string(result.group));
-  } else if (strategy != "channel") {
-    scheme.fail("strategy " + quoted(strategy) +
-                " is not supported yet (supported: group, channel)");
-  }
-  if (order != "static" && order != "weight")
-    scheme.fail("act-order of kind " + quoted(order) +
-                " is not supported yet (supported: static, weight)");
-  for (JsonFields *each : {&fields, &groupFields, &scheme})
-    if (each->error)
-      return std::move(each->error);
-  result.bits = unsigned(bits);
-  return result;
-}
-
 /// Puts one module's weight together.
 class ModuleReader : QuantizedModule {
 public:
   ModuleReader(const WeightScheme &scheme, SourceTensors &sources,
-               TextPool &texts, std::string module)
-      : QuantizedModule(sources, texts, std::move(module)), scheme(scheme) {}
+               TextPool &texts, GroupOrders &orders, std::string module)
+      : QuantizedModule(sources, texts, std::move(module)), scheme(scheme),
+        orders(orders) {}
 
   Result<Tensor> read() {
     codes = find(scheme.isPacked ? "weight_packed" : "weight");
     scales = need("weight_scale", *codes);
-    if (!scales || !checkCodes() || !checkScales() || !checkZeros())
+    if (!scales || !checkCodes() || !checkScales() || !checkZeros() ||
+        !checkOrder())
       return std::move(error);
     Tensor tensor;
     tensor.name = texts.keep(module + ".weight");
     tensor.dims = {in, out};
-    tensor.format = !scheme.isPacked ? &kByteRowsFormat
-                    : zeros          ? &kPackedRowsZerosFormat
-                                     : &kPackedRowsFormat;
+    tensor.format = format();
+    if (hasOrder)
+      tensor.order = orders.keep(sources, *groupIndex, module, texts);
     Encoding &encoding = tensor.storedEncoding;
     encoding.bits = scheme.bits;
     encoding.zero = zeros ? 0 : 1 << (scheme.bits - 1);
@@ -161,7 +59,8 @@ public:
       return Error(sources.what(*codes) + ": " + problem);
     tensor.file = codes->file;
     tensor.offset = codes->entry.offset;
-    for (SourceTensor *part : {codes, scales, zeros, shape})
+    // First those that the format reads, in its order.
+    for (SourceTensor *part : {codes, scales, zeros, groupIndex, shape})
       if (part) {
         tensor.bytes += part->entry.bytes;
         tensor.parts.push_back(sources.take(*part, texts));
@@ -221,35 +120,86 @@ private:
            checkShape(*zeros, {out * scheme.bits / 32, in / group});
   }
 
+  bool checkOrder() {
+    groupIndex = find("weight_g_idx");
+    if (scheme.hasOrder && !groupIndex)
+      return need("weight_g_idx", *codes);
+    if (!groupIndex)
+      return true;
+    if (!scheme.hasOrder)
+      return fail(sources.what(*groupIndex) +
+                  " is there, though the config has no actorder 'group'");
+    if (!checkType(*groupIndex, "I32") || !checkShape(*groupIndex, {in}))
+      return false;
+    Result<bool> found = hasGroupOrder(sources, *groupIndex, in, group);
+    if (!found) {
+      error = found.takeError();
+      return false;
+    }
+    hasOrder = *found;
+    return true;
+  }
+
+  const StoredFormat *format() const {
+    if (!scheme.isPacked)
+      return &kByteRowsFormat;
+    if (hasOrder)
+      return zeros ? &kPackedRowsZerosOrderFormat : &kPackedRowsOrderFormat;
+    return zeros ? &kPackedRowsZerosFormat : &kPackedRowsFormat;
+  }
+
   const WeightScheme &scheme;
+  GroupOrders &orders;
   SourceTensor *codes = nullptr, *scales = nullptr, *zeros = nullptr,
-               *shape = nullptr;
+               *shape = nullptr, *groupIndex = nullptr;
   uint64_t in = 0, out = 0, group = 0;
+  bool hasOrder = false;
   ScalarType scaleType = ScalarType::None;
 };
+
+/// The module of a quantized weight, by one of its arrays; "" for others.
+std::string moduleOf(const SourceTensor &tensor) {
+  const std::string &name = tensor.entry.name;
+  for (std::string_view suffix :
+       {".weight_packed", ".weight_scale", ".weight"}) {
+    bool isCode = suffix != ".weight" || isFP8(tensor) ||
+                  std::string_view(tensor.entry.type->name) == "I8";
+    if (name.ends_with(suffix) && isCode)
+      return name.substr(0, name.size() - suffix.size());
+  }
+  return "";
+}
 
 } // namespace
 
 Error qcc::readCompressedTensors(const Json &config, const std::string &where,
                                  SourceTensors &sources, TextPool &texts,
                                  std::vector<Tensor> &out) {
-  Result<WeightScheme> scheme = readScheme(config, where);
-  if (!scheme)
-    return scheme.takeError();
-  if (scheme->tiles)
-    return readFP8Weights(*scheme->tiles, "weight_scale", sources, texts, out);
-  const std::string_view suffix =
-      scheme->isPacked ? ".weight_packed" : ".weight_scale";
+  Result<WeightSchemes> schemes = WeightSchemes::read(config, where);
+  if (!schemes)
+    return schemes.takeError();
+  GroupOrders orders(out);
   for (SourceTensor &tensor : sources.all()) {
-    const std::string &name = tensor.entry.name;
-    if (!name.ends_with(suffix))
+    std::string module = tensor.isTaken ? "" : moduleOf(tensor);
+    if (module.empty())
       continue;
-    std::string module = name.substr(0, name.size() - suffix.size());
-    if (!scheme->isPacked && !sources.find(module + ".weight"))
-      return Error(sources.what(tensor) + " comes without " +
-                   quoted(module + ".weight"));
+    Result<const WeightScheme *> found = schemes->of(module);
+    if (!found)
+      return Error(where + ": config_groups: " + found.message());
+    if (!*found)
+      return Error(sources.what(tensor) +
+                   " is no target of any group of 'config_groups'");
+    const WeightScheme &scheme = **found;
+    std::string codes =
+        module + (scheme.fp4 || scheme.isPacked ? ".weight_packed" : ".weight");
+    if (!sources.find(codes))
+      return Error(sources.what(tensor) + " comes without " + quoted(codes));
     Result<Tensor> weight =
-        ModuleReader(*scheme, sources, texts, std::move(module)).read();
+        scheme.fp4 ? readFP4Weight(*scheme.fp4, sources, texts, module)
+        : scheme.tiles
+            ? readFP8Weight(*scheme.tiles, "weight_scale", sources, texts,
+                            module)
+            : ModuleReader(scheme, sources, texts, orders, module).read();
     if (!weight)
       return weight.takeError();
     out.push_back(std::move(*weight));

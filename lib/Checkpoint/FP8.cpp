@@ -44,7 +44,11 @@ public:
   Result<Tensor> read() {
     weight = find("weight");
     scale = need(scaleName, *weight);
-    if (!scale || !checkWeight() || !checkScale())
+    if (scale && !isFP8(*weight))
+      fail(*weight,
+           "dtype F8_E4M3 or F8_E5M2 beside " + quoted(scale->entry.name),
+           weight->entry.type->name);
+    if (error || !checkWeight() || !checkScale())
       return std::move(error);
     Tensor tensor;
     tensor.name = texts.keep(module + ".weight");
@@ -131,6 +135,14 @@ private:
 
 } // namespace
 
+Result<Tensor> qcc::readFP8Weight(const ScaleTiles &tiles,
+                                  std::string_view scaleName,
+                                  SourceTensors &sources, TextPool &texts,
+                                  std::string module) {
+  return ModuleReader(tiles, scaleName, sources, texts, std::move(module))
+      .read();
+}
+
 Error qcc::readFP8Weights(const ScaleTiles &tiles, std::string_view scaleName,
                           SourceTensors &sources, TextPool &texts,
                           std::vector<Tensor> &out) {
@@ -153,9 +165,8 @@ Error qcc::readFP8Weights(const ScaleTiles &tiles, std::string_view scaleName,
     if (!name.ends_with(suffix) || !isFP8(tensor))
       continue;
     Result<Tensor> weight =
-        ModuleReader(tiles, scaleName, sources, texts,
-                     name.substr(0, name.size() - suffix.size()))
-            .read();
+        readFP8Weight(tiles, scaleName, sources, texts,
+                      name.substr(0, name.size() - suffix.size()));
     if (!weight)
       return weight.takeError();
     out.push_back(std::move(*weight));

@@ -17,6 +17,11 @@ struct ScaleTiles {
 /// True for the dtypes of weights that readFP8Weights takes.
 bool isFP8(const SourceTensor &tensor);
 
+/// Takes the arrays of `module`, which has "<module>.weight", and checks them.
+Result<Tensor> readFP8Weight(const ScaleTiles &tiles,
+                             std::string_view scaleName, SourceTensors &sources,
+                             TextPool &texts, std::string module);
+
 /// Takes all tensors "<module>.weight" of 8-bit floats and their scales,
 /// "<module>.<scaleName>", one for each tile.
 Error readFP8Weights(const ScaleTiles &tiles, std::string_view scaleName,

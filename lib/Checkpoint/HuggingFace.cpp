@@ -21,12 +21,19 @@ constexpr size_t kMaxTokenizerBytes = size_t(64) << 20;
 constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
+    {"auto-round", "AutoRound", readAutoRound},
     {"awq", "AWQ", readAWQ},
     {"bitsandbytes", "bitsandbytes", readBitsandbytes},
     {"compressed-tensors", "compressed-tensors", readCompressedTensors},
     {"fp8", "FP8", readFP8},
     {"gptq", "GPTQ", readGPTQ},
+    {"intel/auto-round", "AutoRound", readAutoRound},
+    {"modelopt", "ModelOpt", readModelOpt},
 };
+
+/// Objects of a quantization config in which the first member that matches
+/// decides.
+constexpr const char *kOrderedObjects[] = {"dynamic", "extra_config"};
 
 /// A kind of files that hold weights.
 struct WeightFiles {
@@ -169,6 +176,7 @@ private:
                                   "an object", it->type_name()));
       quantization = std::move(*it);
       quantizationWhere = contents.configPath + ": " + key;
+      quantizationPlaces.push_back({"config.json", {key}});
       config.erase(it);
       break;
     }
@@ -179,6 +187,31 @@ private:
     if (!quantization.is_null())
       flattenJson(quantization, "quantization_config.", contents.texts,
                   contents.metadata);
+    for (const char *key : kOrderedObjects)
+      if (!keepOrder(key))
+        return false;
+    return true;
+  }
+
+  /// Makes an object an array of [name, value] in the order of its file.
+  bool keepOrder(const std::string &key) {
+    auto object = quantization.find(key);
+    if (object == quantization.end() || !object->is_object())
+      return true;
+    Json members = Json::array();
+    for (const auto &[name, path] : quantizationPlaces) {
+      Result<Checkpoint::File> file = folder.open(name);
+      if (!file)
+        return fail(file.takeError());
+      std::vector<std::string> full = path;
+      full.push_back(key);
+      for (const std::string &member : keysInOrder(*file, full))
+        if (auto value = object->find(member); value != object->end())
+          members.push_back(Json::array({member, std::move(*value)}));
+      if (!members.empty())
+        break;
+    }
+    *object = std::move(members);
     return true;
   }
 
@@ -186,6 +219,7 @@ private:
     Json side;
     if (!readJson(name, kMaxConfigBytes, side))
       return false;
+    quantizationPlaces.push_back({name, {}});
     if (quantization.is_null()) {
       quantization = std::move(side);
       quantizationWhere = pathOf(name);
@@ -212,7 +246,7 @@ private:
   static bool decidesWeights(std::string_view key) {
     return key == "bits" || key == "group_size" || key == "sym" ||
            key == "desc_act" || key == "checkpoint_format" ||
-           key == "quant_method";
+           key == "quant_method" || key == "dynamic";
   }
 
   //===--- files ----------------------------------------------------------===//
@@ -394,6 +428,9 @@ private:
   Checkpoint::Contents contents;
   Json config, generation, quantization, weightMap;
   std::string quantizationWhere;
+  /// Files that have members of `quantization`, and where in them.
+  std::vector<std::pair<std::string, std::vector<std::string>>>
+      quantizationPlaces;
   std::vector<std::string> fileNames;
   Error error;
 };

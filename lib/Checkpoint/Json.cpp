@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Json.h"
+#include <algorithm>
 #include <set>
 
 using namespace qcc;
@@ -206,6 +207,79 @@ void qcc::flattenJson(const Json &object, const std::string &prefix,
     else
       out.push_back({texts.keep(key), scalarMetadata(value, texts)});
   }
+}
+
+//===----------------------------------------------------------------------===//
+// Order of members
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+/// Collects the keys of the object at a path.
+class KeyCollector : public nlohmann::json_sax<Json> {
+public:
+  explicit KeyCollector(std::span<const std::string> path) : path(path) {}
+
+  bool null() override { return scalar(); }
+  bool boolean(bool) override { return scalar(); }
+  bool number_integer(number_integer_t) override { return scalar(); }
+  bool number_unsigned(number_unsigned_t) override { return scalar(); }
+  bool number_float(number_float_t, const string_t &) override {
+    return scalar();
+  }
+  bool string(string_t &) override { return scalar(); }
+  bool binary(binary_t &) override { return scalar(); }
+  bool start_object(size_t) override {
+    ++depth;
+    found += isNext;
+    return scalar();
+  }
+  bool end_object() override { return end(); }
+  bool start_array(size_t) override {
+    ++depth;
+    return scalar();
+  }
+  bool end_array() override { return end(); }
+  bool key(string_t &name) override {
+    if (depth != found + 1)
+      return true;
+    if (found == path.size())
+      keys.push_back(name);
+    else
+      isNext = name == path[found];
+    return true;
+  }
+  bool parse_error(size_t, const std::string &,
+                   const nlohmann::detail::exception &) override {
+    return false;
+  }
+
+  std::vector<std::string> keys;
+
+private:
+  bool scalar() {
+    isNext = false;
+    return true;
+  }
+  bool end() {
+    --depth;
+    found = std::min(found, depth > 0 ? depth - 1 : 0);
+    return true;
+  }
+
+  const std::span<const std::string> path;
+  size_t depth = 0;    ///< Open objects and arrays.
+  size_t found = 0;    ///< How much of the path leads to the open ones.
+  bool isNext = false; ///< The next value continues the path.
+};
+
+} // namespace
+
+std::vector<std::string> qcc::keysInOrder(const Checkpoint::File &file,
+                                          std::span<const std::string> path) {
+  KeyCollector collector(path);
+  Json::sax_parse(file.bytes.begin(), file.bytes.end(), &collector);
+  return std::move(collector.keys);
 }
 
 //===----------------------------------------------------------------------===//

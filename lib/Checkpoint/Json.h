@@ -24,6 +24,12 @@ Result<Json> parseJsonObject(const Checkpoint::File &file, size_t maxBytes);
 void flattenJson(const Json &object, const std::string &prefix, TextPool &texts,
                  std::vector<MetadataEntry> &out);
 
+/// The names of the members of an object in a file that parseJsonObject takes,
+/// in the order of the file, which Json does not keep: of the member of the
+/// root that `path` names, or a member of that. Empty when there is none.
+std::vector<std::string> keysInOrder(const Checkpoint::File &file,
+                                     std::span<const std::string> path);
+
 /// Reads members of an object and remembers the first error. A null is as good
 /// as absent.
 class JsonFields {

@@ -52,7 +52,7 @@ private:
 struct QuantizationMethod {
   /// Takes the tensors of quantized weights and appends these to `out`,
   /// checked. `config` is the quantization config, `where` names it in
-  /// messages.
+  /// messages. Objects of it whose order counts are arrays of [name, value].
   using ReadFn = Error(const Json &config, const std::string &where,
                        SourceTensors &sources, TextPool &texts,
                        std::vector<Tensor> &out);
@@ -62,6 +62,9 @@ struct QuantizationMethod {
   ReadFn *read;
 };
 
+Error readAutoRound(const Json &config, const std::string &where,
+                    SourceTensors &sources, TextPool &texts,
+                    std::vector<Tensor> &out);
 Error readAWQ(const Json &config, const std::string &where,
               SourceTensors &sources, TextPool &texts,
               std::vector<Tensor> &out);
@@ -77,6 +80,9 @@ Error readFP8(const Json &config, const std::string &where,
 Error readGPTQ(const Json &config, const std::string &where,
                SourceTensors &sources, TextPool &texts,
                std::vector<Tensor> &out);
+Error readModelOpt(const Json &config, const std::string &where,
+                   SourceTensors &sources, TextPool &texts,
+                   std::vector<Tensor> &out);
 
 } // namespace qcc
 

@@ -21,12 +21,26 @@ static void unpackScales(const StoredWeight &weight, uint64_t row,
   }
 }
 
+/// The codes of a row in the order of their groups.
+static void applyOrder(const StoredWeight &weight,
+                       const std::vector<uint32_t> &order, Fields &out) {
+  std::vector<uint8_t> codes(weight.columns);
+  for (uint64_t j = 0; j < weight.columns; ++j)
+    codes[j] = out.codes[order[j]];
+  out.codes.swap(codes);
+}
+
+template <bool hasOrder>
 static void unpackWords(const StoredWeight &weight, uint64_t firstRow,
                         unsigned count, Fields *out) {
   const unsigned bits = weight.encoding.bits, perByte = 8 / bits;
   const uint8_t mask = uint8_t((1u << bits) - 1);
   const uint64_t rowBytes = weight.columns / perByte;
   const uint64_t groups = weight.columns / weight.encoding.group;
+  std::vector<uint32_t> order;
+  if constexpr (hasOrder)
+    order = groupOrder(weight.arrays[weight.encoding.hasZeros() ? 3 : 2],
+                       weight.columns, groups);
   for (unsigned i = 0; i < count; ++i) {
     const uint64_t row = firstRow + i;
     out[i].resize(weight.encoding, weight.columns);
@@ -35,6 +49,8 @@ static void unpackWords(const StoredWeight &weight, uint64_t firstRow,
     for (uint64_t k = 0; k < weight.columns; ++k)
       out[i].codes[k] =
           uint8_t(from[k / perByte] >> bits * (k % perByte) & mask);
+    if constexpr (hasOrder)
+      applyOrder(weight, order, out[i]);
     unpackScales(weight, row, out[i]);
     if (!weight.encoding.hasZeros())
       continue;
@@ -61,9 +77,18 @@ static void unpackBytes(const StoredWeight &weight, uint64_t firstRow,
 static constexpr const char *kWords[] = {"weight_packed", "weight_scale"};
 static constexpr const char *kWordsZeros[] = {"weight_packed", "weight_scale",
                                               "weight_zero_point"};
+static constexpr const char *kWordsOrder[] = {"weight_packed", "weight_scale",
+                                              "weight_g_idx"};
+static constexpr const char *kWordsZerosOrder[] = {
+    "weight_packed", "weight_scale", "weight_zero_point", "weight_g_idx"};
 static constexpr const char *kBytes[] = {"weight", "weight_scale"};
 
-const StoredFormat qcc::kPackedRowsFormat = {"packed", kWords, unpackWords};
+const StoredFormat qcc::kPackedRowsFormat = {"packed", kWords,
+                                             unpackWords<false>};
 const StoredFormat qcc::kPackedRowsZerosFormat = {"packed", kWordsZeros,
-                                                  unpackWords};
+                                                  unpackWords<false>};
+const StoredFormat qcc::kPackedRowsOrderFormat = {"packed", kWordsOrder,
+                                                  unpackWords<true>};
+const StoredFormat qcc::kPackedRowsZerosOrderFormat = {
+    "packed", kWordsZerosOrder, unpackWords<true>};
 const StoredFormat qcc::kByteRowsFormat = {"int8", kBytes, unpackBytes};

@@ -3,6 +3,7 @@
 """A test case with a folder of its own, that makes models there, runs qcc and
 compares logits with an evaluation in float64."""
 import argparse
+import json
 import pathlib
 import subprocess
 import sys
@@ -58,6 +59,41 @@ class FolderCase(unittest.TestCase):
         self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
         for part in parts:
             self.assertIn(part, result.stderr)
+
+
+class TestCase(FolderCase):
+    variants = (("--target", "native"), ("--target", "reference"))
+
+
+class QuantizedTestCase(TestCase):
+    def setUp(self):
+        super().setUp()
+        self.process = subprocess.Popen([self.programs.tool], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.addCleanup(self.process.wait)
+        self.addCleanup(self.process.stdout.close)
+        self.addCleanup(self.process.stdin.close)
+
+    def values(self, model, tensor, shape):
+        self.process.stdin.write(f"{model}\t{tensor}\n".encode())
+        self.process.stdin.flush()
+        status, _, rest = self.process.stdout.readline().decode().partition(" ")
+        self.assertEqual(status, "ok", rest)
+        return np.frombuffer(self.process.stdout.read(int(rest)), np.float32).reshape(shape)
+
+    def check_weights(self, model):
+        """All of them are the model's, bit for bit."""
+        facts = json.loads(self.qcc("inspect", "--json", model.path).stdout)
+        orders = {t["name"]: t["order"] for t in facts["tensors"] if "order" in t}
+        for name, expected in model.weights.items():
+            expected = expected.astype(np.float32)
+            got = self.values(model.path, name, expected.shape)
+            if name in orders:
+                # Packed in the order of groups.
+                columns = self.values(model.path, orders[name], expected.shape[1:]).astype(int)
+                ordered, got = got, np.empty_like(got)
+                got[:, columns] = ordered
+            self.assertTrue(np.array_equal(got, expected), name)
 
 
 def run(*programs):

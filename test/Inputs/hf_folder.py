@@ -11,7 +11,8 @@ import struct
 import numpy as np
 
 DTYPES = {np.dtype(np.float32): "F32", np.dtype(np.float16): "F16", np.dtype(np.int32): "I32",
-          np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64", np.dtype(np.int8): "I8"}
+          np.dtype(np.uint8): "U8", np.dtype(np.int64): "I64", np.dtype(np.int8): "I8",
+          np.dtype(np.int16): "I16"}
 
 
 class BF16:
@@ -26,8 +27,23 @@ class BF16:
         return (self.bits.astype(np.uint32) << 16).view(np.float32)
 
 
+class F8E4M3:
+    """Floats of 8 bits by their codes."""
+
+    def __init__(self, bits):
+        self.bits = np.ascontiguousarray(bits, np.uint8)
+        self.shape = self.bits.shape
+
+    def values(self):
+        sign = np.where(self.bits & 0x80, -1.0, 1.0)
+        exponent, mantissa = self.bits.astype(int) >> 3 & 15, self.bits & 7
+        value = np.where(exponent, np.ldexp(1 + mantissa / 8, exponent - 7),
+                         np.ldexp(mantissa / 8, -6))
+        return sign * np.where((self.bits & 0x7F) == 0x7F, np.nan, value)
+
+
 def as_values(array):
-    return array.values() if isinstance(array, BF16) else array
+    return array.values() if isinstance(array, (BF16, F8E4M3)) else array
 
 
 def write_safetensors(path, tensors, metadata=None):
@@ -35,8 +51,9 @@ def write_safetensors(path, tensors, metadata=None):
     if metadata:
         header["__metadata__"] = metadata
     for name, array in tensors.items():
-        bytes_ = array.bits.tobytes() if isinstance(array, BF16) else array.tobytes()
-        dtype = "BF16" if isinstance(array, BF16) else DTYPES[array.dtype]
+        special = {BF16: "BF16", F8E4M3: "F8_E4M3"}.get(type(array))
+        bytes_ = array.bits.tobytes() if special else array.tobytes()
+        dtype = special or DTYPES[array.dtype]
         header[name] = {"dtype": dtype, "shape": list(array.shape),
                         "data_offsets": [len(data), len(data) + len(bytes_)]}
         data += bytes_
@@ -131,11 +148,14 @@ LINEAR = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn
 
 class Folder:
     """A random model. `config` changes config.json; `quantize` holds arguments of
-    gptq() for all linear layers, and with head=True for the head."""
+    gptq() for all linear layers, and with head=True for the head. Instead, `quantizer`
+    may be a function of (random, module, weight, order) that gives a module's tensors by
+    suffix and its new values, or None where it stays as it is."""
 
     def __init__(self, path, seed=1, layers=2, hidden=64, ffn=128, heads=4, kv_heads=2, vocab=96,
                  dtype=np.float32, tied=False, quantize=None, head=False, shards=1, config=None,
-                 quantization_config=None, file="model.safetensors", apart=False):
+                 quantization_config=None, file="model.safetensors", apart=False,
+                 quantizer=None):
         self.path = pathlib.Path(path)
         self.path.mkdir(exist_ok=True)
         random = np.random.default_rng(seed)
@@ -145,7 +165,7 @@ class Folder:
             "num_attention_heads": heads, "num_key_value_heads": kv_heads,
             "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
             "rope_scaling": None, "tie_word_embeddings": tied, "vocab_size": vocab}
-        quantizer = gptq
+        choose, quantizer = quantizer, gptq
         if quantize is not None and quantize.get("method") == "awq":
             quantizer = awq
             quantize = {key: value for key, value in quantize.items() if key != "method"}
@@ -185,11 +205,17 @@ class Folder:
         def linear(module, out, k, order=None):
             name = module + ".weight"
             plain(name, out, k, scale=k ** -0.5)
-            if quantize is None or (module == "lm_head" and not head):
-                return
             weight = self.weights[name]
+            if choose:
+                made = choose(random, module, weight, order)
+            elif quantize is None or (module == "lm_head" and not head):
+                made = None
+            else:
+                made = quantizer(random, weight, order=order, **quantize)
+            if made is None:
+                return
             del self.tensors[name]
-            parts, self.weights[name] = quantizer(random, weight, order=order, **quantize)
+            parts, self.weights[name] = made
             for suffix, array in parts.items():
                 self.tensors[f"{module}.{suffix}"] = array
 

@@ -101,16 +101,21 @@ extern const StoredFormat kAWQGEMVFormat;
 ///   qzeros   f16 [lines, out], the min
 extern const StoredFormat kAWQFastFormat;
 
-/// Rows of codes along k, as compressed-tensors writes them, 4 or 8 bits:
+/// Rows of codes along k, as compressed-tensors writes them, 2, 4 or 8 bits:
 ///
 ///   weight_packed      i32 [out, in * bits / 32]
 ///   weight_scale       [out, groups]
 ///   weight_zero_point  i32 [out * bits / 32, groups]
+///   weight_g_idx       i32 [in]   as GPTQ's g_idx
 ///
 /// Without zero points all are the encoding's.
 extern const StoredFormat kPackedRowsFormat; ///< weight_packed, weight_scale
 extern const StoredFormat
     kPackedRowsZerosFormat; ///< weight_packed, weight_scale, weight_zero_point
+extern const StoredFormat
+    kPackedRowsOrderFormat; ///< weight_packed, weight_scale, weight_g_idx
+/// weight_packed, weight_scale, weight_zero_point, weight_g_idx
+extern const StoredFormat kPackedRowsZerosOrderFormat;
 
 /// Signed bytes, a code being 128 more:
 ///
@@ -125,6 +130,23 @@ extern const StoredFormat kByteRowsFormat;
 ///   weight  f8 [out, in]
 ///   scales  [ceil(out / tileRows), ceil(in / tileColumns)]
 extern const StoredFormat kFP8Format;
+
+/// Floats of 4 bits, row by row, the first of a byte in its low bits, with
+/// scales for groups along k:
+///
+///   weight_packed  u8 [out, in / 2]
+///   weight_scale   u8 [out, groups], powers of two (E8M0)
+extern const StoredFormat kMXFP4Format;
+
+/// The same with scales in two parts, as one f32:
+///
+///   weight_packed        u8 [out, in / 2]
+///   weight_scale         f8_e4m3 [out, groups]
+///   weight_global_scale  f32 [1]
+///
+/// scale = weight_scale / weight_global_scale (compressed-tensors), or their
+/// product (ModelOpt), rounded to f32.
+extern const StoredFormat kNVFP4DividedFormat, kNVFP4MultipliedFormat;
 
 /// bitsandbytes, 4 bits: codes of the matrix as one row, the first of a byte in
 /// its high bits; scales for `block` elements of that row. The numbers are

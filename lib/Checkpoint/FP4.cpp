@@ -1,0 +1,125 @@
+//===- FP4.cpp - Weights that are floats of 4 bits ------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Codes are E2M1 floats. MXFP4 has a power of two for each 32 of them; NVFP4 an
+// E4M3 float for each 16, and one f32 for all, by which compressed-tensors
+// divides and ModelOpt multiplies.
+//===----------------------------------------------------------------------===//
+
+#include "FP4.h"
+#include "qcc/Formats/Bits.h"
+#include <cmath>
+#include "QuantizedModule.h"
+
+using namespace qcc;
+
+const FP4Layout qcc::kMXFP4Layout = {
+    kMXFP4Format, "weight_packed",     "weight_scale", nullptr,
+    32,           "input_global_scale"};
+const FP4Layout qcc::kNVFP4Layout = {kNVFP4DividedFormat,
+                                     "weight_packed",
+                                     "weight_scale",
+                                     "weight_global_scale",
+                                     16,
+                                     "input_global_scale"};
+const FP4Layout qcc::kModelOptNVFP4Layout = {
+    kNVFP4MultipliedFormat, "weight", "weight_scale",
+    "weight_scale_2",       16,       "input_scale"};
+
+namespace {
+
+/// Twice the values of E2M1, which are then integers.
+constexpr int8_t kDoubledE2M1[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                     0, -1, -2, -3, -4, -6, -8, -12};
+
+/// Puts one module's weight together.
+class ModuleReader : QuantizedModule {
+public:
+  ModuleReader(const FP4Layout &layout, SourceTensors &sources, TextPool &texts,
+               std::string module)
+      : QuantizedModule(sources, texts, std::move(module)), layout(layout) {}
+
+  Result<Tensor> read() {
+    codes = find(layout.codes);
+    scale = need(layout.scale, *codes);
+    if (!scale || !checkCodes() || !checkScale() || !checkGlobalScale())
+      return std::move(error);
+    Tensor tensor;
+    tensor.name = texts.keep(module + ".weight");
+    tensor.dims = {in, out};
+    tensor.format = &layout.format;
+    Encoding &encoding = tensor.storedEncoding;
+    encoding.bits = 4;
+    encoding.table.assign(std::begin(kDoubledE2M1), std::end(kDoubledE2M1));
+    encoding.scaleExponent = -1;
+    encoding.group = layout.group;
+    encoding.scale = layout.globalScale ? ScalarType::F32 : ScalarType::E8M0;
+    if (std::string problem = encoding.check(); !problem.empty())
+      return Error(sources.what(*codes) + ": " + problem);
+    tensor.file = codes->file;
+    tensor.offset = codes->entry.offset;
+    for (SourceTensor *part :
+         {codes, scale, globalScale,
+          layout.inputScale ? find(layout.inputScale) : nullptr})
+      if (part) {
+        tensor.bytes += part->entry.bytes;
+        tensor.parts.push_back(sources.take(*part, texts));
+      }
+    return tensor;
+  }
+
+private:
+  bool checkCodes() {
+    const std::vector<uint64_t> &shape = codes->entry.shape;
+    if (!checkType(*codes, "U8"))
+      return false;
+    // The limits keep products below 2^64.
+    constexpr uint64_t most = uint64_t(1) << 28;
+    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
+        shape[0] > most || shape[1] > most)
+      return fail(*codes, "two dimensions of 1 to 2^28", shapeText(shape));
+    out = shape[0];
+    in = shape[1] * 2;
+    return in % layout.group == 0 ||
+           fail(*codes,
+                "in features that are a multiple of " +
+                    std::to_string(layout.group),
+                std::to_string(in));
+  }
+
+  bool checkScale() {
+    if (layout.globalScale)
+      return checkType(*scale, "F8_E4M3") &&
+             checkShape(*scale, {out, in / layout.group});
+    std::string_view type = scale->entry.type->name;
+    if (type != "U8" && type != "F8_E8M0")
+      return fail(*scale, "dtype U8 or F8_E8M0", type);
+    return checkShape(*scale, {out, in / layout.group});
+  }
+
+  bool checkGlobalScale() {
+    if (!layout.globalScale)
+      return true;
+    globalScale = need(layout.globalScale, *codes);
+    if (!globalScale || !checkType(*globalScale, "F32"))
+      return false;
+    if (!globalScale->entry.shape.empty() && !checkShape(*globalScale, {1}))
+      return false;
+    float value = loadLE<float>(sources.data(*globalScale));
+    return (std::isfinite(value) && value != 0) ||
+           fail(*globalScale, "a finite number that is not 0",
+                std::to_string(value));
+  }
+
+  const FP4Layout &layout;
+  SourceTensor *codes = nullptr, *scale = nullptr, *globalScale = nullptr;
+  uint64_t in = 0, out = 0;
+};
+
+} // namespace
+
+Result<Tensor> qcc::readFP4Weight(const FP4Layout &layout,
+                                  SourceTensors &sources, TextPool &texts,
+                                  std::string module) {
+  return ModuleReader(layout, sources, texts, std::move(module)).read();
+}

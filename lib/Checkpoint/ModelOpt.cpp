@@ -1,0 +1,60 @@
+//===- ModelOpt.cpp - Weights of NVIDIA's ModelOpt ------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A linear layer "m" of `in` to `out` features has, by "quant_algo",
+//
+//   NVFP4   m.weight          u8 [out, in / 2]
+//           m.weight_scale    f8_e4m3 [out, in / 16]
+//           m.weight_scale_2  f32 []
+//   FP8     m.weight          f8_e4m3 [out, in]
+//           m.weight_scale    f32 []
+//
+// and m.input_scale for activations, which is not used here, as are k_scale and
+// v_scale of a cache in FP8.
+//===----------------------------------------------------------------------===//
+
+#include "FP4.h"
+#include "FP8.h"
+
+using namespace qcc;
+
+/// Marks the scales of the cache as read.
+static void dropCacheScales(SourceTensors &sources) {
+  for (SourceTensor &tensor : sources.all())
+    if (tensor.entry.name.ends_with("_proj.k_scale") ||
+        tensor.entry.name.ends_with("_proj.v_scale"))
+      tensor.isTaken = true;
+}
+
+Error qcc::readModelOpt(const Json &config, const std::string &where,
+                        SourceTensors &sources, TextPool &texts,
+                        std::vector<Tensor> &out) {
+  JsonFields fields(config, where);
+  std::string algorithm = fields.text("quant_algo", "");
+  if (!fields.has("quant_algo"))
+    fields.fail("key 'quant_algo' is missing");
+  else if (algorithm != "FP8" && algorithm != "NVFP4")
+    fields.fail("ModelOpt by " + quoted(algorithm) +
+                " is not supported yet (supported: FP8, NVFP4)");
+  if (fields.error)
+    return std::move(fields.error);
+  dropCacheScales(sources);
+  if (algorithm == "FP8")
+    return readFP8Weights({}, "weight_scale", sources, texts, out);
+  static constexpr std::string_view suffix = ".weight_scale_2";
+  for (SourceTensor &tensor : sources.all()) {
+    const std::string &name = tensor.entry.name;
+    if (!name.ends_with(suffix))
+      continue;
+    std::string module = name.substr(0, name.size() - suffix.size());
+    if (!sources.find(module + ".weight"))
+      return Error(sources.what(tensor) + " comes without " +
+                   quoted(module + ".weight"));
+    Result<Tensor> weight =
+        readFP4Weight(kModelOptNVFP4Layout, sources, texts, std::move(module));
+    if (!weight)
+      return weight.takeError();
+    out.push_back(std::move(*weight));
+  }
+  return Error();
+}
