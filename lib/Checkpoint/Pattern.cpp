@@ -212,7 +212,8 @@ private:
         return true;
       }
     }
-    at = begin;
+    if (problem.empty())
+      at = begin;
     return false;
   }
 

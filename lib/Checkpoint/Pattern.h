@@ -69,7 +69,7 @@ public:
 private:
   std::vector<Pattern> patterns;
   size_t instructions = 0;            ///< Of all of them.
-  uint64_t steps = uint64_t(1) << 28; ///< Hundreds of times what models need.
+  uint64_t steps = uint64_t(1) << 27; ///< About a second.
 };
 
 } // namespace qcc

@@ -63,6 +63,15 @@ std::string qcc::words(uint32_t word, size_t count) {
   return bytes;
 }
 
+FolderFiles FolderModel::files() const {
+  SafetensorsBuilder builder;
+  for (const auto &[name, array] : arrays)
+    builder.tensor(name, array.type, array.shape, array.bytes);
+  return {{"config.json", R"({"model_type":"llama","quantization_config":{)" +
+                              quantization + "}}"},
+          {"model.safetensors", builder.build()}};
+}
+
 FolderFiles qcc::gptqFolder() {
   std::string groups;
   for (uint32_t k = 0; k < 64; ++k)

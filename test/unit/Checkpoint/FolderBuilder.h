@@ -41,6 +41,21 @@ std::string someBytes(size_t count);
 /// `count` times the same 32-bit word.
 std::string words(uint32_t word, size_t count);
 
+/// A folder by its arrays, so that tests can change one.
+struct FolderModel {
+  struct Array {
+    std::string type;
+    std::vector<uint64_t> shape;
+    std::string bytes;
+  };
+
+  std::string quantization; ///< Members of quantization_config.
+  std::map<std::string, Array> arrays;
+
+  /// config.json and model.safetensors.
+  FolderFiles files() const;
+};
+
 /// A folder with tensors of several plain types, and one GPTQ weight "m" of 64
 /// to 16 features in groups of 32, with every optional part.
 FolderFiles gptqFolder();
