@@ -191,7 +191,7 @@ private:
   SourceTensors &sources;
   TextPool &texts;
   std::vector<Tensor> &out;
-  GroupOrders orders;
+  ElementOrders orders;
   const Packing *packing = nullptr;
   GPTQScheme base;
   std::map<std::string, Exception> exact;

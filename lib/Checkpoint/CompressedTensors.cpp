@@ -22,7 +22,8 @@
 
 #include "CompressedTensors.h"
 #include "qcc/Formats/Bits.h"
-#include "GroupOrders.h"
+#include "ElementOrders.h"
+#include "GroupIndex.h"
 #include "QuantizedModule.h"
 
 using namespace qcc;
@@ -33,7 +34,7 @@ namespace {
 class ModuleReader : QuantizedModule {
 public:
   ModuleReader(const WeightScheme &scheme, SourceTensors &sources,
-               TextPool &texts, GroupOrders &orders, std::string module)
+               TextPool &texts, ElementOrders &orders, std::string module)
       : QuantizedModule(sources, texts, std::move(module)), scheme(scheme),
         orders(orders) {}
 
@@ -48,7 +49,8 @@ public:
     tensor.dims = {in, out};
     tensor.format = format();
     if (hasOrder)
-      tensor.order = orders.keep(sources, *groupIndex, module, texts);
+      tensor.order = orders.keep(sources, *groupIndex, module, in,
+                                 kGroupOrderFormat, {}, texts);
     Encoding &encoding = tensor.storedEncoding;
     encoding.bits = scheme.bits;
     encoding.zero = zeros ? 0 : 1 << (scheme.bits - 1);
@@ -149,7 +151,7 @@ private:
   }
 
   const WeightScheme &scheme;
-  GroupOrders &orders;
+  ElementOrders &orders;
   SourceTensor *codes = nullptr, *scales = nullptr, *zeros = nullptr,
                *shape = nullptr, *groupIndex = nullptr;
   uint64_t in = 0, out = 0, group = 0;
@@ -178,7 +180,7 @@ Error qcc::readCompressedTensors(const Json &config, const std::string &where,
   Result<WeightSchemes> schemes = WeightSchemes::read(config, where);
   if (!schemes)
     return schemes.takeError();
-  GroupOrders orders(out);
+  ElementOrders orders(out);
   for (SourceTensor &tensor : sources.all()) {
     std::string module = tensor.isTaken ? "" : moduleOf(tensor);
     if (module.empty())

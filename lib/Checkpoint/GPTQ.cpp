@@ -15,6 +15,7 @@
 
 #include "GPTQ.h"
 #include "qcc/Formats/Bits.h"
+#include "GroupIndex.h"
 #include "QuantizedModule.h"
 
 using namespace qcc;
@@ -25,7 +26,7 @@ namespace {
 class ModuleReader : QuantizedModule {
 public:
   ModuleReader(const GPTQScheme &scheme, SourceTensors &sources,
-               TextPool &texts, GroupOrders &orders, std::string module)
+               TextPool &texts, ElementOrders &orders, std::string module)
       : QuantizedModule(sources, texts, std::move(module)), scheme(scheme),
         orders(orders) {}
 
@@ -37,7 +38,8 @@ public:
     tensor.dims = {in, out};
     tensor.format = format();
     if (hasOrder)
-      tensor.order = orders.keep(sources, *gIdx, module, texts);
+      tensor.order =
+          orders.keep(sources, *gIdx, module, in, kGroupOrderFormat, {}, texts);
     Encoding &encoding = tensor.storedEncoding;
     encoding.bits = scheme.bits;
     encoding.zero = int(zero);
@@ -177,7 +179,7 @@ private:
   }
 
   const GPTQScheme &scheme;
-  GroupOrders &orders;
+  ElementOrders &orders;
   SourceTensor *qweight = nullptr, *qzeros = nullptr, *scales = nullptr,
                *gIdx = nullptr, *bias = nullptr;
   uint64_t in = 0, out = 0, group = 0, groups = 0;
@@ -190,6 +192,6 @@ private:
 
 Result<Tensor> qcc::readGPTQWeight(const GPTQScheme &scheme,
                                    SourceTensors &sources, TextPool &texts,
-                                   GroupOrders &orders, std::string module) {
+                                   ElementOrders &orders, std::string module) {
   return ModuleReader(scheme, sources, texts, orders, std::move(module)).read();
 }

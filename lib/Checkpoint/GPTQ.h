@@ -5,7 +5,7 @@
 #ifndef QCC_LIB_CHECKPOINT_GPTQ_H
 #define QCC_LIB_CHECKPOINT_GPTQ_H
 
-#include "GroupOrders.h"
+#include "ElementOrders.h"
 
 namespace qcc {
 
@@ -26,7 +26,7 @@ void readGPTQFields(JsonFields &fields, GPTQScheme &scheme);
 
 /// Takes the arrays of `module`, which has "<module>.qweight", and checks them.
 Result<Tensor> readGPTQWeight(const GPTQScheme &scheme, SourceTensors &sources,
-                              TextPool &texts, GroupOrders &orders,
+                              TextPool &texts, ElementOrders &orders,
                               std::string module);
 
 } // namespace qcc

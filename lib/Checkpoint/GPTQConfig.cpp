@@ -160,7 +160,7 @@ Error qcc::readGPTQ(const Json &config, const std::string &where,
   Result<Schemes> schemes = Schemes::read(config, where);
   if (!schemes)
     return schemes.takeError();
-  GroupOrders orders(out);
+  ElementOrders orders(out);
   static constexpr std::string_view suffix = ".qweight";
   for (SourceTensor &tensor : sources.all()) {
     const std::string &name = tensor.entry.name;

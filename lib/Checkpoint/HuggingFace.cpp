@@ -183,6 +183,9 @@ private:
     for (const char *name : {"quantize_config.json", "quant_config.json"})
       if (folder.has(name) && !joinSideConfig(name))
         return false;
+    if (quantization.is_null() && folder.has("hf_quant_config.json") &&
+        !readModelOptConfig("hf_quant_config.json"))
+      return false;
     flattenJson(config, "", contents.texts, contents.metadata);
     if (!quantization.is_null())
       flattenJson(quantization, "quantization_config.", contents.texts,
@@ -212,6 +215,22 @@ private:
         break;
     }
     *object = std::move(members);
+    return true;
+  }
+
+  /// ModelOpt at first wrote no config but its own.
+  bool readModelOptConfig(const std::string &name) {
+    Json side;
+    if (!readJson(name, kMaxConfigBytes, side))
+      return false;
+    auto it = side.find("quantization");
+    if (it == side.end() || !it->is_object())
+      return fail(mismatchError(pathOf(name) + ": key 'quantization'",
+                                "an object",
+                                it == side.end() ? "none" : it->type_name()));
+    quantization = std::move(*it);
+    quantization["quant_method"] = "modelopt";
+    quantizationWhere = pathOf(name) + ": quantization";
     return true;
   }
 

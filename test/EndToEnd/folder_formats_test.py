@@ -19,7 +19,7 @@ except ImportError:
 sys.dont_write_bytecode = True
 from folder_case import QuantizedTestCase, run  # noqa: E402
 import hf_formats  # noqa: E402
-from hf_folder import BF16, awq, compressed, gptq  # noqa: E402
+from hf_folder import BF16, F8E4M3, awq, compressed, gptq  # noqa: E402
 
 
 class FormatTestCase(QuantizedTestCase):
@@ -454,6 +454,23 @@ class ModelOpt(FormatTestCase):
         self.refuse(model, where + "ModelOpt by 'W4A8_AWQ' is not supported yet (supported: FP8, NVFP4)",
                     quant_algo="W4A8_AWQ")
         self.refuse(model, where + "key 'quant_algo' is missing", quant_algo=None)
+
+    def test_its_own_config(self):
+        """FP8 by the file that older versions wrote alone."""
+        def write(random, module, weight, order):
+            codes = F8E4M3(random.integers(0, 0x7F, weight.shape))
+            codes.bits |= random.integers(0, 2, weight.shape, np.uint8) << 7
+            scale = np.float32(np.abs(weight).max() / 448)
+            return {"weight": codes, "weight_scale": np.array(scale),
+                    "input_scale": np.array(1, np.float32)}, codes.values() * float(scale)
+        model = self.quantized(write, None)
+        side = model.path / "hf_quant_config.json"
+        side.write_text(json.dumps({"producer": {"name": "modelopt"}, "quantization": {
+            "quant_algo": "FP8", "exclude_modules": ["lm_head"]}}))
+        self.check_both(model)
+        side.write_text("{}")
+        self.check_refused(model.path, "hf_quant_config.json: key 'quantization': expected an object, "
+                           "got none")
 
 
 class Others(FormatTestCase):

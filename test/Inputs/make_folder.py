@@ -14,9 +14,9 @@ import struct
 NAMES = ("config.json", "model.safetensors", "quantize_config.json", "generation_config.json",
          "model.safetensors.index.json", "model-00001-of-00002.safetensors",
          "model-00002-of-00002.safetensors", "pytorch_model.bin", "tokenizer.json",
-         "tokenizer_config.json", "chat_template.jinja")
-SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I64": 8, "I8": 1, "U8": 1, "F8_E4M3": 1,
-         "F8_E5M2": 1}
+         "tokenizer_config.json", "chat_template.jinja", "hf_quant_config.json")
+SIZES = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "I16": 2, "I64": 8, "I8": 1, "U8": 1,
+         "F8_E4M3": 1, "F8_E5M2": 1}
 
 
 def safetensors(tensors):
@@ -62,6 +62,56 @@ def four_bits(module, kind, k, out, nested):
                     (name + ".nested_quant_map", "F32", [256], None)]
     text = json.dumps(state, separators=(",", ":")).encode()
     return tensors + [(f"{name}.quant_state.bitsandbytes__{kind}", "U8", [len(text)], text)]
+
+
+def mixed_seeds():
+    """Folders whose modules have parameters of their own, and other packings."""
+    def quantized(tensors, name, **more):
+        return folder(f0={"quantization_config": {"quant_method": name, **more}},
+                      f1=safetensors(tensors))
+    awq = {"bits": 4, "group_size": 32}
+    yield "awq-gemv", quantized([
+        ("m.qweight", "I32", [2, 4], None), ("m.qzeros", "I32", [2, 4], None),
+        ("m.scales", "F16", [2, 32], None)], "awq", version="GEMV", **awq)
+    yield "awq-gemv-fast", quantized([
+        ("m.qweight", "I16", [1, 64], None), ("m.scaled_zeros", "F16", [32, 4], None),
+        ("m.scales", "F16", [32, 4], None)], "awq", version="gemv_fast", **awq)
+    two = gptq("a.b", 32, 8) + gptq("b.c", 32, 4, bits=8, word=0x7f7f7f7f)
+    yield "gptq-dynamic", quantized(two, "gptq", bits=4, group_size=32, sym=True, dynamic={
+        "-:.*\\.x(?!y)": {}, "+:b\\.[a-c]$": {"bits": 8}, "(a|b){1,3}": {"sym": False}})
+    yield "auto-round", quantized(two, "auto-round", packing_format="auto_round:auto_gptq", bits=4,
+                                  group_size=32, sym=True, data_type="int", extra_config={
+                                      "b.c": {"bits": 8}, "x": {"bits": 16}, "^a": {"group_size": -1}})
+    yield "auto-round-awq", quantized([
+        ("m.qweight", "I32", [32, 1], None), ("m.qzeros", "I32", [1, 1], None),
+        ("m.scales", "F16", [1, 8], None)], "auto-round", packing_format="auto_round:auto_awq", **awq)
+    order = b"".join(struct.pack("<I", i % 2) for i in range(64))
+    packed = [("m.weight_packed", "I32", [8, 8], None), ("m.weight_scale", "BF16", [8, 2], None),
+              ("m.weight_zero_point", "I32", [1, 2], None), ("m.weight_g_idx", "I32", [64], order),
+              ("m.weight_shape", "I64", [2], struct.pack("<QQ", 8, 64))]
+    ints = {"num_bits": 4, "symmetric": False, "strategy": "group", "group_size": 32,
+            "actorder": "group"}
+    yield "ct-order", quantized(packed, "compressed-tensors", format="pack-quantized",
+                                config_groups={"g": {"targets": ["Linear"], "weights": ints}})
+    fp4 = {"num_bits": 4, "type": "float"}
+    yield "ct-groups", quantized(packed + [
+        ("i.weight", "I8", [1, 32], None), ("i.weight_scale", "F32", [1, 1], None),
+        ("x.weight_packed", "U8", [1, 16], None), ("x.weight_scale", "U8", [1, 1], None),
+        ("n.weight_packed", "U8", [1, 8], None), ("n.weight_scale", "F8_E4M3", [1, 1], None),
+        ("n.weight_global_scale", "F32", [1], b"\0\0\x80\x3f")], "compressed-tensors",
+        format="mixed-precision", config_groups={
+            "a": {"targets": ["Linear"], "format": "pack-quantized", "weights": ints},
+            "b": {"targets": ["re:i"], "format": "int-quantized",
+                  "weights": {"num_bits": 8, "strategy": "channel"}},
+            "c": {"targets": ["x"], "format": "mxfp4-pack-quantized", "weights": fp4},
+            "d": {"targets": ["n"], "format": "nvfp4-pack-quantized", "weights": fp4}})
+    yield "modelopt", quantized([
+        ("m.weight", "U8", [1, 8], None), ("m.weight_scale", "F8_E4M3", [1, 1], None),
+        ("m.weight_scale_2", "F32", [], b"\0\0\x80\x3f"), ("v_proj.v_scale", "F32", [], None)],
+        "modelopt", quant_algo="NVFP4")
+    yield "modelopt-fp8", folder(
+        f0={}, f11={"quantization": {"quant_algo": "FP8"}}, f1=safetensors([
+            ("m.weight", "F8_E4M3", [2, 8], None), ("m.weight_scale", "F32", [], None)]))
 
 
 def folder(**files):
@@ -150,7 +200,7 @@ def main():
     parser.add_argument("--fuzz-corpus", metavar="FOLDER", required=True)
     path = pathlib.Path(parser.parse_args().fuzz_corpus)
     path.mkdir(parents=True, exist_ok=True)
-    for name, content in seeds():
+    for name, content in (*seeds(), *mixed_seeds()):
         (path / name).write_bytes(content)
 
 

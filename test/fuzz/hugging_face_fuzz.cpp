@@ -29,6 +29,7 @@ static constexpr const char *kNames[] = {
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "hf_quant_config.json",
 };
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

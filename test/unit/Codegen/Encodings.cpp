@@ -67,6 +67,15 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.zero = 1;
   list.push_back({"Bits2Group8", e});
 
+  e = oneLevel(4, 128, ScalarType::F16);
+  e.min = ScalarType::F16;
+  list.push_back({"Bits4Group128Min", e});
+
+  e = oneLevel(4, 16, ScalarType::F32);
+  e.table = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  e.scaleExponent = -1;
+  list.push_back({"Table4Group16F32", e});
+
   e = oneLevel(6, 4, ScalarType::BF16);
   e.min = ScalarType::BF16;
   list.push_back({"Bits6Group4Min", e});

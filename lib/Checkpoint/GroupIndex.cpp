@@ -1,8 +1,8 @@
-//===- GroupOrders.cpp - Orders of k given by g_idx -----------------------===//
+//===- GroupIndex.cpp - Orders of k given by g_idx ------------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "GroupOrders.h"
+#include "GroupIndex.h"
 #include "qcc/Formats/Bits.h"
 #include <algorithm>
 
@@ -43,26 +43,4 @@ Result<bool> qcc::hasGroupOrder(const SourceTensors &sources,
       return fail("groups of " + std::to_string(group) + " elements",
                   std::to_string(sizes[g]) + " in group " + std::to_string(g));
   return true;
-}
-
-std::string_view GroupOrders::keep(SourceTensors &sources,
-                                   SourceTensor &groupIndex,
-                                   const std::string &module, TextPool &texts) {
-  const uint8_t *data = sources.data(groupIndex);
-  std::string_view bytes(reinterpret_cast<const char *>(data),
-                         groupIndex.entry.bytes);
-  auto [known, isNew] = names.try_emplace(bytes);
-  if (!isNew)
-    return known->second;
-  Tensor tensor;
-  tensor.name = known->second = texts.keep(module + ".order");
-  tensor.dims = {bytes.size() / 4};
-  tensor.format = &kGroupOrderFormat;
-  tensor.storedEncoding.element = ScalarType::F32;
-  tensor.file = groupIndex.file;
-  tensor.offset = groupIndex.entry.offset;
-  tensor.bytes = bytes.size();
-  tensor.parts.push_back(sources.take(groupIndex, texts));
-  out.push_back(std::move(tensor));
-  return known->second;
 }
