@@ -4,6 +4,7 @@
 
 #include "ReadAll.h"
 #include "qcc/Checkpoint/Describe.h"
+#include <span>
 
 using namespace qcc;
 
@@ -41,8 +42,10 @@ static uint64_t readParts(const Checkpoint &checkpoint, const Tensor &tensor) {
   for (uint64_t row = 0; row < tensor.rows(); row += 16) {
     unsigned count = unsigned(std::min<uint64_t>(16, tensor.rows() - row));
     checkpoint.unpackRows(tensor, row, count, rows);
-    for (unsigned i = 0; i < count; ++i)
-      sum += rows[i].codes.back() + rows[i].scale.back();
+    for (const Fields &fields : std::span(rows, count))
+      sum += tensor.encoding()->isFloat()
+                 ? fields.floats.back()
+                 : fields.codes.back() + fields.scale.back();
   }
   return sum;
 }
