@@ -259,7 +259,11 @@ private:
       insert(newline, '\n');
       return one(inverted(newline));
     }
-    if (isAt("*") || isAt("+") || isAt("?")) {
+    size_t begin = at;
+    unsigned least, most;
+    bool isBounded;
+    if (repetition(least, most, isBounded)) {
+      at = begin;
       fail("nothing to repeat");
       return {};
     }

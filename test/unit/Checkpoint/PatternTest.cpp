@@ -93,6 +93,7 @@ TEST(Pattern, RefusesByName) {
   EXPECT_EQ(problem("[a"), "'[' without ']', at byte 2");
   EXPECT_EQ(problem("*a"), "nothing to repeat, at byte 0");
   EXPECT_EQ(problem("a|?"), "nothing to repeat, at byte 2");
+  EXPECT_EQ(problem("({2})"), "nothing to repeat, at byte 1");
   EXPECT_EQ(problem("^*"), "nothing to repeat, at byte 2");
   EXPECT_EQ(problem("a**"), "multiple repeat, at byte 3");
   EXPECT_EQ(problem("a{3,2}"), "'{m,n}' with m above n, at byte 6");
