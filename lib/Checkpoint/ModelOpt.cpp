@@ -9,22 +9,13 @@
 //   FP8     m.weight          f8_e4m3 [out, in]
 //           m.weight_scale    f32 []
 //
-// and m.input_scale for activations, which is not used here, as are k_scale and
-// v_scale of a cache in FP8.
+// and m.input_scale for activations, which is not used here.
 //===----------------------------------------------------------------------===//
 
 #include "FP4.h"
 #include "FP8.h"
 
 using namespace qcc;
-
-/// Marks the scales of the cache as read.
-static void dropCacheScales(SourceTensors &sources) {
-  for (SourceTensor &tensor : sources.all())
-    if (tensor.entry.name.ends_with("_proj.k_scale") ||
-        tensor.entry.name.ends_with("_proj.v_scale"))
-      tensor.isTaken = true;
-}
 
 Error qcc::readModelOpt(const Json &config, const std::string &where,
                         SourceTensors &sources, TextPool &texts,
@@ -38,7 +29,6 @@ Error qcc::readModelOpt(const Json &config, const std::string &where,
                 " is not supported yet (supported: FP8, NVFP4)");
   if (fields.error)
     return std::move(fields.error);
-  dropCacheScales(sources);
   if (algorithm == "FP8")
     return readFP8Weights({}, "weight_scale", sources, texts, out);
   static constexpr std::string_view suffix = ".weight_scale_2";

@@ -102,8 +102,9 @@ static constexpr NameTable kHuggingFace = {
                 .up = "mlp.up_proj.weight",
                 .down = "mlp.down_proj.weight",
                 .ffnPostNorm = "",
-                // Old files kept the frequencies of rope.
-                .ignored = {".rotary_emb.inv_freq"}}};
+                // Old files kept the frequencies of rope. Scales are those of
+                // a cache in FP8, which is not used here.
+                .ignored = {".rotary_emb.inv_freq", ".k_scale", ".v_scale"}}};
 
 const NameTable &qcc::nameTable(Naming naming) {
   return naming == Naming::GGUF ? kGGUF : kHuggingFace;

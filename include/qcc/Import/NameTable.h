@@ -49,7 +49,7 @@ struct WeightNames {
       attentionOutput, attentionPostNorm;
   std::string_view ffnNorm, gate, up, down, ffnPostNorm;
   /// Ends of names that hold nothing that the model needs.
-  std::array<std::string_view, 2> ignored;
+  std::array<std::string_view, 4> ignored;
 };
 
 struct NameTable {
