@@ -36,6 +36,10 @@ public:
   Result<const WeightScheme *> of(const std::string &module);
 
 private:
+  /// `format`: that of groups without one.
+  Error addGroup(const std::string &name, const Json &group,
+                 const std::string &format, bool isOnly,
+                 const std::string &where);
   Error addTargets(const Json &group, size_t index, const std::string &where);
 
   std::vector<WeightScheme> schemes;

@@ -141,47 +141,47 @@ Result<WeightSchemes> WeightSchemes::read(const Json &config,
                 std::string(groups->type_name()));
   if (fields.error)
     return std::move(fields.error);
-  // Messages name the group where there are several.
-  for (auto it = groups ? groups->begin() : Json::const_iterator();
-       groups && it != groups->end(); ++it) {
-    std::string name = groups->size() == 1 ? "" : it.key() + ": ";
-    // A list of targets has the name of a scheme as its key.
-    if (it->is_array()) {
-      fields.fail("scheme " + quoted(it.key()) +
-                  " by its name is not supported yet");
-      return std::move(fields.error);
-    }
-    const Json *weights = it->is_object() ? member(*it, "weights") : nullptr;
-    if (!weights)
-      continue; // Of activations or the cache.
-    if (!weights->is_object()) {
-      fields.fail(name + "key 'weights': expected an object, got " +
-                  weights->type_name());
-      return std::move(fields.error);
-    }
-    JsonFields group(*it, where + ": config_groups: " + it.key());
-    std::string own = group.text("format", format);
-    if (own == "mixed-precision")
-      group.fail("key 'format' is missing, which the config leaves to groups");
-    if (group.error)
-      return std::move(group.error);
-    Result<WeightScheme> scheme =
-        GroupReader(*weights, own, where + ": " + name + "weights").read();
-    if (!scheme)
-      return scheme.takeError();
-    result.schemes.push_back(*scheme);
-    if (Error error = result.addTargets(*it, result.schemes.size() - 1,
-                                        where + ": config_groups: " + it.key()))
-      return error;
-  }
-  if (result.schemes.empty()) {
-    fields.fail("expected groups with weights in 'config_groups'");
-    return std::move(fields.error);
-  }
+  if (groups)
+    for (auto it = groups->begin(); it != groups->end(); ++it)
+      if (Error error = result.addGroup(it.key(), *it, format,
+                                        groups->size() == 1, where))
+        return error;
+  if (result.schemes.empty())
+    return Error(where + ": expected groups with weights in 'config_groups'");
   for (const auto &[text, index] : result.expressions)
     if (Error error = result.patterns.add(text))
       return Error(where + ": config_groups: " + error.message());
   return result;
+}
+
+Error WeightSchemes::addGroup(const std::string &name, const Json &group,
+                              const std::string &format, bool isOnly,
+                              const std::string &where) {
+  const std::string groupWhere = where + ": config_groups: " + name;
+  // Messages about weights name the group where there are several.
+  const std::string weightsWhere = where + ": " + (isOnly ? "" : name + ": ");
+  // A list of targets has the name of a scheme as its key.
+  if (group.is_array())
+    return Error(where + ": scheme " + quoted(name) +
+                 " by its name is not supported yet");
+  const Json *weights = group.is_object() ? member(group, "weights") : nullptr;
+  if (!weights)
+    return Error(); // Of activations or the cache.
+  if (!weights->is_object())
+    return mismatchError(weightsWhere + "key 'weights'", "an object",
+                         weights->type_name());
+  JsonFields fields(group, groupWhere);
+  std::string own = fields.text("format", format);
+  if (own == "mixed-precision")
+    fields.fail("key 'format' is missing, which the config leaves to groups");
+  if (fields.error)
+    return std::move(fields.error);
+  Result<WeightScheme> scheme =
+      GroupReader(*weights, own, weightsWhere + "weights").read();
+  if (!scheme)
+    return scheme.takeError();
+  schemes.push_back(*scheme);
+  return addTargets(group, schemes.size() - 1, groupWhere);
 }
 
 Error WeightSchemes::addTargets(const Json &group, size_t index,

@@ -199,6 +199,10 @@ private:
   /// Makes an object an array of [name, value] in the order of its file.
   bool keepOrder(const std::string &key) {
     auto object = quantization.find(key);
+    // Readers trust what arrays hold.
+    if (object != quantization.end() && object->is_array())
+      return fail(mismatchError(quantizationWhere + ": key " + quoted(key),
+                                "an object", "array"));
     if (object == quantization.end() || !object->is_object())
       return true;
     Json members = Json::array();

@@ -33,7 +33,10 @@ public:
   /// none are left.
   bool matches(std::string_view name, Begin begin, uint64_t &steps) const;
 
+  /// In instructions.
   size_t size() const { return program.size(); }
+  /// True for what \w stands for.
+  static bool isWord(char c);
 
   /// One instruction of the program that a pattern becomes; distances are
   /// relative to it.

@@ -326,6 +326,21 @@ TEST(MixedFolder, TheFirstRuleOfTheFileDecides) {
   }
 }
 
+// What stands where members in their order are kept is not taken for those.
+TEST(MixedFolder, RefusesListsOfRules) {
+  for (const char *key : {"dynamic", "extra_config"})
+    for (const char *rules : {"[]", "[1]", "[[]]", R"([["m",{}]])", "[null]"}) {
+      FolderModel model;
+      model.quantization =
+          R"("quant_method":"gptq","bits":4,"group_size":32,")" +
+          std::string(key) + "\":" + rules;
+      addGPTQ(model, "m", 4, 32);
+      EXPECT_EQ(folderError(model.files()),
+                "folder/config.json: quantization_config: key '" +
+                    std::string(key) + "': expected an object, got array");
+    }
+}
+
 // A config whose expressions would take years.
 TEST(MixedFolder, HostileExpressionsEnd) {
   FolderModel model = dynamic();
