@@ -51,6 +51,21 @@ static SmallVector<uint32_t> bitsOf(ArrayRef<float> values) {
   return bits;
 }
 
+/// Four numbers for each span.
+static SmallVector<unsigned> numbersOf(ArrayRef<Encoding::Span> spans) {
+  SmallVector<unsigned> numbers;
+  for (const Encoding::Span &span : spans)
+    numbers.append({span.columns, span.bits, unsigned(span.zero), span.group});
+  return numbers;
+}
+
+static std::vector<Encoding::Span> spansOf(ArrayRef<unsigned> numbers) {
+  std::vector<Encoding::Span> spans;
+  for (; numbers.size() >= 4; numbers = numbers.drop_front(4))
+    spans.push_back({numbers[0], numbers[1], int(numbers[2]), numbers[3]});
+  return spans;
+}
+
 Encoding EncodingAttr::toEncoding() const {
   Encoding e;
   e.element = ScalarType(getElement());
@@ -64,11 +79,14 @@ Encoding EncodingAttr::toEncoding() const {
   e.scale = ScalarType(getScale());
   e.scaleExponent = getScaleExponent();
   e.min = ScalarType(getMin());
+  e.commonScale = getCommonScale();
   e.superBlock = getSuperBlock();
   e.subBits = getSubBits();
   e.subZero = getSubZero();
   e.subSigned = getSubSigned();
+  e.subSquared = getSubSquared();
   e.subMinBits = getSubMinBits();
+  e.spans = spansOf(getSpans());
   return e;
 }
 
@@ -78,15 +96,17 @@ EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
       context, unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
       e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
-      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
+      e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
+      e.subSquared, e.subMinBits, numbersOf(e.spans));
 }
 
 LogicalResult EncodingAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, unsigned element,
     unsigned bits, int zero, unsigned zeroBits, ArrayRef<int8_t> table,
     ArrayRef<uint32_t> values, unsigned minifloat, unsigned group,
-    unsigned scale, int scaleExponent, unsigned min, unsigned superBlock,
-    unsigned subBits, int subZero, bool subSigned, unsigned subMinBits) {
+    unsigned scale, int scaleExponent, unsigned min, bool commonScale,
+    unsigned superBlock, unsigned subBits, int subZero, bool subSigned,
+    bool subSquared, unsigned subMinBits, ArrayRef<unsigned> spans) {
   Encoding e{ScalarType(element),
              bits,
              zero,
@@ -98,11 +118,14 @@ LogicalResult EncodingAttr::verify(
              ScalarType(scale),
              scaleExponent,
              ScalarType(min),
+             commonScale,
              superBlock,
              subBits,
              subZero,
              subSigned,
-             subMinBits};
+             subSquared,
+             subMinBits,
+             spansOf(spans)};
   std::string problem = e.check();
   if (!problem.empty())
     return emitError() << "inconsistent encoding: " << problem;
@@ -116,6 +139,18 @@ static ParseResult parseScalar(AsmParser &parser, ScalarType &type) {
     return failure();
   if (!parseScalarType(name.str(), type))
     return parser.emitError(loc) << "unknown scalar type '" << name << "'";
+  return success();
+}
+
+static ParseResult parseSpan(AsmParser &parser,
+                             std::vector<Encoding::Span> &spans) {
+  Encoding::Span &span = spans.emplace_back();
+  if (parser.parseLSquare() || parser.parseInteger(span.columns) ||
+      parser.parseComma() || parser.parseInteger(span.bits) ||
+      parser.parseComma() || parser.parseInteger(span.zero) ||
+      parser.parseComma() || parser.parseInteger(span.group) ||
+      parser.parseRSquare())
+    return failure();
   return success();
 }
 
@@ -165,14 +200,22 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
                << "unknown minifloat '" << name << "'";
       return success();
     }
-    if (key == "sub_signed") {
-      e.subSigned = true;
+    bool *flag = llvm::StringSwitch<bool *>(key)
+                     .Case("common_scale", &e.commonScale)
+                     .Case("sub_signed", &e.subSigned)
+                     .Case("sub_squared", &e.subSquared)
+                     .Default(nullptr);
+    if (flag) {
       unsigned value;
       if (parser.parseInteger(value))
         return failure();
-      e.subSigned = value != 0;
+      *flag = value != 0;
       return success();
     }
+    if (key == "spans")
+      return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+        return parseSpan(parser, e.spans);
+      });
     if (key == "zero")
       return parser.parseInteger(e.zero);
     if (key == "scale_exponent")
@@ -197,7 +240,8 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
       parser.getContext(), unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
       e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
-      e.superBlock, e.subBits, e.subZero, e.subSigned, e.subMinBits);
+      e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
+      e.subSquared, e.subMinBits, numbersOf(e.spans));
 }
 
 void EncodingAttr::print(AsmPrinter &printer) const {
@@ -206,7 +250,17 @@ void EncodingAttr::print(AsmPrinter &printer) const {
     printer << "<" << scalarName(e.element) << ">";
     return;
   }
-  printer << "<bits = " << e.bits;
+  printer << "<";
+  if (e.spans.empty()) {
+    printer << "bits = " << e.bits;
+  } else {
+    printer << "spans = [";
+    llvm::interleaveComma(e.spans, printer, [&](const Encoding::Span &span) {
+      printer << "[" << span.columns << ", " << span.bits << ", " << span.zero
+              << ", " << span.group << "]";
+    });
+    printer << "]";
+  }
   auto number = [&](StringRef key, int64_t value) {
     if (value)
       printer << ", " << key << " = " << value;
@@ -232,10 +286,12 @@ void EncodingAttr::print(AsmPrinter &printer) const {
   number("scale_exponent", e.scaleExponent);
   if (e.hasMin())
     printer << ", min = " << scalarName(e.min);
+  number("common_scale", e.commonScale);
   number("super_block", e.superBlock);
   number("sub_bits", e.subBits);
   number("sub_zero", e.subZero);
   number("sub_signed", e.subSigned);
+  number("sub_squared", e.subSquared);
   number("sub_min_bits", e.subMinBits);
   printer << ">";
 }
@@ -253,10 +309,15 @@ LogicalResult QTensorType::verify(function_ref<InFlightDiagnostic()> emitError,
     if (size <= 0 || size > (int64_t(1) << 31))
       return emitError() << "expected dimensions of 1 to 2^31, got " << size;
   Encoding e = encoding.toEncoding();
-  if (!e.isFloat() && shape.back() % e.group)
-    return emitError() << "expected the last dimension to be a multiple of the "
-                       << "group size " << e.group << ", got " << shape.back();
-  return success();
+  if (e.takesColumns(uint64_t(shape.back())))
+    return success();
+  InFlightDiagnostic error = emitError();
+  error << "expected the last dimension to be ";
+  if (e.spans.empty())
+    error << "a multiple of the group size " << e.group;
+  else
+    error << "the sum of the spans' columns";
+  return error << ", got " << shape.back();
 }
 
 Type QTensorType::parse(AsmParser &parser) {

@@ -36,12 +36,16 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
     #qz.encoding<bits = 2, values = [-1.0, -0.25, 0.25, 1.0], group = 64,
                  scale = f32>
     #qz.encoding<bits = 8, float = e4m3fn, group = 128, scale = f32>
+    #qz.encoding<spans = [[64, 5, 16, 32], [448, 4, 8, 64]], scale = f16,
+                 common_scale = 1, sub_bits = 4>
     ```
 
     Codes are integers (less their zero points, or through a `table`) or floats:
     f32 `values` by code, for up to 4 bits, or `float`, numbers of 8 bits in the
     format e4m3fn or e5m2. Weights whose codes are floats take f32 activations.
-    `values` are printed so that they read back as the same bits.
+    `values` are printed so that they read back as the same bits. `spans` are
+    runs of k whose codes differ in width, each [columns, bits, zero, group], in
+    place of the keys bits, zero and group.
 
     Constraints (qcc::Encoding::check): widths are 1..8, a table and values have
     2^bits entries, groups divide super-blocks, scales have a type.
@@ -52,10 +56,11 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
                         ArrayRefParameter<"uint32_t">:$values,
                         "unsigned":$minifloat, "unsigned":$group,
                         "unsigned":$scale, "int":$scaleExponent,
-                        "unsigned":$min,
+                        "unsigned":$min, "bool":$commonScale,
                         "unsigned":$superBlock, "unsigned":$subBits,
-                        "int":$subZero, "bool":$subSigned,
-                        "unsigned":$subMinBits);
+                        "int":$subZero, "bool":$subSigned, "bool":$subSquared,
+                        "unsigned":$subMinBits,
+                        ArrayRefParameter<"unsigned">:$spans);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -102,7 +107,7 @@ def QZ_TensorType : QZ_Type<"QTensor", "tensor"> {
   let description = [{
     `!qz.tensor<576x1536, #qz.encoding<...>>`: rows (outputs) first, then k
     (inputs); one dimension for vectors. All dimensions are positive; the last
-    is a multiple of the encoding's group.
+    is a multiple of the encoding's group, or all columns of its spans.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
                         "::qcc::qz::EncodingAttr":$encoding);

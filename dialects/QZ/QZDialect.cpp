@@ -21,8 +21,10 @@ struct EncodingAliases : OpAsmDialectInterface {
     qcc::Encoding e = encoding.toEncoding();
     if (e.isFloat())
       os << qcc::scalarName(e.element);
-    else
+    else if (e.spans.empty())
       os << "q" << e.bits;
+    else
+      os << "q_spans";
     return AliasResult::OverridableAlias;
   }
 };

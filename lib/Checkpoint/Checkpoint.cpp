@@ -25,8 +25,17 @@ std::string Tensor::typeName() const {
     return type->name;
   if (storedEncoding.isFloat())
     return format->name;
-  return std::string(format->name) + "-" + std::to_string(storedEncoding.bits) +
-         "-g" + std::to_string(storedEncoding.group);
+  std::string name = std::string(format->name) + "-";
+  if (storedEncoding.spans.empty())
+    return name + std::to_string(storedEncoding.bits) + "-g" +
+           std::to_string(storedEncoding.group);
+  unsigned last = 0;
+  for (const Encoding::Span &span : storedEncoding.spans)
+    if (span.bits != last) {
+      name += (last ? "+" : "") + std::to_string(span.bits);
+      last = span.bits;
+    }
+  return name;
 }
 
 //===----------------------------------------------------------------------===//

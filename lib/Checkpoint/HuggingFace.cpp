@@ -25,6 +25,7 @@ constexpr QuantizationMethod kMethods[] = {
     {"awq", "AWQ", readAWQ},
     {"bitsandbytes", "bitsandbytes", readBitsandbytes},
     {"compressed-tensors", "compressed-tensors", readCompressedTensors},
+    {"exl2", "EXL2", readEXL2},
     {"fp8", "FP8", readFP8},
     {"gptq", "GPTQ", readGPTQ},
     {"intel/auto-round", "AutoRound", readAutoRound},
@@ -405,6 +406,10 @@ private:
     contents.naming = Naming::HuggingFace;
     contents.format =
         isTorchFile(contents.files.front().bytes) ? "torch" : "safetensors";
+    if (quantization.is_null() && hasEXL2Weights(sources)) {
+      quantization = {{"quant_method", "exl2"}};
+      quantizationWhere = folder.path;
+    }
     if (quantization.is_null())
       return true;
     JsonFields fields(quantization, quantizationWhere);

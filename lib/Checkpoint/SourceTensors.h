@@ -74,6 +74,11 @@ Error readBitsandbytes(const Json &config, const std::string &where,
 Error readCompressedTensors(const Json &config, const std::string &where,
                             SourceTensors &sources, TextPool &texts,
                             std::vector<Tensor> &out);
+Error readEXL2(const Json &config, const std::string &where,
+               SourceTensors &sources, TextPool &texts,
+               std::vector<Tensor> &out);
+/// Whether some are EXL2's, which tools also write without a config.
+bool hasEXL2Weights(SourceTensors &sources);
 Error readFP8(const Json &config, const std::string &where,
               SourceTensors &sources, TextPool &texts,
               std::vector<Tensor> &out);

@@ -5,7 +5,7 @@
 #include "Weights.h"
 
 #include "dialects/LLM/LLMDialect.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/STLExtras.h"
@@ -30,8 +30,8 @@ static std::string place(const PlacedWeight &weight) {
 static uint64_t layoutBytes(qz::Layout layout, const Tensor &tensor) {
   if (layout == qz::Layout::Plain)
     return tensor.elements() * sizeof(float);
-  return PackedLayout(*tensor.encoding())
-      .bytes(tensor.rows(), tensor.rowElements());
+  return PackedWeight(*tensor.encoding(), tensor.rowElements())
+      .bytes(tensor.rows());
 }
 
 /// The order of rows that the tensor `name` gives to one of `rows` rows.
@@ -145,7 +145,7 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
     if (weight.layout == qz::Layout::R16K4) {
       unitRows = PackedLayout::kRows;
       unitBytes =
-          PackedLayout(*tensor.encoding()).panelBytes(tensor.rowElements());
+          PackedWeight(*tensor.encoding(), tensor.rowElements()).panelBytes;
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
@@ -168,22 +168,22 @@ static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
   uint8_t *at = out.data();
   std::vector<float> values;
   Fields fields[kRows];
-  std::optional<PackedLayout> layout;
+  std::optional<PackedWeight> packed;
   if (piece.weight->layout == qz::Layout::Plain)
     values.resize(kRows * k);
   else
-    layout.emplace(*tensor.encoding());
+    packed.emplace(*tensor.encoding(), k);
   for (uint64_t i = 0; i < piece.rows; i += kRows) {
     unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
     const std::vector<uint32_t> &order = piece.weight->rowOrder;
-    if (layout) {
+    if (packed) {
       if (order.empty())
         checkpoint.unpackRows(tensor, piece.firstRow + i, count, fields);
       for (unsigned r = 0; !order.empty() && r < count; ++r)
         checkpoint.unpackRows(tensor, order[piece.firstRow + i + r], 1,
                               &fields[r]);
-      layout->packPanel(fields, count, k, at);
-      at += layout->panelBytes(k);
+      packed->packPanel(fields, count, at);
+      at += packed->panelBytes;
     } else {
       if (order.empty())
         checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());

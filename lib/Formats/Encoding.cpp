@@ -114,6 +114,29 @@ static std::string outOfRange(const char *what, const char *expected,
 /// Far above any format's; sizes of packed units stay below 2^32.
 static constexpr unsigned kMaxBlock = 1u << 24;
 
+/// What is wrong with the spans themselves.
+static std::string checkSpans(const Encoding &encoding) {
+  if (encoding.bits || encoding.zero || encoding.group || encoding.superBlock ||
+      encoding.zeroBits)
+    return "with spans, bits, zero, group, superBlock and zeroBits must be 0";
+  if (encoding.spans.size() < 2)
+    return "spans must be two or more";
+  uint64_t columns = 0;
+  for (const Encoding::Span &span : encoding.spans) {
+    if (std::string problem = encoding.span(span).check(); !problem.empty())
+      return "in a span, " + problem;
+    if (span.columns == 0 || span.columns % 32 || span.columns % span.group)
+      return outOfRange("columns of a span", "a multiple of group and of 32",
+                        span.columns);
+    columns += span.columns;
+  }
+  // As many as a weight may have.
+  if (columns > uint64_t(1) << 31)
+    return outOfRange("columns of all spans", "at most 2^31",
+                      (long long)columns);
+  return "";
+}
+
 std::string Encoding::check() const {
   if (isFloat()) {
     if (element != ScalarType::F32 && element != ScalarType::F16 &&
@@ -124,6 +147,8 @@ std::string Encoding::check() const {
     plain.element = element;
     return *this == plain ? "" : "a float element allows no other field";
   }
+  if (!spans.empty())
+    return checkSpans(*this);
 
   if (bits < 1 || bits > 8)
     return outOfRange("bits", "1..8", bits);
@@ -169,24 +194,47 @@ std::string Encoding::check() const {
     return outOfRange("scaleExponent", "-16..0", scaleExponent);
 
   if (!isTwoLevel()) {
-    if (subBits != 0 || subMinBits != 0 || subZero != 0 || subSigned)
-      return "sub scales need a superBlock";
+    if (superBlock != 0 || subMinBits != 0 || subZero != 0 || subSigned ||
+        subSquared || commonScale)
+      return "two levels need subBits";
     return "";
   }
-  if (superBlock % group != 0 || superBlock % 32 != 0)
+  if (scaleBlock() % group != 0 || scaleBlock() % 32 != 0)
     return outOfRange("superBlock", "a multiple of group and of 32",
-                      superBlock);
-  if (subBits < 1 || subBits > 8)
-    return outOfRange("subBits", "1..8", subBits);
+                      scaleBlock());
+  if (subBits > 8)
+    return outOfRange("subBits", "0..8", subBits);
+  if (commonScale && hasMin())
+    return "a scale for all rows allows no min";
   if (subSigned && subBits != 8)
     return outOfRange("subBits", "8 when signed", subBits);
-  if (subSigned ? subZero != 0 : subZero < 0 || subZero > 1 << subBits)
-    return outOfRange("subZero", subSigned ? "0 when signed" : "0..2^subBits",
+  if (subSigned ? subZero != 0 : subZero < -1 || subZero > 1 << subBits)
+    return outOfRange("subZero", subSigned ? "0 when signed" : "-1..2^subBits",
                       subZero);
   if (hasMin() ? subMinBits < 1 || subMinBits > 8 : subMinBits != 0)
     return outOfRange("subMinBits", hasMin() ? "1..8" : "0 without min",
                       subMinBits);
   return "";
+}
+
+Encoding Encoding::span(const Span &span) const {
+  Encoding result = *this;
+  result.spans.clear();
+  result.bits = span.bits;
+  result.zero = span.zero;
+  result.group = span.group;
+  return result;
+}
+
+bool Encoding::takesColumns(uint64_t columns) const {
+  if (spans.empty())
+    return isFloat() || columns % group == 0;
+  for (const Span &span : spans) {
+    if (columns < span.columns)
+      return false;
+    columns -= span.columns;
+  }
+  return columns == 0;
 }
 
 /// The factor that `bits` stand for, exponent included.
@@ -205,8 +253,15 @@ void Fields::resize(const Encoding &encoding, size_t count) {
     floats.resize(count);
     return;
   }
-  size_t scales = ceilDiv(count, encoding.scaleBlock());
-  size_t groups = encoding.isTwoLevel() ? ceilDiv(count, encoding.group) : 0;
+  size_t scales = 0, groups = 0;
+  for (const Encoding::Span &span : encoding.spans)
+    scales = groups += span.columns / span.group;
+  if (encoding.spans.empty()) {
+    scales = ceilDiv(count, encoding.scaleBlock());
+    groups = ceilDiv(count, encoding.group);
+  }
+  if (!encoding.isTwoLevel())
+    groups = 0;
   floats.clear();
   codes.resize(count);
   scale.resize(scales);
@@ -216,17 +271,38 @@ void Fields::resize(const Encoding &encoding, size_t count) {
   subMin.resize(encoding.hasMin() ? groups : 0);
 }
 
-/// What the code of element `k`, of scale block `block`, stands for.
-static float number(const Encoding &encoding, const Fields &fields, size_t k,
-                    size_t block) {
-  uint8_t code = fields.codes[k];
+namespace {
+/// Where an element stands in Fields, and the zero point of its span.
+struct Place {
+  size_t element, block, group;
+  int zero;
+};
+} // namespace
+
+static Place placeOf(const Encoding &encoding, size_t k) {
+  if (encoding.spans.empty())
+    return {k, k / encoding.scaleBlock(), k / encoding.group, encoding.zero};
+  size_t first = 0, group = 0;
+  const Encoding::Span *span = encoding.spans.data();
+  for (; k - first >= span->columns; ++span) {
+    first += span->columns;
+    group += span->columns / span->group;
+  }
+  group += (k - first) / span->group;
+  return {k, group, group, span->zero};
+}
+
+/// What the code of the element at `place` stands for.
+static float number(const Encoding &encoding, const Fields &fields,
+                    const Place &place) {
+  uint8_t code = fields.codes[place.element];
   if (!encoding.values.empty())
     return encoding.values[code];
   if (encoding.minifloat != Minifloat::None)
     return minifloatValue(encoding.minifloat, code);
   if (!encoding.table.empty())
     return float(encoding.table[code]);
-  int zero = encoding.zero + (encoding.hasZeros() ? fields.zeros[block] : 0);
+  int zero = place.zero + (encoding.hasZeros() ? fields.zeros[place.block] : 0);
   return float(int(code) - zero);
 }
 
@@ -235,19 +311,19 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
   if (encoding.isFloat())
     return scalarValue(encoding.element, fields.floats[k]);
 
-  size_t block = k / encoding.scaleBlock();
-  float scale = scaleFactor(encoding, fields.scale[block]);
-  float min =
-      encoding.hasMin() ? scalarValue(encoding.min, fields.min[block]) : 0.0f;
+  Place place = placeOf(encoding, k);
+  float scale = scaleFactor(encoding, fields.scale[place.block]);
+  float min = encoding.hasMin()
+                  ? scalarValue(encoding.min, fields.min[place.block])
+                  : 0.0f;
   if (encoding.isTwoLevel()) {
-    size_t group = k / encoding.group;
-    int sub = encoding.subSigned ? int8_t(fields.sub[group])
-                                 : int(fields.sub[group]) - encoding.subZero;
-    scale = scale * float(sub);
+    uint8_t bits = fields.sub[place.group];
+    int sub = encoding.subSigned ? int8_t(bits) : int(bits) - encoding.subZero;
+    scale = scale * float(encoding.subSquared ? sub * sub : sub);
     if (encoding.hasMin())
-      min = -(min * float(fields.subMin[group]));
+      min = -(min * float(fields.subMin[place.group]));
   }
-  float value = scale * number(encoding, fields, k, block);
+  float value = scale * number(encoding, fields, place);
   // Without a min nothing is added, so that -0 stays -0.
   return encoding.hasMin() ? value + min : value;
 }

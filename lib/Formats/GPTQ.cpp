@@ -1,13 +1,11 @@
 //===- GPTQ.cpp - Rows of a GPTQ weight -----------------------------------===//
 // SPDX-License-Identifier: Apache-2.0
-//
-// Rows of the weight are columns of the arrays, so all wanted rows are read
-// together, line by line of the arrays: 16 rows are one cache line.
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
 #include <algorithm>
+#include "ColumnCodes.h"
 
 using namespace qcc;
 
@@ -33,25 +31,11 @@ struct Parts {
 /// Codes of `count` rows from `firstRow` on, in the order of the file.
 void unpackCodes(const StoredWeight &weight, uint64_t firstRow, unsigned count,
                  Fields *out) {
-  const unsigned bits = weight.encoding.bits;
-  const uint32_t mask = (1u << bits) - 1;
-  const uint8_t *first = weight.arrays[0] + firstRow * 4;
-  const uint64_t lineBytes = weight.rows * 4;
-  // A run of 32 codes takes `bits` words of a column.
-  for (uint64_t run = 0; run * 32 < weight.columns; ++run) {
-    const uint8_t *line = first + run * bits * lineBytes;
-    for (unsigned row = 0; row < count; ++row) {
-      uint8_t *codes = out[row].codes.data() + run * 32;
-      uint64_t pending = 0;
-      unsigned have = 0, i = 0;
-      for (unsigned word = 0; word < bits; ++word) {
-        pending |= uint64_t(loadLE<uint32_t>(line + word * lineBytes + row * 4))
-                   << have;
-        for (have += 32; have >= bits; have -= bits, pending >>= bits)
-          codes[i++] = uint8_t(pending & mask);
-      }
-    }
-  }
+  forColumnCodes(weight.arrays[0] + firstRow * 4, weight.rows * 4,
+                 weight.encoding.bits, weight.columns / 32, count,
+                 [&](unsigned row, uint64_t k, uint8_t code) {
+                   out[row].codes[k] = code;
+                 });
 }
 
 /// Zero point `row` of line `line` of qzeros.

@@ -21,9 +21,9 @@ static constexpr unsigned kLineBytes = 64;
 
 PackedLayout::PackedLayout(const Encoding &e)
     : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
-      scaleInUnit(false), scaleOffset(0), minOffset(0), subOffset(0),
-      subMinOffset(0), zeroOffset(0), zeroShift(0), subPacked(false),
-      groupsPerChunk(1), groupStride(0) {
+      scaleInUnit(false), subInUnit(false), scaleOffset(0), minOffset(0),
+      subOffset(0), subMinOffset(0), zeroOffset(0), zeroShift(0),
+      subPacked(false), groupsPerChunk(1), groupStride(0) {
   if (e.isFloat()) {
     unitK = 4;
     unitBytes = unitK * kRows * scalarBytes(e.element);
@@ -40,7 +40,7 @@ PackedLayout::PackedLayout(const Encoding &e)
     left -= width;
   }
 
-  unsigned scaleBytes = kRows * scalarBytes(e.scale);
+  unsigned scaleBytes = (e.commonScale ? 1 : kRows) * scalarBytes(e.scale);
   unsigned minBytes = kRows * scalarBytes(e.min);
   groupsPerChunk = e.group < kChunk ? kChunk / e.group : 1;
   scaleInUnit = e.isTwoLevel() || e.group > kChunk;
@@ -64,10 +64,12 @@ PackedLayout::PackedLayout(const Encoding &e)
     }
   }
   if (e.isTwoLevel()) {
+    subInUnit = e.scaleBlock() == e.group;
     subPacked = e.hasMin() && e.subBits + e.subMinBits <= 8;
-    subOffset = chunkBytes;
+    subOffset = subInUnit ? chunkOffset : chunkBytes;
     subMinOffset = subPacked || !e.hasMin() ? subOffset : subOffset + kRows;
-    groupStride = subMinOffset - subOffset + kRows;
+    unsigned bytes = subMinOffset - subOffset + kRows;
+    (subInUnit ? chunkOffset : groupStride) += bytes;
   }
   chunkBytes += groupsPerChunk * groupStride;
   unitBytes = chunkOffset + unitK / kChunk * chunkBytes;
@@ -201,8 +203,10 @@ void visitRow(const PackedLayout &layout, size_t k, Access &&access) {
         access.zero(element / e.group, unit,
                     layout.zeroShift * unsigned(begin % layout.unitK / chunk));
       // A group longer than a chunk repeats its sub in each of its chunks.
-      if (e.isTwoLevel())
+      if (e.isTwoLevel() && !layout.subInUnit)
         access.sub(element / e.group, record);
+      else if (e.isTwoLevel() && begin % layout.unitK == 0)
+        access.sub(element / e.group, unit);
     }
   }
 }
@@ -210,11 +214,12 @@ void visitRow(const PackedLayout &layout, size_t k, Access &&access) {
 struct Pack {
   const PackedLayout &layout;
   const Fields &fields;
+  const PackedLayout::FieldsBegin &first;
   unsigned row;
   uint8_t *panel;
 
   void codes(size_t element, size_t count, size_t offset) {
-    const uint8_t *codes = &fields.codes[element];
+    const uint8_t *codes = &fields.codes[first.element + element];
     uint8_t padded[PackedLayout::kChunk] = {};
     if (count < PackedLayout::kChunk) {
       std::memcpy(padded, codes, count);
@@ -224,18 +229,19 @@ struct Pack {
   }
   void scale(size_t block, size_t offset) {
     const Encoding &e = layout.encoding;
-    putScalar(panel + offset + layout.scaleOffset, row, scalarBytes(e.scale),
-              fields.scale[block]);
+    putScalar(panel + offset + layout.scaleOffset, e.commonScale ? 0 : row,
+              scalarBytes(e.scale), fields.scale[first.block + block]);
     if (e.hasMin())
       putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
-                fields.min[block]);
+                fields.min[first.block + block]);
   }
   void zero(size_t group, size_t unit, unsigned shift) {
     panel[unit + layout.zeroOffset + row] |=
-        uint8_t(fields.zeros[group] << shift);
+        uint8_t(fields.zeros[first.group + group] << shift);
   }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;
+    group += first.group;
     uint8_t sub = fields.sub[group];
     if (layout.subPacked)
       sub = uint8_t(sub | fields.subMin[group] << e.subBits);
@@ -248,28 +254,32 @@ struct Pack {
 struct Unpack {
   const PackedLayout &layout;
   Fields &fields;
+  const PackedLayout::FieldsBegin &first;
   unsigned row;
   const uint8_t *panel;
 
   void codes(size_t element, size_t count, size_t offset) {
     uint8_t codes[PackedLayout::kChunk];
     unpackCodes(layout.planes, panel + offset, row, codes);
-    std::memcpy(&fields.codes[element], codes, count);
+    std::memcpy(&fields.codes[first.element + element], codes, count);
   }
   void scale(size_t block, size_t offset) {
     const Encoding &e = layout.encoding;
-    fields.scale[block] = getScalar(panel + offset + layout.scaleOffset, row,
-                                    scalarBytes(e.scale));
+    fields.scale[first.block + block] =
+        getScalar(panel + offset + layout.scaleOffset, e.commonScale ? 0 : row,
+                  scalarBytes(e.scale));
     if (e.hasMin())
-      fields.min[block] =
+      fields.min[first.block + block] =
           getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
   }
   void zero(size_t group, size_t unit, unsigned shift) {
     uint8_t zeros = panel[unit + layout.zeroOffset + row];
-    fields.zeros[group] = layout.zeroShift ? zeros >> shift & 15 : zeros;
+    fields.zeros[first.group + group] =
+        layout.zeroShift ? zeros >> shift & 15 : zeros;
   }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;
+    group += first.group;
     uint8_t sub = panel[offset + layout.subOffset + row];
     if (layout.subPacked) {
       fields.subMin[group] = uint8_t(sub >> e.subBits);
@@ -284,26 +294,33 @@ struct Unpack {
 } // namespace
 
 void PackedLayout::packPanel(const Fields *rows, unsigned rowCount, size_t k,
-                             uint8_t *out) const {
+                             uint8_t *out, const FieldsBegin &begin) const {
   if (encoding.isFloat()) {
     unsigned bytes = scalarBytes(encoding.element);
     for (unsigned row = 0; row < rowCount; ++row)
       for (size_t i = 0; i < k; ++i)
-        putScalar(out + i * kRows * bytes, row, bytes, rows[row].floats[i]);
+        putScalar(out + i * kRows * bytes, row, bytes,
+                  rows[row].floats[begin.element + i]);
     return;
   }
   for (unsigned row = 0; row < rowCount; ++row)
-    visitRow(*this, k, Pack{*this, rows[row], row, out});
+    visitRow(*this, k, Pack{*this, rows[row], begin, row, out});
+}
+
+void PackedLayout::unpackRow(const uint8_t *panel, unsigned row, size_t k,
+                             Fields &fields, const FieldsBegin &begin) const {
+  if (encoding.isFloat()) {
+    unsigned bytes = scalarBytes(encoding.element);
+    for (size_t i = 0; i < k; ++i)
+      fields.floats[begin.element + i] =
+          getScalar(panel + i * kRows * bytes, row, bytes);
+    return;
+  }
+  visitRow(*this, k, Unpack{*this, fields, begin, row, panel});
 }
 
 void PackedLayout::unpackRow(const uint8_t *panel, unsigned row, size_t k,
                              Fields &fields) const {
   fields.resize(encoding, k);
-  if (encoding.isFloat()) {
-    unsigned bytes = scalarBytes(encoding.element);
-    for (size_t i = 0; i < k; ++i)
-      fields.floats[i] = getScalar(panel + i * kRows * bytes, row, bytes);
-    return;
-  }
-  visitRow(*this, k, Unpack{*this, fields, row, panel});
+  unpackRow(panel, row, k, fields, FieldsBegin());
 }

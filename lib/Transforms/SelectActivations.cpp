@@ -19,9 +19,17 @@ using namespace qcc;
 /// The number of k elements under one integer sum that `encoding` allows: 32 or
 /// 16; 0 when only f32 activations can be used.
 static int64_t sumGroup(const Encoding &encoding) {
-  if (encoding.isFloat() || encoding.hasFloatCodes() || encoding.group % 16)
+  if (encoding.isFloat() || encoding.hasFloatCodes())
     return 0;
-  return encoding.group % 32 ? 16 : 32;
+  auto ofGroup = [](unsigned group) -> int64_t {
+    return group % 16 ? 0 : group % 32 ? 16 : 32;
+  };
+  if (encoding.spans.empty())
+    return ofGroup(encoding.group);
+  int64_t least = 32;
+  for (const Encoding::Span &span : encoding.spans)
+    least = std::min(least, ofGroup(span.group));
+  return least;
 }
 
 static bool isEightBit(qz::Activations activations) {

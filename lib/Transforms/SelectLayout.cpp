@@ -4,7 +4,7 @@
 // Chooses only; the values are packed when the artefact is written.
 //===----------------------------------------------------------------------===//
 
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 
@@ -61,8 +61,8 @@ static FailureOr<int64_t> layoutBytes(qz::QTensorType type, qz::Layout layout) {
     return elements * int64_t(sizeof(float));
   case qz::Layout::R16K4:
     return int64_t(
-        PackedLayout(type.getEncoding().toEncoding())
-            .bytes(size_t(type.getRows()), size_t(type.getColumns())));
+        PackedWeight(type.getEncoding().toEncoding(), size_t(type.getColumns()))
+            .bytes(size_t(type.getRows())));
   }
   llvm_unreachable("unknown layout");
 }

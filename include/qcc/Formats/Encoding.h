@@ -7,7 +7,8 @@
 // packer and the kernel generator all read this one description, so that a new
 // weight format is a new value of it and no code elsewhere.
 //
-// Element k of a row, with g = k / group and b = k / superBlock:
+// Element k of a row, with g = k / group and b = k / superBlock (g without
+// one):
 //
 //   value = S * number(code) + M
 //
@@ -16,12 +17,15 @@
 //                  values[code]             an f32, or
 //                  the minifloat with these bits
 //
-//   one level  (superBlock == 0):  S = scale[g] * 2^scaleExponent
-//                                  M = min[g]                (0 without min)
-//                                  zeros[g] = 0              (without zeroBits)
-//   two levels (superBlock != 0):  S = scale[b] * 2^scaleExponent
-//                                      * (sub[g] - subZero)
-//                                  M = -(min[b] * subMin[g]) (0 without min)
+//   one level  (subBits == 0):  S = scale[g] * 2^scaleExponent
+//                               M = min[g]                (0 without min)
+//                               zeros[g] = 0              (without zeroBits)
+//   two levels (subBits != 0):  S = scale[b] * 2^scaleExponent
+//                                   * (sub[g] - subZero), or its square
+//                               M = -(min[b] * subMin[g]) (0 without min)
+//
+// Where the codes of a row change their width, its k are cut into spans, each
+// with bits, zero and group of its own; g then counts through all spans.
 //
 // With integer numbers all products are exact in f32 for every format in use,
 // so the value has one rounding (the sum) and is the same bits in every
@@ -79,13 +83,29 @@ struct Encoding {
   ScalarType scale = ScalarType::None;
   int scaleExponent = 0; ///< -16..0; where a table holds multiples of numbers.
   ScalarType min = ScalarType::None;
+  /// A scale is the same for all rows of a weight (two levels only).
+  bool commonScale = false;
 
-  /// Elements of k that share scale and min; 0: one level.
+  /// Elements of k that share scale and min (two levels only); 0: a group.
   unsigned superBlock = 0;
-  unsigned subBits = 0; ///< Width of sub, 1..8 (two levels only).
-  int subZero = 0;
+  unsigned subBits = 0;    ///< Width of sub, 1..8; 0: one level.
+  int subZero = 0;         ///< -1..2^subBits
   bool subSigned = false;  ///< sub is a two's complement number of 8 bits.
+  bool subSquared = false; ///< S has the square of sub - subZero.
   unsigned subMinBits = 0; ///< Width of subMin; 0 when there is no min.
+
+  /// A run of k with codes of one width.
+  struct Span {
+    unsigned columns; ///< Elements of k; a multiple of group and of 32.
+    unsigned bits;
+    int zero;
+    unsigned group;
+    bool operator==(const Span &) const = default;
+  };
+  /// Two or more, in the order of k, or none. With spans, bits, zero and group
+  /// above are 0, as are superBlock and zeroBits, and a row has as many
+  /// elements as they have columns.
+  std::vector<Span> spans;
 
   bool isFloat() const { return element != ScalarType::None; }
   /// Codes stand for floats, not for integers.
@@ -94,9 +114,14 @@ struct Encoding {
   }
   bool hasMin() const { return min != ScalarType::None; }
   bool hasZeros() const { return zeroBits != 0; }
-  bool isTwoLevel() const { return superBlock != 0; }
-  /// Elements of k that share one `scale`.
-  unsigned scaleBlock() const { return isTwoLevel() ? superBlock : group; }
+  bool isTwoLevel() const { return subBits != 0; }
+  /// Elements of k that share one `scale`; without spans.
+  unsigned scaleBlock() const { return superBlock ? superBlock : group; }
+  /// The encoding of one span, which has none itself.
+  Encoding span(const Span &span) const;
+  /// What the number of columns must be: all of the spans', or a multiple of
+  /// the group.
+  bool takesColumns(uint64_t columns) const;
 
   bool operator==(const Encoding &) const = default;
 
@@ -106,7 +131,8 @@ struct Encoding {
 };
 
 /// The fields of consecutive elements of one row, as read from a file or from
-/// a packed panel. Vectors are indexed from the first element's group.
+/// a packed panel. Vectors are indexed from the first element's group. With
+/// spans they are those of a whole row.
 struct Fields {
   std::vector<uint8_t> codes; ///< One per element, unless isFloat().
   /// Raw bits, one per element (float encodings).
@@ -117,7 +143,8 @@ struct Fields {
   std::vector<uint8_t> sub;    ///< One per group (two levels).
   std::vector<uint8_t> subMin; ///< One per group (two levels with min).
 
-  /// Resizes every vector for `count` elements (a multiple of scaleBlock()).
+  /// Resizes every vector for `count` elements (a multiple of scaleBlock(), or
+  /// the whole row when there are spans).
   void resize(const Encoding &encoding, size_t count);
   bool operator==(const Fields &) const = default;
 };

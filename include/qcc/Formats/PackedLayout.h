@@ -6,10 +6,14 @@
 //
 //   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
 //   [zeros: 16 bytes]                          zero points, if there are any
+//   [sub | subMin]                             two-level, when the unit is one
+//                                              group
 //   chunk 0 .. unitK/32-1, each:
 //     [plane 0] [plane 1] ...                  the codes of 16 rows x 32 k
 //     [scale][min] per group of the chunk      one-level, group <= 32
-//     [sub | subMin] per group of the chunk    two-level
+//     [sub | subMin] per group of the chunk    two-level otherwise
+//
+// A scale that all rows have in common is one scalar.
 //
 // Codes are cut into bit planes of 8, 4, 2 or 1 bits, low bits first
 // (6 = 4 + 2). A plane of width w has w lines of 64 bytes; line byte 4*r + j
@@ -46,6 +50,13 @@ struct PackedLayout {
     unsigned width, shift, offset;
   };
 
+  /// Where fields begin that are packed from, or unpacked into, a part of
+  /// Fields: an element, its scale block and its group.
+  struct FieldsBegin {
+    size_t element = 0, block = 0, group = 0;
+  };
+
+  /// The encoding has no spans (see PackedWeight.h).
   explicit PackedLayout(const Encoding &encoding);
 
   Encoding encoding;
@@ -57,6 +68,8 @@ struct PackedLayout {
   /// Scales that cover at least a chunk: offsets in the unit. Scales of groups
   /// smaller than or equal to a chunk: offsets in the chunk, group after group.
   bool scaleInUnit;
+  /// sub and subMin: offsets in the unit, otherwise in the chunk.
+  bool subInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
   unsigned zeroOffset; ///< In the unit.
   unsigned zeroShift;  ///< Bits between zero points of a byte; 0: one in each.
@@ -76,13 +89,21 @@ struct PackedLayout {
     return panelsFor(rows) * panelBytes(k);
   }
 
-  /// Writes one panel. `rows` holds up to 16 rows of `k` elements each; `out`
-  /// has panelBytes(k) zeroed bytes. All fields keep their bits.
+  /// Writes one panel. `rows` holds up to 16 rows of `k` elements each, from
+  /// `begin` on; `out` has panelBytes(k) zeroed bytes. All fields keep their
+  /// bits.
+  void packPanel(const Fields *rows, unsigned rowCount, size_t k, uint8_t *out,
+                 const FieldsBegin &begin) const;
   void packPanel(const Fields *rows, unsigned rowCount, size_t k,
-                 uint8_t *out) const;
+                 uint8_t *out) const {
+    packPanel(rows, rowCount, k, out, FieldsBegin());
+  }
   /// Reads row `row` (0..15) of a panel back. Inverse of packPanel.
   void unpackRow(const uint8_t *panel, unsigned row, size_t k,
                  Fields &fields) const;
+  /// The same into a part of fields that have the size of all.
+  void unpackRow(const uint8_t *panel, unsigned row, size_t k, Fields &fields,
+                 const FieldsBegin &begin) const;
 };
 
 } // namespace qcc

@@ -76,6 +76,23 @@ extern const StoredFormat kGroupOrderFormat;
 std::vector<uint32_t> groupOrder(const uint8_t *groupIndex, uint64_t count,
                                  uint64_t groups);
 
+/// EXL2, W[out, in] with its k in another order (kPlacesFormat); `width` is out
+/// rounded up to 32, bits and groups of k are those of the encoding's spans:
+///
+///   q_weight     i32 [sum of columns * bits / 32, width]   in each span, each
+///                                        column is a stream of codes along k
+///   q_scale      i32 [groups, width / 8]   sub of each group, 4 bits each
+///   q_scale_max  f16 [groups]
+///
+/// W = (code - zero) * (sub + 1)^2 * q_scale_max / 256
+extern const StoredFormat kEXL2Format; ///< q_weight, q_scale, q_scale_max
+
+/// One row of f32, the inverse of a permutation: the j-th is the place of j in
+/// the array. The number is the bytes of an entry, 2 or 4.
+///
+///   q_invperm  i16 or i32 [in]   the place of each k
+extern const StoredFormat kPlacesFormat;
+
 /// AWQ (GEMM), 4 bits, W[out, in]; eight columns of a word in the order
 /// 0, 2, 4, 6, 1, 3, 5, 7:
 ///

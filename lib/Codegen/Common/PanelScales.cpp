@@ -60,6 +60,13 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
 
 Value ScaleReader::factor(Value base, Value lane, Type type) {
   Value at = e.offset(base, layout.scaleOffset);
+  if (encoding.commonScale) {
+    Value scale = scalars(encoding.scale, at, e.c64(0), e.f32());
+    if (encoding.scaleExponent)
+      scale = e.mulf(scale, std::ldexp(1.0, encoding.scaleExponent));
+    auto vector = dyn_cast<VectorType>(type);
+    return vector ? e.splat(scale, vector) : scale;
+  }
   if (encoding.scale == ScalarType::E8M0 && encoding.scaleExponent) {
     // The sum of the exponents, since the largest alone is no f32. Below 1 it
     // is a subnormal number.
@@ -98,7 +105,7 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   if (encoding.hasMin())
     result.min =
         scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
-  return result;
+  return layout.subInUnit ? withSub(result, unit, lane, type) : result;
 }
 
 PanelScales ScaleReader::chunk(PanelScales unit, Value index) {
@@ -123,18 +130,21 @@ PanelScales ScaleReader::chunk(PanelScales unit, Value index) {
 PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
                                int64_t group, Value lane, Type type) {
   Value record = e.offset(chunk, group * layout.groupStride);
-  if (!encoding.isTwoLevel()) {
-    if (layout.scaleInUnit)
-      return unit;
-    PanelScales result;
-    result.zero = unit.zero;
-    result.factor = factor(record, lane, type);
-    if (encoding.hasMin())
-      result.min =
-          scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
-    return result;
-  }
+  if (encoding.isTwoLevel())
+    return layout.subInUnit ? unit : withSub(unit, record, lane, type);
+  if (layout.scaleInUnit)
+    return unit;
+  PanelScales result;
+  result.zero = unit.zero;
+  result.factor = factor(record, lane, type);
+  if (encoding.hasMin())
+    result.min =
+        scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
+  return result;
+}
 
+PanelScales ScaleReader::withSub(const PanelScales &unit, Value record,
+                                 Value lane, Type type) {
   auto vector = dyn_cast<VectorType>(type);
   Type bytes =
       vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
@@ -148,6 +158,8 @@ PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
     sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
   if (encoding.subZero)
     sub = e.add(sub, -int64_t(encoding.subZero));
+  if (encoding.subSquared)
+    sub = e.mul(sub, sub);
   PanelScales result;
   result.factor = e.mulf(unit.factor, e.intToFloat(sub, e.f32()));
   if (encoding.hasMin()) {

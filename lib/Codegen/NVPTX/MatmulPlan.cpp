@@ -31,6 +31,10 @@ static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
 static const char *whyUnsupported(const Encoding &encoding) {
   if (encoding.isFloat())
     return "float weights";
+  if (!encoding.spans.empty())
+    return "codes that change their width along k";
+  if (encoding.commonScale)
+    return "scales that all rows have in common";
   if (!encoding.table.empty())
     return "code tables";
   if (encoding.hasFloatCodes())

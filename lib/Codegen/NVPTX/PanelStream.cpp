@@ -148,7 +148,8 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
     unitScales[h] = reader.unit(unit, columns[h], e.f32());
 
   // Products are added unscaled as long as the scale stays the same.
-  bool scaleOfUnit = layout.scaleInUnit && !encoding.isTwoLevel();
+  bool scaleOfUnit =
+      layout.scaleInUnit && (!encoding.isTwoLevel() || layout.subInUnit);
   const Values zeros(4, e.zero(e.f32()));
   Values products = zeros;
   auto applyScale = [&](const PanelScales *scales) {

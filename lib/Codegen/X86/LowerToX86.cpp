@@ -10,7 +10,7 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 
 #include "qcc/Codegen/Common/StepABI.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "StageLowering.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -54,10 +54,13 @@ static void planThreadMemory(LoweringContext &context) {
 static LogicalResult checkShapes(ModuleOp source) {
   WalkResult result = source.walk([](llm::EmbeddingOp op) {
     auto type = dyn_cast<qz::QTensorType>(op.getTable().getType());
-    PackedLayout layout(type.getEncoding().toEncoding());
-    if (!layout.encoding.isFloat() && type.getColumns() % layout.unitK) {
+    PackedWeight packed(type.getEncoding().toEncoding(),
+                        size_t(type.getColumns()));
+    for (const PackedWeight::Run &run : packed.runs) {
+      if (packed.encoding.isFloat() || run.columns % run.layout.unitK == 0)
+        continue;
       op.emitError() << "expected an embedding of a multiple of "
-                     << layout.unitK << " columns, got " << type.getColumns();
+                     << run.layout.unitK << " columns, got " << run.columns;
       return WalkResult::interrupt();
     }
     return WalkResult::advance();

@@ -5,6 +5,7 @@
 #include "MatmulKernel.h"
 
 #include "qcc/Codegen/Common/VectorMath.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "PanelKernel.h"
 #include "RowKernels.h"
 
@@ -43,7 +44,7 @@ public:
 
   /// `weights` are pointers to the panels; `column` (i64) is the first output
   /// column, of which `columns` are real.
-  void emit(ArrayRef<const PackedLayout *> layouts, ArrayRef<Value> weights,
+  void emit(ArrayRef<const PackedWeight *> packed, ArrayRef<Value> weights,
             Value column, int64_t columns) {
     Value tiles = e.udiv(e.add(rows, act.tile - 1), act.tile);
     e.loop(e.c64(0), tiles, 1, [&](Value t) {
@@ -51,10 +52,8 @@ public:
       Value firstRow = e.mul(t, act.tile);
       for (int64_t half = 0; half < isa.halves(); ++half) {
         SmallVector<Values> sums;
-        for (auto [layout, panel] : llvm::zip(layouts, weights))
-          sums.push_back(PanelKernel(e, isa, *layout,
-                                     op.getInput().getType().getColumns(), act)
-                             .emit(panel, tile, half));
+        for (auto [weight, panel] : llvm::zip(packed, weights))
+          sums.push_back(panelSums(*weight, panel, tile, half));
         int64_t valid = columns - half * isa.lanes;
         if (valid <= 0)
           continue;
@@ -77,6 +76,19 @@ public:
   }
 
 private:
+  Values panelSums(const PackedWeight &weight, Value panel, Value tile,
+                   int64_t half) {
+    Values sums(act.tile, e.zero(e.vec(isa.lanes, e.f32())));
+    for (const PackedWeight::Run &run : weight.runs) {
+      int64_t chunk = int64_t(run.begin.element) / PackedLayout::kChunk;
+      sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act)
+                 .emit(e.offset(panel, int64_t(run.offset)),
+                       e.offset(tile, chunk * act.chunkBytes()), half,
+                       std::move(sums));
+    }
+    return sums;
+  }
+
   Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
     Value value = sums[0][row];
     switch (op.getEpilogue()) {
@@ -108,23 +120,24 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
   Value input = arg(0), out = arg(1), residual = arg(2), lo = arg(3),
         hi = arg(4), rows = arg(5);
   int64_t k = op.getInput().getType().getColumns();
-  SmallVector<PackedLayout> layouts;
+  SmallVector<PackedWeight> packed;
   for (unsigned i = 0; i < op.getWeights().size(); ++i)
-    layouts.emplace_back(weightType(op, i).getEncoding().toEncoding());
+    packed.emplace_back(weightType(op, i).getEncoding().toEncoding(),
+                        size_t(k));
   UnitEmitter unit(e, isa, op, activations, output, input, out, residual, rows);
   auto panelAt = [&](unsigned i, Value p) {
-    return e.offset(arg(6 + i), e.mul(p, int64_t(layouts[i].panelBytes(k))));
+    return e.offset(arg(6 + i), e.mul(p, int64_t(packed[i].panelBytes)));
   };
 
   if (op.isGlu()) {
     e.loop(lo, hi, 1, [&](Value p) {
-      unit.emit({&layouts[0], &layouts[1]}, {panelAt(0, p), panelAt(1, p)},
+      unit.emit({&packed[0], &packed[1]}, {panelAt(0, p), panelAt(1, p)},
                 e.mul(p, 16), 16);
     });
     return;
   }
   int64_t firstUnit = 0, firstColumn = 0;
-  for (unsigned i = 0; i < layouts.size(); ++i) {
+  for (unsigned i = 0; i < packed.size(); ++i) {
     int64_t segmentRows = weightType(op, i).getRows();
     int64_t count = panels(weightType(op, i));
     // A partial last panel must not write into the next segment's columns.
@@ -136,7 +149,7 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
       Value end = e.minU(hi, e.c64(firstUnit + to));
       e.loop(begin, e.maxU(begin, end), 1, [&](Value u) {
         Value p = e.add(u, -firstUnit);
-        unit.emit({&layouts[i]}, {panelAt(i, p)},
+        unit.emit({&packed[i]}, {panelAt(i, p)},
                   e.add(e.mul(p, 16), firstColumn), columns);
       });
     };

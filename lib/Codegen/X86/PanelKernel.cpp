@@ -201,11 +201,11 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
   return acc;
 }
 
-Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half) {
+Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
+                                     Values sums) {
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t size = scalarBytes(encoding.element);
-  Values init(act.tile, e.zero(floats));
-  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), init,
+  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
                 [&](Value u, ValueRange in) {
                   Values acc(in.begin(), in.end());
                   Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
@@ -223,9 +223,9 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half) {
                 });
 }
 
-Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
+Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
   if (encoding.isFloat())
-    return emitFloatWeights(panel, tile, half);
+    return emitFloatWeights(panel, tile, half, std::move(sums));
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t chunks = layout.unitK / PackedLayout::kChunk;
   auto emitChunk = [&](Value chunk, Value tileChunk, const PanelScales &unit,
@@ -249,16 +249,15 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half) {
                            scaleReader.chunk(scales, c), inner);
         });
   };
-  Values acc(act.tile, e.zero(floats));
   int64_t whole = k / layout.unitK, rest = k % layout.unitK;
   if (whole)
-    acc =
-        e.loop(e.c64(0), e.c64(whole), e.c64(1), acc,
+    sums =
+        e.loop(e.c64(0), e.c64(whole), e.c64(1), sums,
                [&](Value u, ValueRange in) { return emitUnit(u, chunks, in); });
   // Activations end with the chunk that k ends in.
   if (rest)
-    acc =
-        emitUnit(e.c64(whole),
-                 (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk, acc);
-  return acc;
+    sums = emitUnit(e.c64(whole),
+                    (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk,
+                    sums);
+  return sums;
 }

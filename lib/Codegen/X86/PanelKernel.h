@@ -25,9 +25,9 @@ public:
         encoding(layout.encoding), scaleReader(e, layout), k(k),
         act(activations) {}
 
-  /// Sums of lanes [half * lanes, ...) of the panel at `panel` with each row
-  /// of the tile at `tile`: one vector of `lanes` f32 per row.
-  Values emit(Value panel, Value tile, int64_t half);
+  /// Adds to `sums` those of lanes [half * lanes, ...) of the panel at `panel`
+  /// with each row of the tile at `tile`: one vector of `lanes` f32 per row.
+  Values emit(Value panel, Value tile, int64_t half, Values sums);
 
   /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they
   /// come from a table. `loadWord(byte offset in the chunk)` gives the words of
@@ -49,7 +49,7 @@ public:
 
 private:
   Values minifloats(Value codes);
-  Values emitFloatWeights(Value panel, Value tile, int64_t half);
+  Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
   Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
                       int64_t half, Values acc);
   Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,

@@ -257,13 +257,13 @@ static void embeddingWord(Emitter &e, const Isa &isa, PanelKernel &kernel,
   e.store(e.mulf(value, double(scale)), out);
 }
 
-void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
-                            const PackedLayout &layout, int64_t columns,
-                            Value weight, Value token, float scale, Value out) {
+/// The part of a row that one run of a panel holds, for lane `lane`.
+static void embeddingRun(Emitter &e, const Isa &isa,
+                         const PackedWeight::Run &run, Value panel, Value lane,
+                         float scale, Value out) {
+  const PackedLayout &layout = run.layout;
   const Encoding &encoding = layout.encoding;
-  Value lane = e.urem(token, 16);
-  Value panel = e.offset(
-      weight, e.mul(e.udiv(token, 16), int64_t(layout.panelBytes(columns))));
+  const int64_t columns = int64_t(run.columns);
   ActivationLayout unused(qz::Activations::F32, columns, 32, 1);
   PanelKernel kernel(e, isa, layout, columns, unused);
   ScaleReader scaleReader(e, layout);
@@ -299,4 +299,15 @@ void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
       }
     });
   });
+}
+
+void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
+                            const PackedWeight &packed, Value weight,
+                            Value token, float scale, Value out) {
+  Value lane = e.urem(token, 16);
+  Value panel =
+      e.offset(weight, e.mul(e.udiv(token, 16), int64_t(packed.panelBytes)));
+  for (const PackedWeight::Run &run : packed.runs)
+    embeddingRun(e, isa, run, e.offset(panel, int64_t(run.offset)), lane, scale,
+                 e.offset(out, int64_t(run.begin.element) * 4));
 }

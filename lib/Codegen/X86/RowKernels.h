@@ -8,7 +8,7 @@
 #ifndef QCC_LIB_CODEGEN_X86_ROWKERNELS_H
 #define QCC_LIB_CODEGEN_X86_ROWKERNELS_H
 
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "qcc/Transforms/ActivationLayout.h"
 #include "Isa.h"
 
@@ -46,9 +46,8 @@ void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
                  const ActivationLayout &layout, Value buffer, Value row);
 
 /// out = scale * row `token` (i64) of a packed weight.
-void embeddingRow(Emitter &e, const Isa &isa, const PackedLayout &layout,
-                  int64_t columns, Value weight, Value token, float scale,
-                  Value out);
+void embeddingRow(Emitter &e, const Isa &isa, const PackedWeight &packed,
+                  Value weight, Value token, float scale, Value out);
 
 /// Copies `columns` f32.
 void copyRow(Emitter &e, const Isa &isa, Value from, Value to, int64_t columns);

@@ -21,11 +21,12 @@ void StageLowering::lowerEmbedding(llm::EmbeddingOp op) {
   Value tokens = loadStepField(builder, e.loc, step, StepField::Token);
   Value table = place(op.getTable()), out = place(op.getResult());
   auto type = cast<qz::QTensorType>(op.getTable().getType());
-  PackedLayout layout(type.getEncoding().toEncoding());
+  PackedWeight packed(type.getEncoding().toEncoding(),
+                      size_t(type.getColumns()));
   forUnits(rows, [&](Value row) {
     Value token =
         e.zext(e.load(e.i32(), e.offset(tokens, e.mul(row, 4))), e.i64());
-    embeddingRow(e, context.isa, layout, type.getColumns(), table, token,
+    embeddingRow(e, context.isa, packed, table, token,
                  op.getScale().convertToFloat(),
                  e.offset(out, e.mul(row, rowStride(op.getResult()))));
   });
@@ -61,7 +62,11 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
-      if (!encoding.isFloat())
+      if (encoding.isFloat())
+        continue;
+      for (const Encoding::Span &span : encoding.spans)
+        factor = std::gcd(factor, int64_t(span.zero));
+      if (encoding.spans.empty())
         factor = std::gcd(factor, encoding.hasZeros()
                                       ? 1
                                       : PanelKernel::zeroPointOf(encoding));

@@ -9,7 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Checkpoint/Describe.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 #include <cstdio>
 #include <iostream>
 #include <string>
@@ -22,7 +22,7 @@ static Result<std::string> packedValues(const Checkpoint &checkpoint,
   if (!tensor || !tensor->encoding())
     return checkpoint.error("no tensor " + quoted(name) + " with an encoding");
   const uint64_t k = tensor->rowElements();
-  PackedLayout layout(*tensor->encoding());
+  PackedWeight packed(*tensor->encoding(), k);
   std::vector<uint8_t> panel;
   std::vector<float> values;
   Fields rows[PackedLayout::kRows], unpacked;
@@ -30,10 +30,10 @@ static Result<std::string> packedValues(const Checkpoint &checkpoint,
     unsigned count =
         unsigned(std::min<uint64_t>(PackedLayout::kRows, tensor->rows() - row));
     checkpoint.unpackRows(*tensor, row, count, rows);
-    panel.assign(layout.panelBytes(k), 0);
-    layout.packPanel(rows, count, k, panel.data());
+    panel.assign(packed.panelBytes, 0);
+    packed.packPanel(rows, count, panel.data());
     for (unsigned i = 0; i < count; ++i) {
-      layout.unpackRow(panel.data(), i, k, unpacked);
+      packed.unpackRow(panel.data(), i, unpacked);
       for (uint64_t j = 0; j < k; ++j)
         values.push_back(decodeElement(*tensor->encoding(), unpacked, j));
     }

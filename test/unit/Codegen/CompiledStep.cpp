@@ -184,16 +184,13 @@ const uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
 void CompiledStep::setWeight(const std::string &name,
                              const std::vector<Fields> &rows) {
   const Weight &weight = weights.at(name);
-  PackedLayout layout(weight.encoding);
-  if (rows.size() != weight.rows ||
-      layout.bytes(weight.rows, weight.columns) != weight.bytes)
+  PackedWeight packed(weight.encoding, weight.columns);
+  if (rows.size() != weight.rows || packed.bytes(weight.rows) != weight.bytes)
     throw std::runtime_error("weight " + name + " has another size");
   for (size_t row = 0; row < rows.size(); row += 16)
-    layout.packPanel(&rows[row],
-                     unsigned(std::min<size_t>(16, rows.size() - row)),
-                     weight.columns,
-                     weightBytes.get() + weight.offset +
-                         row / 16 * layout.panelBytes(weight.columns));
+    packed.packPanel(
+        &rows[row], unsigned(std::min<size_t>(16, rows.size() - row)),
+        weightBytes.get() + weight.offset + row / 16 * packed.panelBytes);
 }
 
 void CompiledStep::setVector(const std::string &name,

@@ -11,7 +11,7 @@
 #define QCC_TEST_UNIT_CODEGEN_COMPILEDSTEP_H
 
 #include "qcc-rt/qcc_abi.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 
 #include <map>
 #include <memory>

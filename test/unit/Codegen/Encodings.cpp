@@ -5,6 +5,7 @@
 #include "Encodings.h"
 
 #include "qcc/Formats/GGML.h"
+#include "qcc/Formats/PackedLayout.h"
 
 using namespace qcc;
 using namespace qcc::test;
@@ -124,11 +125,42 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.minifloat = Minifloat::E5M2;
   list.push_back({"E5M2Group96F16", e});
 
+  e = twoLevel(4, 64, 0, 7, ScalarType::F16);
+  e.zero = 8;
+  list.push_back({"TwoLevel4OneGroup", e});
+
+  e = twoLevel(5, 32, 0, 4, ScalarType::F16);
+  e.zero = 16;
+  e.subZero = -1;
+  e.subSquared = true;
+  e.scaleExponent = -8;
+  e.commonScale = true;
+  list.push_back({"CommonScaleSquared", e});
+
+  e.bits = 0;
+  e.zero = 0;
+  e.group = 0;
+  e.spans = {{32, 8, 128, 32}, {128, 6, 32, 64}, {96, 5, 16, 96},
+             {32, 4, 8, 32},   {64, 3, 4, 32},   {64, 2, 2, 64}};
+  list.push_back({"SpansCommonScaleSquared", e});
+
+  e = oneLevel(0, 0, ScalarType::BF16);
+  e.spans = {{64, 7, 50, 16}, {32, 1, 0, 32}};
+  e.min = ScalarType::F16;
+  list.push_back({"SpansMin", e});
+
   e = twoLevel(2, 32, 64, 8, ScalarType::F32);
   e.subSigned = true;
   e.table = {-128, -1, 1, 127};
   list.push_back({"TwoLevelSignedTable2", e});
   return list;
+}
+
+size_t qcc::test::columnsFor(const Encoding &encoding, size_t units) {
+  size_t columns = 0;
+  for (const Encoding::Span &span : encoding.spans)
+    columns += span.columns;
+  return columns ? columns : units * PackedLayout(encoding).unitK;
 }
 
 std::vector<NamedEncoding> qcc::test::allEncodings() {

@@ -25,6 +25,9 @@ Encoding oneLevel(unsigned bits, unsigned group, ScalarType scale);
 Encoding twoLevel(unsigned bits, unsigned group, unsigned superBlock,
                   unsigned subBits, ScalarType scale);
 
+/// `units` packed units, or all columns of the spans.
+size_t columnsFor(const Encoding &encoding, size_t units);
+
 /// Encodings that no file format of the product has, and all that it has.
 std::vector<NamedEncoding> allEncodings();
 

@@ -248,9 +248,9 @@ TEST_P(EveryEncoding, Matmul) {
     GTEST_SKIP() << why;
   ASSERT_EQ(named.encoding.check(), "");
   std::mt19937 random(7);
-  size_t unit = PackedLayout(named.encoding).unitK;
+  size_t unit = columnsFor(named.encoding, 1);
   MatmulCase c;
-  c.k = std::max<size_t>(2 * unit, 192 / unit * unit);
+  c.k = columnsFor(named.encoding, std::max<size_t>(2, 192 / unit));
   c.segments = {{named.encoding, 21, {}},
                 {eightBits(), 16, {}},
                 {named.encoding, 34, {}}};

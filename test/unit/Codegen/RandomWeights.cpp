@@ -50,6 +50,10 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
       code = uint8_t(random() % (1u << encoding.bits));
     while (encoding.minifloat != Minifloat::None &&
            !std::isfinite(minifloatValue(encoding.minifloat, code)));
+  size_t element = 0;
+  for (const Encoding::Span &span : encoding.spans)
+    for (size_t end = element + span.columns; element < end; ++element)
+      fields.codes[element] = uint8_t(random() % (1u << span.bits));
   for (uint32_t &bits : fields.floats)
     bits = scalarBits(encoding.element, normal(random), random);
   for (uint32_t &bits : fields.scale)
@@ -71,6 +75,9 @@ std::vector<Fields> qcc::test::randomRows(const Encoding &encoding, size_t rows,
   std::vector<Fields> result;
   for (size_t row = 0; row < rows; ++row)
     result.push_back(randomRow(encoding, k, random));
+  if (encoding.commonScale)
+    for (Fields &row : result)
+      row.scale = result[0].scale;
   return result;
 }
 
@@ -136,6 +143,8 @@ DotProduct qcc::test::dotProduct(const Encoding &encoding, const Fields &row,
   // M alone is what a code of zero gives without zero point and table.
   Encoding minEncoding = encoding;
   minEncoding.zero = 0;
+  for (Encoding::Span &span : minEncoding.spans)
+    span.zero = 0;
   minEncoding.zeroBits = 0;
   minEncoding.table.clear();
   minEncoding.values.clear();

@@ -76,7 +76,8 @@ TEST_P(RowStages, Embedding) {
     if (type.encoding)
       encodings.push_back({type.name, *type.encoding});
   for (const NamedEncoding &named : allEncodings())
-    if (named.encoding.hasFloatCodes() && named.encoding.group % 96)
+    if ((named.encoding.hasFloatCodes() && named.encoding.group % 96) ||
+        named.encoding.commonScale)
       encodings.push_back({named.name, named.encoding});
   Encoding foreign;
   foreign.bits = 3;
@@ -86,14 +87,17 @@ TEST_P(RowStages, Embedding) {
   encodings.push_back({"3 bits with a table", foreign});
   for (const auto &[name, encoding] : encodings) {
     SCOPED_TRACE(name);
-    size_t columns = 256, unit = PackedLayout(encoding).unitK;
-    ASSERT_EQ(columns % unit, 0u);
+    size_t columns = encoding.spans.empty() ? 256 : columnsFor(encoding, 1);
+    if (encoding.spans.empty()) {
+      ASSERT_EQ(columns % columnsFor(encoding, 1), 0u);
+    }
     std::vector<Fields> table = randomRows(encoding, kTokens, columns, random);
     std::string type = tensorText(kTokens, columns, encoding);
     auto step = compile(
-        rowModule(columns, encoding, "",
-                  "%y = llm.embedding %batch, %t {scale = 2.5 : f32} : " +
-                      type + " -> tensor<?x256xf32>\n"),
+        rowModule(
+            columns, encoding, "",
+            "%y = llm.embedding %batch, %t {scale = 2.5 : f32} : " + type +
+                " -> tensor<?x" + std::to_string(columns) + "xf32>\n"),
         table);
     for (bool prompt : {false, true}) {
       StepRows rows;

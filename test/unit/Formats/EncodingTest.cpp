@@ -107,23 +107,97 @@ TEST(Encoding, ChecksEachField) {
             "group must be at most 2^24, got 16777248");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.scale = ScalarType::None; }),
             "scale must not be none");
-  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4; }),
-            "sub scales need a superBlock");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4; }), "");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.superBlock = 256; }),
+            "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.commonScale = true; }),
+            "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subSquared = true; }),
+            "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4, e.group = 16; }),
+            "superBlock must be a multiple of group and of 32, got 16");
 
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = 80; }),
             "superBlock must be a multiple of group and of 32, got 80");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = (1 << 24) + 32; }),
             "superBlock must be at most 2^24, got 16777248");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subBits = 0; }),
-            "subBits must be 1..8, got 0");
+            "two levels need subBits");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subBits = 9; }),
+            "subBits must be 0..8, got 9");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = -1; }), "");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = -2; }),
+            "subZero must be -1..2^subBits, got -2");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.commonScale = true; }),
+            "a scale for all rows allows no min");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
             "subBits must be 8 when signed, got 6");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = 65; }),
-            "subZero must be 0..2^subBits, got 65");
+            "subZero must be -1..2^subBits, got 65");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subMinBits = 0; }),
             "subMinBits must be 1..8, got 0");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.min = ScalarType::None; }),
             "subMinBits must be 0 without min, got 6");
+}
+
+TEST(Encoding, ChecksSpans) {
+  auto with = [](auto change) {
+    Encoding e;
+    e.scale = ScalarType::F16;
+    e.spans = {{64, 5, 16, 32}, {96, 4, 8, 96}};
+    change(e);
+    return e.check();
+  };
+  EXPECT_EQ(with([](Encoding &) {}), "");
+  const std::string empty =
+      "with spans, bits, zero, group, superBlock and zeroBits must be 0";
+  EXPECT_EQ(with([](Encoding &e) { e.bits = 4; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.zero = 8; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.group = 32; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.superBlock = 64; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.zeroBits = 4; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.spans.pop_back(); }),
+            "spans must be two or more");
+  EXPECT_EQ(with([](Encoding &e) { e.spans[1].bits = 9; }),
+            "in a span, bits must be 1..8, got 9");
+  EXPECT_EQ(with([](Encoding &e) { e.spans[1].zero = 17; }),
+            "in a span, zero must be 0..2^bits, got 17");
+  EXPECT_EQ(with([](Encoding &e) { e.spans[0].columns = 0; }),
+            "columns of a span must be a multiple of group and of 32, got 0");
+  EXPECT_EQ(with([](Encoding &e) { e.spans[1].columns = 64; }),
+            "columns of a span must be a multiple of group and of 32, got 64");
+  EXPECT_EQ(with([](Encoding &e) { e.spans[0].columns = 1u << 31; }),
+            "columns of all spans must be at most 2^31, got 2147483744");
+}
+
+TEST(Encoding, TakesColumns) {
+  Encoding e = oneLevel();
+  EXPECT_TRUE(e.takesColumns(e.group * 3));
+  EXPECT_FALSE(e.takesColumns(e.group * 3 + 4));
+  e.bits = 0;
+  e.zero = 0;
+  e.group = 0;
+  e.spans = {{64, 5, 16, 32}, {96, 4, 8, 96}};
+  EXPECT_TRUE(e.takesColumns(160));
+  EXPECT_FALSE(e.takesColumns(64));
+  EXPECT_FALSE(e.takesColumns(96));
+  EXPECT_FALSE(e.takesColumns(192));
+}
+
+TEST(Encoding, SquaresTheSub) {
+  Encoding e = oneLevel();
+  e.subBits = 4;
+  e.subZero = -1;
+  e.subSquared = true;
+  e.scaleExponent = -8;
+  e.commonScale = true;
+  ASSERT_EQ(e.check(), "");
+  Fields fields;
+  fields.resize(e, e.group);
+  fields.scale[0] = 0x3c00; // 1
+  fields.sub[0] = 14;
+  fields.codes[3] = 13;
+  EXPECT_EQ(decodeElement(e, fields, 3), float(13 - e.zero) * 225 / 256);
 }
 
 TEST(Encoding, ChecksFloatCodes) {

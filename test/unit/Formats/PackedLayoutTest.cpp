@@ -76,6 +76,10 @@ std::vector<Named> encodings() {
   list.push_back({"TwoLevelGroup64", twoLevel(4, 64, 256, 3, 5)});
   list.push_back({"TwoLevelGroup128", twoLevel(2, 128, 256, 6, 0)});
   list.push_back({"TwoLevelSuperBlock32", twoLevel(4, 32, 32, 6, 6)});
+  list.push_back({"TwoLevelOneGroup", twoLevel(3, 96, 0, 8, 7)});
+  Encoding common = twoLevel(4, 64, 0, 4, 0);
+  common.commonScale = common.subSquared = true;
+  list.push_back({"CommonScaleSquared", common});
   return list;
 }
 
@@ -89,6 +93,9 @@ protected:
     std::vector<Fields> rows;
     for (unsigned r = 0; r < count; ++r)
       rows.push_back(randomFields(encoding, k, random));
+    if (encoding.commonScale)
+      for (Fields &row : rows)
+        row.scale = rows[0].scale;
     return rows;
   }
   std::vector<uint8_t> pack(const std::vector<Fields> &rows, size_t k) {
@@ -119,6 +126,8 @@ TEST_P(PackedLayoutTest, UnpacksToTheSameFields) {
       // Rows that were not given are zero.
       Fields zero;
       zero.resize(encoding, k);
+      if (encoding.commonScale)
+        zero.scale = rows[0].scale;
       for (unsigned r = count; r < PackedLayout::kRows; ++r) {
         layout.unpackRow(panel.data(), r, k, got);
         ASSERT_EQ(got, zero);
@@ -182,8 +191,9 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
       size_t group = e.group < 32 ? i % 32 / e.group : 0;
       const uint8_t *record = chunk + group * layout.groupStride;
       const uint8_t *scales = layout.scaleInUnit ? unit : record;
-      ASSERT_EQ(scalarAt(scales + layout.scaleOffset, r, e.scale),
-                f.scale[i / e.scaleBlock()]);
+      ASSERT_EQ(
+          scalarAt(scales + layout.scaleOffset, e.commonScale ? 0 : r, e.scale),
+          f.scale[i / e.scaleBlock()]);
       if (e.hasMin()) {
         ASSERT_EQ(scalarAt(scales + layout.minOffset, r, e.min),
                   f.min[i / e.scaleBlock()]);
@@ -196,12 +206,14 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
       }
       if (!e.isTwoLevel())
         continue;
-      unsigned sub = record[layout.subOffset + r], subMin = 0;
+      ASSERT_EQ(layout.subInUnit, e.scaleBlock() == e.group);
+      const uint8_t *subs = layout.subInUnit ? unit : record;
+      unsigned sub = subs[layout.subOffset + r], subMin = 0;
       if (layout.subPacked) {
         subMin = sub >> e.subBits;
         sub &= (1u << e.subBits) - 1;
       } else if (e.hasMin()) {
-        subMin = record[layout.subMinOffset + r];
+        subMin = subs[layout.subMinOffset + r];
       }
       ASSERT_EQ(sub, f.sub[i / e.group]);
       if (e.hasMin()) {

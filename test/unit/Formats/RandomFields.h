@@ -21,6 +21,10 @@ inline Fields randomFields(const Encoding &encoding, size_t k,
   Fields fields;
   fields.resize(encoding, k);
   fill(fields.codes, encoding.bits);
+  size_t element = 0;
+  for (const Encoding::Span &span : encoding.spans)
+    for (size_t end = element + span.columns; element < end; ++element)
+      fields.codes[element] = uint8_t(random() & ((1u << span.bits) - 1));
   fill(fields.floats, 8 * scalarBytes(encoding.element));
   fill(fields.scale, 8 * scalarBytes(encoding.scale));
   fill(fields.min, 8 * scalarBytes(encoding.min));

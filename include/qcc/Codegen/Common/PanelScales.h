@@ -43,6 +43,10 @@ public:
 private:
   /// The factor of a group or a unit from the array at `base`.
   Value factor(Value base, Value lane, Type type);
+  /// What `unit` becomes with the second level at `record`, a unit's or a
+  /// group's.
+  PanelScales withSub(const PanelScales &unit, Value record, Value lane,
+                      Type type);
 
   Emitter &e;
   const PackedLayout &layout;
