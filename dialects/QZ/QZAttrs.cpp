@@ -85,6 +85,8 @@ Encoding EncodingAttr::toEncoding() const {
   e.subZero = getSubZero();
   e.subSigned = getSubSigned();
   e.subSquared = getSubSquared();
+  e.subValues = valuesOf(getSubValues());
+  e.offset = ScalarType(getOffset());
   e.subMinBits = getSubMinBits();
   e.spans = spansOf(getSpans());
   return e;
@@ -97,7 +99,8 @@ EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
       e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
       e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
-      e.subSquared, e.subMinBits, numbersOf(e.spans));
+      e.subSquared, bitsOf(e.subValues), unsigned(e.offset), e.subMinBits,
+      numbersOf(e.spans));
 }
 
 LogicalResult EncodingAttr::verify(
@@ -106,7 +109,8 @@ LogicalResult EncodingAttr::verify(
     ArrayRef<uint32_t> values, unsigned minifloat, unsigned group,
     unsigned scale, int scaleExponent, unsigned min, bool commonScale,
     unsigned superBlock, unsigned subBits, int subZero, bool subSigned,
-    bool subSquared, unsigned subMinBits, ArrayRef<unsigned> spans) {
+    bool subSquared, ArrayRef<uint32_t> subValues, unsigned offset,
+    unsigned subMinBits, ArrayRef<unsigned> spans) {
   Encoding e{ScalarType(element),
              bits,
              zero,
@@ -124,6 +128,8 @@ LogicalResult EncodingAttr::verify(
              subZero,
              subSigned,
              subSquared,
+             valuesOf(subValues),
+             ScalarType(offset),
              subMinBits,
              spansOf(spans)};
   std::string problem = e.check();
@@ -172,6 +178,8 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
       return parseScalar(parser, e.scale);
     if (key == "min")
       return parseScalar(parser, e.min);
+    if (key == "offset")
+      return parseScalar(parser, e.offset);
     if (key == "table")
       return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
                                             [&]() -> ParseResult {
@@ -181,15 +189,17 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
                                               e.table.push_back(value);
                                               return success();
                                             });
-    if (key == "values")
+    if (key == "values" || key == "sub_values") {
+      std::vector<float> &values = key == "values" ? e.values : e.subValues;
       return parser.parseCommaSeparatedList(
           AsmParser::Delimiter::Square, [&]() -> ParseResult {
             APFloat value(APFloat::IEEEsingle());
             if (parser.parseFloat(value.getSemantics(), value))
               return failure();
-            e.values.push_back(value.convertToFloat());
+            values.push_back(value.convertToFloat());
             return success();
           });
+    }
     if (key == "float") {
       StringRef name;
       SMLoc nameLoc = parser.getCurrentLocation();
@@ -241,7 +251,8 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
       e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
       e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
-      e.subSquared, e.subMinBits, numbersOf(e.spans));
+      e.subSquared, bitsOf(e.subValues), unsigned(e.offset), e.subMinBits,
+      numbersOf(e.spans));
 }
 
 void EncodingAttr::print(AsmPrinter &printer) const {
@@ -273,12 +284,15 @@ void EncodingAttr::print(AsmPrinter &printer) const {
                           [&](int8_t v) { printer << int(v); });
     printer << "]";
   }
-  if (!e.values.empty()) {
-    printer << ", values = [";
-    llvm::interleaveComma(e.values, printer,
+  auto values = [&](StringRef key, ArrayRef<float> list) {
+    if (list.empty())
+      return;
+    printer << ", " << key << " = [";
+    llvm::interleaveComma(list, printer,
                           [&](float v) { printer.printFloat(APFloat(v)); });
     printer << "]";
-  }
+  };
+  values("values", e.values);
   if (e.minifloat != Minifloat::None)
     printer << ", float = " << minifloatName(e.minifloat);
   number("group", e.group);
@@ -292,6 +306,9 @@ void EncodingAttr::print(AsmPrinter &printer) const {
   number("sub_zero", e.subZero);
   number("sub_signed", e.subSigned);
   number("sub_squared", e.subSquared);
+  values("sub_values", e.subValues);
+  if (e.hasOffset())
+    printer << ", offset = " << scalarName(e.offset);
   number("sub_min_bits", e.subMinBits);
   printer << ">";
 }

@@ -59,7 +59,8 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
                         "unsigned":$min, "bool":$commonScale,
                         "unsigned":$superBlock, "unsigned":$subBits,
                         "int":$subZero, "bool":$subSigned, "bool":$subSquared,
-                        "unsigned":$subMinBits,
+                        ArrayRefParameter<"uint32_t">:$subValues,
+                        "unsigned":$offset, "unsigned":$subMinBits,
                         ArrayRefParameter<"unsigned">:$spans);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;

@@ -24,6 +24,7 @@
 #include "qcc/Formats/Bits.h"
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include "FP8.h"
 #include "QuantizedModule.h"
 
@@ -36,6 +37,8 @@ constexpr std::string_view kStateInfix = ".weight.quant_state.bitsandbytes__";
 constexpr size_t kMaxStateBytes = size_t(1) << 16;
 /// Limits of sizes, which keep products below 2^64.
 constexpr uint64_t kMaxSize = uint64_t(1) << 28;
+/// What an encoding allows.
+constexpr uint64_t kMaxSuperBlock = uint64_t(1) << 24;
 
 struct BitsandbytesConfig {
   bool has4Bits = false, has8Bits = false;
@@ -78,8 +81,10 @@ public:
 
   Result<Tensor> read() {
     Tensor tensor;
+    std::vector<float> nestedValues;
     if (!readState() || !findParts() || !checkParts() ||
-        !readValues(tensor.storedEncoding.values))
+        !readValues(*map, tensor.storedEncoding.values) ||
+        (nestedMap && !readValues(*nestedMap, nestedValues)))
       return std::move(error);
     tensor.name = texts.keep(module + ".weight");
     tensor.dims = {state.in, state.out};
@@ -97,6 +102,8 @@ public:
     encoding.bits = 4;
     encoding.group = unsigned(commonGroup(state.in, state.block));
     encoding.scale = ScalarType::F32;
+    if (state.isNested)
+      keepNesting(encoding, std::move(nestedValues));
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
     tensor.file = weight->file;
@@ -212,11 +219,24 @@ private:
             checkType(*nestedMap, "F32") && checkShape(*nestedMap, {256}));
   }
 
-  bool readValues(std::vector<float> &values) {
-    for (unsigned i = 0; i < 16; ++i) {
-      values.push_back(loadLE<float>(sources.data(*map) + i * 4));
+  /// Nested scales stay two levels where several blocks of every row share one;
+  /// where few do, their products are smaller.
+  void keepNesting(Encoding &encoding, std::vector<float> values) const {
+    uint64_t shared = std::min(state.block * state.nestedBlock, kMaxSuperBlock);
+    uint64_t superBlock = std::gcd(state.in, shared);
+    if (encoding.group != state.block || superBlock <= state.block)
+      return;
+    encoding.superBlock = unsigned(superBlock);
+    encoding.subBits = 8;
+    encoding.subValues = std::move(values);
+    encoding.offset = ScalarType::F32;
+  }
+
+  bool readValues(const SourceTensor &from, std::vector<float> &values) {
+    for (uint64_t i = 0; i < from.entry.shape[0]; ++i) {
+      values.push_back(loadLE<float>(sources.data(from) + i * 4));
       if (!std::isfinite(values.back()))
-        return fail(*map, "finite values",
+        return fail(from, "finite values",
                     "one that is not, for code " + std::to_string(i));
     }
     return true;

@@ -17,6 +17,21 @@ static float blockScale(const StoredWeight &weight, bool isNested, uint64_t i) {
   return product + floatFromBits(uint32_t(weight.numbers[2]));
 }
 
+/// The levels of nested scales as they are, for the row that begins with
+/// element `first`.
+static void unpackNestedScales(const StoredWeight &weight, uint64_t first,
+                               Fields &fields) {
+  const uint64_t block = first / weight.numbers[0],
+                 groups = weight.encoding.superBlock / weight.encoding.group;
+  for (uint64_t g = 0; g < fields.sub.size(); ++g)
+    fields.sub[g] = weight.arrays[1][block + g];
+  for (uint64_t b = 0; b < fields.scale.size(); ++b) {
+    uint64_t nested = (block + b * groups) / weight.numbers[1];
+    fields.scale[b] = loadLE<uint32_t>(weight.arrays[2] + nested * 4);
+    fields.offset[b] = uint32_t(weight.numbers[2]);
+  }
+}
+
 static void unpack4(const StoredWeight &weight, bool isNested,
                     uint64_t firstRow, unsigned count, Fields *out) {
   const uint64_t block = weight.numbers[0], columns = weight.columns;
@@ -27,6 +42,10 @@ static void unpack4(const StoredWeight &weight, bool isNested,
     for (uint64_t k = 0; k < columns; ++k) {
       uint8_t byte = weight.arrays[0][(first + k) / 2];
       fields.codes[k] = (first + k) % 2 ? byte & 15 : byte >> 4;
+    }
+    if (weight.encoding.isTwoLevel()) {
+      unpackNestedScales(weight, first, fields);
+      continue;
     }
     for (uint64_t g = 0; g < fields.scale.size(); ++g)
       fields.scale[g] = bitsFromFloat(blockScale(

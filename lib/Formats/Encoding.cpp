@@ -195,7 +195,7 @@ std::string Encoding::check() const {
 
   if (!isTwoLevel()) {
     if (superBlock != 0 || subMinBits != 0 || subZero != 0 || subSigned ||
-        subSquared || commonScale)
+        subSquared || commonScale || !subValues.empty() || hasOffset())
       return "two levels need subBits";
     return "";
   }
@@ -204,8 +204,16 @@ std::string Encoding::check() const {
                       scaleBlock());
   if (subBits > 8)
     return outOfRange("subBits", "0..8", subBits);
-  if (commonScale && hasMin())
-    return "a scale for all rows allows no min";
+  if (hasMin() && (commonScale || hasOffset()))
+    return "a scale or an offset for all rows allows no min";
+  if (!subValues.empty() && subValues.size() != size_t(1) << subBits)
+    return outOfRange("subValues", "empty or 2^subBits values",
+                      (long long)subValues.size());
+  for (float value : subValues)
+    if (!std::isfinite(value))
+      return "subValues must be finite";
+  if (!subValues.empty() && (subZero != 0 || subSigned || subSquared))
+    return "subValues allow no subZero, subSigned or subSquared";
   if (subSigned && subBits != 8)
     return outOfRange("subBits", "8 when signed", subBits);
   if (subSigned ? subZero != 0 : subZero < -1 || subZero > 1 << subBits)
@@ -266,6 +274,7 @@ void Fields::resize(const Encoding &encoding, size_t count) {
   codes.resize(count);
   scale.resize(scales);
   min.resize(encoding.hasMin() ? scales : 0);
+  offset.resize(encoding.hasOffset() ? scales : 0);
   zeros.resize(encoding.hasZeros() ? scales : 0);
   sub.resize(groups);
   subMin.resize(encoding.hasMin() ? groups : 0);
@@ -306,6 +315,14 @@ static float number(const Encoding &encoding, const Fields &fields,
   return float(int(code) - zero);
 }
 
+/// What a sub stands for.
+static float second(const Encoding &encoding, uint8_t bits) {
+  if (!encoding.subValues.empty())
+    return encoding.subValues[bits];
+  int sub = encoding.subSigned ? int8_t(bits) : int(bits) - encoding.subZero;
+  return float(encoding.subSquared ? sub * sub : sub);
+}
+
 float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
                          size_t k) {
   if (encoding.isFloat())
@@ -317,9 +334,9 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
                   ? scalarValue(encoding.min, fields.min[place.block])
                   : 0.0f;
   if (encoding.isTwoLevel()) {
-    uint8_t bits = fields.sub[place.group];
-    int sub = encoding.subSigned ? int8_t(bits) : int(bits) - encoding.subZero;
-    scale = scale * float(encoding.subSquared ? sub * sub : sub);
+    scale = scale * second(encoding, fields.sub[place.group]);
+    if (encoding.hasOffset())
+      scale = scale + scalarValue(encoding.offset, fields.offset[place.block]);
     if (encoding.hasMin())
       min = -(min * float(fields.subMin[place.group]));
   }

@@ -22,8 +22,8 @@ static constexpr unsigned kLineBytes = 64;
 PackedLayout::PackedLayout(const Encoding &e)
     : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
       scaleInUnit(false), subInUnit(false), scaleOffset(0), minOffset(0),
-      subOffset(0), subMinOffset(0), zeroOffset(0), zeroShift(0),
-      subPacked(false), groupsPerChunk(1), groupStride(0) {
+      subOffset(0), subMinOffset(0), offsetOffset(0), zeroOffset(0),
+      zeroShift(0), subPacked(false), groupsPerChunk(1), groupStride(0) {
   if (e.isFloat()) {
     unitK = 4;
     unitBytes = unitK * kRows * scalarBytes(e.element);
@@ -55,6 +55,8 @@ PackedLayout::PackedLayout(const Encoding &e)
     minOffset = chunkBytes + scaleBytes;
     groupStride = scaleBytes + minBytes;
   }
+  offsetOffset = chunkOffset;
+  chunkOffset += scalarBytes(e.offset);
   if (e.hasZeros()) {
     zeroOffset = chunkOffset;
     chunkOffset += kRows;
@@ -64,14 +66,16 @@ PackedLayout::PackedLayout(const Encoding &e)
     }
   }
   if (e.isTwoLevel()) {
-    subInUnit = e.scaleBlock() == e.group;
+    subInUnit = e.group > kChunk || e.scaleBlock() == e.group;
     subPacked = e.hasMin() && e.subBits + e.subMinBits <= 8;
     subOffset = subInUnit ? chunkOffset : chunkBytes;
     subMinOffset = subPacked || !e.hasMin() ? subOffset : subOffset + kRows;
-    unsigned bytes = subMinOffset - subOffset + kRows;
-    (subInUnit ? chunkOffset : groupStride) += bytes;
+    groupStride = subMinOffset - subOffset + kRows;
   }
-  chunkBytes += groupsPerChunk * groupStride;
+  if (subInUnit)
+    chunkOffset += unitK / e.group * groupStride;
+  else
+    chunkBytes += groupsPerChunk * groupStride;
   unitBytes = chunkOffset + unitK / kChunk * chunkBytes;
 }
 
@@ -202,11 +206,11 @@ void visitRow(const PackedLayout &layout, size_t k, Access &&access) {
       if (e.hasZeros() && element % e.group == 0)
         access.zero(element / e.group, unit,
                     layout.zeroShift * unsigned(begin % layout.unitK / chunk));
-      // A group longer than a chunk repeats its sub in each of its chunks.
-      if (e.isTwoLevel() && !layout.subInUnit)
+      if (layout.subInUnit && element % e.group == 0)
+        access.sub(element / e.group, unit + element % layout.unitK / e.group *
+                                                 layout.groupStride);
+      else if (e.isTwoLevel() && !layout.subInUnit)
         access.sub(element / e.group, record);
-      else if (e.isTwoLevel() && begin % layout.unitK == 0)
-        access.sub(element / e.group, unit);
     }
   }
 }
@@ -234,6 +238,9 @@ struct Pack {
     if (e.hasMin())
       putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
                 fields.min[first.block + block]);
+    if (e.hasOffset())
+      putScalar(panel + offset + layout.offsetOffset, 0, scalarBytes(e.offset),
+                fields.offset[first.block + block]);
   }
   void zero(size_t group, size_t unit, unsigned shift) {
     panel[unit + layout.zeroOffset + row] |=
@@ -271,6 +278,9 @@ struct Unpack {
     if (e.hasMin())
       fields.min[first.block + block] =
           getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
+    if (e.hasOffset())
+      fields.offset[first.block + block] = getScalar(
+          panel + offset + layout.offsetOffset, 0, scalarBytes(e.offset));
   }
   void zero(size_t group, size_t unit, unsigned shift) {
     uint8_t zeros = panel[unit + layout.zeroOffset + row];

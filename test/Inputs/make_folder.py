@@ -48,6 +48,22 @@ def gptq(module, k, out, bits=4, group=32, word=0x77777777, g_idx=True, bias=Fal
     return tensors
 
 
+def exl2(module, out, groups, in_order=False, place="I32"):
+    """`groups`: bits and elements of k of each."""
+    k, rows, pairs = 0, 0, []
+    for bits, columns in groups:
+        pairs += [bits, rows]
+        rows += columns * bits // 32
+        k += columns
+    places = range(k) if in_order else reversed(range(k))
+    return [(module + ".q_weight", "I32", [rows, out], None),
+            (module + ".q_scale", "I32", [len(groups), out // 8], None),
+            (module + ".q_scale_max", "F16", [len(groups)], None),
+            (module + ".q_groups", "I16", [len(pairs)], struct.pack(f"<{len(pairs)}h", *pairs)),
+            (module + ".q_invperm", place, [k],
+             struct.pack(f"<{k}{'i' if place == 'I32' else 'h'}", *places))]
+
+
 def four_bits(module, kind, k, out, nested):
     """A weight of bitsandbytes."""
     blocks = (k * out + 63) // 64
@@ -59,7 +75,8 @@ def four_bits(module, kind, k, out, nested):
     if nested:
         state.update(nested_blocksize=256, nested_offset=0.1)
         tensors += [(name + ".nested_absmax", "F32", [(blocks + 255) // 256], None),
-                    (name + ".nested_quant_map", "F32", [256], None)]
+                    (name + ".nested_quant_map", "F32", [256],
+                     struct.pack("<256f", *range(256)))]
     text = json.dumps(state, separators=(",", ":")).encode()
     return tensors + [(f"{name}.quant_state.bitsandbytes__{kind}", "U8", [len(text)], text)]
 
@@ -154,6 +171,12 @@ def seeds():
                         f1=safetensors(four_bits("m", "nf4", 96, 2, False)))
     yield "fp4-nested", folder(f0=method("bitsandbytes", load_in_4bit=True),
                                f1=safetensors(four_bits("m", "fp4", 64, 2, True) + plain))
+    yield "nf4-nested", folder(f0=method("bitsandbytes", load_in_4bit=True),
+                               f1=safetensors(four_bits("m", "nf4", 128, 2, True)))
+    yield "exl2", folder(f0=method("exl2"), f1=safetensors(
+        exl2("m", 32, [(5, 32), (4, 32), (4, 32)]) + plain))
+    yield "exl2-short", folder(f0={}, f1=safetensors(
+        exl2("m", 32, [(2, 64)], in_order=True, place="I16")))
     yield "int8", folder(f0=method("bitsandbytes", load_in_8bit=True), f1=safetensors([
         ("m.weight", "I8", [2, 40], None), ("m.SCB", "F32", [2], None),
         ("m.weight_format", "U8", [], b"\0")]))

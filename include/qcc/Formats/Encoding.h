@@ -20,9 +20,11 @@
 //   one level  (subBits == 0):  S = scale[g] * 2^scaleExponent
 //                               M = min[g]                (0 without min)
 //                               zeros[g] = 0              (without zeroBits)
-//   two levels (subBits != 0):  S = scale[b] * 2^scaleExponent
-//                                   * (sub[g] - subZero), or its square
+//   two levels (subBits != 0):  S = scale[b] * 2^scaleExponent * second(sub[g])
+//                                   + offset[b]           (0 without offset)
 //                               M = -(min[b] * subMin[g]) (0 without min)
+//
+//   second(sub) = sub - subZero, or its square, or subValues[sub], an f32
 //
 // Where the codes of a row change their width, its k are cut into spans, each
 // with bits, zero and group of its own; g then counts through all spans.
@@ -92,6 +94,10 @@ struct Encoding {
   int subZero = 0;         ///< -1..2^subBits
   bool subSigned = false;  ///< sub is a two's complement number of 8 bits.
   bool subSquared = false; ///< S has the square of sub - subZero.
+  /// 2^subBits values, or empty; beside them, the three above are 0.
+  std::vector<float> subValues;
+  /// Of an offset, which is the same for all rows (two levels without min).
+  ScalarType offset = ScalarType::None;
   unsigned subMinBits = 0; ///< Width of subMin; 0 when there is no min.
 
   /// A run of k with codes of one width.
@@ -113,6 +119,7 @@ struct Encoding {
     return !values.empty() || minifloat != Minifloat::None;
   }
   bool hasMin() const { return min != ScalarType::None; }
+  bool hasOffset() const { return offset != ScalarType::None; }
   bool hasZeros() const { return zeroBits != 0; }
   bool isTwoLevel() const { return subBits != 0; }
   /// Elements of k that share one `scale`; without spans.
@@ -139,9 +146,10 @@ struct Fields {
   std::vector<uint32_t> floats;
   std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().
   std::vector<uint32_t> min;   ///< Raw bits, one per scaleBlock(), if hasMin().
-  std::vector<uint8_t> zeros;  ///< One per group, if hasZeros().
-  std::vector<uint8_t> sub;    ///< One per group (two levels).
-  std::vector<uint8_t> subMin; ///< One per group (two levels with min).
+  std::vector<uint32_t> offset; ///< The same, if hasOffset().
+  std::vector<uint8_t> zeros;   ///< One per group, if hasZeros().
+  std::vector<uint8_t> sub;     ///< One per group (two levels).
+  std::vector<uint8_t> subMin;  ///< One per group (two levels with min).
 
   /// Resizes every vector for `count` elements (a multiple of scaleBlock(), or
   /// the whole row when there are spans).

@@ -5,9 +5,10 @@
 // k; a unit covers `unitK` elements of k of each of the 16 rows:
 //
 //   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
+//   [offset: 1 scalar]                         if there is one
 //   [zeros: 16 bytes]                          zero points, if there are any
-//   [sub | subMin]                             two-level, when the unit is one
-//                                              group
+//   [sub | subMin] per group of the unit       two-level, group > 32 or alone
+//                                              in the unit
 //   chunk 0 .. unitK/32-1, each:
 //     [plane 0] [plane 1] ...                  the codes of 16 rows x 32 k
 //     [scale][min] per group of the chunk      one-level, group <= 32
@@ -68,16 +69,18 @@ struct PackedLayout {
   /// Scales that cover at least a chunk: offsets in the unit. Scales of groups
   /// smaller than or equal to a chunk: offsets in the chunk, group after group.
   bool scaleInUnit;
-  /// sub and subMin: offsets in the unit, otherwise in the chunk.
+  /// sub and subMin: offsets in the unit, otherwise in the chunk (see
+  /// groupStride).
   bool subInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
-  unsigned zeroOffset; ///< In the unit.
-  unsigned zeroShift;  ///< Bits between zero points of a byte; 0: one in each.
-  bool subPacked;      ///< sub and subMin share a byte.
+  unsigned offsetOffset; ///< In the unit.
+  unsigned zeroOffset;   ///< In the unit.
+  unsigned zeroShift; ///< Bits between zero points of a byte; 0: one in each.
+  bool subPacked;     ///< sub and subMin share a byte.
   unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.
-  /// Bytes between the records of two groups of a chunk: group j's scale is at
-  /// scaleOffset + j * groupStride (one level), its sub at subOffset + j *
-  /// groupStride (two levels).
+  /// Bytes between the records of two groups of a chunk, or of the unit with
+  /// subInUnit: group j's scale is at scaleOffset + j * groupStride (one
+  /// level), its sub at subOffset + j * groupStride (two levels).
   unsigned groupStride;
 
   unsigned unitsFor(size_t k) const {

@@ -177,6 +177,9 @@ extern const StoredFormat kNVFP4DividedFormat, kNVFP4MultipliedFormat;
 ///
 /// scale[i] = nested_quant_map[absmax[i]] * nested_absmax[i / nestedBlock]
 ///            + offset, each operation rounded to f32
+///
+/// With an encoding of two levels these stay apart; its superBlock then divides
+/// columns and block * nestedBlock, and its group is the block.
 extern const StoredFormat kNF4Format, kFP4Format; ///< weight, absmax
 /// weight, absmax, nested_absmax, nested_quant_map
 extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;

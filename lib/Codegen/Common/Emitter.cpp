@@ -145,6 +145,44 @@ void Emitter::store(Value value, Value pointer, llvm::Align alignment) {
   LLVM::StoreOp::create(b, loc, value, pointer, unsigned(alignment.value()));
 }
 
+Value Emitter::gather(Value base, Value index, Type type, int64_t valid) {
+  auto vector = dyn_cast<VectorType>(type);
+  if (!vector)
+    return load(type, offset(base, mul(zext(index, i64()), 4)), llvm::Align(4));
+  int64_t lanes = vector.getNumElements();
+  Value pointers = LLVM::GEPOp::create(b, loc, vec(lanes, ptr()), f32(), base,
+                                       ArrayRef<LLVM::GEPArg>{index});
+  SmallVector<bool> isValid(size_t(lanes), valid < 0);
+  std::fill_n(isValid.begin(), std::max<int64_t>(valid, 0), true);
+  Value mask = arith::ConstantOp::create(
+      b, loc,
+      DenseElementsAttr::get(vec(lanes, b.getI1Type()),
+                             ArrayRef<bool>(isValid)));
+  return LLVM::masked_gather::create(b, loc, vector, pointers, mask,
+                                     zero(vector), b.getI32IntegerAttr(4))
+      .getRes();
+}
+
+Value Emitter::constantArray(ArrayRef<float> values) {
+  auto type = RankedTensorType::get({int64_t(values.size())}, f32());
+  auto data = DenseElementsAttr::get(type, values);
+  LLVM::GlobalOp global;
+  unsigned count = 0;
+  for (auto other : module.getOps<LLVM::GlobalOp>()) {
+    count += other.getSymName().starts_with("array.");
+    if (other.getValueOrNull() == data)
+      global = other;
+  }
+  if (!global) {
+    OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+    global = LLVM::GlobalOp::create(
+        builder, loc, LLVM::LLVMArrayType::get(f32(), values.size()),
+        /*isConstant=*/true, LLVM::Linkage::Private,
+        "array." + std::to_string(count), data, /*alignment=*/64);
+  }
+  return LLVM::AddressOfOp::create(b, loc, global);
+}
+
 Values Emitter::loop(Value lo, Value hi, Value step, ValueRange init,
                      function_ref<Values(Value, ValueRange)> body) {
   auto op = scf::ForOp::create(

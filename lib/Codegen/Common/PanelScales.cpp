@@ -58,14 +58,18 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
   return Value();
 }
 
+Value ScaleReader::broadcast(Value scalar, Type type) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector ? e.splat(scalar, vector) : scalar;
+}
+
 Value ScaleReader::factor(Value base, Value lane, Type type) {
   Value at = e.offset(base, layout.scaleOffset);
   if (encoding.commonScale) {
     Value scale = scalars(encoding.scale, at, e.c64(0), e.f32());
     if (encoding.scaleExponent)
       scale = e.mulf(scale, std::ldexp(1.0, encoding.scaleExponent));
-    auto vector = dyn_cast<VectorType>(type);
-    return vector ? e.splat(scale, vector) : scale;
+    return broadcast(scale, type);
   }
   if (encoding.scale == ScalarType::E8M0 && encoding.scaleExponent) {
     // The sum of the exponents, since the largest alone is no f32. Below 1 it
@@ -105,10 +109,27 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   if (encoding.hasMin())
     result.min =
         scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
-  return layout.subInUnit ? withSub(result, unit, lane, type) : result;
+  if (encoding.hasOffset()) {
+    Value at = e.offset(unit, layout.offsetOffset);
+    result.offset =
+        broadcast(scalars(encoding.offset, at, e.c64(0), e.f32()), type);
+  }
+  if (layout.subInUnit)
+    result.subs = e.offset(unit, layout.subOffset);
+  return result;
 }
 
-PanelScales ScaleReader::chunk(PanelScales unit, Value index) {
+PanelScales ScaleReader::chunk(PanelScales unit, Value index, Value lane,
+                               Type type) {
+  if (layout.subInUnit) {
+    Value subs = unit.subs;
+    int64_t groups = layout.unitK / encoding.group,
+            chunks = encoding.group / PackedLayout::kChunk;
+    if (index && groups > 1)
+      subs = e.offset(
+          subs, e.mul(e.udiv(index, chunks), int64_t(layout.groupStride)));
+    return withSub(unit, subs, lane, type);
+  }
   if (!encoding.hasZeros())
     return unit;
   if (layout.zeroShift) {
@@ -131,7 +152,9 @@ PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
                                int64_t group, Value lane, Type type) {
   Value record = e.offset(chunk, group * layout.groupStride);
   if (encoding.isTwoLevel())
-    return layout.subInUnit ? unit : withSub(unit, record, lane, type);
+    return layout.subInUnit
+               ? unit
+               : withSub(unit, e.offset(record, layout.subOffset), lane, type);
   if (layout.scaleInUnit)
     return unit;
   PanelScales result;
@@ -148,27 +171,35 @@ PanelScales ScaleReader::withSub(const PanelScales &unit, Value record,
   auto vector = dyn_cast<VectorType>(type);
   Type bytes =
       vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-  auto field = [&](unsigned byteOffset) {
-    return e.load(bytes, e.offset(e.offset(record, byteOffset), lane));
-  };
-  Value packed = field(layout.subOffset);
+  Value packed = e.load(bytes, e.offset(record, lane));
   Value sub =
       encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
   if (layout.subPacked)
     sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
-  if (encoding.subZero)
-    sub = e.add(sub, -int64_t(encoding.subZero));
-  if (encoding.subSquared)
-    sub = e.mul(sub, sub);
   PanelScales result;
-  result.factor = e.mulf(unit.factor, e.intToFloat(sub, e.f32()));
+  result.factor = e.mulf(unit.factor, second(sub, type));
+  if (unit.offset)
+    result.factor = e.addf(result.factor, unit.offset);
   if (encoding.hasMin()) {
-    Value subMin =
-        layout.subPacked
-            ? e.shift(e.zext(packed, e.i32()), -int(encoding.subBits))
-            : e.zext(field(layout.subMinOffset), e.i32());
+    Value subMin;
+    if (layout.subPacked) {
+      subMin = e.shift(e.zext(packed, e.i32()), -int(encoding.subBits));
+    } else {
+      Value at = e.offset(record, layout.subMinOffset - layout.subOffset);
+      subMin = e.zext(e.load(bytes, e.offset(at, lane)), e.i32());
+    }
     Value product = e.mulf(unit.min, e.intToFloat(subMin, e.f32()));
     result.min = arith::NegFOp::create(e.b, e.loc, product);
   }
   return result;
+}
+
+Value ScaleReader::second(Value subs, Type type) {
+  if (!encoding.subValues.empty())
+    return e.gather(e.constantArray(encoding.subValues), subs, type);
+  if (encoding.subZero)
+    subs = e.add(subs, -int64_t(encoding.subZero));
+  if (encoding.subSquared)
+    subs = e.mul(subs, subs);
+  return e.intToFloat(subs, e.f32());
 }

@@ -35,6 +35,8 @@ static const char *whyUnsupported(const Encoding &encoding) {
     return "codes that change their width along k";
   if (encoding.commonScale)
     return "scales that all rows have in common";
+  if (!encoding.subValues.empty() || encoding.hasOffset())
+    return "scales through a table";
   if (!encoding.table.empty())
     return "code tables";
   if (encoding.hasFloatCodes())

@@ -148,8 +148,7 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
     unitScales[h] = reader.unit(unit, columns[h], e.f32());
 
   // Products are added unscaled as long as the scale stays the same.
-  bool scaleOfUnit =
-      layout.scaleInUnit && (!encoding.isTwoLevel() || layout.subInUnit);
+  bool scaleOfUnit = layout.scaleInUnit && !encoding.isTwoLevel();
   const Values zeros(4, e.zero(e.f32()));
   Values products = zeros;
   auto applyScale = [&](const PanelScales *scales) {
@@ -185,8 +184,8 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
     Fragments weights = fragments(layout, chunk);
     PanelScales chunkScales[2], scales[2];
     for (int64_t h = 0; h < 2; ++h)
-      scales[h] = chunkScales[h] =
-          reader.chunk(unitScales[h], c ? e.c32(c) : Value());
+      scales[h] = chunkScales[h] = reader.chunk(
+          unitScales[h], c ? e.c32(c) : Value(), columns[h], e.f32());
     auto readScales = [&](int64_t g) {
       for (int64_t h = 0; h < 2; ++h)
         scales[h] = reader.group(chunkScales[h], chunk, g, columns[h], e.f32());

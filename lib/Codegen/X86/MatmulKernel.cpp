@@ -175,7 +175,7 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
     return function;
 
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
-  Emitter e(builder, op.getLoc());
+  Emitter e(builder, op.getLoc(), module);
   SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(),
                            e.i64(), e.i64(), e.i64()};
   inputs.append(op.getWeights().size(), e.ptr());

@@ -237,16 +237,17 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
   auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
-    PanelScales scales =
-        scaleReader.unit(unit, e.c64(half * instructions.lanes), floats);
+    Value lane = e.c64(half * instructions.lanes);
+    PanelScales scales = scaleReader.unit(unit, lane, floats);
     Value first = e.offset(unit, layout.chunkOffset);
     if (count == 1)
-      return emitChunk(first, x, scaleReader.chunk(scales, Value()), in);
+      return emitChunk(first, x,
+                       scaleReader.chunk(scales, Value(), lane, floats), in);
     return e.loop(
         e.c64(0), e.c64(count), e.c64(1), in, [&](Value c, ValueRange inner) {
           return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
                            e.offset(x, e.mul(c, act.chunkBytes())),
-                           scaleReader.chunk(scales, c), inner);
+                           scaleReader.chunk(scales, c, lane, floats), inner);
         });
   };
   int64_t whole = k / layout.unitK, rest = k % layout.unitK;

@@ -168,23 +168,6 @@ private:
 };
 } // namespace
 
-/// 16 elements of the f32 array at `base`, at the places that `index` has in
-/// its first `valid` lanes; the other lanes are 0.
-static Value gather(Emitter &e, Value base, Value index, int64_t valid) {
-  VectorType type = e.vec(16, e.f32());
-  Value pointers = LLVM::GEPOp::create(e.b, e.loc, e.vec(16, e.ptr()), e.f32(),
-                                       base, ArrayRef<LLVM::GEPArg>{index});
-  SmallVector<bool> lanes(16, false);
-  std::fill_n(lanes.begin(), valid, true);
-  Value mask = arith::ConstantOp::create(
-      e.b, e.loc,
-      DenseElementsAttr::get(e.vec(16, e.b.getI1Type()),
-                             ArrayRef<bool>(lanes)));
-  return LLVM::masked_gather::create(e.b, e.loc, type, pointers, mask,
-                                     e.zero(type), e.b.getI32IntegerAttr(4))
-      .getRes();
-}
-
 void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
                            Value order, float eps, int64_t columns,
                            const ActivationLayout &layout, Value buffer,
@@ -206,7 +189,7 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
         index = e.floatToInt(loadPartial(e, 16, e.offset(order, here), lanes),
                              e.i32());
       auto load = [&](Value base) {
-        return order ? gather(e, base, index, lanes)
+        return order ? e.gather(base, index, type, lanes)
                      : loadPartial(e, 16, e.offset(base, here), lanes);
       };
       Value value = load(input);
@@ -285,11 +268,12 @@ static void embeddingRun(Emitter &e, const Isa &isa,
       Value chunk = e.offset(e.offset(unit, layout.chunkOffset),
                              e.mul(c, layout.chunkBytes));
       Value outChunk = e.offset(outUnit, e.mul(c, 128));
-      PanelScales scales;
+      PanelScales chunkScales = scaleReader.chunk(unitScales, c, lane, e.f32()),
+                  scales;
       for (int64_t q = 0; q < 8; ++q) {
         if (q * 4 % weightGroup == 0)
-          scales = scaleReader.group(scaleReader.chunk(unitScales, c), chunk,
-                                     q * 4 / weightGroup, lane, e.f32());
+          scales = scaleReader.group(chunkScales, chunk, q * 4 / weightGroup,
+                                     lane, e.f32());
         Value word = kernel.codes(q, [&](int64_t byteOffset) {
           return e.load(e.i32(),
                         e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));

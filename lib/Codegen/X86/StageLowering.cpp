@@ -71,7 +71,8 @@ LLVM::GlobalOp LoweringContext::constantData(StringRef name,
 StageLowering::StageLowering(LoweringContext &context, const StepMode &mode,
                              func::FuncOp source)
     : context(context), mode(mode), source(source),
-      builder(context.module.getContext()), e(builder, source.getLoc()) {}
+      builder(context.module.getContext()),
+      e(builder, source.getLoc(), context.module) {}
 
 func::FuncOp StageLowering::lower() {
   builder.setInsertionPointToEnd(context.module.getBody());

@@ -68,9 +68,52 @@
 
 // -----
 
-// Sub-scales need a super-block.
-// expected-error@+1 {{inconsistent encoding: sub scales need a superBlock}}
-#bad = #qz.encoding<bits = 4, group = 32, scale = f16, sub_bits = 6>
+// A super-block needs sub-scales.
+// expected-error@+1 {{inconsistent encoding: two levels need subBits}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, super_block = 256>
+
+// -----
+
+// Sub-scales through a table have one value for each code.
+// expected-error@+1 {{inconsistent encoding: subValues must be empty or 2^subBits values, got 3}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, sub_bits = 2, sub_values = [1.0, 2.0, 3.0]>
+
+// -----
+
+// An offset belongs to two levels.
+// expected-error@+1 {{inconsistent encoding: two levels need subBits}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, offset = f32>
+
+// -----
+
+// Spans have all bits.
+// expected-error@+1 {{inconsistent encoding: with spans, bits, zero, group, superBlock and zeroBits must be 0}}
+#bad = #qz.encoding<spans = [[32, 4, 8, 32], [32, 3, 4, 32]], bits = 4, scale = f16>
+
+// -----
+
+// One span is none.
+// expected-error@+1 {{inconsistent encoding: spans must be two or more}}
+#bad = #qz.encoding<spans = [[32, 4, 8, 32]], scale = f16>
+
+// -----
+
+// Spans are whole groups.
+// expected-error@+1 {{inconsistent encoding: columns of a span must be a multiple of group and of 32, got 96}}
+#bad = #qz.encoding<spans = [[32, 4, 8, 32], [96, 3, 4, 64]], scale = f16>
+
+// -----
+
+// A span is four numbers.
+// expected-error@+1 {{expected ','}}
+#bad = #qz.encoding<spans = [[32, 4, 8], [96, 3, 4, 32]], scale = f16>
+
+// -----
+
+// A row is all spans.
+#spans = #qz.encoding<spans = [[32, 4, 8, 32], [96, 3, 4, 32]], scale = f16>
+// expected-error@+1 {{expected the last dimension to be the sum of the spans' columns, got 96}}
+qz.weight @w : !qz.tensor<2x96, #spans>
 
 // -----
 

@@ -15,6 +15,8 @@
 // CHECK-DAG: #[[E5M2:.*]] = #qz.encoding<bits = 8, float = e5m2, group = 32, scale = f32, min = f16>
 // CHECK-DAG: #q6 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
 // CHECK-DAG: #q1 = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
+// CHECK-DAG: #q_spans = #qz.encoding<spans = {{\[}}[64, 5, 16, 32], [96, 4, 8, 96]], scale = f16, scale_exponent = -8, common_scale = 1, sub_bits = 4, sub_zero = -1, sub_squared = 1>
+// CHECK-DAG: #[[NESTED:.*]] = #qz.encoding<bits = 4, zero = 8, group = 64, scale = f32, super_block = 256, sub_bits = 1, sub_values = [-1.000000e+00, 5.000000e-01], offset = f32>
 #float = #qz.encoding<bf16>
 #symmetric = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 #asymmetric = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
@@ -41,6 +43,10 @@ qz.weight @e4m3 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e4m3fn, group 
 qz.weight @e5m2 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e5m2, group = 32, scale = f32, min = f16>>
 // CHECK: qz.weight @halved : !qz.tensor<8x64, #q8{{.*}}>
 qz.weight @halved : !qz.tensor<8x64, #qz.encoding<bits = 8, group = 16, scale = ue4m3, scale_exponent = -1>>
+// CHECK-DAG: qz.weight @spans : !qz.tensor<8x160, #q_spans>
+qz.weight @spans : !qz.tensor<8x160, #qz.encoding<spans = [[64, 5, 16, 32], [96, 4, 8, 96]], scale = f16, scale_exponent = -8, common_scale = 1, sub_bits = 4, sub_zero = -1, sub_squared = 1>>
+// CHECK-DAG: qz.weight @nested : !qz.tensor<8x256, #[[NESTED]]>
+qz.weight @nested : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 8, group = 64, scale = f32, super_block = 256, sub_bits = 1, sub_values = [-1.0, 0.5], offset = f32>>
 qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
+#include "qcc/Formats/PackedWeight.h"
 #include <cmath>
 #include <functional>
 #include <gtest/gtest.h>
@@ -107,6 +108,76 @@ Model nf4(bool nested) {
   return model;
 }
 
+/// Nested scales of rows that are whole blocks.
+Model nested(uint64_t out, uint64_t in, uint64_t nestedBlock) {
+  Model model;
+  model.quantization = R"("quant_method":"bitsandbytes","load_in_4bit":true)";
+  uint64_t blocks = out * in / 64,
+           outer = (blocks + nestedBlock - 1) / nestedBlock;
+  auto &arrays = model.arrays;
+  arrays["m.weight"] = {"U8", {out * in / 2, 1}, someBytes(out * in / 2)};
+  arrays["m.weight.quant_map"] = {"F32", {16}, someFloats(16)};
+  arrays["m.weight.absmax"] = {"U8", {blocks}, someBytes(blocks)};
+  arrays["m.weight.nested_absmax"] = {"F32", {outer}, someFloats(outer)};
+  arrays["m.weight.nested_quant_map"] = {"F32", {256}, someFloats(256)};
+  std::string state =
+      R"({"quant_type":"nf4","blocksize":64,"nested_offset":0.25,"shape":[)" +
+      std::to_string(out) + "," + std::to_string(in) +
+      R"(],"nested_blocksize":)" + std::to_string(nestedBlock) + "}";
+  arrays[kState] = {"U8", {state.size()}, state};
+  return model;
+}
+
+TEST(Bitsandbytes, NestedScalesStayNested) {
+  const struct {
+    uint64_t out, in, nestedBlock;
+    unsigned superBlock; ///< 0: none.
+  } cases[] = {
+      {9, 512, 32, 512},   // Several rows share a scale.
+      {3, 8192, 64, 4096}, // A row has several.
+      {5, 3072, 32, 1024}, // A scale covers a part of two rows.
+      {7, 384, 256, 128},  // Few blocks of a row share one,
+      {7, 576, 256, 0},    // or only one.
+      {2, 64, 32, 0},
+  };
+  for (const auto &c : cases) {
+    SCOPED_TRACE(std::to_string(c.out) + " x " + std::to_string(c.in));
+    Model model = nested(c.out, c.in, c.nestedBlock);
+    FolderFiles files = model.files();
+    Result<Checkpoint> checkpoint = parseFolderExactly(files);
+    ASSERT_TRUE(bool(checkpoint)) << checkpoint.message();
+    const Encoding &encoding = *checkpoint->findTensor("m.weight")->encoding();
+    EXPECT_EQ(encoding.superBlock, c.superBlock);
+    EXPECT_EQ(encoding.isTwoLevel(), c.superBlock != 0);
+
+    std::string type;
+    std::vector<std::vector<float>> rows = decode(model, type);
+    std::string codes = someBytes(c.out * c.in / 2),
+                scales = someBytes(c.out * c.in / 64);
+    for (size_t i = 0; i < c.out * c.in; ++i) {
+      uint8_t byte = uint8_t(codes[i / 2]);
+      float scale = someFloat(uint8_t(scales[i / 64])) *
+                    someFloat(i / 64 / c.nestedBlock);
+      scale = scale + 0.25f;
+      ASSERT_EQ(rows[i / c.in][i % c.in],
+                someFloat(i % 2 ? byte & 15 : byte >> 4) * scale)
+          << i;
+    }
+  }
+}
+
+TEST(Bitsandbytes, NestedScalesArePackedSmall) {
+  for (uint64_t in : {4096, 11008, 13824, 14336}) {
+    SCOPED_TRACE(in);
+    FolderFiles files = nested(32, in, 256).files();
+    Result<Checkpoint> checkpoint = parseFolderExactly(files);
+    ASSERT_TRUE(bool(checkpoint)) << checkpoint.message();
+    const Tensor &weight = *checkpoint->findTensor("m.weight");
+    EXPECT_LT(double(PackedWeight(*weight.encoding(), in).bytes(32)),
+              1.04 * double(32 * in / 2 + 32 * in / 64));
+  }
+}
+
 TEST(Bitsandbytes, FourBitsAreTheirDefinition) {
   for (bool nested : {false, true}) {
     SCOPED_TRACE(nested);
@@ -196,6 +267,13 @@ TEST(Bitsandbytes, RefusesFourBits) {
             }),
             file + "'m.weight.quant_map': expected finite values, got one that "
                    "is not, for code 3");
+
+  EXPECT_EQ(with([](Model &m) {
+              m.arrays["m.weight.nested_quant_map"].bytes.replace(
+                  400, 4, floats({NAN}));
+            }),
+            file + "'m.weight.nested_quant_map': expected finite values, got "
+                   "one that is not, for code 100");
 
   EXPECT_EQ(withState("{"), state + ": not JSON at byte 2");
   EXPECT_EQ(withState(R"({"quant_type":"fp4","blocksize":64,"shape":[6,96]})"),

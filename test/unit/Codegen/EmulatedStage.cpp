@@ -6,7 +6,7 @@
 #include "TestContext.h"
 
 #include "qcc/Codegen/Common/Backend.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "qcc/Transforms/Passes.h"
 #include "qcc/Transforms/Transforms.h"
 
@@ -34,14 +34,13 @@ DeviceMemory::DeviceMemory(size_t bytes)
 
 DeviceMemory qcc::test::packWeight(const Encoding &encoding,
                                    const std::vector<Fields> &rows, size_t k) {
-  PackedLayout layout(encoding);
-  DeviceMemory result(layout.bytes(rows.size(), k));
+  PackedWeight packed(encoding, k);
+  DeviceMemory result(packed.bytes(rows.size()));
   for (size_t row = 0; row < rows.size(); row += PackedLayout::kRows)
-    layout.packPanel(
+    packed.packPanel(
         &rows[row],
-        unsigned(std::min<size_t>(PackedLayout::kRows, rows.size() - row)), k,
-        result.as<uint8_t>() +
-            row / PackedLayout::kRows * layout.panelBytes(k));
+        unsigned(std::min<size_t>(PackedLayout::kRows, rows.size() - row)),
+        result.as<uint8_t>() + row / PackedLayout::kRows * packed.panelBytes);
   return result;
 }
 

@@ -144,6 +144,23 @@ static std::vector<NamedEncoding> foreignEncodings() {
              {32, 4, 8, 32},   {64, 3, 4, 32},   {64, 2, 2, 64}};
   list.push_back({"SpansCommonScaleSquared", e});
 
+  e = oneLevel(4, 64, ScalarType::F32);
+  e.values = {-1.0f,  -0.7f, -0.53f, -0.39f, -0.28f, -0.18f, -0.091f, 0.0f,
+              0.079f, 0.16f, 0.25f,  0.34f,  0.44f,  0.56f,  0.72f,   1.0f};
+  e.superBlock = 192;
+  e.subBits = 8;
+  for (int i = 0; i < 256; ++i)
+    e.subValues.push_back(float(i - 100) * float(i) / 7000);
+  e.offset = ScalarType::F32;
+  list.push_back({"SubValuesOffset", e});
+
+  e = twoLevel(3, 32, 64, 2, ScalarType::F16);
+  e.zero = 4;
+  e.subValues = {0.5f, -3.0f, 1.25f, 0.0f};
+  e.offset = ScalarType::F16;
+  e.commonScale = true;
+  list.push_back({"SubValuesCommonScale", e});
+
   e = oneLevel(0, 0, ScalarType::BF16);
   e.spans = {{64, 7, 50, 16}, {32, 1, 0, 32}};
   e.min = ScalarType::F16;

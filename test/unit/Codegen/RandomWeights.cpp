@@ -63,6 +63,8 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
     zero = uint8_t(random() % (1u << encoding.zeroBits));
   for (uint32_t &bits : fields.min)
     bits = scalarBits(encoding.min, normal(random), random);
+  for (uint32_t &bits : fields.offset)
+    bits = scalarBits(encoding.offset, 0.03f, random);
   for (uint8_t &sub : fields.sub)
     sub = uint8_t(random() % (1u << encoding.subBits));
   for (uint8_t &sub : fields.subMin)

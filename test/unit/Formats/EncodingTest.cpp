@@ -114,6 +114,8 @@ TEST(Encoding, ChecksEachField) {
             "two levels need subBits");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subSquared = true; }),
             "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.offset = ScalarType::F32; }),
+            "two levels need subBits");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4, e.group = 16; }),
             "superBlock must be a multiple of group and of 32, got 16");
 
@@ -129,7 +131,20 @@ TEST(Encoding, ChecksEachField) {
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = -2; }),
             "subZero must be -1..2^subBits, got -2");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.commonScale = true; }),
-            "a scale for all rows allows no min");
+            "a scale or an offset for all rows allows no min");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.offset = ScalarType::F32; }),
+            "a scale or an offset for all rows allows no min");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subValues.resize(16); }),
+            "subValues must be empty or 2^subBits values, got 16");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) {
+              e.subValues.assign(64, std::numeric_limits<float>::infinity());
+            }),
+            "subValues must be finite");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) {
+              e.subValues.resize(64);
+              e.subZero = 1;
+            }),
+            "subValues allow no subZero, subSigned or subSquared");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
             "subBits must be 8 when signed, got 6");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = 65; }),
@@ -198,6 +213,24 @@ TEST(Encoding, SquaresTheSub) {
   fields.sub[0] = 14;
   fields.codes[3] = 13;
   EXPECT_EQ(decodeElement(e, fields, 3), float(13 - e.zero) * 225 / 256);
+}
+
+TEST(Encoding, LooksUpTheSub) {
+  Encoding e = oneLevel();
+  e.scale = ScalarType::F32;
+  e.subBits = 1;
+  e.subValues = {0.25f, -3.0f};
+  e.offset = ScalarType::F32;
+  ASSERT_EQ(e.check(), "");
+  Fields fields;
+  fields.resize(e, 2 * e.group);
+  ASSERT_EQ(fields.offset.size(), 2u);
+  fields.scale = {bitsFromFloat(2.0f), bitsFromFloat(0.5f)};
+  fields.offset = {bitsFromFloat(10.0f), bitsFromFloat(100.0f)};
+  fields.sub = {1, 0};
+  fields.codes[3] = fields.codes[e.group] = uint8_t(e.zero + 2);
+  EXPECT_EQ(decodeElement(e, fields, 3), (-3.0f * 2 + 10) * 2);
+  EXPECT_EQ(decodeElement(e, fields, e.group), (0.25f * 0.5f + 100) * 2);
 }
 
 TEST(Encoding, ChecksFloatCodes) {

@@ -80,6 +80,9 @@ std::vector<Named> encodings() {
   Encoding common = twoLevel(4, 64, 0, 4, 0);
   common.commonScale = common.subSquared = true;
   list.push_back({"CommonScaleSquared", common});
+  Encoding offset = twoLevel(4, 64, 256, 8, 0);
+  offset.offset = ScalarType::F16;
+  list.push_back({"Offset", offset});
   return list;
 }
 
@@ -93,9 +96,11 @@ protected:
     std::vector<Fields> rows;
     for (unsigned r = 0; r < count; ++r)
       rows.push_back(randomFields(encoding, k, random));
-    if (encoding.commonScale)
-      for (Fields &row : rows)
+    for (Fields &row : rows) {
+      if (encoding.commonScale)
         row.scale = rows[0].scale;
+      row.offset = rows[0].offset;
+    }
     return rows;
   }
   std::vector<uint8_t> pack(const std::vector<Fields> &rows, size_t k) {
@@ -128,6 +133,7 @@ TEST_P(PackedLayoutTest, UnpacksToTheSameFields) {
       zero.resize(encoding, k);
       if (encoding.commonScale)
         zero.scale = rows[0].scale;
+      zero.offset = rows[0].offset;
       for (unsigned r = count; r < PackedLayout::kRows; ++r) {
         layout.unpackRow(panel.data(), r, k, got);
         ASSERT_EQ(got, zero);
@@ -198,6 +204,10 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
         ASSERT_EQ(scalarAt(scales + layout.minOffset, r, e.min),
                   f.min[i / e.scaleBlock()]);
       }
+      if (e.hasOffset()) {
+        ASSERT_EQ(scalarAt(unit + layout.offsetOffset, 0, e.offset),
+                  f.offset[i / e.scaleBlock()]);
+      }
       if (e.hasZeros()) {
         unsigned zeros = unit[layout.zeroOffset + r];
         if (layout.zeroShift)
@@ -206,8 +216,11 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
       }
       if (!e.isTwoLevel())
         continue;
-      ASSERT_EQ(layout.subInUnit, e.scaleBlock() == e.group);
-      const uint8_t *subs = layout.subInUnit ? unit : record;
+      ASSERT_EQ(layout.subInUnit, e.group > 32 || e.scaleBlock() == e.group);
+      const uint8_t *subs =
+          layout.subInUnit
+              ? unit + i % layout.unitK / e.group * layout.groupStride
+              : record;
       unsigned sub = subs[layout.subOffset + r], subMin = 0;
       if (layout.subPacked) {
         subMin = sub >> e.subBits;
@@ -235,6 +248,7 @@ TEST_P(PackedLayoutTest, NothingIsWasted) {
     std::fill(row.floats.begin(), row.floats.end(), ~0u);
     std::fill(row.scale.begin(), row.scale.end(), ~0u);
     std::fill(row.min.begin(), row.min.end(), ~0u);
+    std::fill(row.offset.begin(), row.offset.end(), ~0u);
     std::fill(row.zeros.begin(), row.zeros.end(),
               uint8_t((1u << encoding.zeroBits) - 1));
     std::fill(row.sub.begin(), row.sub.end(),

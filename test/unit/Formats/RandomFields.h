@@ -28,6 +28,7 @@ inline Fields randomFields(const Encoding &encoding, size_t k,
   fill(fields.floats, 8 * scalarBytes(encoding.element));
   fill(fields.scale, 8 * scalarBytes(encoding.scale));
   fill(fields.min, 8 * scalarBytes(encoding.min));
+  fill(fields.offset, 8 * scalarBytes(encoding.offset));
   fill(fields.zeros, encoding.zeroBits);
   fill(fields.sub, encoding.subBits);
   fill(fields.subMin, encoding.subMinBits);

@@ -13,6 +13,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/BuiltinOps.h"
 
 namespace qcc::codegen {
 
@@ -23,11 +24,14 @@ using Values = llvm::SmallVector<Value>;
 
 class Emitter {
 public:
-  Emitter(mlir::OpBuilder &builder, mlir::Location loc)
-      : b(builder), loc(loc) {}
+  /// `module` is where constant data goes; kernels without any need none.
+  Emitter(mlir::OpBuilder &builder, mlir::Location loc,
+          mlir::ModuleOp module = {})
+      : b(builder), loc(loc), module(module) {}
 
   mlir::OpBuilder &b;
   mlir::Location loc;
+  mlir::ModuleOp module;
 
   Type i8() { return b.getI8Type(); }
   Type i16() { return b.getI16Type(); }
@@ -166,6 +170,13 @@ public:
   Value loadSplat(mlir::VectorType type, Value pointer, int64_t bytes) {
     return splat(load(type.getElementType(), pointer, bytes), type);
   }
+
+  /// The elements of the f32 array at `base` that `index` (i32) says, of
+  /// `type`, an f32 or a vector with as many lanes as `index`. Lanes from
+  /// `valid` on (-1: none) are 0.
+  Value gather(Value base, Value index, Type type, int64_t valid = -1);
+  /// The address of constant data in the module, the same for equal `values`.
+  Value constantArray(llvm::ArrayRef<float> values);
 
   /// for (i = lo; i < hi; i += step) values = body(i, values).
   Values loop(Value lo, Value hi, Value step, ValueRange init,

@@ -15,9 +15,10 @@ namespace qcc::codegen {
 
 /// The factor S and the term M of one group, for one row or for several. `min`
 /// is null without one, `zero` (i32, all that is subtracted from a code) where
-/// it is a constant.
+/// it is a constant, `subs` (where a unit keeps its second level) where chunks
+/// keep it.
 struct PanelScales {
-  Value factor, min, zero;
+  Value factor, min, zero, subs, offset;
 };
 
 /// Reads them as f32 of `type` (a scalar or a vector) for the rows of the panel
@@ -31,7 +32,7 @@ public:
   /// nothing.
   PanelScales unit(Value unit, Value lane, Type type);
   /// The same for chunk `index` of the unit (null: the first).
-  PanelScales chunk(PanelScales unit, Value index);
+  PanelScales chunk(PanelScales unit, Value index, Value lane, Type type);
   /// Group `group` of the chunk at `chunk`, given what chunk() returned.
   PanelScales group(const PanelScales &unit, Value chunk, int64_t group,
                     Value lane, Type type);
@@ -43,10 +44,12 @@ public:
 private:
   /// The factor of a group or a unit from the array at `base`.
   Value factor(Value base, Value lane, Type type);
-  /// What `unit` becomes with the second level at `record`, a unit's or a
-  /// group's.
+  /// What `unit` becomes with the second level at `record`.
   PanelScales withSub(const PanelScales &unit, Value record, Value lane,
                       Type type);
+  Value broadcast(Value scalar, Type type);
+  /// The f32 that subs, i32, stand for.
+  Value second(Value subs, Type type);
 
   Emitter &e;
   const PackedLayout &layout;
