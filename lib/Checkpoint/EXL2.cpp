@@ -51,7 +51,8 @@ public:
     tensor.file = weight.file;
     tensor.offset = weight.entry.offset;
     for (SourceTensor *part :
-         {&weight, scales, maxima, groups, places, permutation, bias})
+         {&weight, scales, maxima, groups, places, permutation,
+          bias && isZero(*bias) ? bias : nullptr})
       if (part) {
         tensor.parts.push_back(sources.take(*part, texts));
         tensor.bytes += part->entry.bytes;
@@ -67,9 +68,6 @@ private:
     places = groups ? need("q_invperm", weight) : nullptr;
     permutation = find("q_perm");
     bias = find("bias");
-    if (bias && !isZero(*bias))
-      return fail(sources.what(*bias) +
-                  " is not zero, which is not supported yet");
     return places != nullptr;
   }
 
