@@ -6,6 +6,7 @@
 #include "qcc/Checkpoint/GGUF.h"
 #include "qcc/Checkpoint/HuggingFace.h"
 #include "qcc/Checkpoint/Safetensors.h"
+#include "qcc/Formats/Quantize.h"
 #include <algorithm>
 #include <filesystem>
 #include <numeric>
@@ -23,6 +24,8 @@ std::string Tensor::shape() const {
 std::string Tensor::typeName() const {
   if (!format)
     return type->name;
+  if (format == &kRoundedFormat)
+    return roundedType(storedNumbers).name;
   if (storedEncoding.isFloat())
     return format->name;
   std::string name = std::string(format->name) + "-";

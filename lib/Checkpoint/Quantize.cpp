@@ -27,8 +27,7 @@ static void roundTensor(Tensor &tensor, const QuantizationType &type,
 
 Result<Checkpoint>
 qcc::quantizeCheckpoint(Checkpoint checkpoint, const QuantizationType &type,
-                        std::span<const std::string_view> eightBits) {
-  const QuantizationType &eight = *findQuantizationType("q8_0");
+                        std::span<const std::string_view> sensitive) {
   const std::string path = checkpoint.path();
   Checkpoint::Contents contents = std::move(checkpoint).takeContents();
   for (Tensor &tensor : contents.tensors) {
@@ -39,14 +38,17 @@ qcc::quantizeCheckpoint(Checkpoint checkpoint, const QuantizationType &type,
                            "F32, F16 or BF16, to be rounded to " +
                                std::string(type.name),
                            tensor.typeName());
-    bool needsEight =
-        type.encoding.bits < 8 && std::find(eightBits.begin(), eightBits.end(),
-                                            tensor.name) != eightBits.end();
+    bool isSensitive = std::find(sensitive.begin(), sensitive.end(),
+                                 tensor.name) != sensitive.end();
+    const QuantizationType &wanted =
+        isSensitive ? *findQuantizationType(type.sensitive) : type;
     Encoding encoding;
-    if (!needsEight && type.encodingFor(tensor.dims[0], encoding))
-      roundTensor(tensor, type, encoding);
-    else if (eight.encodingFor(tensor.dims[0], encoding))
-      roundTensor(tensor, eight, encoding);
+    for (const QuantizationType *fitting :
+         {&wanted, findQuantizationType(wanted.fallback)})
+      if (fitting->encodingFor(tensor.dims[0], encoding)) {
+        roundTensor(tensor, *fitting, encoding);
+        break;
+      }
   }
   contents.format += ", rounded to " + std::string(type.name);
   return Checkpoint::create(std::move(contents));

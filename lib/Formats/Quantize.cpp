@@ -1,8 +1,9 @@
 //===- Quantize.cpp - Rounding of float weights to codes ------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The arithmetic is f32 throughout and in the order of ggml's quantizers; the
-// codes are those of the scale before it is rounded to its type.
+// The arithmetic is f32 throughout and in the order of ggml's quantizers. With
+// one level the codes are those of the scale before it is rounded to its type;
+// for two levels see QuantizeK.cpp.
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Quantize.h"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <tuple>
+#include "QuantizeK.h"
 
 using namespace qcc;
 
@@ -55,17 +57,36 @@ static Encoding normalFloat() {
   return e;
 }
 
+/// A type of K-quants, whose embedding and head get Q6_K as llama-quantize has
+/// it, and other rows what it makes of them.
+static QuantizationType kQuant(const char *name, const char *ggmlName,
+                               const char *fallback) {
+  return {name, Rounding::Search, *findGGMLType(ggmlName)->encoding, "q6_k",
+          fallback};
+}
+
 std::span<const QuantizationType> qcc::quantizationTypes() {
+  auto simple = [](const char *name, Rounding rounding, Encoding encoding) {
+    const char *sensitive = encoding.bits < 8 ? "q8_0" : name;
+    return QuantizationType{name, rounding, std::move(encoding), sensitive,
+                            "q8_0"};
+  };
   static const QuantizationType types[] = {
-      {"q4_0", Rounding::Extreme, integers(4, 8, 32)},
-      {"q4_1", Rounding::MinMax, integers(4, 0, 32, true)},
-      {"q5_0", Rounding::Extreme, integers(5, 16, 32)},
-      {"q5_1", Rounding::MinMax, integers(5, 0, 32, true)},
-      {"q8_0", Rounding::Symmetric, integers(8, 128, 32)},
-      {"int4-g128", Rounding::Extreme, integers(4, 8, 128)},
-      {"int4-g128-asym", Rounding::Zeros, integers(4, 0, 128, false, true)},
-      {"int8", Rounding::Symmetric, integers(8, 128, 0)},
-      {"nf4", Rounding::Values, normalFloat()},
+      simple("q4_0", Rounding::Extreme, integers(4, 8, 32)),
+      simple("q4_1", Rounding::MinMax, integers(4, 0, 32, true)),
+      simple("q5_0", Rounding::Extreme, integers(5, 16, 32)),
+      simple("q5_1", Rounding::MinMax, integers(5, 0, 32, true)),
+      simple("q8_0", Rounding::Symmetric, integers(8, 128, 32)),
+      kQuant("q2_k", "Q2_K", "q4_0"),
+      kQuant("q3_k", "Q3_K", "q4_0"),
+      kQuant("q4_k", "Q4_K", "q5_0"),
+      kQuant("q5_k", "Q5_K", "q5_1"),
+      kQuant("q6_k", "Q6_K", "q8_0"),
+      simple("int4-g128", Rounding::Extreme, integers(4, 8, 128)),
+      simple("int4-g128-asym", Rounding::Zeros,
+             integers(4, 0, 128, false, true)),
+      simple("int8", Rounding::Symmetric, integers(8, 128, 0)),
+      simple("nf4", Rounding::Values, normalFloat()),
   };
   return types;
 }
@@ -81,7 +102,7 @@ bool QuantizationType::encodingFor(uint64_t columns, Encoding &out) const {
   Encoding result = encoding;
   if (result.group == 0 && columns <= 1u << 30 && columns % 32 == 0)
     result.group = unsigned(columns);
-  if (columns == 0 || result.group == 0 || columns % result.group != 0 ||
+  if (columns == 0 || result.group == 0 || columns % result.scaleBlock() != 0 ||
       !result.check().empty())
     return false;
   out = std::move(result);
@@ -184,6 +205,8 @@ void roundGroup(const QuantizationType &type, const Group &group) {
     });
     break;
   }
+  case Rounding::Search: // Of super-blocks.
+    return;
   }
   group.out.scale[group.index] = scalarBits(encoding.scale, scale);
 }
@@ -191,7 +214,7 @@ void roundGroup(const QuantizationType &type, const Group &group) {
 void unpackRounded(const StoredWeight &weight, uint64_t firstRow,
                    unsigned count, Fields *out) {
   const GGMLType &source = *findGGMLType(uint32_t(weight.numbers[0]));
-  const QuantizationType &type = quantizationTypes()[weight.numbers[1]];
+  const QuantizationType &type = roundedType(weight.numbers);
   const size_t rowBytes = source.rowBytes(weight.columns);
   std::vector<float> values(weight.columns);
   for (unsigned i = 0; i < count; ++i) {
@@ -211,9 +234,18 @@ void qcc::quantizeRow(const QuantizationType &type, const float *values,
   if (encoding.group == 0)
     encoding.group = unsigned(columns);
   out.resize(encoding, columns);
+  if (type.rounding == Rounding::Search) {
+    for (size_t k = 0; k < columns; k += encoding.superBlock)
+      quantizeSuperBlock(encoding, values + k, k / encoding.superBlock, out);
+    return;
+  }
   for (size_t k = 0; k < columns; k += encoding.group)
     roundGroup(type, {values + k, encoding.group, k / encoding.group,
                       out.codes.data() + k, out});
 }
 
-const StoredFormat qcc::kRoundedFormat = {"RTN", kArrays, unpackRounded};
+const QuantizationType &qcc::roundedType(std::span<const uint64_t> numbers) {
+  return quantizationTypes()[numbers[1]];
+}
+
+const StoredFormat qcc::kRoundedFormat = {"rounded", kArrays, unpackRounded};

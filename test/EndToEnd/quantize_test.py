@@ -2,9 +2,11 @@
 # quantize_test.py - Rounding float checkpoints to fewer bits, to logits.
 # SPDX-License-Identifier: Apache-2.0
 #
-#   quantize_test.py --qcc build/bin/qcc [unittest arguments]
+#   quantize_test.py --qcc build/bin/qcc --format-tool build/bin/qcc-format-tool
+#                    [unittest arguments]
 """A float folder compiled with --quantize must have the logits of an evaluation
-in float64 with weights that numpy and the package gguf rounded."""
+in float64 with weights that numpy and the package gguf rounded; K-quants, which
+gguf cannot make, by the tool that test/formats compares with ggml."""
 import json
 import pathlib
 import re
@@ -20,6 +22,8 @@ except ImportError:
     sys.exit(SKIP)
 
 sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "formats"))
+import k_quants  # noqa: E402
 from folder_case import FolderCase, run  # noqa: E402
 from hf_folder import BF16, Folder  # noqa: E402
 
@@ -29,6 +33,18 @@ SENSITIVE = ("model.embed_tokens.weight", "lm_head.weight")
 def ggml(name):
     kind = gguf.GGMLQuantizationType[name.upper()]
     return lambda w: gguf.quants.dequantize(gguf.quants.quantize(w, kind), kind)
+
+
+FALLBACK = {"q2_k": "q4_0", "q3_k": "q4_0", "q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}
+
+
+def k_quant(name):
+    def rule(w):
+        if w.shape[1] % k_quants.BLOCK:
+            return ggml(FALLBACK[name])(w)
+        tool = FolderCase.programs.format_tool
+        return k_quants.values(name, k_quants.rounded(tool, name, w)).reshape(w.shape)
+    return rule
 
 
 def int4(w):
@@ -47,22 +63,31 @@ def int8(w):
 
 
 class Quantize(FolderCase):
-    def make(self, **options):
-        return super().make(hidden=128, ffn=256, layers=1, **options)
+    def make(self, hidden=128, ffn=256, **options):
+        return super().make(hidden=hidden, ffn=ffn, layers=1, **options)
 
-    def check(self, name, rule, **options):
+    def check(self, name, rule, sensitive=ggml("q8_0"), **options):
         model = self.make(**options)
         for tensor, weight in model.weights.items():
             if weight.ndim == 2:
-                rounded = ggml("q8_0") if tensor in SENSITIVE and name != "int8" else rule
+                rounded = sensitive if tensor in SENSITIVE else rule
                 model.weights[tensor] = rounded(weight.astype(np.float32)).astype(np.float64)
         self.check_logits(model, options=("--quantize", name))
 
     def test_types(self):
         rules = {name: ggml(name) for name in ("q4_0", "q4_1", "q5_0", "q5_1", "q8_0")}
-        for name, rule in {**rules, "int4-g128": int4, "int8": int8}.items():
+        for name, rule in {**rules, "int4-g128": int4}.items():
             with self.subTest(type=name):
                 self.check(name, rule)
+        self.check("int8", int8, sensitive=int8)
+
+    def test_k_quants(self):
+        """In rows of 256 and of 512; those of 128 get another type."""
+        for name in k_quants.SIZES:
+            for hidden in (256, 128):
+                with self.subTest(type=name, hidden=hidden):
+                    self.check(name, k_quant(name), sensitive=k_quant("q6_k"), hidden=hidden,
+                               ffn=2 * hidden)
 
     def test_sources(self):
         for dtype in (np.float16, BF16):
@@ -76,8 +101,8 @@ class Quantize(FolderCase):
         info = json.loads(self.qcc("run", self.library, "info", "--json").stdout)
         self.assertEqual(info["compilation"]["format"], "safetensors, rounded to nf4")
         types = {t["name"]: t["type"] for t in info["compilation"]["tensors"]}
-        self.assertEqual(types["model.layers.0.mlp.up_proj.weight"], "RTN-4-g64")
-        self.assertEqual(types["lm_head.weight"], "RTN-8-g32")
+        self.assertEqual(types["model.layers.0.mlp.up_proj.weight"], "nf4")
+        self.assertEqual(types["lm_head.weight"], "q8_0")
         self.assertEqual(types["model.norm.weight"], "F32")
         self.compile(model.path, "--quantize", "int4-g128-asym")
         first = self.library.stat().st_size
@@ -109,10 +134,10 @@ class Quantize(FolderCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn("expected F32, F16 or BF16, to be rounded to q4_0, got GPTQ-4-g32",
                       result.stderr)
-        result = self.qcc(model.path, "--quantize", "q4_k", "-o", self.library)
+        result = self.qcc(model.path, "--quantize", "q4_k_m", "-o", self.library)
         self.assertEqual(result.returncode, 2)
-        self.assertIn("q4_k", result.stderr)
+        self.assertIn("q4_k_m", result.stderr)
 
 
 if __name__ == "__main__":
-    run("--qcc")
+    run("--qcc", "--format-tool")

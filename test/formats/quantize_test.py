@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   quantize_test.py path/to/qcc-format-tool [unittest arguments]
-"""Types that ggml has must get the bits of the quantizers of the PyPI package
-`gguf`: scales, mins and codes. The others are checked against what rounding to
-nearest means, in float64: no other code of a group is nearer.
+"""Types that ggml has must get the bits of its quantizers: scales, mins and codes
+of those of the PyPI package `gguf`, for K-quants, which that does not have, of
+blocks that ggml made (k_quants.npz, by make_k_quants.py). The others are checked
+against what rounding to nearest means, in float64: no other code of a group is
+nearer.
 
 Exits 77 (skipped) without numpy or gguf."""
+import pathlib
 import subprocess
 import sys
 import unittest
@@ -18,6 +21,9 @@ try:
 except ImportError:
     print("skipped: no numpy or no gguf")
     sys.exit(77)
+
+sys.dont_write_bytecode = True
+import k_quants  # noqa: E402
 
 TOOL = None
 NF4 = np.array([
@@ -96,6 +102,30 @@ class Ggml(unittest.TestCase):
                     self.assertTrue(np.array_equal(codes, expected[2]))
 
 
+class GgmlK(unittest.TestCase):
+    def test_bits(self):
+        golden = np.load(pathlib.Path(__file__).with_name("k_quants.npz"))
+        for name in k_quants.SIZES:
+            expected = k_quants.fields(name, golden[name])
+            got = k_quants.rounded(TOOL, name, k_quants.special_rows())
+            for part, a, b in zip(("codes", "scale", "min", "sub", "subMin"), expected, got):
+                with self.subTest(type=name, part=part):
+                    self.assertTrue(np.array_equal(a, b) if a is not None else b is None)
+            with self.subTest(type=name, rows="model"):
+                got = k_quants.rounded(TOOL, name, k_quants.model_rows())
+                self.assertEqual(k_quants.digest(got), str(golden[name + "_sha256"]))
+
+    def test_fields(self):
+        """The fields that this test compares mean what gguf decodes."""
+        golden = np.load(pathlib.Path(__file__).with_name("k_quants.npz"))
+        for name in k_quants.SIZES:
+            with self.subTest(type=name), np.errstate(all="ignore"):
+                values = k_quants.values(name, k_quants.fields(name, golden[name]))
+                expected = gguf.quants.dequantize(
+                    golden[name], gguf.GGMLQuantizationType[name.upper()])
+                self.assertTrue(np.array_equal(values, expected, equal_nan=True))
+
+
 class Nearest(unittest.TestCase):
     def check(self, values, codes, scale, numbers, group, slack=1e-3):
         """`numbers` [rows, groups, codes] are what codes mean; no other one is
@@ -153,7 +183,8 @@ class Nearest(unittest.TestCase):
                    np.broadcast_to(NF4.astype(np.float64), (*scale.shape, 16)), 64, 1e-6)
 
     def test_refused(self):
-        for name, k in (("q4_0", 40), ("int4-g128", 96), ("int8", 40), ("q4_k", 256), ("nf4", 32)):
+        for name, k in (("q4_0", 40), ("int4-g128", 96), ("int8", 40), ("q4_k", 128),
+                        ("q6_k", 640), ("q4_k_m", 256), ("nf4", 32)):
             self.assertEqual(subprocess.run([TOOL, "round", name, str(k)], input=b"",
                                             capture_output=True).returncode, 2)
 

@@ -65,8 +65,8 @@ struct Tensor {
   const Encoding *encoding() const {
     return format ? &storedEncoding : type->encoding;
   }
-  /// "Q4_K", or format, bits and group: "GPTQ-4-g128", or the bits of spans:
-  /// "EXL2-6+5".
+  /// "Q4_K", format, bits and group ("GPTQ-4-g128"), the bits of spans
+  /// ("EXL2-6+5"), or what it is rounded to ("q4_k").
   std::string typeName() const;
 
   uint64_t rowElements() const { return dims.empty() ? 1 : dims[0]; }

@@ -1,9 +1,9 @@
 //===- Quantize.h - Rounding of float weights to codes ----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes codes and scales of floats, each group by itself and each number
-// rounded to the nearest code: no calibration and no search. Types that ggml
-// has give the bits of its quantizers (those of the Python package gguf).
+// Makes codes and scales of floats, each number rounded to the nearest code: no
+// calibration. Types that ggml has give the bits of its quantizers (the C
+// functions quantize_row_*_ref, without an importance matrix).
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_FORMATS_QUANTIZE_H
@@ -20,15 +20,20 @@ enum class Rounding : uint8_t {
   MinMax,    ///< The least gets code 0, the largest the highest.
   Zeros,     ///< The same for numbers and 0, with 0 a zero point.
   Values,    ///< The one furthest from 0 gets 1 or -1 of the values.
+  Search,    ///< Two levels, with scales that make the error of a group small.
 };
 
 struct QuantizationType {
   const char *name; ///< "q4_0".
   Rounding rounding;
   Encoding encoding; ///< A group of 0 is a whole row.
+  /// Names of the types that take its place for the embedding and the head, to
+  /// which models are most sensitive, and for rows that are no whole number of
+  /// groups. Its own name where nothing does.
+  const char *sensitive, *fallback;
 
-  /// For rows of `columns`; none when they are no whole number of groups.
-  /// `encoding` is set on success.
+  /// For rows of `columns`; none when they are no whole number of groups (or
+  /// super-blocks). `encoding` is set on success.
   bool encodingFor(uint64_t columns, Encoding &encoding) const;
 };
 
@@ -47,6 +52,8 @@ void quantizeRow(const QuantizationType &type, const float *values,
 ///
 ///   weight  [out, in]
 extern const StoredFormat kRoundedFormat;
+/// The type that a weight with these numbers is rounded to.
+const QuantizationType &roundedType(std::span<const uint64_t> numbers);
 
 } // namespace qcc
 

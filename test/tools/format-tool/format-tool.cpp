@@ -10,7 +10,8 @@
 //                                      unpacked and decoded, to f32 on stdout
 //   qcc-format-tool round TYPE K       rows of K f32 on stdin, rounded to a
 //                                      type of quantizationTypes(): for each
-//                                      row K codes, u32 scales, u32 mins, zeros
+//                                      row K codes, u32 scales, u32 mins,
+//                                      zeros, sub, subMin
 //   qcc-format-tool bench TYPE         millions of elements a second: unpack,
 //                                      pack
 //===----------------------------------------------------------------------===//
@@ -123,6 +124,8 @@ static int round(const QuantizationType &type, size_t k) {
     put(fields.scale);
     put(fields.min);
     put(fields.zeros);
+    put(fields.sub);
+    put(fields.subMin);
   }
   return std::fflush(stdout) ? 1 : 0;
 }

@@ -7,6 +7,7 @@
 #include "qcc/Formats/Quantize.h"
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/GGML.h"
+#include <algorithm>
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
@@ -30,11 +31,28 @@ TEST(Quantize, Types) {
     EXPECT_FALSE(type.encodingFor(0, encoding)) << type.name;
     EXPECT_FALSE(type.encodingFor(40, encoding)) << type.name;
   }
-  EXPECT_EQ(findQuantizationType("q4_k"), nullptr);
+  EXPECT_EQ(findQuantizationType("q4_k_m"), nullptr);
   Encoding encoding;
   ASSERT_TRUE(typeOf("int8").encodingFor(576, encoding));
   EXPECT_EQ(encoding.group, 576u);
   EXPECT_FALSE(typeOf("int4-g128").encodingFor(192, encoding));
+  EXPECT_FALSE(typeOf("q4_k").encodingFor(640, encoding));
+}
+
+/// What takes a type's place exists, is not coarser, and ends in one that needs
+/// no more than whole blocks of 32.
+TEST(Quantize, Substitutes) {
+  for (const QuantizationType &type : quantizationTypes()) {
+    const QuantizationType &sensitive = typeOf(type.sensitive);
+    EXPECT_GE(sensitive.encoding.bits, std::min(type.encoding.bits, 6u))
+        << type.name;
+    for (const QuantizationType *of : {&type, &sensitive}) {
+      const QuantizationType &fallback = typeOf(of->fallback);
+      Encoding encoding;
+      EXPECT_TRUE(fallback.encodingFor(96, encoding)) << of->name;
+      EXPECT_GE(encoding.bits, of->encoding.bits) << of->name;
+    }
+  }
 }
 
 /// ggml's types mean the same here.
@@ -43,13 +61,20 @@ TEST(Quantize, HasEncodingsOfGGML) {
                             {"q4_1", "Q4_1"},
                             {"q5_0", "Q5_0"},
                             {"q5_1", "Q5_1"},
-                            {"q8_0", "Q8_0"}})
+                            {"q8_0", "Q8_0"},
+                            {"q2_k", "Q2_K"},
+                            {"q3_k", "Q3_K"},
+                            {"q4_k", "Q4_K"},
+                            {"q5_k", "Q5_K"},
+                            {"q6_k", "Q6_K"}})
     EXPECT_EQ(typeOf(name).encoding, *findGGMLType(ggml)->encoding) << name;
 }
 
 /// What codes can say exactly comes back.
 TEST(Quantize, KeepsNumbersOnTheGrid) {
   for (const QuantizationType &type : quantizationTypes()) {
+    if (type.rounding == Rounding::Search)
+      continue; // Rounds scales too.
     Encoding encoding;
     ASSERT_TRUE(type.encodingFor(128, encoding));
     const bool isTable = !encoding.values.empty();
@@ -80,7 +105,7 @@ TEST(Quantize, TakesAnything) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (const QuantizationType &type : quantizationTypes())
     for (float odd : {inf, -inf, nan, 3e38f, -3e38f, 1e-45f, 0.0f, -0.0f}) {
-      std::vector<float> row(128, 0.0f);
+      std::vector<float> row(256, 0.0f);
       row[3] = odd;
       row[70] = -odd;
       Fields fields;
@@ -89,6 +114,11 @@ TEST(Quantize, TakesAnything) {
         ASSERT_LT(code, 1u << type.encoding.bits) << type.name << " " << odd;
       for (uint8_t zero : fields.zeros)
         ASSERT_LT(zero, 1u << type.encoding.bits) << type.name << " " << odd;
+      for (uint8_t sub : fields.sub)
+        ASSERT_LT(sub, 1u << type.encoding.subBits) << type.name << " " << odd;
+      for (uint8_t sub : fields.subMin)
+        ASSERT_LT(sub, 1u << type.encoding.subMinBits)
+            << type.name << " " << odd;
     }
 }
 
@@ -112,6 +142,30 @@ TEST(Quantize, RoundsRowsOfFiles) {
   quantizeRow(type, values.data(), 64, expected);
   EXPECT_EQ(rows[1], expected);
   EXPECT_FALSE(rows[0] == expected);
+}
+
+/// Super-blocks do not depend on each other, and have a small error.
+TEST(Quantize, SearchesEachSuperBlock) {
+  std::vector<float> row(512);
+  for (size_t i = 0; i < row.size(); ++i)
+    row[i] = std::sin(float(i * i)) * (i < 256 ? 1.0f : 20.0f);
+  for (const QuantizationType &type : quantizationTypes()) {
+    if (type.rounding != Rounding::Search)
+      continue;
+    Fields both, second;
+    quantizeRow(type, row.data(), 512, both);
+    quantizeRow(type, row.data() + 256, 256, second);
+    // A step of a range from -1 to 1, whose ends may be cut off.
+    const float bound = 2.0f / float((1 << type.encoding.bits) - 1);
+    for (size_t i = 0; i < 512; ++i) {
+      const float value = decodeElement(type.encoding, both, i);
+      EXPECT_NEAR(value, row[i], i < 256 ? bound : bound * 20)
+          << type.name << " " << i;
+      if (i >= 256)
+        ASSERT_EQ(value, decodeElement(type.encoding, second, i - 256))
+            << type.name << " " << i;
+    }
+  }
 }
 
 } // namespace
