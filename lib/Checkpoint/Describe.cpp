@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Checkpoint/Describe.h"
+#include "qcc/Formats/Quantize.h"
 #include "qcc/Support/UTF8.h"
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,7 @@
 #include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 using namespace qcc;
 using Json = nlohmann::ordered_json;
@@ -26,7 +28,8 @@ namespace {
 struct TypeTotal {
   size_t tensors = 0;
   uint64_t elements = 0, bytes = 0;
-  unsigned transcodedBits = 0; ///< Of the codes; 0: as in the file.
+  unsigned transcodedBits = 0;   ///< Of the codes; 0: as in the file.
+  std::set<std::string> sources; ///< Types in the file, of rounded tensors.
 };
 
 struct Facts {
@@ -58,6 +61,8 @@ Facts collect(const Checkpoint &checkpoint) {
     total.bytes += tensor.bytes;
     if (tensor.type && tensor.type->isTranscoded())
       total.transcodedBits = tensor.type->encoding->bits;
+    if (tensor.format == &kRoundedFormat)
+      total.sources.insert(tensor.parts.front().type);
     facts.elements += tensor.elements();
     facts.bytes += tensor.bytes;
   }
@@ -211,6 +216,24 @@ std::string qcc::describeText(const Checkpoint &checkpoint) {
     text += line(keyText(tensor.name),
                  format("%-8s %-20s %12s", tensor.typeName().c_str(),
                         tensor.shape().c_str(), size(tensor.bytes).c_str()));
+  return text;
+}
+
+std::string qcc::describeTypes(const Checkpoint &checkpoint) {
+  const Facts facts = collect(checkpoint);
+  std::string text;
+  for (const auto &[name, total] : facts.types) {
+    text += text.empty() ? "" : "\n";
+    text += format("%-8s %5zu tensors %12s parameters", name.c_str(),
+                   total.tensors, count(total.elements).c_str());
+    if (total.transcodedBits)
+      text += format(", as codes of %u bits", total.transcodedBits);
+    const char *before = ", rounded from ";
+    for (const std::string &source : total.sources) {
+      text += before + source;
+      before = " and ";
+    }
+  }
   return text;
 }
 

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Checkpoint/Describe.h"
+#include "qcc/Checkpoint/Quantize.h"
 #include <gtest/gtest.h>
 #include "GGUFBuilder.h"
 
@@ -28,6 +29,34 @@ TEST(Describe, Text) {
                  "chat template:\n  {% for m in messages %}\n  {{ m }}\n");
   expectContains(text, "  token_embd.weight                         Q4_0     "
                        "[64, 3]                     108 B\n");
+}
+
+/// What is not compiled as it is in the file is said.
+TEST(Describe, Types) {
+  GGUFBuilder b;
+  b.tensor("a", {256, 4}, 1).tensor("b", {320, 4}, 0).tensor("c", {256, 4}, 0);
+  b.tensor("norm", {256}, 0).tensor("grid", {256}, 16).tensor("plain", {32}, 2);
+  std::vector<uint8_t> bytes = b.build();
+  Result<Checkpoint> checkpoint = parseExactly(bytes);
+  ASSERT_TRUE(checkpoint);
+  EXPECT_EQ(describeTypes(*checkpoint),
+            "F16          1 tensors         1024 parameters\n"
+            "F32          3 tensors         2560 parameters\n"
+            "IQ2_XXS      1 tensors          256 parameters, as codes of 3 "
+            "bits\n"
+            "Q4_0         1 tensors           32 parameters");
+  checkpoint = quantizeCheckpoint(std::move(*checkpoint),
+                                  *findQuantizationType("q4_k"), {});
+  ASSERT_TRUE(checkpoint) << checkpoint.message();
+  expectContains(checkpoint->format(), ", rounded to q4_k");
+  EXPECT_EQ(describeTypes(*checkpoint),
+            "F32          1 tensors          256 parameters\n"
+            "IQ2_XXS      1 tensors          256 parameters, as codes of 3 "
+            "bits\n"
+            "Q4_0         1 tensors           32 parameters\n"
+            "q4_k         2 tensors         2048 parameters, rounded from F16 "
+            "and F32\n"
+            "q5_0         1 tensors         1280 parameters, rounded from F32");
 }
 
 TEST(Describe, Json) {
