@@ -11,6 +11,7 @@
 #include "Weights.h"
 
 #include "qcc/Checkpoint/Checkpoint.h"
+#include "qcc/Checkpoint/Describe.h"
 #include "qcc/Checkpoint/Quantize.h"
 #include "qcc/Codegen/Common/Backend.h"
 #include "qcc/Codegen/Common/Bundle.h"
@@ -304,6 +305,8 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   contents.parameters = countParameters(*imported);
   contents.weightBytes = region->bytes();
   contents.weightBytesPerToken = weightBytesPerToken;
+  contents.checkpoint = checkpoint->format();
+  contents.weightTypes = describeTypes(*checkpoint);
   contents.info = modelInfo(*checkpoint, options, contents);
 
   llvm::SmallVector<char, 0> tables;

@@ -101,6 +101,9 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
       .add_option("-o,--output", options.output,
                   "NPY file, float32 [positions, vocabulary]; -: stdout")
       ->required();
+  logits.add_option("--matmul-inputs", options.matmulInputs,
+                    "Also what enters each matmul: a new folder of WEIGHT.npy, "
+                    "float32 [positions, in features] (target reference)");
   addModelOptions(logits, options);
 
   CLI::App &perplexity =

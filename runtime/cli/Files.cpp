@@ -110,6 +110,19 @@ void OutputFile::commit() {
   temporary.clear();
 }
 
+std::string npyHeader(size_t rows, size_t columns) {
+  std::string text =
+      format("{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
+             rows, columns);
+  size_t bytes = (10 + text.size() + 1 + 63) / 64 * 64;
+  text.resize(bytes - 11, ' ');
+  text += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += char(text.size() & 0xff);
+  header += char(text.size() >> 8);
+  return header + text;
+}
+
 /// Bytes of the UTF-8 character at the start of `text`, or 0 if there is none.
 static size_t characterBytes(std::string_view text) {
   auto byte = [&](size_t i) { return uint8_t(text[i]); };

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "Program.h"
+#include "MatmulInputs.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -30,20 +30,6 @@ static std::vector<int32_t> parseIds(const std::string &text, uint32_t vocab) {
   }
 }
 
-/// The header of a C-ordered float32 array in NumPy's format 1.0.
-static std::string npyHeader(size_t rows, size_t columns) {
-  std::string text =
-      format("{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu), }",
-             rows, columns);
-  size_t bytes = (10 + text.size() + 1 + 63) / 64 * 64;
-  text.resize(bytes - 11, ' ');
-  text += '\n';
-  std::string header("\x93NUMPY\x01\x00", 8);
-  header += char(text.size() & 0xff);
-  header += char(text.size() >> 8);
-  return header + text;
-}
-
 int runLogits(Program &program, const Options &options) {
   uint32_t vocab = program.info().vocab;
   std::vector<int32_t> tokens =
@@ -57,6 +43,11 @@ int runLogits(Program &program, const Options &options) {
   OutputFile file(options.output);
   std::string header = npyHeader(tokens.size(), vocab);
   file.write(header.data(), header.size());
+  if (!options.matmulInputs.empty()) {
+    writeMatmulInputs(program, options, tokens, file, options.matmulInputs);
+    file.commit();
+    return 0;
+  }
 
   struct State {
     OutputFile &file;

@@ -38,6 +38,7 @@ struct Options {
   bool noSpecial = false;
   std::string ids;
   std::string output;
+  std::string matmulInputs; // a folder to write; empty: none
 
   // perplexity
   std::string file;

@@ -117,6 +117,9 @@ private:
 /// Seconds of a clock that only runs forward.
 double now();
 
+/// The header of a C-ordered float32 array in NumPy's format 1.0.
+std::string npyHeader(size_t rows, size_t columns);
+
 /// A whole file, or stdin for "-".
 std::string readFile(const std::string &path);
 

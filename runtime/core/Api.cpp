@@ -93,6 +93,15 @@ static qcc_status modelInfo(const qcc_model *model, qcc_model_info_v1 *info) {
   return QCC_OK;
 }
 
+static qcc_status matmulInfo(const qcc_model *model, uint32_t index,
+                             qcc_matmul_info_v1 *info) {
+  if (!info || info->struct_size < sizeof(uint32_t) ||
+      index >= modelOf(model).code->matmul_count)
+    return QCC_E_ARGUMENT;
+  modelOf(model).matmul(index, *info);
+  return QCC_OK;
+}
+
 static qcc_status tokenize(const qcc_model *model, const char *text,
                            size_t bytes, uint32_t flags, int32_t *tokens,
                            size_t capacity, size_t *count) {
@@ -188,7 +197,7 @@ static qcc_status eval(qcc_session *session, const qcc_eval_v1 *given) {
 
 static qcc_status step(qcc_session *session, const qcc_rows_v1 *given) {
   qcc_rows_v1 rows;
-  if (!readStruct(rows, given))
+  if (!readStruct(rows, given, offsetof(qcc_rows_v1, matmul_inputs)))
     return badStruct(sessionOf(session).error, "rows");
   return sessionOf(session).step(rows);
 }
@@ -301,6 +310,7 @@ const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
       threads,
       context,
       stateBytes,
+      matmulInfo,
   };
   return maxVersion >= QCC_API_VERSION ? &table : nullptr;
 }

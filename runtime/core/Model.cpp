@@ -11,6 +11,27 @@
 
 namespace qcc::rt {
 
+/// Checks where matmuls' inputs are said to be.
+static qcc_status checkMatmuls(const qcc_model_v1 &model, ErrorText &error) {
+  if (model.matmul_count && !model.matmuls)
+    return error.set(QCC_E_DATA, "model table has a null field");
+  if (model.matmul_columns > uint64_t(1) << 40)
+    return error.set(QCC_E_DATA, "target %s: matmul_columns is too large",
+                     model.target);
+  for (uint32_t i = 0; i < model.matmul_count; ++i) {
+    const qcc_matmul_v1 &matmul = model.matmuls[i];
+    if (!matmul.weight || matmul.columns == 0 ||
+        matmul.first > model.matmul_columns ||
+        matmul.columns > model.matmul_columns - matmul.first)
+      return error.set(QCC_E_DATA,
+                       "target %s: the input of matmul %u is not among the "
+                       "%llu columns of all",
+                       model.target, i,
+                       static_cast<unsigned long long>(model.matmul_columns));
+  }
+  return QCC_OK;
+}
+
 /// Checks the numbers of one target, which memory sizes are computed from.
 static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
   if (model.struct_size < sizeof(qcc_model_v1))
@@ -48,7 +69,7 @@ static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
                        "a multiple of 64",
                        model.target, i, static_cast<unsigned long long>(page));
   }
-  return QCC_OK;
+  return checkMatmuls(model, error);
 }
 
 qcc_status checkBundle(const qcc_bundle_v1 &bundle, ErrorText &error) {
@@ -156,6 +177,18 @@ void Model::info(qcc_model_info_v1 &result) const {
   all.weights = weights.data();
   all.add_bos = text.addsBos();
   all.state_count = code->state_count;
+  all.checkpoint = orEmpty(bundle->checkpoint);
+  all.weight_types = orEmpty(bundle->weight_types);
+  all.matmul_count = code->matmul_count;
+  all.matmul_columns = code->matmul_columns;
+  memcpy(&result, &all,
+         result.struct_size < sizeof all ? result.struct_size : sizeof all);
+}
+
+void Model::matmul(uint32_t index, qcc_matmul_info_v1 &result) const {
+  const qcc_matmul_v1 &matmul = code->matmuls[index];
+  qcc_matmul_info_v1 all = {result.struct_size, matmul.columns, matmul.first,
+                            matmul.weight};
   memcpy(&result, &all,
          result.struct_size < sizeof all ? result.struct_size : sizeof all);
 }

@@ -22,6 +22,8 @@ struct Model : qcc_model {
 
   qcc_status open(const qcc_model_options_v1 &options, ErrorText &error);
   void info(qcc_model_info_v1 &result) const;
+  /// Of one of code->matmul_count.
+  void matmul(uint32_t index, qcc_matmul_info_v1 &result) const;
 };
 
 /// Checks a bundle before anything in it is used.

@@ -212,8 +212,13 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
                      "is null",
                      request.outputs, request.rows);
   if (reinterpret_cast<uintptr_t>(request.logits) % 64 ||
-      reinterpret_cast<uintptr_t>(request.trace) % 64)
-    return error.set(QCC_E_ARGUMENT, "logits and trace must be 64-aligned");
+      reinterpret_cast<uintptr_t>(request.trace) % 64 ||
+      reinterpret_cast<uintptr_t>(request.matmul_inputs) % 64)
+    return error.set(QCC_E_ARGUMENT,
+                     "logits, trace and matmul_inputs must be 64-aligned");
+  if (request.matmul_inputs && code->matmul_count == 0)
+    return error.set(QCC_E_ARGUMENT,
+                     "target %s does not give inputs of matmuls", code->target);
   for (uint32_t i = 0; i < request.outputs; ++i)
     if (request.output[i] >= request.rows ||
         (i && request.output[i] <= request.output[i - 1]))
@@ -244,6 +249,7 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
   step.output = request.output;
   step.logits = request.logits;
   step.trace = request.trace;
+  step.matmul_inputs = request.matmul_inputs;
   if (!runStep(step)) {
     for (uint32_t s = 0; s < sequences; ++s)
       if (added[s])

@@ -432,6 +432,20 @@ TEST(BundleTest, ChecksNumbersBeforeUse) {
   refused([](auto &, auto &m, auto &) { m.struct_size = 4; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 100; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 0; });
+
+  // Inputs of matmuls are where the table says.
+  refused([](auto &, auto &m, auto &) { m.matmuls = nullptr; });
+  refused([](auto &, auto &m, auto &) { m.matmul_columns -= 1; });
+  refused([](auto &, auto &m, auto &) { m.matmul_columns = ~0ull; });
+  auto refusedMatmul = [&](auto change) {
+    qcc_matmul_v1 matmul = qcc_bundle.models[0]->matmuls[0];
+    change(matmul);
+    refused([&](auto &, auto &m, auto &) { m.matmuls = &matmul; });
+  };
+  refusedMatmul([](auto &m) { m.weight = nullptr; });
+  refusedMatmul([](auto &m) { m.columns = 0; });
+  refusedMatmul([](auto &m) { m.columns += 1; });
+  refusedMatmul([](auto &m) { m.first = ~0ull; });
 }
 
 TEST(BundleTest, TakesTheBestTargetThatTheCpuHas) {

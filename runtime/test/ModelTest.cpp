@@ -37,6 +37,17 @@ TEST(ModelTest, TellsItsNumbers) {
   EXPECT_STREQ(info.kv, "f32");
   EXPECT_EQ(info.eos, 261);
   EXPECT_TRUE(info.chat_template);
+  EXPECT_STREQ(info.checkpoint, "a formula");
+  EXPECT_STREQ(info.weight_types, "bytes       2 tensors");
+  ASSERT_EQ(info.matmul_count, 1u);
+  EXPECT_EQ(info.matmul_columns, unsigned(DEMO_HIDDEN));
+  qcc_matmul_info_v1 matmul = {};
+  matmul.struct_size = sizeof matmul;
+  ASSERT_EQ(qcc_matmul(model.model, 0, &matmul), QCC_OK);
+  EXPECT_STREQ(matmul.weight, "demo.head");
+  EXPECT_EQ(matmul.columns, unsigned(DEMO_HIDDEN));
+  EXPECT_EQ(matmul.first, 0u);
+  EXPECT_EQ(qcc_matmul(model.model, 1, &matmul), QCC_E_ARGUMENT);
   // A caller of an older version has fewer fields, and no byte beyond them is
   // written.
   struct {

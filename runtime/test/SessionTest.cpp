@@ -121,6 +121,42 @@ TEST(SessionTest, StepTracesTheResidualStream) {
   EXPECT_EQ(memcmp(traced, expected.data(), sizeof traced), 0);
 }
 
+TEST(SessionTest, StepGivesInputsOfMatmuls) {
+  Model model;
+  Session session(model, 3);
+  std::vector<int32_t> tokens = someTokens(10);
+  std::vector<uint32_t> sequence(10, 0), output = {2, 9};
+  alignas(64) float logits[2 * DEMO_VOCAB], inputs[10 * DEMO_HIDDEN];
+  qcc_rows_v1 rows = {};
+  rows.struct_size = sizeof rows;
+  rows.flags = QCC_ROWS_PROMPT;
+  rows.rows = 10;
+  rows.outputs = 2;
+  rows.token = tokens.data();
+  rows.sequence = sequence.data();
+  rows.output = output.data();
+  rows.logits = logits;
+  rows.matmul_inputs = inputs;
+  ASSERT_EQ(qcc_step(session, &rows), QCC_OK) << qcc_last_error(session);
+  std::vector<float> expected = trace(tokens, 1, true);
+  for (size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(memcmp(inputs + i * DEMO_HIDDEN,
+                     &expected[(DEMO_LAYERS * 10 + output[i]) * DEMO_HIDDEN],
+                     DEMO_HIDDEN * sizeof(float)),
+              0)
+        << "output " << i;
+
+  // A caller from before there were any is understood.
+  ASSERT_EQ(qcc_reset(session, 0), QCC_OK);
+  memset(inputs, 0, sizeof inputs);
+  rows.struct_size = offsetof(qcc_rows_v1, matmul_inputs);
+  ASSERT_EQ(qcc_step(session, &rows), QCC_OK) << qcc_last_error(session);
+  EXPECT_EQ(inputs[0], 0.0f);
+  rows.struct_size = sizeof rows;
+  rows.matmul_inputs = inputs + 1;
+  EXPECT_EQ(qcc_step(session, &rows), QCC_E_ARGUMENT);
+}
+
 TEST(SessionTest, TruncationIsReuse) {
   Model model;
   Session session(model);

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
@@ -151,6 +152,8 @@ class CliTest(unittest.TestCase):
 
     def test_info(self):
         self.assertIn("target          x86-64", run("info").stdout.decode())
+        self.assertIn("\ncheckpoint      a formula\ntypes           bytes       2 tensors\n",
+                      run("info").stdout.decode())
         info = json.loads(run("info", "--json").stdout)
         self.assertEqual(info["vocab"], VOCAB)
         self.assertEqual(info["compilation"], {"seed": 1})
@@ -181,6 +184,37 @@ class CliTest(unittest.TestCase):
         self.assertEqual(os.listdir(self.folder.name), ["out.npy"])
         result = run("logits", "--prompt", "hello", "-o", "-")
         self.assertEqual(len(result.stdout), 128 + 4 * VOCAB)
+
+    def test_matmul_inputs(self):
+        tokens = [(i * 37 + i * i) % 256 for i in range(70)]
+        ids = ",".join(map(str, tokens))
+        out, folder = self.path("out.npy"), self.path("inputs")
+        for batch, prompt in [([], True), (["--batch", "1"], False), (["--batch", "7"], True)]:
+            result = run("logits", "--ids", ids, *batch, "-o", out, "--matmul-inputs", folder)
+            self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
+            expected = evaluate(tokens, prompt)
+            self.assertEqual(read_npy(out), expected)
+            self.assertEqual(os.listdir(folder), ["demo.head.npy"])
+            inputs = read_npy(os.path.join(folder, "demo.head.npy"))
+            self.assertEqual(len(inputs), len(tokens))
+            for x, logits in zip(inputs, expected):
+                got = 0.0
+                for h in range(HIDDEN):
+                    got = f32(got + f32(x[h] * weight(VOCAB + 5, h)))
+                self.assertEqual(got, logits[5])
+            # It is not written over, and nothing else is left.
+            self.assert_error(run("logits", "--ids", "1", "-o", out, "--matmul-inputs", folder),
+                              1, "exists already")
+            self.assertEqual(sorted(os.listdir(self.folder.name)), ["inputs", "out.npy"])
+            shutil.rmtree(folder)
+        # A folder that cannot be made.
+        missing = self.path("no/inputs")
+        self.assert_error(run("logits", "--ids", "1", "-o", out, "--matmul-inputs", missing), 1,
+                          "cannot make this folder")
+        # More tokens than the context holds: unfinished files are removed.
+        self.assert_error(run("logits", "--ids", ids, "--ctx", "64", "-o", out,
+                              "--matmul-inputs", folder), 1, "its context is 64")
+        self.assertEqual(os.listdir(self.folder.name), ["out.npy"])
 
     def test_raw_prompt_is_greedy_decoding(self):
         result = run("--raw", "--greedy", "-n", "8", "--batch", "1", "--special", "hello")

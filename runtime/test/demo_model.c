@@ -4,9 +4,9 @@
  * A toy language model against qcc_abi.h, so that the runtime can be tested
  * without the compiler. It uses everything that the contract has: weights
  * through the payload note, two states in pages, arena and thread scratch,
- * barriers, traces, several targets. Each token's logits depend on all earlier
- * tokens of its sequence, in a fixed order of additions. Prompt steps round the
- * embedding, as coarser activations would.
+ * barriers, traces, inputs of matmuls, several targets. Each token's logits
+ * depend on all earlier tokens of its sequence, in a fixed order of additions.
+ * Prompt steps round the embedding, as coarser activations would.
  *
  * Macros: DEMO_SEED makes another model of it, DEMO_NO_WEIGHTS one whose
  *weights were stripped.
@@ -150,6 +150,10 @@ static void step(const qcc_step_v1 *s, uint32_t thread, uint32_t threads) {
       return;
   }
 
+  if (s->matmul_inputs)
+    for (uint32_t o = thread; o < s->outputs; o += threads)
+      for (uint32_t h = 0; h < HIDDEN; ++h)
+        s->matmul_inputs[o * HIDDEN + h] = x[s->output[o] * HIDDEN + h];
   for (uint32_t o = 0; o < s->outputs; ++o)
     for (uint32_t v = thread; v < VOCAB; v += threads) {
       float sum = 0;
@@ -161,6 +165,8 @@ static void step(const qcc_step_v1 *s, uint32_t thread, uint32_t threads) {
 
 static const qcc_state_v1 states[DEMO_LAYERS] = {{DEMO_PAGE_BYTES(0), 0, 0},
                                                  {DEMO_PAGE_BYTES(1), 0, 0}};
+
+static const qcc_matmul_v1 matmuls[] = {{"demo.head", 0, HIDDEN, 0}};
 
 #define MODEL(name, features)                                                  \
   {sizeof(qcc_model_v1),                                                       \
@@ -178,7 +184,11 @@ static const qcc_state_v1 states[DEMO_LAYERS] = {{DEMO_PAGE_BYTES(0), 0, 0},
    DEMO_CONTEXT,                                                               \
    0,                                                                          \
    "decode f32, prompt coarse",                                                \
-   "f32"}
+   "f32",                                                                      \
+   matmuls,                                                                    \
+   1,                                                                          \
+   0,                                                                          \
+   HIDDEN}
 
 static const qcc_model_v1 baseline = MODEL("x86-64", 0);
 static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);
@@ -210,4 +220,6 @@ __attribute__((visibility("hidden"))) const qcc_bundle_v1 qcc_bundle = {
     2ull * VOCAB *HIDDEN,
     DEMO_WEIGHT_BYTES,
     (VOCAB + 1) * HIDDEN,
+    "a formula",
+    "bytes       2 tensors",
 };

@@ -83,11 +83,10 @@ class Quantize(FolderCase):
 
     def test_k_quants(self):
         """In rows of 256 and of 512; those of 128 get another type."""
-        for name in k_quants.SIZES:
-            for hidden in (256, 128):
-                with self.subTest(type=name, hidden=hidden):
-                    self.check(name, k_quant(name), sensitive=k_quant("q6_k"), hidden=hidden,
-                               ffn=2 * hidden)
+        for name, hidden in (*((name, 128) for name in k_quants.SIZES), ("q4_k", 256)):
+            with self.subTest(type=name, hidden=hidden):
+                self.check(name, k_quant(name), sensitive=k_quant("q6_k"), hidden=hidden,
+                           ffn=2 * hidden)
 
     def test_sources(self):
         for dtype in (np.float16, BF16):
@@ -104,6 +103,11 @@ class Quantize(FolderCase):
         self.assertEqual(types["model.layers.0.mlp.up_proj.weight"], "nf4")
         self.assertEqual(types["lm_head.weight"], "q8_0")
         self.assertEqual(types["model.norm.weight"], "F32")
+        text = self.qcc("run", self.library, "info").stdout
+        self.assertIn("\ncheckpoint      safetensors, rounded to nf4\n", text)
+        self.assertRegex(text, r"\n {16}nf4 +7 tensors +\d+ parameters, rounded from F32\n")
+        self.assertRegex(text, r"\n {16}q8_0 +2 tensors +\d+ parameters, rounded from F32\n")
+        self.assertRegex(text, r"\ntypes {11}F32 +3 tensors +\d+ parameters\n")
         self.compile(model.path, "--quantize", "int4-g128-asym")
         first = self.library.stat().st_size
         self.compile(model.path, "--quantize", "q8_0")

@@ -278,8 +278,9 @@ class Folder:
         return np.where(wave > low, inverse / scaling["factor"],
                         np.where(wave < high, inverse, between))
 
-    def logits(self, ids):
-        """[len(ids), vocab] in float64, as transformers' Llama computes them."""
+    def logits(self, ids, inputs=None):
+        """[len(ids), vocab] in float64, as transformers' Llama computes them. What
+        enters each matmul is added to `inputs`, by the name of its weight."""
         config, w = self.config, self.weights
         heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
         head_dim = config.get("head_dim") or config["hidden_size"] // heads
@@ -290,6 +291,11 @@ class Folder:
 
         def norm(x, name):
             return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + config["rms_norm_eps"]) * w[name]
+
+        def linear(x, name):
+            if inputs is not None:
+                inputs[name] = x
+            return x @ w[name].T
 
         def rope(x):
             part, rest = x[..., :turning], x[..., turning:]
@@ -303,7 +309,7 @@ class Folder:
         for i in range(config["num_hidden_layers"]):
             prefix = f"model.layers.{i}."
             h = norm(x, prefix + "input_layernorm.weight")
-            q, k, v = (h @ w[f"{prefix}self_attn.{n}_proj.weight"].T for n in "qkv")
+            q, k, v = (linear(h, f"{prefix}self_attn.{n}_proj.weight") for n in "qkv")
             q = rope(q.reshape(len(ids), heads, head_dim))
             k = rope(k.reshape(len(ids), kv_heads, head_dim)).repeat(heads // kv_heads, axis=1)
             v = v.reshape(len(ids), kv_heads, head_dim).repeat(heads // kv_heads, axis=1)
@@ -312,11 +318,11 @@ class Folder:
             p = np.exp(scores - scores.max(axis=-1, keepdims=True))
             p /= p.sum(axis=-1, keepdims=True)
             a = np.einsum("hqk,khd->qhd", p, v).reshape(len(ids), -1)
-            x = x + a @ w[prefix + "self_attn.o_proj.weight"].T
+            x = x + linear(a, prefix + "self_attn.o_proj.weight")
             h = norm(x, prefix + "post_attention_layernorm.weight")
-            gate = h @ w[prefix + "mlp.gate_proj.weight"].T
-            up = h @ w[prefix + "mlp.up_proj.weight"].T
-            x = x + (gate / (1 + np.exp(-gate)) * up) @ w[prefix + "mlp.down_proj.weight"].T
+            gate = linear(h, prefix + "mlp.gate_proj.weight")
+            up = linear(h, prefix + "mlp.up_proj.weight")
+            x = x + linear(gate / (1 + np.exp(-gate)) * up, prefix + "mlp.down_proj.weight")
         x = norm(x, "model.norm.weight")
         head = "model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"
-        return x @ w[head].T
+        return linear(x, head)

@@ -76,6 +76,15 @@ Constant *BundleBuilder::model(const BundleModel &model) {
   if (!states.empty())
     stateTable = global(array(states.front()->getType(), states), "states", 8);
 
+  llvm::SmallVector<Constant *> matmuls;
+  for (const MatmulInput &matmul : code.matmuls)
+    matmuls.push_back(structure({string(matmul.weight), i64(matmul.first),
+                                 i32(matmul.columns), i32(0)}));
+  Constant *matmulTable = null();
+  if (!matmuls.empty())
+    matmulTable =
+        global(array(matmuls.front()->getType(), matmuls), "matmuls", 8);
+
   auto *stepType =
       llvm::FunctionType::get(llvm::Type::getVoidTy(context),
                               {pointer, llvm::Type::getInt32Ty(context),
@@ -85,14 +94,27 @@ Constant *BundleBuilder::model(const BundleModel &model) {
       stepType, llvm::GlobalValue::ExternalLinkage, code.stepSymbol, module);
   step->setVisibility(llvm::GlobalValue::HiddenVisibility);
 
-  static_assert(sizeof(qcc_model_v1) == 96, "fields below");
-  Constant *table = structure(
-      {i32(sizeof(qcc_model_v1)), i32(states.size()),
-       string(model.target->name), i64(model.target->cpuFeatures), step,
-       stateTable, i64(code.arenaBytes), i64(code.arenaThreadBytes),
-       i32(code.rowCapacity), i32(code.vocab), i32(code.hidden),
-       i32(code.layers), i32(code.context), i32(0), string(code.activations),
-       string(code.kv)});
+  static_assert(sizeof(qcc_model_v1) == 120, "fields below");
+  Constant *table = structure({i32(sizeof(qcc_model_v1)),
+                               i32(states.size()),
+                               string(model.target->name),
+                               i64(model.target->cpuFeatures),
+                               step,
+                               stateTable,
+                               i64(code.arenaBytes),
+                               i64(code.arenaThreadBytes),
+                               i32(code.rowCapacity),
+                               i32(code.vocab),
+                               i32(code.hidden),
+                               i32(code.layers),
+                               i32(code.context),
+                               i32(0),
+                               string(code.activations),
+                               string(code.kv),
+                               matmulTable,
+                               i32(matmuls.size()),
+                               i32(0),
+                               i64(code.matmulColumns)});
   return global(table, "model", 8);
 }
 
@@ -116,7 +138,7 @@ qcc::emitBundle(const BundleContents &contents) {
         b.global(llvm::ConstantDataArray::get(context, contents.tokenizer),
                  "tokenizer", 64);
 
-  static_assert(sizeof(qcc_bundle_v1) == 104, "fields below");
+  static_assert(sizeof(qcc_bundle_v1) == 120, "fields below");
   Constant *bundle = b.structure(
       {b.i32(sizeof(qcc_bundle_v1)), b.i16(QCC_ABI_VERSION_MAJOR),
        b.i16(QCC_ABI_VERSION_MINOR), modelTable, b.i32(models.size()), b.i32(0),
@@ -124,7 +146,8 @@ qcc::emitBundle(const BundleContents &contents) {
        b.string(contents.compiler), tokenizer, b.i64(contents.tokenizer.size()),
        contents.chatTemplate ? b.string(*contents.chatTemplate) : b.null(),
        b.string(contents.info), b.i64(contents.parameters),
-       b.i64(contents.weightBytes), b.i64(contents.weightBytesPerToken)});
+       b.i64(contents.weightBytes), b.i64(contents.weightBytesPerToken),
+       b.string(contents.checkpoint), b.string(contents.weightTypes)});
   const llvm::DataLayout &layout = module.getDataLayout();
   if (layout.getTypeAllocSize(bundle->getType()) != sizeof(qcc_bundle_v1))
     return llvm::createStringError("qcc_bundle_v1: layout differs from the "

@@ -56,6 +56,8 @@ static FieldInfo fieldInfo(StepField field) {
     return {offsetof(qcc_step_v1, barrier), FieldInfo::Pointer};
   case StepField::BarrierContext:
     return {offsetof(qcc_step_v1, barrier_context), FieldInfo::Pointer};
+  case StepField::MatmulInputs:
+    return {offsetof(qcc_step_v1, matmul_inputs), FieldInfo::Pointer};
   }
   llvm_unreachable("unknown field");
 }

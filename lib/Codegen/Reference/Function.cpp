@@ -4,8 +4,6 @@
 
 #include "Function.h"
 
-#include "qcc/Codegen/Common/StepABI.h"
-
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -82,10 +80,16 @@ LogicalResult FunctionLowering::run() {
     LLVM::ReturnOp::create(builder, e.loc, no);
   }
 
+  if (failed(placeInputs()))
+    return failure();
+  for (BlockArgument argument : source.getArguments())
+    writeInput(argument);
   for (Operation &op : source.getBody().front()) {
     e.loc = op.getLoc();
     if (failed(lower(&op)))
       return failure();
+    for (Value value : op.getResults())
+      writeInput(value);
     releaseDead(&op);
   }
   return success();
@@ -162,16 +166,15 @@ void FunctionLowering::copyRows(Value from, Value to, Value count,
        {step, thread, threads, count, from, to});
 }
 
-void FunctionLowering::writeTrace(Value value, unsigned index) {
-  Value slots = loadStepField(builder, e.loc, step, StepField::Trace);
-  Value null = LLVM::ZeroOp::create(builder, e.loc, slots.getType());
+void FunctionLowering::copyIfWanted(StepField field, Value value, Value at) {
+  Value array = loadStepField(builder, e.loc, step, field);
+  Value null = LLVM::ZeroOp::create(builder, e.loc, array.getType());
   Value isWanted = LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne,
-                                        slots, null);
+                                        array, null);
   Block *here = builder.getInsertionBlock();
   Block *copy = builder.createBlock(exit);
-  int64_t width = widthOf(value);
-  Value slot = e.mul(rows, e.i64(int64_t(index) * width));
-  copyRows(pointerOf(value), e.element(slots, slot), rows, width);
+  copyRows(pointerOf(value), e.element(array, at), rowsOf(value),
+           widthOf(value));
   Block *copied = builder.getInsertionBlock();
   Block *next = builder.createBlock(exit);
   builder.setInsertionPointToEnd(here);
@@ -179,6 +182,46 @@ void FunctionLowering::writeTrace(Value value, unsigned index) {
   builder.setInsertionPointToEnd(copied);
   LLVM::BrOp::create(builder, e.loc, next);
   builder.setInsertionPointToStart(next);
+}
+
+void FunctionLowering::writeTrace(Value value, unsigned index) {
+  copyIfWanted(StepField::Trace, value,
+               e.mul(rows, e.i64(int64_t(index) * widthOf(value))));
+}
+
+LogicalResult FunctionLowering::placeInputs() {
+  for (auto matmul : source.getOps<llm::LinearOp>()) {
+    auto dequantize = matmul.getWeight().getDefiningOp<qz::DequantizeOp>();
+    auto use = dequantize ? dequantize.getWeight().getDefiningOp<qz::UseOp>()
+                          : qz::UseOp();
+    if (!use)
+      return matmul.emitOpError() << "expected the values of a qz.use";
+    // In the order of the model, whatever the weight's is.
+    Value input = matmul.getInput();
+    if (auto permute = input.getDefiningOp<qz::PermuteOp>())
+      input = permute.getInput();
+    uint32_t columns = uint32_t(widthOf(input));
+    auto [place, isNew] = inputs.try_emplace(input, module.matmulColumns);
+    if (isNew)
+      module.matmulColumns += columns;
+    std::string weight = use.getWeight().str();
+    if (llvm::is_contained(llvm::map_range(module.matmuls,
+                                           [](const MatmulInput &known) {
+                                             return known.weight;
+                                           }),
+                           weight))
+      return matmul.emitOpError()
+             << "expected one matmul with " << use.getWeightAttr();
+    module.matmuls.push_back({std::move(weight), place->second, columns});
+  }
+  return success();
+}
+
+void FunctionLowering::writeInput(Value value) {
+  auto place = inputs.find(value);
+  if (place != inputs.end())
+    copyIfWanted(StepField::MatmulInputs, value,
+                 e.mul(rows, e.i64(int64_t(place->second))));
 }
 
 LogicalResult FunctionLowering::lowerReturn(func::ReturnOp op) {

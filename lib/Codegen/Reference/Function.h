@@ -13,6 +13,8 @@
 #ifndef QCC_LIB_CODEGEN_REFERENCE_FUNCTION_H
 #define QCC_LIB_CODEGEN_REFERENCE_FUNCTION_H
 
+#include "qcc/Codegen/Common/ModelCode.h"
+#include "qcc/Codegen/Common/StepABI.h"
 #include "Arena.h"
 #include "Kernel.h"
 
@@ -30,6 +32,9 @@ struct ReferenceModule {
   /// Order of declaration, as in qcc_step_v1.state.
   llvm::StringMap<unsigned> stateIndex;
   uint64_t rowCapacity;
+  /// Where the step writes what enters each matmul, and the columns of all.
+  std::vector<MatmulInput> matmuls;
+  uint64_t matmulColumns = 0;
 
   ReferenceModule(mlir::ModuleOp source, mlir::ModuleOp result,
                   uint64_t threadBytes, uint64_t rowCapacity)
@@ -69,6 +74,13 @@ private:
   /// returns false.
   void call(mlir::LLVM::LLVMFuncOp callee, mlir::ValueRange operands);
   void copyRows(Value from, Value to, Value rows, int64_t width);
+  /// Copies the rows of `value` to element `at` of the array that `field`
+  /// points to, if there is one.
+  void copyIfWanted(StepField field, Value value, Value at);
+  /// Gives each value that enters a matmul a place among the inputs.
+  llvm::LogicalResult placeInputs();
+  /// Writes `value` there, if it has one.
+  void writeInput(Value value);
   /// Copies the rows of `value` to slot `index` of the trace, if one is wanted.
   void writeTrace(Value value, unsigned index);
 
@@ -94,6 +106,8 @@ private:
 
   llvm::DenseMap<Value, Value> pointers;
   llvm::DenseMap<Value, uint64_t> places; ///< In the arena.
+  /// Columns of inputs before those of a value that enters matmuls.
+  llvm::DenseMap<Value, uint64_t> inputs;
   llvm::DenseSet<Value> ofOutputs; ///< Tensors with a row for each output.
 };
 

@@ -116,6 +116,8 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
     end = std::max(end, lowering.arenaEnd());
   }
   code.arenaBytes = end;
+  code.matmuls = std::move(module.matmuls);
+  code.matmulColumns = module.matmulColumns;
 
   OpBuilder builder = OpBuilder::atBlockEnd(code.module->getBody());
   LLVM::LLVMFuncOp step =

@@ -113,7 +113,20 @@ typedef struct qcc_model_info_v1 {
   const uint8_t *weights;    /* mapped, read-only, weight_bytes               */
   uint32_t add_bos;          /* tokenize() puts bos first: 0 or 1             */
   uint32_t state_count;
+  const char *checkpoint;   /* what it was: "safetensors, rounded to q4_k"    */
+  const char *weight_types; /* a line for each type of weights                */
+  uint32_t matmul_count;    /* whose inputs qcc_step() gives; 0: of none      */
+  uint32_t reserved;        /* 0 */
+  uint64_t matmul_columns;  /* of all their inputs                            */
 } qcc_model_info_v1;
+
+/* A matmul, as qcc_matmul() describes it. */
+typedef struct qcc_matmul_info_v1 {
+  uint32_t struct_size; /* set by the caller                                  */
+  uint32_t columns;     /* in features                                        */
+  uint64_t first;       /* where its input is: qcc_rows_v1.matmul_inputs      */
+  const char *weight;   /* the checkpoint's name of its weight                */
+} qcc_matmul_info_v1;
 
 typedef struct qcc_session_options_v1 {
   uint32_t struct_size;
@@ -203,6 +216,9 @@ typedef struct qcc_rows_v1 {
   float *logits; /* [outputs][vocab], 64-aligned                              */
   float *trace;  /* NULL, or [layers + 1][rows][hidden], 64-aligned: the
                     residual stream before the first and after each layer     */
+  float *matmul_inputs; /* NULL, or matmul_columns * rows floats, 64-aligned:
+                           each matmul's input at first * rows, as
+                           [rows][columns]; of the head [outputs][columns]    */
 } qcc_rows_v1;
 
 /* Why qcc_generate() ended. */
@@ -290,6 +306,7 @@ struct qcc_api_v1 {
   uint32_t (*threads)(const qcc_session *);
   uint32_t (*context)(const qcc_session *);
   uint64_t (*state_bytes)(const qcc_session *);
+  qcc_status (*matmul)(const qcc_model *, uint32_t, qcc_matmul_info_v1 *);
 };
 
 /* `<prefix>_query`: the table for the highest version that both sides know;
@@ -355,6 +372,13 @@ static inline void qcc_model_close(qcc_model *model) {
 static inline qcc_status qcc_model_info(const qcc_model *model,
                                         qcc_model_info_v1 *info) {
   return model->api->model_info(model, info);
+}
+
+/* Fills the first info->struct_size bytes of *info for one of the matmul_count
+ * matmuls. Only the target `reference` has any. */
+static inline qcc_status qcc_matmul(const qcc_model *model, uint32_t index,
+                                    qcc_matmul_info_v1 *info) {
+  return model->api->matmul(model, index, info);
 }
 
 /* Token ids of `bytes` bytes of UTF-8 text. *count is set to the number of

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 0u
+#define QCC_ABI_VERSION_MINOR 1u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u
@@ -50,6 +50,16 @@ typedef struct qcc_state_v1 {
   uint32_t reserved; /* 0 */
 } qcc_state_v1;
 QCC_STATIC_ASSERT(sizeof(qcc_state_v1) == 16, "layout is ABI");
+
+/* A matmul whose inputs a step can give: rows times the transpose of a weight.
+ * Several that read the same rows have the same place. */
+typedef struct qcc_matmul_v1 {
+  const char *weight;  /* the checkpoint's name of it; all differ            */
+  uint64_t first;      /* columns of other inputs that lie before its own    */
+  uint32_t columns;    /* in features                                        */
+  uint32_t reserved;   /* 0 */
+} qcc_matmul_v1;
+QCC_STATIC_ASSERT(sizeof(qcc_matmul_v1) == 24, "layout is ABI");
 
 /* qcc_step_v1.flags */
 /* The rows belong to prompts: coarser activations may be used. Without it at
@@ -88,9 +98,14 @@ typedef struct qcc_step_v1 {
                      before the first layer and after each layer             */
   qcc_barrier_fn barrier;
   void *barrier_context;
+  /* Since 1.1. */
+  float *matmul_inputs; /* NULL, as always when the model lists no matmuls, or
+                           matmul_columns * rows floats: the input of each is
+                           at first * rows, as [rows][columns]; where only
+                           rows with logits reach it, as [outputs][columns]  */
 } qcc_step_v1;
 QCC_STATIC_ASSERT(sizeof(void *) == 8, "64-bit targets only");
-QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 120, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 128, "layout is ABI");
 
 /* The SPMD entry: called once on each of `threads` threads of a team. Results
  * have the same bits for every number of threads. Never allocates, blocks
@@ -116,8 +131,13 @@ typedef struct qcc_model_v1 {
   uint32_t reserved;         /* 0 */
   const char *activations;   /* for `info`: "decode a16, prompt a8, head a16"*/
   const char *kv;            /* "f16"                                        */
+  /* Since 1.1. */
+  const qcc_matmul_v1 *matmuls; /* [matmul_count]                            */
+  uint32_t matmul_count;     /* all of the model's, or 0: gives no inputs    */
+  uint32_t reserved2;        /* 0 */
+  uint64_t matmul_columns;   /* of all inputs                                */
 } qcc_model_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 96, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 120, "layout is ABI");
 
 /* Everything in one file. `models` are in ascending order of preference: the
  * last one whose cpu_features the machine has is used. All strings and blobs
@@ -140,8 +160,11 @@ typedef struct qcc_bundle_v1 {
   uint64_t parameters;               /* number of weights                    */
   uint64_t weight_bytes;             /* packed bytes                         */
   uint64_t weight_bytes_per_token;   /* read by a one-row step               */
+  /* Since 1.1. */
+  const char *checkpoint;            /* "safetensors, rounded to q4_k"       */
+  const char *weight_types;          /* for `info`: a line for each type     */
 } qcc_bundle_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_bundle_v1) == 104, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_bundle_v1) == 120, "layout is ABI");
 
 /* The one symbol the compiler defines in every artefact (hidden). */
 #define QCC_BUNDLE_SYMBOL "qcc_bundle"

@@ -17,6 +17,9 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64,
   // CHECK-LABEL: llvm.func internal @layer.0(
   // CHECK-SAME: %[[STEP:.*]]: !llvm.ptr, %{{.*}}: i32, %{{.*}}: i32, %[[X:.*]]: !llvm.ptr, %[[OUT:.*]]: !llvm.ptr) -> i1
   // CHECK: arith.constant 512 : i64
+  // What enters the matmul is written where that is wanted.
+  // CHECK: llvm.icmp "ne"
+  // CHECK: llvm.call @copy.{{[0-9]+}}(%[[STEP]], %{{.*}}, %{{.*}}, %{{.*}}, %[[X]], %{{.*}})
   // CHECK: %[[A:.*]] = arith.constant 6272 : i64
   // CHECK: llvm.getelementptr %{{.*}}[%[[A]]]
   // CHECK: %[[TMP:.*]] = arith.constant 16384 : i64

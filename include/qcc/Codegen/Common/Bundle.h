@@ -32,6 +32,8 @@ struct BundleContents {
   uint64_t parameters = 0;
   uint64_t weightBytes = 0;
   uint64_t weightBytesPerToken = 0;
+  std::string checkpoint;  ///< "safetensors, rounded to q4_k".
+  std::string weightTypes; ///< A line for each type.
 };
 
 /// The object that defines QCC_BUNDLE_SYMBOL.

@@ -18,6 +18,13 @@
 
 namespace qcc {
 
+/// As in qcc_matmul_v1.
+struct MatmulInput {
+  std::string weight;
+  uint64_t first = 0;
+  uint32_t columns = 0;
+};
+
 struct ModelCode {
   /// llvm, scf, cf, arith, math, vector and func only; `stepSymbol` is a
   /// qcc_step_fn, every other definition is private.
@@ -25,6 +32,9 @@ struct ModelCode {
   std::string stepSymbol;
 
   std::vector<qcc_state_v1> states;
+  /// All matmuls of a step that gives their inputs; else none.
+  std::vector<MatmulInput> matmuls;
+  uint64_t matmulColumns = 0;
   uint64_t arenaBytes = 0;
   uint64_t arenaThreadBytes = 0;
   uint32_t rowCapacity = 0;

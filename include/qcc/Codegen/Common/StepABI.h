@@ -32,6 +32,7 @@ enum class StepField {
   Trace,
   Barrier,
   BarrierContext,
+  MatmulInputs,
 };
 
 /// Loads a field: i32, i64 or ptr, as the header has it.
