@@ -26,6 +26,9 @@
 #include "llvm/IR/Module.h"
 #include "llvm/Transforms/Utils/Cloning.h"
 
+#include <algorithm>
+#include <thread>
+
 using namespace mlir;
 using namespace qcc;
 
@@ -35,8 +38,15 @@ using namespace qcc;
 
 const char *qcc::compilerVersion() { return QCC_VERSION; }
 
-/// Threads that pack weights while the main thread writes.
-static constexpr unsigned kPackThreads = 2;
+/// Threads that pack weights while the main thread writes: as many as keep it
+/// busy, and for rounding, which may search, what the machine has.
+static unsigned packThreads(const CompileOptions &options) {
+  constexpr unsigned kPacking = 2, kMostRounding = 16;
+  return options.quantize.empty()
+             ? kPacking
+             : std::clamp(std::thread::hardware_concurrency(), kPacking,
+                          kMostRounding);
+}
 
 namespace {
 /// Code of one target, ready to be linked.
@@ -339,7 +349,7 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   // Names of functions are for profilers; they would be a third of a megabyte.
   package.stripSymbols = !options.saveTemps;
   return stages.run("package", [&] {
-    return qcc::package(objects, region->stream(kPackThreads), package);
+    return qcc::package(objects, region->stream(packThreads(options)), package);
   });
 }
 
