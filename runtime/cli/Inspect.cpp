@@ -50,12 +50,15 @@ int runInfo(Program &program, const Options &options) {
   printFormatted("compiler        %s\n", m.compiler);
   printFormatted("target          %s\n", m.target);
   printFormatted("activations     %s\n", m.activations);
-  printFormatted("checkpoint      %s\n", m.checkpoint);
-  std::string types = m.weight_types;
-  for (size_t at = types.find('\n'); at != std::string::npos;
-       at = types.find('\n', at + 1))
-    types.insert(at + 1, 16, ' ');
-  printFormatted("types           %s\n", types.c_str());
+  // A library may be older than these.
+  if (m.checkpoint && m.weight_types) {
+    printFormatted("checkpoint      %s\n", m.checkpoint);
+    std::string types = m.weight_types;
+    for (size_t at = types.find('\n'); at != std::string::npos;
+         at = types.find('\n', at + 1))
+      types.insert(at + 1, 16, ' ');
+    printFormatted("types           %s\n", types.c_str());
+  }
   printFormatted("weights         %.1f MB, %.1f MB read for a token\n",
                  double(m.weight_bytes) * 1e-6,
                  double(m.weight_bytes_per_token) * 1e-6);

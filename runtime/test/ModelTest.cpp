@@ -48,6 +48,11 @@ TEST(ModelTest, TellsItsNumbers) {
   EXPECT_EQ(matmul.columns, unsigned(DEMO_HIDDEN));
   EXPECT_EQ(matmul.first, 0u);
   EXPECT_EQ(qcc_matmul(model.model, 1, &matmul), QCC_E_ARGUMENT);
+  qcc_api_v1 older = *model.api;
+  older.struct_size = offsetof(qcc_api_v1, matmul);
+  older.matmul = nullptr;
+  qcc_model ofOlder = {&older};
+  EXPECT_EQ(qcc_matmul(&ofOlder, 0, &matmul), QCC_E_ARGUMENT);
   // A caller of an older version has fewer fields, and no byte beyond them is
   // written.
   struct {

@@ -378,6 +378,10 @@ static inline qcc_status qcc_model_info(const qcc_model *model,
  * matmuls. Only the target `reference` has any. */
 static inline qcc_status qcc_matmul(const qcc_model *model, uint32_t index,
                                     qcc_matmul_info_v1 *info) {
+  /* A library may be older than this function. */
+  if (model->api->struct_size <=
+      offsetof(struct qcc_api_v1, matmul))
+    return QCC_E_ARGUMENT;
   return model->api->matmul(model, index, info);
 }
 

@@ -32,7 +32,7 @@ struct BundleContents {
   uint64_t parameters = 0;
   uint64_t weightBytes = 0;
   uint64_t weightBytesPerToken = 0;
-  std::string checkpoint;  ///< "safetensors, rounded to q4_k".
+  std::string checkpoint;  ///< Its format, and what was changed on import.
   std::string weightTypes; ///< A line for each type.
 };
 
