@@ -106,7 +106,8 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
     roundings.push_back(type.name);
   app.add_option("--quantize", options.quantize,
                  "Round the matrices of a float checkpoint to a type of fewer "
-                 "bits (default: all weights stay as they are)")
+                 "bits, embedding and head to one that is finer (default: all "
+                 "weights stay as they are)")
       ->check(CLI::IsMember(roundings));
   app.add_option("--context", options.context,
                  "Most positions of a conversation (default: the model's own)")

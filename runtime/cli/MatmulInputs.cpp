@@ -43,11 +43,12 @@ private:
 /// are open only then: there are more of them than a process may have open.
 class InputFolder {
 public:
-  InputFolder(const Program &program, const std::string &path,
-              size_t positions);
+  InputFolder(const Program &program, const std::string &path);
   InputFolder(const InputFolder &) = delete;
   InputFolder &operator=(const InputFolder &) = delete;
   ~InputFolder();
+  /// Makes the folder and the headers of its files.
+  void create(size_t positions);
   void append(const float *inputs, size_t rows);
   void commit();
 
@@ -63,9 +64,8 @@ private:
 
 } // namespace
 
-InputFolder::InputFolder(const Program &program, const std::string &path,
-                         size_t positions)
-    : path(path) {
+InputFolder::InputFolder(const Program &program, const std::string &folder)
+    : path(folder.substr(0, folder.find_last_not_of('/') + 1)) {
   const qcc_model_info_v1 &info = program.info();
   if (info.matmul_count == 0)
     throw Failure{format("target %s does not give inputs of matmuls; compile "
@@ -80,6 +80,9 @@ InputFolder::InputFolder(const Program &program, const std::string &path,
                            jsonString(matmul.weight).c_str())};
     matmuls.push_back(matmul);
   }
+}
+
+void InputFolder::create(size_t positions) {
   struct stat exists;
   if (lstat(path.c_str(), &exists) == 0)
     throw Failure{format("%s: exists already", path.c_str())};
@@ -140,7 +143,8 @@ void writeMatmulInputs(Program &program, const Options &options,
                        const std::vector<int32_t> &tokens, OutputFile &file,
                        const std::string &path) {
   const qcc_model_info_v1 &info = program.info();
-  InputFolder folder(program, path, tokens.size());
+  InputFolder folder(program, path);
+  folder.create(tokens.size());
   const uint64_t inputBytes = info.matmul_columns * sizeof(float);
   const uint64_t most = std::clamp<uint64_t>(
       maxInputBytes / inputBytes, 1,

@@ -190,7 +190,8 @@ class CliTest(unittest.TestCase):
         ids = ",".join(map(str, tokens))
         out, folder = self.path("out.npy"), self.path("inputs")
         for batch, prompt in [([], True), (["--batch", "1"], False), (["--batch", "7"], True)]:
-            result = run("logits", "--ids", ids, *batch, "-o", out, "--matmul-inputs", folder)
+            result = run("logits", "--ids", ids, *batch, "-o", out, "--matmul-inputs",
+                         folder + "/")
             self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
             expected = evaluate(tokens, prompt)
             self.assertEqual(read_npy(out), expected)
