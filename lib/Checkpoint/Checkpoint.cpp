@@ -38,6 +38,9 @@ std::string Tensor::typeName() const {
       name += (last ? "+" : "") + std::to_string(span.bits);
       last = span.bits;
     }
+  // Groups of other sizes are what is left at the end.
+  if (last == storedEncoding.spans.front().bits)
+    name += "-g" + std::to_string(storedEncoding.spans.front().group);
   return name;
 }
 

@@ -41,11 +41,15 @@ public:
       tensor.order =
           orders.keep(sources, *gIdx, module, in, kGroupOrderFormat, {}, texts);
     Encoding &encoding = tensor.storedEncoding;
-    encoding.bits = scheme.bits;
-    encoding.zero = int(zero);
     encoding.zeroBits = hasZeros ? scheme.bits : 0;
-    encoding.group = unsigned(group);
     encoding.scale = scaleType;
+    const unsigned rest = unsigned(in % group);
+    const Encoding::Span whole = {unsigned(in - rest), scheme.bits, int(zero),
+                                  unsigned(group)};
+    if (rest)
+      encoding.spans = {whole, {rest, scheme.bits, int(zero), rest}};
+    else
+      encoding = encoding.span(whole);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*qweight) + ": " + problem);
     tensor.file = qweight->file;
@@ -92,13 +96,14 @@ private:
                   "rows that are a multiple of " + std::to_string(scheme.bits) +
                       " and whole words of zero points",
                   shapeText(shape));
-    group = scheme.group == -1 ? in : uint64_t(scheme.group);
-    if (in % group)
+    // The last group may be smaller, as long as it is whole chunks of k.
+    group = scheme.group == -1 ? in : std::min(uint64_t(scheme.group), in);
+    if (in % group && group % 32)
       return fail(sources.what(*qweight) +
                   ": expected in features that are a "
                   "multiple of group_size " +
                   std::to_string(group) + ", got " + std::to_string(in));
-    groups = in / group;
+    groups = (in + group - 1) / group;
     for (auto [name, type] : {std::pair{"F16", ScalarType::F16},
                               std::pair{"BF16", ScalarType::BF16}})
       if (std::string_view(scales->entry.type->name) == name)

@@ -30,7 +30,7 @@ Result<bool> qcc::hasGroupOrder(const SourceTensors &sources,
   if (count > uint64_t(1) << 24)
     return fail("at most 2^24 elements in another order",
                 std::to_string(count));
-  const uint64_t groups = count / group;
+  const uint64_t groups = (count + group - 1) / group;
   std::vector<uint64_t> sizes(groups);
   for (uint64_t k = 0; k < count; ++k) {
     if (at(k) >= groups)
@@ -38,9 +38,11 @@ Result<bool> qcc::hasGroupOrder(const SourceTensors &sources,
                   std::to_string(at(k)));
     ++sizes[at(k)];
   }
-  for (uint64_t g = 0; g < groups; ++g)
-    if (sizes[g] != group)
-      return fail("groups of " + std::to_string(group) + " elements",
+  for (uint64_t g = 0; g < groups; ++g) {
+    uint64_t size = std::min(group, count - g * group);
+    if (sizes[g] != size)
+      return fail("groups of " + std::to_string(size) + " elements",
                   std::to_string(sizes[g]) + " in group " + std::to_string(g));
+  }
   return true;
 }

@@ -116,9 +116,8 @@ static constexpr unsigned kMaxBlock = 1u << 24;
 
 /// What is wrong with the spans themselves.
 static std::string checkSpans(const Encoding &encoding) {
-  if (encoding.bits || encoding.zero || encoding.group || encoding.superBlock ||
-      encoding.zeroBits)
-    return "with spans, bits, zero, group, superBlock and zeroBits must be 0";
+  if (encoding.bits || encoding.zero || encoding.group || encoding.superBlock)
+    return "with spans, bits, zero, group and superBlock must be 0";
   if (encoding.spans.size() < 2)
     return "spans must be two or more";
   uint64_t columns = 0;

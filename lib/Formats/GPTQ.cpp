@@ -28,11 +28,16 @@ struct Parts {
   bool hasZeros, isV1, hasOrder;
 };
 
+/// Of all spans: they differ in the size of the last group.
+unsigned bitsOf(const Encoding &encoding) {
+  return encoding.spans.empty() ? encoding.bits : encoding.spans.front().bits;
+}
+
 /// Codes of `count` rows from `firstRow` on, in the order of the file.
 void unpackCodes(const StoredWeight &weight, uint64_t firstRow, unsigned count,
                  Fields *out) {
   forColumnCodes(weight.arrays[0] + firstRow * 4, weight.rows * 4,
-                 weight.encoding.bits, weight.columns / 32, count,
+                 bitsOf(weight.encoding), weight.columns / 32, count,
                  [&](unsigned row, uint64_t k, uint8_t code) {
                    out[row].codes[k] = code;
                  });
@@ -58,9 +63,10 @@ template <Parts parts>
 void unpackRows(const StoredWeight &weight, uint64_t firstRow, unsigned count,
                 Fields *out) {
   const Encoding &encoding = weight.encoding;
-  const uint64_t groups = weight.columns / encoding.group;
+  const unsigned bits = bitsOf(encoding);
   for (unsigned row = 0; row < count; ++row)
     out[row].resize(encoding, weight.columns);
+  const uint64_t groups = out[0].scale.size();
   unpackCodes(weight, firstRow, count, out);
   const uint8_t *line = weight.arrays[1] + firstRow * 2;
   for (uint64_t group = 0; group < groups; ++group, line += weight.rows * 2)
@@ -68,11 +74,11 @@ void unpackRows(const StoredWeight &weight, uint64_t firstRow, unsigned count,
       out[row].scale[group] = loadLE<uint16_t>(line + row * 2);
   if constexpr (parts.hasZeros) {
     const uint8_t *zeros = weight.arrays[2];
-    const uint64_t bytes = weight.rows * encoding.bits / 8;
+    const uint64_t bytes = weight.rows * bits / 8;
     for (uint64_t group = 0; group < groups; ++group, zeros += bytes)
       for (unsigned row = 0; row < count; ++row)
         out[row].zeros[group] =
-            zeroPoint(zeros, encoding.bits, firstRow + row, parts.isV1);
+            zeroPoint(zeros, bits, firstRow + row, parts.isV1);
   }
   if constexpr (parts.hasOrder) {
     std::vector<uint32_t> order = groupOrder(

@@ -193,6 +193,20 @@ class Gptq(QuantizedTestCase):
                 model = self.make(quantize=options, head=True)
                 self.check_weights(model)
 
+    def test_smaller_last_group(self):
+        """GPTQModel leaves what group_size does not divide in the last group."""
+        sizes = dict(hidden=96, ffn=160, heads=3, kv_heads=1)
+        for options in ({}, {"sym": False}, {"bits": 3, "sym": False, "v2": True},
+                        {"g_idx": "scrambled", "sym": False}):
+            with self.subTest(**options):
+                model = self.make(quantize={"group": 64, **options}, head=True, **sizes)
+                self.check_weights(model)
+                self.check_logits(model)
+        self.check_logits(self.make(quantize={"group": 64, "g_idx": "zeros"}, **sizes))
+        self.assertIn('"GPTQ-4-g64"', self.qcc("inspect", "--json", model.path).stdout)
+        # All of a row is less than a group.
+        self.check_weights(self.make(quantize={"group": 128}, **{**sizes, "ffn": 96}))
+
     def test_logits(self):
         for options in ({}, {"bits": 8, "group": 64}, {"bits": 2}, {"group": -1, "v2": True},
                         {"bias": 0, "g_idx": "zeros"}, {"sym": False, "bits": 3},

@@ -75,10 +75,10 @@ def gptq(random, weight, bits=4, group=32, sym=True, v2=False, g_idx="order",
     generator of random numbers: matrices that read the same rows have the same."""
     out, k = weight.shape
     group = k if group == -1 else group
-    groups = k // group
-    blocks = weight.reshape(out, groups, group)
+    starts = np.arange(0, k, group)  # The last group may be smaller.
+    groups = len(starts)
     middle = 1 << (bits - 1)
-    scales = (np.abs(blocks).max(axis=2) / middle + 1e-6).T  # [groups, out]
+    scales = np.maximum.reduceat(np.abs(weight), starts, axis=1).T / middle + 1e-6  # [groups, out]
     scales = BF16(scales) if scale_type is BF16 else scales.astype(scale_type)
     zeros = np.full((groups, out), middle if zero is None else zero, np.int64)
     if not sym and zero is None:

@@ -109,8 +109,8 @@ struct Encoding {
     bool operator==(const Span &) const = default;
   };
   /// Two or more, in the order of k, or none. With spans, bits, zero and group
-  /// above are 0, as are superBlock and zeroBits, and a row has as many
-  /// elements as they have columns.
+  /// above are 0, as is superBlock, and a row has as many elements as they have
+  /// columns.
   std::vector<Span> spans;
 
   bool isFloat() const { return element != ScalarType::None; }

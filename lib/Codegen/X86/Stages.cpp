@@ -64,12 +64,12 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
       Encoding encoding = type.getEncoding().toEncoding();
       if (encoding.isFloat())
         continue;
+      if (encoding.hasZeros())
+        factor = 1;
       for (const Encoding::Span &span : encoding.spans)
         factor = std::gcd(factor, int64_t(span.zero));
       if (encoding.spans.empty())
-        factor = std::gcd(factor, encoding.hasZeros()
-                                      ? 1
-                                      : PanelKernel::zeroPointOf(encoding));
+        factor = std::gcd(factor, PanelKernel::zeroPointOf(encoding));
     }
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;

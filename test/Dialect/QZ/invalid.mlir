@@ -87,7 +87,7 @@
 // -----
 
 // Spans have all bits.
-// expected-error@+1 {{inconsistent encoding: with spans, bits, zero, group, superBlock and zeroBits must be 0}}
+// expected-error@+1 {{inconsistent encoding: with spans, bits, zero, group and superBlock must be 0}}
 #bad = #qz.encoding<spans = [[32, 4, 8, 32], [32, 3, 4, 32]], bits = 4, scale = f16>
 
 // -----

@@ -166,6 +166,11 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.min = ScalarType::F16;
   list.push_back({"SpansMin", e});
 
+  e = oneLevel(0, 0, ScalarType::F16);
+  e.spans = {{128, 4, 1, 128}, {32, 4, 1, 32}};
+  e.zeroBits = 4;
+  list.push_back({"SpansZeros", e});
+
   e = twoLevel(2, 32, 64, 8, ScalarType::F32);
   e.subSigned = true;
   e.table = {-128, -1, 1, 127};

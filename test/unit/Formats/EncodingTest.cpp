@@ -165,12 +165,19 @@ TEST(Encoding, ChecksSpans) {
   };
   EXPECT_EQ(with([](Encoding &) {}), "");
   const std::string empty =
-      "with spans, bits, zero, group, superBlock and zeroBits must be 0";
+      "with spans, bits, zero, group and superBlock must be 0";
   EXPECT_EQ(with([](Encoding &e) { e.bits = 4; }), empty);
   EXPECT_EQ(with([](Encoding &e) { e.zero = 8; }), empty);
   EXPECT_EQ(with([](Encoding &e) { e.group = 32; }), empty);
   EXPECT_EQ(with([](Encoding &e) { e.superBlock = 64; }), empty);
-  EXPECT_EQ(with([](Encoding &e) { e.zeroBits = 4; }), empty);
+  EXPECT_EQ(with([](Encoding &e) { e.zeroBits = 4; }),
+            "in a span, zeroBits must be so few that zero points are at most "
+            "2^bits, got 4");
+  EXPECT_EQ(with([](Encoding &e) {
+              e.zeroBits = 4;
+              e.spans[0].zero = e.spans[1].zero = 1;
+            }),
+            "");
   EXPECT_EQ(with([](Encoding &e) { e.spans.pop_back(); }),
             "spans must be two or more");
   EXPECT_EQ(with([](Encoding &e) { e.spans[1].bits = 9; }),
