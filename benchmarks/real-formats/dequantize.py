@@ -70,14 +70,17 @@ def autoawq(folder):
 
 
 def llmcompressor(folder):
-    from transformers import AutoModelForCausalLM
-    from transformers.utils.quantization_config import CompressedTensorsConfig
-    # In f32, so that scales and products are not rounded again.
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, device_map="cpu",
-        quantization_config=CompressedTensorsConfig(run_compressed=False))
-    names = modules(stored(folder), ".weight_scale")
-    return {name: model.get_submodule(name).weight.data.float() for name in names}
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationScheme
+    config, tensors, result = quantization_config(folder), stored(folder), {}
+    scheme = QuantizationScheme.model_validate(config["config_groups"]["group_0"])
+    compressor = BaseCompressor.get_value_from_registry(config["format"])
+    for name in modules(tensors, ".weight_scale"):
+        parts = {key[len(name) + 1:]: tensor for key, tensor in tensors.items()
+                 if key.startswith(name + ".")}
+        parts["weight_scale"] = parts["weight_scale"].float()
+        result[name] = compressor.decompress(parts, scheme)["weight"]
+    return result
 
 
 def transformers_fp8(folder):

@@ -31,11 +31,12 @@ CHECKPOINTS = {
 
 # Types of --quantize that BASE is also compiled with.
 ROUNDED = ("q8_0", "q4_0", "q4_1", "int8", "int4-g128", "nf4")
+NAMES = (BASELINE, FLOAT_HEAD, *CHECKPOINTS, *(f"quantize-{kind}" for kind in ROUNDED))
 
 
 def sources(model, folder):
     """{name: (what qcc compiles, its options)}; not all may be there."""
-    result = {BASELINE: (model, ()), FLOAT_HEAD: (folder / f"{FLOAT_HEAD}.gguf", ())}
-    result.update({name: (folder / name, ()) for name in CHECKPOINTS})
-    result.update({f"quantize-{kind}": (folder / BASE, ("--quantize", kind)) for kind in ROUNDED})
-    return result
+    of_folder = {name: (folder / name, ()) for name in CHECKPOINTS}
+    rounded = {f"quantize-{kind}": (folder / BASE, ("--quantize", kind)) for kind in ROUNDED}
+    return {BASELINE: (model, ()), FLOAT_HEAD: (folder / f"{FLOAT_HEAD}.gguf", ()), **of_folder,
+            **rounded}

@@ -42,24 +42,22 @@ def calibration(base):
 
 
 def make(name, output):
+    # Not above: --help needs no tools.
     import dequantize
     import quantize
     import reference
     folder, base = output / name, output / BASE
-    if (folder / "reference.npz").exists():
-        print(f"{name}: there already", flush=True)
-        return
     tool, options = CHECKPOINTS[name]
-    if name != BASE:
+    if not folder.exists():
         # Made elsewhere and renamed, so that an end in between leaves no half of one.
         part = output / f"{name}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         getattr(quantize, tool)(base, part, calibration(base), **options)
         quantize.copy_tokenizer(base, part)
-        shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
-    reference.write_reference(folder, getattr(dequantize, tool)(folder))
+    if not (folder / "reference.npz").exists():
+        reference.write_reference(folder, getattr(dequantize, tool)(folder))
     print(f"{name}: made by {tool}", flush=True)
 
 

@@ -83,22 +83,25 @@ def as_golden(golden, prompt, values):
 
 
 def exactness(form, golden, reference):
-    """KL divergence of prompt and generating steps, over all golden prompts."""
+    """KL divergence of prompt and generating steps, over all golden prompts; also
+    that of the f32 evaluation from the model which all formats were made of."""
     default, exact = form.compile(), form.compile("--activations=f32", suffix=".f32")
-    prompt_kl, step_kl, difference = [], [], None
+    prompt_kl, step_kl, base_kl, difference = [], [], [], None
     for prompt in sorted({key.split("/")[0] for key in golden.files}):
         ids = [int(i) for i in golden[f"{prompt}/ids"]]
         values = logits(exact, ids)
         if reference is not None:
             found = compare(reference, prompt, values)["max_difference"]
             difference = max(found, difference or 0)
+        base_kl.append(compare(golden, prompt, values)["kl"])
         values = as_golden(golden, prompt, values)
         prompt_kl.append(compare(values, prompt, logits(default, ids))["kl"])
         step_kl.append(compare(values, prompt, logits(default, ids, "--batch", "1"))["kl"])
     exact.unlink()
     return {"source_bytes": form.bytes(), "artefact_bytes": default.stat().st_size,
             "prompt_kl": float(np.concatenate(prompt_kl).mean()),
-            "step_kl": float(np.concatenate(step_kl).mean()), "difference": difference}
+            "step_kl": float(np.concatenate(step_kl).mean()),
+            "base_kl": float(np.concatenate(base_kl).mean()), "difference": difference}
 
 
 def measure_exactness(arguments, forms, results):
@@ -108,8 +111,17 @@ def measure_exactness(arguments, forms, results):
         reference = golden if form.name == BASELINE else None
         if path.exists() and not form.options:
             reference = np.load(path)
-        found = exactness(form, golden, reference)
-        results["formats"].setdefault(form.name, {}).update(found)
+        try:
+            found = exactness(form, golden, reference)
+        except Failure as failure:
+            print(f"{form.name}: {failure}", flush=True)
+            results["formats"][form.name] = {"source_bytes": form.bytes(),
+                                             "refused": str(failure).partition("error: ")[2]}
+            save(arguments, results)
+            continue
+        row = results["formats"].setdefault(form.name, {})
+        row.pop("refused", None)
+        row.update(found)
         save(arguments, results)
         print(f"{form.name}: KL {found['prompt_kl']:.6f} in prompts, {found['step_kl']:.2e} "
               f"generating; f32 differs by {found['difference']}", flush=True)
@@ -134,8 +146,12 @@ def measure_speed(arguments, forms, results):
     facts = machine()
     baseline = next(form for form in forms if form.name == BASELINE)
     tokens = (arguments.prompt, arguments.generate)
-    first = Rates(baseline.compile(), tokens)
-    rates = {form.name: Rates(form.compile(), tokens) for form in forms}
+    first, rates = Rates(baseline.compile(), tokens), {}
+    for form in forms:
+        try:
+            rates[form.name] = Rates(form.compile(), tokens)
+        except Failure as failure:
+            print(f"{form.name}: {failure}", flush=True)
     pairs = {name: {"decode": [], "prefill": []} for name in rates}
     for number in range(arguments.rounds):
         for name, other in rates.items():

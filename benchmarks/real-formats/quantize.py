@@ -40,7 +40,11 @@ def bitsandbytes(base, folder, _calibration, **options):
 
 
 def autoawq(base, folder, calibration, **options):
+    import torch
     from awq import AutoAWQForCausalLM
+    # Its search changes weights and puts them back from what .cpu() returned, which
+    # on a CPU is no copy.
+    torch.Tensor.cpu = torch.Tensor.clone
     # Its search evaluates each layer a hundred times: few samples must do here, and
     # without the search for clipped weights, which takes as long again.
     calibration = calibration[::len(calibration) // 2]

@@ -1,11 +1,11 @@
 # table.py - The results as a table, also inside a document.
 # SPDX-License-Identifier: Apache-2.0
 
-from formats import BASELINE
+from formats import BASELINE, NAMES
 
 BEGIN, END = "<!-- measure_formats.py -->", "<!-- end -->"
 COLUMNS = ("format", "source MB", "artefact MB", "read a token MB", "KL, prompt", "KL, generating",
-           "f32 beside transformers", "decode", "prefill", "decode / Q4_1", "prefill / Q4_1")
+           "f32 beside transformers", "KL from the original", "decode", "prefill", "decode / Q4_1", "prefill / Q4_1")
 
 
 def megabytes(row, key):
@@ -29,7 +29,7 @@ def cells(name, row):
     return [name, megabytes(row, "source_bytes"), megabytes(row, "artefact_bytes"),
             megabytes(row, "bytes_per_token"),
             divergence(row, "prompt_kl"), divergence(row, "step_kl"),
-            "" if difference is None else f"{difference:.1e}",
+            "" if difference is None else f"{difference:.1e}", divergence(row, "base_kl"),
             rate(row, "decode"), rate(row, "prefill"),
             *(f"{row[kind]['ratio']:.2f}" if kind in row else ""
               for kind in ("decode", "prefill"))]
@@ -45,8 +45,9 @@ def table(results):
                   f"highest) of {speed['rounds']} rounds, each run after one of {BASELINE}; load "
                   f"before {facts['load_before']:.2f}.", ""]
     lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    lines += ["| " + " | ".join(cells(name, row)) + " |"
-              for name, row in results["formats"].items()]
+    rows = [(name, results["formats"][name]) for name in NAMES if name in results["formats"]]
+    lines += ["| " + " | ".join(cells(name, row)) + " |" for name, row in rows]
+    lines += [f"\n{name}: refused: {row['refused']}" for name, row in rows if "refused" in row]
     return "\n".join(lines) + "\n"
 
 
