@@ -20,13 +20,13 @@ import sys
 from formats import BASE, CHECKPOINTS
 
 LICENCES = pathlib.Path("/usr/share/common-licenses")
-SAMPLES, LENGTH = 32, 256
+LENGTH = 256  # of each sample
 
 # GPTQModel asks for two, and by default has one on a machine with two cores.
 os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
 
 
-def calibration(base):
+def calibration(base, count):
     """Token ids of licence texts, which every Debian has."""
     from tokenizers import Tokenizer
     tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
@@ -35,13 +35,13 @@ def calibration(base):
         if not path.is_symlink():
             ids = tokenizer.encode(path.read_text(errors="replace")).ids
             samples += [ids[i:i + LENGTH] for i in range(0, len(ids) - LENGTH + 1, LENGTH)]
-    if len(samples) < SAMPLES:
-        sys.exit(f"make.py: error: expected {SAMPLES} samples of {LENGTH} tokens in {LICENCES}, "
+    if len(samples) < count:
+        sys.exit(f"make.py: error: expected {count} samples of {LENGTH} tokens in {LICENCES}, "
                  f"found {len(samples)}")
-    return samples[::len(samples) // SAMPLES][:SAMPLES]
+    return samples[::len(samples) // count][:count]
 
 
-def make(name, output):
+def make(name, output, samples):
     # Not above: --help needs no tools.
     import dequantize
     import quantize
@@ -53,7 +53,7 @@ def make(name, output):
         part = output / f"{name}.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        getattr(quantize, tool)(base, part, calibration(base), **options)
+        getattr(quantize, tool)(base, part, calibration(base, samples), **options)
         quantize.copy_tokenizer(base, part)
         part.rename(folder)
     if not (folder / "reference.npz").exists():
@@ -66,6 +66,8 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=pathlib.Path, required=True, help="the GGUF file")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="folder of all")
+    parser.add_argument("--samples", type=int, default=32,
+                        help=f"of {LENGTH} tokens, for tools that calibrate (default 32)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of formats.py; all by default")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(CHECKPOINTS):
@@ -74,7 +76,7 @@ def main():
         from export import export_folder
         export_folder(arguments.model, arguments.output / BASE)
     for name in arguments.names or CHECKPOINTS:
-        make(name, arguments.output)
+        make(name, arguments.output, arguments.samples)
 
 
 if __name__ == "__main__":
