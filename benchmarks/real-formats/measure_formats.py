@@ -115,8 +115,8 @@ def measure_exactness(arguments, forms, results):
             found = exactness(form, golden, reference)
         except Failure as failure:
             print(f"{form.name}: {failure}", flush=True)
-            results["formats"][form.name] = {"source_bytes": form.bytes(),
-                                             "refused": str(failure).partition("error: ")[2]}
+            why = str(failure).partition("error: ")[2].replace(f"{arguments.folder}/", "")
+            results["formats"][form.name] = {"source_bytes": form.bytes(), "refused": why}
             save(arguments, results)
             continue
         row = results["formats"].setdefault(form.name, {})

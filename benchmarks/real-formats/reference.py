@@ -57,7 +57,9 @@ def evaluate(model, ids, positions, new_tokens):
             greedy.append(int(step.logits[0, -1].argmax()))
             if len(greedy) == new_tokens:
                 break
-            step = model(torch.tensor([greedy[-1:]]), past_key_values=step.past_key_values)
+            # Some tools leave use_cache off in the config.
+            step = model(torch.tensor([greedy[-1:]]), past_key_values=step.past_key_values,
+                         use_cache=True)
     top_logits, top_ids = logits.topk(TOP, -1)
     return {"ids": ids[0].numpy().astype(np.int32),
             "logsumexp": torch.logsumexp(logits, -1).numpy(),
