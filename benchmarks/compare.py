@@ -17,12 +17,12 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import statistics
 import sys
 
 from llama_cpp import build_llama_bench
 from limits import Limits, macs_per_token
+from machine import machine
 from measure import Failure, Ours, Peer, run
 from report import write_markdown, write_plot
 
@@ -61,21 +61,6 @@ def parse_arguments():
     if min(arguments.threads + [arguments.rounds, arguments.prompt, arguments.generate]) < 1:
         parser.error("thread counts, rounds and tokens must be at least 1")
     return arguments
-
-
-def machine():
-    """What the reader of a figure must know of the machine."""
-    facts = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(),
-             "kernel": platform.release().split("-")[0], "load_before": os.getloadavg()[0]}
-    for path, key, name in (("/proc/cpuinfo", "model name", "cpu"),
-                            ("/proc/meminfo", "MemTotal", "memory")):
-        try:
-            with open(path) as lines:
-                facts[name] = next(line.split(":", 1)[1].strip() for line in lines
-                                   if line.startswith(key))
-        except (OSError, StopIteration):
-            pass
-    return facts
 
 
 def compile_model(arguments, model):

@@ -3,12 +3,13 @@
 #
 # Features (REQUIRES:), all reported as unsupported where they are missing:
 #   real-models       QCC_MODELS holds the models of scripts/get-models
+#   real-formats      QCC_REAL_FORMATS holds the checkpoints of benchmarks/real-formats
 #   shared-fixtures   small checkpoints of other tools lie beside the repository
 #   avx2, avx512-vnni the processor has them
 #   ptxas, nvdisasm   NVIDIA's tools, from test/requirements-gpu.txt, the PATH or an
 #                     installed toolkit
 # Substitutions: %python (with test/requirements.txt), %inputs (test/Inputs),
-#   %models.
+#   %models, %real_formats.
 import os
 import pathlib
 import shutil
@@ -29,6 +30,7 @@ config.substitutions += [
     ("%python", config.python),
     ("%inputs", os.path.join(config.test_source_root, "Inputs")),
     ("%models", config.qcc_models),
+    ("%real_formats", config.qcc_real_formats),
 ]
 if os.environ.get("QCC_OPT_VERIFY_ROUNDTRIP"):
     config.substitutions.append((r"\bqcc-opt\b", "qcc-opt --verify-roundtrip"))
@@ -37,6 +39,11 @@ models = pathlib.Path(config.qcc_models or "/nonexistent")
 if all((models / name).is_file() for name in
        ("SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m-Q4_K_M.gguf")):
     config.available_features.add("real-models")
+# In each the reference is written last.
+formats = pathlib.Path(config.qcc_real_formats or "/nonexistent")
+if all((formats / name / "reference.npz").is_file() for name in
+       ("bf16", "gptq-w4-g64", "awq-w4-g64", "bnb-nf4", "ct-w4a16-g64", "hf-fp8-b64")):
+    config.available_features.add("real-formats")
 if pathlib.Path(config.qcc_source_dir, "../shared/fixtures").is_dir():
     config.available_features.add("shared-fixtures")
 flags = pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[-1].split("\n", 1)[0].split()

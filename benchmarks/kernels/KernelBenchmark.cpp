@@ -1,9 +1,9 @@
 //===- KernelBenchmark.cpp - Generated kernels beside the issue peak ------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// For every ggml type that has an encoding: the matrix-vector kernel of
-// generating steps and the matrix-matrix kernel of prompt steps, on one core,
-// with weights that stay in the L2 cache. Counters:
+// For every ggml type that has an encoding, and for encodings of folders: the
+// matrix-vector kernel of generating steps and the matrix-matrix kernel of
+// prompt steps, on one core, with weights that stay in the L2 cache. Counters:
 //
 //   bytes    packed weights that are read, a second
 //   MAC      products of weights and activations, a second
@@ -34,8 +34,40 @@ constexpr size_t kColumns = 1024;
 /// Rows of activations of a prompt: a multiple of every tile.
 constexpr size_t kPromptRows = 48;
 
+/// Encodings of Hugging Face folders, with the groups that their tools make.
+std::vector<std::pair<std::string, Encoding>> folderEncodings() {
+  std::vector<std::pair<std::string, Encoding>> result;
+  Encoding symmetric;
+  symmetric.bits = 4;
+  symmetric.zero = 8;
+  symmetric.scale = ScalarType::F16;
+  Encoding asymmetric = symmetric;
+  asymmetric.zero = 1;
+  asymmetric.zeroBits = 4;
+  Encoding floats;
+  floats.bits = 4;
+  for (int i = 0; i < 16; ++i)
+    floats.values.push_back(float(i - 8) / 8);
+  floats.scale = ScalarType::F32;
+  for (unsigned group : {32, 64, 128}) {
+    std::string suffix = "_g" + std::to_string(group);
+    symmetric.group = asymmetric.group = floats.group = group;
+    result.push_back({"int4" + suffix, symmetric});
+    result.push_back({"int4_zeros" + suffix, asymmetric});
+    if (group == 64)
+      result.push_back({"float4" + suffix, floats});
+  }
+  Encoding minifloat;
+  minifloat.bits = 8;
+  minifloat.minifloat = Minifloat::E4M3FN;
+  minifloat.scale = ScalarType::F32;
+  minifloat.group = 64;
+  result.push_back({"fp8_g64", minifloat});
+  return result;
+}
+
 struct Case {
-  const Encoding *encoding;
+  Encoding encoding;
   std::string activations;
   bool prompt;
 };
@@ -50,12 +82,12 @@ double threadTime() {
 }
 
 void runCase(benchmark::State &state, const Case &which) {
-  PackedLayout layout(*which.encoding);
+  PackedLayout layout(which.encoding);
   size_t panels = kWeightBytes / layout.panelBytes(kColumns);
   CompiledKernel::Shape shape{panels * PackedLayout::kRows, kColumns,
                               which.prompt ? kPromptRows : 1};
   try {
-    CompiledKernel kernel(*which.encoding, shape, which.activations,
+    CompiledKernel kernel(which.encoding, shape, which.activations,
                           which.prompt, *target);
     double start = threadTime();
     for (auto unused : state) {
@@ -79,18 +111,20 @@ void runCase(benchmark::State &state, const Case &which) {
 }
 
 void registerCases() {
-  for (const GGMLType &type : ggmlTypes()) {
-    if (!type.encoding)
-      continue;
+  std::vector<std::pair<std::string, Encoding>> encodings;
+  for (const GGMLType &type : ggmlTypes())
+    if (type.encoding)
+      encodings.push_back({type.name, *type.encoding});
+  for (auto &named : folderEncodings())
+    encodings.push_back(named);
+  for (const auto &[name, encoding] : encodings) {
     auto add = [&](const char *kernel, const char *activations, bool prompt) {
-      std::string name =
-          std::string(kernel) + "/" + type.name + "/" + activations;
-      Case which{type.encoding, activations, prompt};
+      Case which{encoding, activations, prompt};
       benchmark::RegisterBenchmark(
-          name.c_str(),
+          (std::string(kernel) + "/" + name + "/" + activations).c_str(),
           [which](benchmark::State &state) { runCase(state, which); });
     };
-    if (type.encoding->isFloat()) {
+    if (encoding.isFloat() || encoding.hasFloatCodes()) {
       add("gemv", "f32", false);
       add("gemm", "f32", true);
       continue;

@@ -5,6 +5,9 @@
 all positions are near the golden ones; and greedy decoding gives the golden
 tokens (each is the likeliest one after those before it).
 
+A folder made by benchmarks/real-formats brings its own golden outputs, those of its
+weights as the tool that wrote them dequantizes them.
+
 Exits 77 (skipped) without the model or without numpy.
 
   golden.py --qcc build/bin/qcc --model NAME [--target reference] [...]
@@ -87,7 +90,7 @@ def check(model, golden, prompt, text, arguments, failures):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--qcc", required=True)
-    parser.add_argument("--model", required=True, help="file name without .gguf")
+    parser.add_argument("--model", required=True, help="file name without .gguf, or a folder")
     parser.add_argument("--models", default=os.environ.get("QCC_MODELS", ""),
                         help="folder with the models (default: $QCC_MODELS)")
     parser.add_argument("--target", default="reference")
@@ -106,11 +109,15 @@ def main():
     if not arguments.exact and arguments.max_kl is None:
         parser.error("expected --exact or --max-kl")
 
-    source = pathlib.Path(arguments.models) / f"{arguments.model}.gguf"
-    if not arguments.models or not source.is_file():
-        print(f"skipped: no {arguments.model}.gguf in QCC_MODELS")
+    models = pathlib.Path(arguments.models)
+    source, golden = models / f"{arguments.model}.gguf", GOLDEN / f"{arguments.model}.npz"
+    if not source.is_file():
+        source = models / arguments.model
+        golden = source / "reference.npz"
+    if not arguments.models or not golden.is_file():
+        print(f"skipped: no {arguments.model} in '{arguments.models}'")
         sys.exit(SKIP)
-    golden = np.load(GOLDEN / f"{arguments.model}.npz")
+    golden = np.load(golden)
     prompts = json.loads((GOLDEN / "prompts.json").read_text())
     names = list(prompts) if arguments.prompts == "all" else arguments.prompts.split(",")
     options = []
