@@ -60,7 +60,7 @@ private:
     if (Value order = weights.orderOf(builder, name, in))
       x = qz::PermuteOp::create(builder, loc, x.getType(), x, order);
     return llm::LinearOp::create(builder, loc, rows(out), x,
-                                 matrix(name, out, in));
+                                 matrix(name, out, in), /*bias=*/Value());
   }
   Value add(Value a, Value b) {
     return llm::AddOp::create(builder, loc, a.getType(), a, b);

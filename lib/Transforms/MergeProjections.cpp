@@ -60,6 +60,24 @@ static qz::MatmulOp matchProjection(Value value, Operation *anchor,
   return matmul;
 }
 
+namespace {
+/// The weights and biases of several projections side by side.
+struct Segments {
+  SmallVector<Value> weights, biases;
+  SmallVector<int64_t> biasOf;
+
+  Segments(std::initializer_list<qz::MatmulOp> projections) {
+    for (qz::MatmulOp projection : projections) {
+      if (Value bias = projection.findBias(0)) {
+        biases.push_back(bias);
+        biasOf.push_back(int64_t(weights.size()));
+      }
+      weights.push_back(projection.getWeights()[0]);
+    }
+  }
+};
+} // namespace
+
 /// Whether two matmuls read the same activations: one value, or two equal
 /// quantize operations.
 static bool readSameRows(qz::MatmulOp a, qz::MatmulOp b) {
@@ -146,12 +164,12 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
       return no("projections read different rows");
 
     Location loc = op.getLoc();
-    Value weights[] = {query->matmul.getWeights()[0],
-                       key->matmul.getWeights()[0], value.getWeights()[0]};
+    Segments segments = {query->matmul, key->matmul, value};
     int64_t width = columns(op.getQuery()) + 2 * columns(op.getKey());
     Value projections = qz::MatmulOp::create(
         rewriter, loc, rowsType(op.getQuery(), width), query->matmul.getInput(),
-        weights, /*residual=*/Value(), qz::Epilogue::None);
+        segments.weights, segments.biases, /*residual=*/Value(),
+        segments.biasOf, qz::Epilogue::None);
     int64_t pairs = int64_t(rope.getFrequencies().size());
     Value rotations = llm::RotationsOp::create(
         rewriter, loc, rowsType(op.getQuery(), 2 * pairs), op.getBatch(),
@@ -190,10 +208,10 @@ struct MergeGlu : OpRewritePattern<llm::GluOp> {
       epilogue = qz::Epilogue::GluGeluTanh;
       break;
     }
-    Value weights[] = {gate.getWeights()[0], up.getWeights()[0]};
-    rewriter.replaceOpWithNewOp<qz::MatmulOp>(op, op.getType(), gate.getInput(),
-                                              weights, /*residual=*/Value(),
-                                              epilogue);
+    Segments segments = {gate, up};
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+        op, op.getType(), gate.getInput(), segments.weights, segments.biases,
+        /*residual=*/Value(), segments.biasOf, epilogue);
     return success();
   }
 };
