@@ -67,11 +67,21 @@ public:
   float realOr(const KeyNames &names, float fallback) {
     return has(names) ? real(names) : fallback;
   }
+  /// A count that may be 0.
+  uint32_t countFromZero(const KeyNames &names, uint32_t fallback) {
+    return take(checkpoint.getOr<uint32_t>(find(names), fallback));
+  }
   std::string text(const KeyNames &names) {
     return take(checkpoint.getOr<std::string>(find(names), ""));
   }
   bool flag(const KeyNames &names) {
     return take(checkpoint.get<bool>(find(names)));
+  }
+  bool flagOr(const KeyNames &names, bool fallback) {
+    return has(names) ? flag(names) : fallback;
+  }
+  StringArray texts(const KeyNames &names) {
+    return take(checkpoint.get<StringArray>(find(names)));
   }
   void fail(const std::string &message) {
     if (!error)
@@ -138,6 +148,45 @@ static void readRopeScaling(Config &c, const ConfigNames &names,
                 (names.ropeLowFactor[0].empty() ? ")" : ", llama3)"));
 }
 
+/// The first layer with the window when the file does not say it: that of
+/// Qwen2Config.
+static constexpr uint32_t kFirstWindow = 28;
+
+/// Reads which layers have the window, and how long it is.
+static void readWindow(Config &c, const ConfigNames &names, Reader &reader) {
+  bool isUsed = reader.flagOr(names.windowUsed, !c.arch.optionalWindow);
+  c.window = isUsed ? reader.countOr(names.window, 0, kMaxContext) : 0;
+  c.sliding.assign(c.layers, false);
+  if (!reader.has(names.layerKinds)) {
+    uint32_t first = c.arch.optionalWindow
+                         ? reader.countFromZero(names.firstWindow, kFirstWindow)
+                         : 0;
+    uint32_t period = c.arch.fullAttentionPeriod;
+    for (uint32_t i = first; c.window && i < c.layers; ++i)
+      c.sliding[i] = period == 0 || (i + 1) % period != 0;
+    return;
+  }
+  StringArray kinds = reader.texts(names.layerKinds);
+  if (reader.error)
+    return;
+  auto fail = [&](const std::string &message) {
+    reader.fail("key " + quoted(reader.find(names.layerKinds)) + ": expected " +
+                message);
+  };
+  if (kinds.size() != c.layers)
+    return fail(std::to_string(c.layers) + " elements, got " +
+                std::to_string(kinds.size()));
+  for (uint32_t i = 0; i < c.layers; ++i) {
+    c.sliding[i] = kinds[i] == "sliding_attention";
+    if (!c.sliding[i] && kinds[i] != "full_attention")
+      return fail("full_attention or sliding_attention, got " +
+                  quoted(kinds[i]));
+    if (c.sliding[i] && c.window == 0)
+      return fail("full_attention throughout without a window, got " +
+                  quoted(kinds[i]));
+  }
+}
+
 /// Whether the config's name of an activation is the architecture's.
 static bool isActivation(llm::Activation activation, std::string_view name) {
   switch (activation) {
@@ -190,7 +239,11 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
       names.slidingRopeBase,
       c.arch.slidingRopeBase > 0 ? c.arch.slidingRopeBase : c.ropeBase);
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
-  c.window = reader.countOr(names.window, 0, kMaxContext);
+  readWindow(c, names, reader);
+  // Where a family has those of projections, it does not ask the config.
+  c.hasAttentionBias =
+      !c.arch.projectionBias && reader.flagOr(names.attentionBias, false);
+  c.hasFfnBias = reader.flagOr(names.ffnBias, false);
   readRopeScaling(c, names, reader);
   std::string activation = reader.text(names.activation);
   if (!activation.empty() && !isActivation(c.arch.activation, activation))

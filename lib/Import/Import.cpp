@@ -55,12 +55,18 @@ private:
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w,
                                   f32(config.eps));
   }
-  Value linear(Value x, std::string_view name, int64_t out) {
+  Value linear(Value x, std::string_view name, int64_t out,
+               Value bias = Value()) {
     int64_t in = cast<RankedTensorType>(x.getType()).getDimSize(1);
     if (Value order = weights.orderOf(builder, name, in))
       x = qz::PermuteOp::create(builder, loc, x.getType(), x, order);
     return llm::LinearOp::create(builder, loc, rows(out), x,
-                                 matrix(name, out, in), /*bias=*/Value());
+                                 matrix(name, out, in), bias);
+  }
+  /// A linear layer of a decoder layer, with the bias that the file has for it.
+  Value biasedLinear(Value x, const std::string &name, int64_t out,
+                     bool needsBias) {
+    return linear(x, name, out, weights.bias(builder, name, out, needsBias));
   }
   Value add(Value a, Value b) {
     return llm::AddOp::create(builder, loc, a.getType(), a, b);
@@ -116,12 +122,13 @@ private:
     weights.expectSameOrder({layerName(layer, names.query),
                              layerName(layer, names.key),
                              layerName(layer, names.value)});
-    bool sliding = config.isSliding(layer);
+    bool sliding = config.sliding[layer];
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
-    Value q = linear(x, layerName(layer, names.query),
-                     int64_t(config.heads) * config.headDim);
-    Value k = linear(x, layerName(layer, names.key), kv);
-    Value v = linear(x, layerName(layer, names.value), kv);
+    bool needsBias = config.arch.projectionBias || config.hasAttentionBias;
+    Value q = biasedLinear(x, layerName(layer, names.query),
+                           int64_t(config.heads) * config.headDim, needsBias);
+    Value k = biasedLinear(x, layerName(layer, names.key), kv, needsBias);
+    Value v = biasedLinear(x, layerName(layer, names.value), kv, needsBias);
     if (config.arch.headNorm) {
       q = norm(q, layerName(layer, names.queryNorm), config.headDim);
       k = norm(k, layerName(layer, names.keyNorm), config.headDim);
@@ -135,17 +142,22 @@ private:
         rope(k, batch, sliding), v, batch, state,
         f32(1.0f / std::sqrt(float(config.headDim))),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
-    return linear(a, layerName(layer, names.attentionOutput), config.hidden);
+    return biasedLinear(a, layerName(layer, names.attentionOutput),
+                        config.hidden, config.hasAttentionBias);
   }
 
   Value feedForward(Value x, uint32_t layer) {
     weights.expectSameOrder(
         {layerName(layer, names.gate), layerName(layer, names.up)});
-    Value gate = linear(x, layerName(layer, names.gate), config.ffn);
-    Value up = linear(x, layerName(layer, names.up), config.ffn);
+    bool needsBias = config.hasFfnBias;
+    Value gate =
+        biasedLinear(x, layerName(layer, names.gate), config.ffn, needsBias);
+    Value up =
+        biasedLinear(x, layerName(layer, names.up), config.ffn, needsBias);
     Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
                                  config.arch.activation);
-    return linear(h, layerName(layer, names.down), config.hidden);
+    return biasedLinear(h, layerName(layer, names.down), config.hidden,
+                        needsBias);
   }
 
   void buildLayer(uint32_t layer) {
@@ -153,7 +165,7 @@ private:
     llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
                            llm::StateType::get(builder.getContext(),
                                                config.kvHeads, config.headDim),
-                           config.isSliding(layer) ? config.window : 0);
+                           config.sliding[layer] ? config.window : 0);
     Type x = rows(config.hidden);
     auto func =
         func::FuncOp::create(builder, loc, "layer." + std::to_string(layer),

@@ -33,6 +33,13 @@ MODELS = {
         hidden_size=48, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
         intermediate_size=32, tie_word_embeddings=True,
         rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0))),
+    "llama-biases": ("Llama", dict(
+        intermediate_size=37, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    # The second layer has a window.
+    "qwen2": ("Qwen2", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=14, intermediate_size=33,
+        tie_word_embeddings=True, use_sliding_window=True, sliding_window=5,
+        max_window_layers=1)),
     "mistral": ("Mistral", dict(sliding_window=9, tie_word_embeddings=False)),
 }
 PROMPT_LENGTHS = (7, 1, 37)

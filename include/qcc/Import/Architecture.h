@@ -29,9 +29,15 @@ struct Architecture {
   bool headNorm = false;
   /// RMS norm of each sub-layer's output before it is added to the residual.
   bool postNorm = false;
+  /// The projections to queries, keys and values have biases. Any linear layer
+  /// but the head has one where the file brings it, in each family.
+  bool projectionBias = false;
   /// The embedding is multiplied by sqrt(hidden).
   bool scaledEmbedding = false;
   llm::Activation activation = llm::Activation::Silu;
+  /// A sliding window in the file counts only where the file says that it is
+  /// used, and then for the layers behind those with full attention.
+  bool optionalWindow = false;
   /// With a sliding window in the file: every n-th layer attends to all
   /// positions, the others to the window; 0: every layer has the window.
   unsigned fullAttentionPeriod = 0;

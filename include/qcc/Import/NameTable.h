@@ -26,6 +26,11 @@ struct ConfigNames {
   KeyNames headDim;  ///< Default: hidden / heads.
   KeyNames valueDim; ///< Default: headDim.
   KeyNames window, experts, vocab;
+  KeyNames windowUsed;    ///< False: the window is of no layer.
+  KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
+  KeyNames firstWindow;   ///< The first layer with the window.
+  KeyNames attentionBias; ///< True: the layers of attention have biases.
+  KeyNames ffnBias;       ///< True: those of the feed-forward part have.
   /// Name of the activation function; default: the architecture's.
   KeyNames activation;
   /// True: the head is the embedding table. Without the key it is when there is
