@@ -90,18 +90,12 @@ private:
   }
 
   /// Frequencies of the layer's rope, with the file's divisors applied.
-  SmallVector<float> frequencies(bool sliding) {
-    double base = sliding ? config.slidingRopeBase : config.ropeBase;
-    float divisor = sliding ? 1.0f : config.ropeDivisor;
+  std::vector<float> frequencies(bool sliding) {
+    Rope rope = sliding ? config.slidingRope : config.rope;
     ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
-    if (!sliding && divisors.empty())
-      divisors = config.ropeDivisors;
-    SmallVector<float> result;
-    for (uint32_t i = 0; i < config.rotaryDim / 2; ++i) {
-      float f = float(std::pow(base, -2.0 * i / config.rotaryDim)) / divisor;
-      result.push_back(divisors.empty() ? f : f / divisors[i]);
-    }
-    return result;
+    if (!divisors.empty())
+      rope.divisors.assign(divisors.begin(), divisors.end());
+    return rope.frequencies(config.rotaryDim);
   }
 
   Value rope(Value x, Value batch, bool sliding) {
@@ -116,7 +110,7 @@ private:
     weights.expectSameOrder({layerName(layer, names.query),
                              layerName(layer, names.key),
                              layerName(layer, names.value)});
-    bool sliding = config.isSliding(layer);
+    bool sliding = config.sliding[layer];
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
     Value q = linear(x, layerName(layer, names.query),
                      int64_t(config.heads) * config.headDim);
@@ -153,7 +147,7 @@ private:
     llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
                            llm::StateType::get(builder.getContext(),
                                                config.kvHeads, config.headDim),
-                           config.isSliding(layer) ? config.window : 0);
+                           config.sliding[layer] ? config.window : 0);
     Type x = rows(config.hidden);
     auto func =
         func::FuncOp::create(builder, loc, "layer." + std::to_string(layer),

@@ -122,7 +122,7 @@ class Plain(TestCase):
                "tensor 'model.norm.weight': expected shape [64], got [63]")
         refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
                "dtype U8")
-        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral)",
+        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral, ",
                config={"model_type": "gpt2"})
         refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
@@ -134,6 +134,14 @@ class Plain(TestCase):
                config={"quantization_config": {"bits": 4}})
         refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
         refuse(nothing, "config.json: key 'hidden_size'", config={"hidden_size": "64"})
+        refuse(nothing, "key 'layer_types': expected one of each of 2 layers, got 1",
+               config={"layer_types": ["full_attention"]})
+        refuse(nothing, "key 'layer_types': unsupported layer 'linear_attention' (supported: "
+               "full_attention, sliding_attention)",
+               config={"layer_types": ["full_attention", "linear_attention"]})
+        refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
+        refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
+               "says nothing", config={"layer_types": ["sliding_attention"] * 2})
 
     def test_folders_that_hold_no_model(self):
         empty = self.folder / "empty"

@@ -34,6 +34,8 @@ MODELS = {
         intermediate_size=32, tie_word_embeddings=True,
         rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0))),
     "mistral": ("Mistral", dict(sliding_window=9, tie_word_embeddings=False)),
+    "qwen3": ("Qwen3", dict(num_attention_heads=5, num_key_value_heads=1,
+                            tie_word_embeddings=True)),
 }
 PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16

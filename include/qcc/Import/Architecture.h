@@ -32,12 +32,19 @@ struct Architecture {
   /// The embedding is multiplied by sqrt(hidden).
   bool scaledEmbedding = false;
   llm::Activation activation = llm::Activation::Silu;
-  /// With a sliding window in the file: every n-th layer attends to all
-  /// positions, the others to the window; 0: every layer has the window.
+  /// Another name that configs have for it, which would mean something else.
+  std::string_view activationName = {};
+  /// With a sliding window in a file that does not say which layers have it:
+  /// every n-th layer attends to all positions, the others to the window; 0:
+  /// every layer has the window.
   unsigned fullAttentionPeriod = 0;
-  /// Rope base of sliding layers when the file does not state it; 0: the same
-  /// as that of full layers.
+  /// Rope base of sliding layers when the file does not state it; 0: their rope
+  /// is that of full layers.
   float slidingRopeBase = 0;
+  /// What config.json leaves out where it is this: keys and values of the class
+  /// in transformers (a flag is 0 or 1). Only those without which a model of
+  /// the family would be another.
+  std::vector<std::pair<std::string_view, double>> defaults = {};
 };
 
 /// The supported architectures.

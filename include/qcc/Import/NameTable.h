@@ -16,7 +16,7 @@ namespace qcc {
 
 /// Keys of one number, the first of which that is there counts; the rest are
 /// older or longer spellings.
-using KeyNames = std::array<std::string_view, 3>;
+using KeyNames = std::array<std::string_view, 4>;
 
 /// Keys of the configuration.
 struct ConfigNames {
@@ -25,7 +25,12 @@ struct ConfigNames {
   KeyNames layers, hidden, ffn, heads, kvHeads, normEps, context;
   KeyNames headDim;  ///< Default: hidden / heads.
   KeyNames valueDim; ///< Default: headDim.
-  KeyNames window, experts, vocab;
+  KeyNames experts, vocab;
+  KeyNames window;
+  KeyNames windowUsed;    ///< False: the window is of no layer.
+  KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
+  KeyNames windowPattern; ///< True of layers with the window, or their period.
+  KeyNames firstWindow;   ///< The first layer with the window.
   /// Name of the activation function; default: the architecture's.
   KeyNames activation;
   /// True: the head is the embedding table. Without the key it is when there is
@@ -36,6 +41,7 @@ struct ConfigNames {
   KeyNames rotaryShare; ///< The same as a share of headDim.
   KeyNames ropeBase, slidingRopeBase;
   KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
+  KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
 };
 
