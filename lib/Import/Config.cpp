@@ -5,6 +5,7 @@
 #include "Config.h"
 
 #include <algorithm>
+#include <cmath>
 
 using namespace qcc;
 
@@ -60,6 +61,17 @@ slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   for (uint32_t i = 0; i < c.layers; ++i)
     layers.push_back(i >= first && (period == 0 || (i + 1) % period != 0));
   return layers;
+}
+
+static float scaleOfScores(const Config &c, const ConfigNames &names,
+                           ConfigReader &reader) {
+  if (reader.has(names.attentionScale))
+    return reader.real(names.attentionScale);
+  uint32_t size = c.headDim;
+  // The files do not say it of their largest size.
+  if (c.arch.hiddenScaleLayers == c.layers && names.queryScalar[0].empty())
+    size = c.hidden / c.heads;
+  return 1.0f / std::sqrt(reader.realOr(names.queryScalar, float(size)));
 }
 
 /// Whether the config's name of an activation is the architecture's.
@@ -118,6 +130,11 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                  ? reader.countOr(names.window, 0, kMaxContext)
                  : 0;
   c.sliding = slidingLayers(c, names, reader);
+  c.attentionScale = scaleOfScores(c, names, reader);
+  if (reader.has(names.softcaps))
+    reader.fail(names.softcaps, "caps of logits are not supported yet");
+  if (reader.has(names.acausal) && reader.flag(names.acausal))
+    reader.fail(names.acausal, "attention to later positions is not supported");
   std::string activation = reader.text(names.activation);
   if (!activation.empty() && !isActivation(c.arch, activation))
     reader.fail("activation " + quoted(activation) +

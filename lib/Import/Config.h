@@ -24,6 +24,7 @@ struct Config {
   float eps;
   uint32_t window;           ///< 0: none.
   std::vector<bool> sliding; ///< Whether each layer has the window.
+  float attentionScale;
   uint32_t rotaryDim;
   bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
   Rope rope, slidingRope;

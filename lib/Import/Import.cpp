@@ -126,8 +126,7 @@ private:
                                        "kv." + std::to_string(layer));
     Value a = llm::AttentionOp::create(
         builder, loc, q.getType(), rope(q, batch, sliding),
-        rope(k, batch, sliding), v, batch, state,
-        f32(1.0f / std::sqrt(float(config.headDim))),
+        rope(k, batch, sliding), v, batch, state, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
     return linear(a, layerName(layer, names.attentionOutput), config.hidden);
   }
@@ -164,8 +163,9 @@ private:
       a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
     residual = add(residual, a);
 
+    auto ffnNorm = config.arch.postNorm ? names.ffnNormWithPost : names.ffnNorm;
     Value f = feedForward(
-        norm(residual, layerName(layer, names.ffnNorm), config.hidden), layer);
+        norm(residual, layerName(layer, ffnNorm), config.hidden), layer);
     if (config.arch.postNorm)
       f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
     residual = add(residual, f);

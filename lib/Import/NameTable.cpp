@@ -30,6 +30,11 @@ static constexpr NameTable kGGUF = {
                .rotaryShare = {},
                .ropeBase = {"rope.freq_base"},
                .slidingRopeBase = {"rope.freq_base_swa"},
+               .queryScalar = {},
+               .attentionScale = {"attention.scale"},
+               .softcaps = {"attn_logit_softcapping",
+                            "final_logit_softcapping"},
+               .acausal = {},
                .ropeScaling = {"rope.scaling.type"},
                .slidingRopeScaling = {},
                .ropeFactor = {"rope.scaling.factor"},
@@ -54,6 +59,7 @@ static constexpr NameTable kGGUF = {
                 .up = "ffn_up.weight",
                 .down = "ffn_down.weight",
                 .ffnPostNorm = "post_ffw_norm.weight",
+                .ffnNormWithPost = "ffn_norm.weight",
                 .ignored = {}}};
 
 // Members of objects come under "object.member": rope_parameters is what
@@ -87,6 +93,10 @@ static constexpr NameTable kHuggingFace = {
                       "rope_theta"},
          .slidingRopeBase = {"rope_parameters.sliding_attention.rope_theta",
                              "rope_local_base_freq"},
+         .queryScalar = {"query_pre_attn_scalar"},
+         .attentionScale = {},
+         .softcaps = {"attn_logit_softcapping", "final_logit_softcapping"},
+         .acausal = {"use_bidirectional_attention"},
          .ropeScaling = {"rope_parameters.rope_type",
                          "rope_parameters.full_attention.rope_type",
                          "rope_scaling.rope_type", "rope_scaling.type"},
@@ -116,12 +126,13 @@ static constexpr NameTable kHuggingFace = {
                 .queryNorm = "self_attn.q_norm.weight",
                 .keyNorm = "self_attn.k_norm.weight",
                 .attentionOutput = "self_attn.o_proj.weight",
-                .attentionPostNorm = "",
+                .attentionPostNorm = "post_attention_layernorm.weight",
                 .ffnNorm = "post_attention_layernorm.weight",
                 .gate = "mlp.gate_proj.weight",
                 .up = "mlp.up_proj.weight",
                 .down = "mlp.down_proj.weight",
-                .ffnPostNorm = "",
+                .ffnPostNorm = "post_feedforward_layernorm.weight",
+                .ffnNormWithPost = "pre_feedforward_layernorm.weight",
                 // Old files kept the frequencies of rope. Scales are those of
                 // a cache in FP8, which is not used here.
                 .ignored = {".rotary_emb.inv_freq", ".k_scale", ".v_scale"}}};

@@ -142,6 +142,15 @@ class Plain(TestCase):
         refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
         refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
                "says nothing", config={"layer_types": ["sliding_attention"] * 2})
+        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+            refuse(nothing, f"key '{key}': caps of logits are not supported yet", config={key: 30.0})
+        refuse(nothing, "key 'use_bidirectional_attention': attention to later positions",
+               config={"use_bidirectional_attention": True})
+        refuse(nothing, "key 'query_pre_attn_scalar': expected a positive number",
+               config={"query_pre_attn_scalar": -1})
+        refuse(nothing, "key 'rope_parameters.sliding_attention.rope_type': rope scaling 'linear' of "
+               "layers with a window", config={"rope_parameters": {
+                   "sliding_attention": {"rope_type": "linear", "factor": 2.0}}})
 
     def test_folders_that_hold_no_model(self):
         empty = self.folder / "empty"

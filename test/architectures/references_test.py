@@ -30,12 +30,19 @@ OPTIONS = argparse.Namespace()
 
 
 def older(config):
-    """A config as versions of transformers before 5 spelled it."""
+    """A config as versions of transformers before 5 wrote it, without what its class
+    assumes."""
     config = dict(config)
+    if config["model_type"].startswith("gemma"):
+        del config["tie_word_embeddings"]
+    config.pop("use_sliding_window", None)
     rope = config.pop("rope_parameters")
     if "full_attention" in rope:
         config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
+    if "sliding_attention" in config.get("layer_types", []):
+        config["sliding_window_pattern"] = 1 + config.pop("layer_types").index("full_attention")
+        del config["_sliding_window_pattern"]
     config["rope_theta"] = rope["rope_theta"]
     scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
     config["rope_scaling"] = None if rope["rope_type"] == "default" else scaling

@@ -41,6 +41,9 @@ struct Architecture {
   /// Rope base of sliding layers when the file does not state it; 0: their rope
   /// is that of full layers.
   float slidingRopeBase = 0;
+  /// In GGUF files, a model of so many layers divides scores by the root of
+  /// hidden / heads, of which the files say nothing.
+  unsigned hiddenScaleLayers = 0;
   /// What config.json leaves out where it is this: keys and values of the class
   /// in transformers (a flag is 0 or 1). Only those without which a model of
   /// the family would be another.

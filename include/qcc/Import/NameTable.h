@@ -40,6 +40,12 @@ struct ConfigNames {
   KeyNames rotaryDim;   ///< Elements of a head that turn; default: all.
   KeyNames rotaryShare; ///< The same as a share of headDim.
   KeyNames ropeBase, slidingRopeBase;
+  /// Scores are divided by the root of the one, or multiplied by the other;
+  /// default: divided by the root of headDim.
+  KeyNames queryScalar, attentionScale;
+  KeyNames softcaps; ///< Any of them is an error.
+  KeyNames acausal;  ///< True is an error.
+
   KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
   KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
@@ -54,6 +60,8 @@ struct WeightNames {
   std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
       attentionOutput, attentionPostNorm;
   std::string_view ffnNorm, gate, up, down, ffnPostNorm;
+  /// ffnNorm of an architecture with norms of sub-layers' outputs.
+  std::string_view ffnNormWithPost;
   /// Ends of names that hold nothing that the model needs.
   std::array<std::string_view, 4> ignored;
 };
