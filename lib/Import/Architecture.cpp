@@ -39,6 +39,14 @@ std::span<const Architecture> qcc::architectures() {
                     {"rope_theta", 1e6},
                     {"sliding_window", 4096},
                     {"tie_word_embeddings", 1}}},
+      {.name = "smollm3",
+       .modelTypes = {"smollm3"},
+       .adjacentRope = true,
+       .ropelessPeriod = 4,
+       .defaults = {{"num_key_value_heads", 4},
+                    {"rope_theta", 2e6},
+                    {"tie_word_embeddings", 1},
+                    {"use_sliding_window", 0}}},
   };
   return table;
 }

@@ -63,6 +63,19 @@ slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   return layers;
 }
 
+/// Which layers have rope.
+static std::vector<bool>
+turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
+  if (reader.has(names.ropeLayers))
+    return reader.layerFlags(names.ropeLayers, c.layers);
+  uint32_t period =
+      reader.countOr(names.ropelessPeriod, c.arch.ropelessPeriod, kMaxLayers);
+  std::vector<bool> layers;
+  for (uint32_t i = 0; i < c.layers; ++i)
+    layers.push_back(period == 0 || (i + 1) % period != 0);
+  return layers;
+}
+
 static float scaleOfScores(const Config &c, const ConfigNames &names,
                            ConfigReader &reader) {
   if (reader.has(names.attentionScale))
@@ -130,6 +143,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                  ? reader.countOr(names.window, 0, kMaxContext)
                  : 0;
   c.sliding = slidingLayers(c, names, reader);
+  c.turning = turningLayers(c, names, reader);
   c.attentionScale = scaleOfScores(c, names, reader);
   if (reader.has(names.softcaps))
     reader.fail(names.softcaps, "caps of logits are not supported yet");

@@ -98,7 +98,10 @@ private:
     return rope.frequencies(config.rotaryDim);
   }
 
-  Value rope(Value x, Value batch, bool sliding) {
+  Value rope(Value x, Value batch, uint32_t layer) {
+    if (!config.turning[layer])
+      return x;
+    bool sliding = config.sliding[layer];
     return llm::RopeOp::create(
         builder, loc, x.getType(), x, batch,
         builder.getI64IntegerAttr(config.headDim),
@@ -125,8 +128,8 @@ private:
     Value state = llm::StateOp::create(builder, loc, stateType,
                                        "kv." + std::to_string(layer));
     Value a = llm::AttentionOp::create(
-        builder, loc, q.getType(), rope(q, batch, sliding),
-        rope(k, batch, sliding), v, batch, state, f32(config.attentionScale),
+        builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
+        v, batch, state, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
     return linear(a, layerName(layer, names.attentionOutput), config.hidden);
   }

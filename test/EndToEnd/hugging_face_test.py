@@ -67,6 +67,16 @@ class Plain(TestCase):
         self.check_logits(self.make(config={"sliding_window": 9, "model_type": "mistral"}))
         self.check_logits(self.make(config={"partial_rotary_factor": 0.5}))
 
+    def test_layers_without_rope(self):
+        model = self.make(config={"model_type": "smollm3", "no_rope_layers": [0, 1]})
+        layers = self.qcc(model.path, "--emit=import", "-o", "-").stdout.split("func.func ")[1:]
+        self.assertEqual(["llm.rope" in layer for layer in layers], [False, True, False])
+        for wrong in ([1], [1, -1], ["a", "b"], 2):
+            self.check_refused(self.make(config={"no_rope_layers": wrong}).path,
+                               "config.json: key 'no_rope_layers'")
+        self.check_refused(self.make(config={"no_rope_layer_interval": -1}).path,
+                           "config.json: key 'no_rope_layer_interval'")
+
     def test_rope(self):
         llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                   "high_freq_factor": 4.0, "original_max_position_embeddings": 64}

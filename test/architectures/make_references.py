@@ -44,6 +44,9 @@ MODELS = {
         rope_parameters=dict(
             sliding_attention=dict(rope_type="default", rope_theta=100.0),
             full_attention=dict(rope_type="linear", rope_theta=10000.0, factor=2.0)))),
+    # The fourth layer has no rope.
+    "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
+                                num_key_value_heads=1, head_dim=10, intermediate_size=24)),
 }
 PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16

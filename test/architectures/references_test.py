@@ -33,9 +33,10 @@ def older(config):
     """A config as versions of transformers before 5 wrote it, without what its class
     assumes."""
     config = dict(config)
-    if config["model_type"].startswith("gemma"):
+    if config["model_type"].startswith(("gemma", "smollm3")):
         del config["tie_word_embeddings"]
-    config.pop("use_sliding_window", None)
+    for key in ("use_sliding_window", "no_rope_layers"):
+        config.pop(key, None)
     rope = config.pop("rope_parameters")
     if "full_attention" in rope:
         config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]

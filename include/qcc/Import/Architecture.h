@@ -41,6 +41,9 @@ struct Architecture {
   /// Rope base of sliding layers when the file does not state it; 0: their rope
   /// is that of full layers.
   float slidingRopeBase = 0;
+  /// Every n-th layer has no rope where the file does not say which; 0: all
+  /// have it.
+  unsigned ropelessPeriod = 0;
   /// In GGUF files, a model of so many layers divides scores by the root of
   /// hidden / heads, of which the files say nothing.
   unsigned hiddenScaleLayers = 0;

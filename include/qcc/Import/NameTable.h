@@ -46,7 +46,9 @@ struct ConfigNames {
   KeyNames softcaps; ///< Any of them is an error.
   KeyNames acausal;  ///< True is an error.
 
-  KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
+  KeyNames ropeLayers;     ///< True of each layer with rope.
+  KeyNames ropelessPeriod; ///< Every n-th layer has none.
+  KeyNames ropeScaling;    ///< Kind; "none" and "default" are none.
   KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
 };

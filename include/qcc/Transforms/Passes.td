@@ -73,7 +73,9 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
 
     and `llm.glu (qz.matmul %a, [%g]), (qz.matmul %a, [%u])` becomes
     `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads
-    between matmul and rope become the norm operands of `llm.rope_append`.
+    between matmul and rope become the norm operands of `llm.rope_append`. In an
+    attention without rope one pair of each head turns by a frequency of 0, which
+    leaves it as it is.
 
     Precondition: qcc-fuse-matmuls ran.
     Left alone: attention whose query and key are not rotated alike, are normed
