@@ -7,6 +7,7 @@
 
 #include "qcc/Import/Import.h"
 #include "qcc/Import/NameTable.h"
+#include "Rope.h"
 
 namespace qcc {
 
@@ -25,12 +26,11 @@ struct Config {
   std::vector<bool> sliding; ///< Whether each layer has the window.
   /// The file says that these layers have biases.
   bool hasAttentionBias = false, hasFfnBias = false;
+  float attentionScale;
   uint32_t rotaryDim;
-  float ropeBase, slidingRopeBase;
   bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
-  float ropeDivisor;   ///< Linear scaling of full layers' frequencies.
-  /// Of the frequencies of full layers, one for each pair; or empty.
-  std::vector<float> ropeDivisors;
+  Rope rope, slidingRope;
+  std::vector<bool> turning; ///< Whether each layer has rope.
 
   static Result<Config> read(const Checkpoint &checkpoint,
                              const ImportOptions &options);

@@ -96,21 +96,18 @@ private:
   }
 
   /// Frequencies of the layer's rope, with the file's divisors applied.
-  SmallVector<float> frequencies(bool sliding) {
-    double base = sliding ? config.slidingRopeBase : config.ropeBase;
-    float divisor = sliding ? 1.0f : config.ropeDivisor;
+  std::vector<float> frequencies(bool sliding) {
+    Rope rope = sliding ? config.slidingRope : config.rope;
     ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
-    if (!sliding && divisors.empty())
-      divisors = config.ropeDivisors;
-    SmallVector<float> result;
-    for (uint32_t i = 0; i < config.rotaryDim / 2; ++i) {
-      float f = float(std::pow(base, -2.0 * i / config.rotaryDim)) / divisor;
-      result.push_back(divisors.empty() ? f : f / divisors[i]);
-    }
-    return result;
+    if (!divisors.empty())
+      rope.divisors.assign(divisors.begin(), divisors.end());
+    return rope.frequencies(config.rotaryDim);
   }
 
-  Value rope(Value x, Value batch, bool sliding) {
+  Value rope(Value x, Value batch, uint32_t layer) {
+    if (!config.turning[layer])
+      return x;
+    bool sliding = config.sliding[layer];
     return llm::RopeOp::create(
         builder, loc, x.getType(), x, batch,
         builder.getI64IntegerAttr(config.headDim),
@@ -138,9 +135,8 @@ private:
     Value state = llm::StateOp::create(builder, loc, stateType,
                                        "kv." + std::to_string(layer));
     Value a = llm::AttentionOp::create(
-        builder, loc, q.getType(), rope(q, batch, sliding),
-        rope(k, batch, sliding), v, batch, state,
-        f32(1.0f / std::sqrt(float(config.headDim))),
+        builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
+        v, batch, state, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
     return biasedLinear(a, layerName(layer, names.attentionOutput),
                         config.hidden, config.hasAttentionBias);
@@ -182,8 +178,9 @@ private:
       a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
     residual = add(residual, a);
 
+    auto ffnNorm = config.arch.postNorm ? names.ffnNormWithPost : names.ffnNorm;
     Value f = feedForward(
-        norm(residual, layerName(layer, names.ffnNorm), config.hidden), layer);
+        norm(residual, layerName(layer, ffnNorm), config.hidden), layer);
     if (config.arch.postNorm)
       f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
     residual = add(residual, f);

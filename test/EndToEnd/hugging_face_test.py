@@ -67,6 +67,16 @@ class Plain(TestCase):
         self.check_logits(self.make(config={"sliding_window": 9, "model_type": "mistral"}))
         self.check_logits(self.make(config={"partial_rotary_factor": 0.5}))
 
+    def test_layers_without_rope(self):
+        model = self.make(config={"model_type": "smollm3", "no_rope_layers": [0, 1]})
+        layers = self.qcc(model.path, "--emit=import", "-o", "-").stdout.split("func.func ")[1:]
+        self.assertEqual(["llm.rope" in layer for layer in layers], [False, True, False])
+        for wrong in ([1], [1, -1], ["a", "b"], 2):
+            self.check_refused(self.make(config={"no_rope_layers": wrong}).path,
+                               "config.json: key 'no_rope_layers'")
+        self.check_refused(self.make(config={"no_rope_layer_interval": -1}).path,
+                           "config.json: key 'no_rope_layer_interval'")
+
     def test_rope(self):
         llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                   "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
@@ -128,7 +138,7 @@ class Plain(TestCase):
                "tensor 'model.norm.weight': expected shape [64], got [63]")
         refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
                "dtype U8")
-        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral",
+        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral, ",
                config={"model_type": "gpt2"})
         refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
@@ -140,6 +150,23 @@ class Plain(TestCase):
                config={"quantization_config": {"bits": 4}})
         refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
         refuse(nothing, "config.json: key 'hidden_size'", config={"hidden_size": "64"})
+        refuse(nothing, "key 'layer_types': expected one of each of 2 layers, got 1",
+               config={"layer_types": ["full_attention"]})
+        refuse(nothing, "key 'layer_types': unsupported layer 'linear_attention' (supported: "
+               "full_attention, sliding_attention)",
+               config={"layer_types": ["full_attention", "linear_attention"]})
+        refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
+        refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
+               "says nothing", config={"layer_types": ["sliding_attention"] * 2})
+        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+            refuse(nothing, f"key '{key}': caps of logits are not supported yet", config={key: 30.0})
+        refuse(nothing, "key 'use_bidirectional_attention': attention to later positions",
+               config={"use_bidirectional_attention": True})
+        refuse(nothing, "key 'query_pre_attn_scalar': expected a positive number",
+               config={"query_pre_attn_scalar": -1})
+        refuse(nothing, "key 'rope_parameters.sliding_attention.rope_type': rope scaling 'linear' of "
+               "layers with a window", config={"rope_parameters": {
+                   "sliding_attention": {"rope_type": "linear", "factor": 2.0}}})
 
     def test_folders_that_hold_no_model(self):
         empty = self.folder / "empty"

@@ -122,12 +122,27 @@ func.func @equal_quantize_operations(
   return %y : tensor<?x64xf32>
 }
 
+// Without rope one pair turns by nothing.
+// CHECK-LABEL: func @without_rope
+func.func @without_rope(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>) -> tensor<?x64xf32> {
+  // CHECK: %[[R:.*]] = llm.rotations %{{.*}} {frequencies = array<f32: 0.000000e+00>} : tensor<?x2xf32>
+  // CHECK-NEXT: llm.rope_append %{{.*}}, %[[R]], %{{.*}} {scale = 2.500000e-01 : f32}
+  // CHECK-NEXT: llm.attend
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %y = llm.attention %q, %k, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
 //===----------------------------------------------------------------------===//
 // What is left alone
 //===----------------------------------------------------------------------===//
 
-// CHECK-LABEL: func @no_match_not_rotated
-func.func @no_match_not_rotated(
+// CHECK-LABEL: func @no_match_only_key_rotated
+func.func @no_match_only_key_rotated(
     %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
     %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>) -> tensor<?x64xf32> {
   // CHECK: llm.attention

@@ -41,6 +41,19 @@ MODELS = {
         tie_word_embeddings=True, use_sliding_window=True, sliding_window=5,
         max_window_layers=1)),
     "mistral": ("Mistral", dict(sliding_window=9, tie_word_embeddings=False)),
+    "qwen3": ("Qwen3", dict(num_attention_heads=5, num_key_value_heads=1,
+                            tie_word_embeddings=True)),
+    "gemma": ("Gemma", dict(num_key_value_heads=1)),
+    # Query scalar and pattern are not what head_dim and the class say.
+    "gemma3": ("Gemma3Text", dict(
+        num_hidden_layers=3, head_dim=10, sliding_window=5, query_pre_attn_scalar=20,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(
+            sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            full_attention=dict(rope_type="linear", rope_theta=10000.0, factor=2.0)))),
+    # The fourth layer has no rope.
+    "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
+                                num_key_value_heads=1, head_dim=10, intermediate_size=24)),
 }
 PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16

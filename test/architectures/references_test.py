@@ -4,9 +4,12 @@
 #
 #   references_test.py --qcc build/bin/qcc --model llama [unittest arguments]
 """Compiles a checkpoint that transformers wrote (make_references.py) and compares
-its logits and greedy tokens with those that transformers computed."""
+its logits and greedy tokens with those that transformers computed. The same model in
+a GGUF file must give them too."""
 import argparse
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,8 +22,35 @@ except ImportError:
     print("skipped: no numpy")
     sys.exit(SKIP)
 
+sys.dont_write_bytecode = True
+from to_gguf import write_gguf  # noqa: E402
+
 HERE = pathlib.Path(__file__).resolve().parent
 OPTIONS = argparse.Namespace()
+
+
+def older(config):
+    """A config as versions of transformers before 5 wrote it, without what its class
+    assumes."""
+    config = dict(config)
+    if config["model_type"].startswith(("gemma", "smollm3")):
+        del config["tie_word_embeddings"]
+    config.pop("no_rope_layers", None)
+    if config.get("use_sliding_window"):
+        del config["layer_types"]
+    else:
+        config.pop("use_sliding_window", None)
+    rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+    if "sliding_attention" in config.get("layer_types", []):
+        config["sliding_window_pattern"] = 1 + config.pop("layer_types").index("full_attention")
+        del config["_sliding_window_pattern"]
+    config["rope_theta"] = rope["rope_theta"]
+    scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else scaling
+    return config
 
 
 def distance(got, expected):
@@ -68,6 +98,19 @@ class Reference(unittest.TestCase):
 
     def test_reference(self):
         self.check(self.model, "--target", "reference")
+
+    def test_gguf(self):
+        write_gguf(self.model, self.folder / "m.gguf")
+        self.check(self.folder / "m.gguf", "--target", "native")
+
+    def test_older_config(self):
+        """Says the same."""
+        folder = self.folder / self.model.name
+        shutil.copytree(self.model, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(older(config)))
+        self.assertEqual(self.qcc(folder, "--emit=import", "-o", "-"),
+                         self.qcc(self.model, "--emit=import", "-o", "-"))
 
     def test_quantized(self):
         """Rounded weights are near, and are not the same."""

@@ -16,7 +16,7 @@ namespace qcc {
 
 /// Keys of one number, the first of which that is there counts; the rest are
 /// older or longer spellings.
-using KeyNames = std::array<std::string_view, 3>;
+using KeyNames = std::array<std::string_view, 4>;
 
 /// Keys of the configuration.
 struct ConfigNames {
@@ -25,9 +25,11 @@ struct ConfigNames {
   KeyNames layers, hidden, ffn, heads, kvHeads, normEps, context;
   KeyNames headDim;  ///< Default: hidden / heads.
   KeyNames valueDim; ///< Default: headDim.
-  KeyNames window, experts, vocab;
+  KeyNames experts, vocab;
+  KeyNames window;
   KeyNames windowUsed;    ///< False: the window is of no layer.
   KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
+  KeyNames windowPattern; ///< True of layers with the window, or their period.
   KeyNames firstWindow;   ///< The first layer with the window.
   KeyNames attentionBias; ///< True: the layers of attention have biases.
   KeyNames ffnBias;       ///< True: those of the feed-forward part have.
@@ -40,7 +42,16 @@ struct ConfigNames {
   KeyNames rotaryDim;   ///< Elements of a head that turn; default: all.
   KeyNames rotaryShare; ///< The same as a share of headDim.
   KeyNames ropeBase, slidingRopeBase;
-  KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
+  /// Scores are divided by the root of the one, or multiplied by the other;
+  /// default: divided by the root of headDim.
+  KeyNames queryScalar, attentionScale;
+  KeyNames softcaps; ///< Any of them is an error.
+  KeyNames acausal;  ///< True is an error.
+
+  KeyNames ropeLayers;     ///< True of each layer with rope.
+  KeyNames ropelessPeriod; ///< Every n-th layer has none.
+  KeyNames ropeScaling;    ///< Kind; "none" and "default" are none.
+  KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
 };
 
@@ -53,6 +64,8 @@ struct WeightNames {
   std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
       attentionOutput, attentionPostNorm;
   std::string_view ffnNorm, gate, up, down, ffnPostNorm;
+  /// ffnNorm of an architecture with norms of sub-layers' outputs.
+  std::string_view ffnNormWithPost;
   /// Ends of names that hold nothing that the model needs.
   std::array<std::string_view, 4> ignored;
 };

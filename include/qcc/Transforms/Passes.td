@@ -78,7 +78,9 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
 
     and `llm.glu (qz.matmul %a, [%g]), (qz.matmul %a, [%u])` becomes
     `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads
-    between matmul and rope become the norm operands of `llm.rope_append`.
+    between matmul and rope become the norm operands of `llm.rope_append`. In an
+    attention without rope one pair of each head turns by a frequency of 0, which
+    leaves it as it is.
 
     Biases go with their segments, whether all segments have one or some: of
     `qz.matmul %a, [%wk] ...` without and the two others with a bias becomes
