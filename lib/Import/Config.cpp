@@ -11,6 +11,7 @@ using namespace qcc;
 
 /// Limits that no known model comes near; they keep later arithmetic in range.
 static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20;
+static constexpr float kMaxFrequency = 10000;
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
@@ -137,8 +138,14 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   else
     c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
-  c.rope = readRope(names, c.rotaryDim, reader);
+  c.rope = readRope(names, c.rotaryDim, trained, reader);
   c.slidingRope = readSlidingRope(c.arch, names, c.rope, reader);
+  for (const Rope &rope : {c.rope, c.slidingRope})
+    for (float frequency : rope.frequencies(c.rotaryDim))
+      if (!(frequency < kMaxFrequency))
+        reader.fail("expected rope to turn by less than " +
+                    std::to_string(int(kMaxFrequency)) +
+                    " at each position, got " + std::to_string(frequency));
   c.window = reader.flagOr(names.windowUsed, true)
                  ? reader.countOr(names.window, 0, kMaxContext)
                  : 0;

@@ -45,10 +45,11 @@ public:
   bool flagOr(const KeyNames &names, bool fallback) {
     return has(names) ? flag(names) : fallback;
   }
-  /// One of each layer, each as `kinds` counts them: false for the first.
+  /// Of each layer, from an array of names of kinds, whether it is of the
+  /// second of these.
   std::vector<bool> layerKinds(const KeyNames &names, size_t layers,
                                const std::array<std::string_view, 2> &kinds);
-  /// One of each layer, from an array of numbers or flags.
+  /// Of each layer, from an array of flags or numbers, whether it is not 0.
   std::vector<bool> layerFlags(const KeyNames &names, size_t layers);
   bool isArray(const KeyNames &names) const {
     const Value *value = checkpoint.findMetadata(find(names));

@@ -95,24 +95,25 @@ private:
     set("context", builder.getI64IntegerAttr(config.context));
   }
 
-  /// Frequencies of the layer's rope, with the file's divisors applied.
-  std::vector<float> frequencies(bool sliding) {
-    Rope rope = sliding ? config.slidingRope : config.rope;
+  /// A layer's rope, with the divisors that the file brings.
+  Rope ropeOf(uint32_t layer) {
+    Rope rope = config.sliding[layer] ? config.slidingRope : config.rope;
     ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
     if (!divisors.empty())
       rope.divisors.assign(divisors.begin(), divisors.end());
-    return rope.frequencies(config.rotaryDim);
+    return rope;
   }
 
   Value rope(Value x, Value batch, uint32_t layer) {
     if (!config.turning[layer])
       return x;
-    bool sliding = config.sliding[layer];
+    Rope rope = ropeOf(layer);
     return llm::RopeOp::create(
         builder, loc, x.getType(), x, batch,
         builder.getI64IntegerAttr(config.headDim),
-        builder.getDenseF32ArrayAttr(frequencies(sliding)),
-        config.isRopeAdjacent ? builder.getUnitAttr() : UnitAttr(), f32(1.0f));
+        builder.getDenseF32ArrayAttr(rope.frequencies(config.rotaryDim)),
+        config.isRopeAdjacent ? builder.getUnitAttr() : UnitAttr(),
+        f32(rope.factor));
   }
 
   Value attention(Value x, Value batch, uint32_t layer) {

@@ -39,8 +39,54 @@ static std::vector<float> llama3Divisors(double base, uint32_t rotaryDim,
   return divisors;
 }
 
+/// YaRN: pairs that turn less than `slow` times within the trained context are
+/// slowed by the factor, those that turn more than `fast` times stay, those
+/// between are interpolated; and cosines and sines grow with the factor.
+static void readYarn(Rope &rope, const ConfigNames &names, uint32_t rotaryDim,
+                     uint32_t context, ConfigReader &reader) {
+  double trained =
+      reader.countOr(names.ropeTrainedContext, context, kMaxContext);
+  double factor = reader.realOr(names.ropeFactor, float(context / trained));
+  double fast = reader.realOr(names.yarnFast, 32);
+  double slow = reader.realOr(names.yarnSlow, 1);
+  double base = rope.base;
+  if (!(base > 1)) {
+    reader.fail(names.ropeBase, "expected more than 1");
+    return;
+  }
+  // The pair, as a real number, that turns so many times.
+  auto pairOf = [&](double turns) {
+    return rotaryDim * std::log(trained / (turns * 2 * M_PI)) /
+           (2 * std::log(base));
+  };
+  double first = pairOf(fast), last = pairOf(slow);
+  if (reader.flagOr(names.yarnTruncate, true)) {
+    first = std::floor(first);
+    last = std::ceil(last);
+  }
+  first = std::max(first, 0.0);
+  last = std::min(last, rotaryDim - 1.0);
+  if (first == last)
+    last += 0.001;
+  for (uint32_t i = 0; i < rotaryDim / 2; ++i) {
+    double slowed = std::clamp((i - first) / (last - first), 0.0, 1.0);
+    rope.divisors.push_back(float(1 / (1 - slowed + slowed / factor)));
+  }
+
+  auto growth = [&](double share) {
+    return factor > 1 ? 0.1 * share * std::log(factor) + 1 : 1;
+  };
+  if (reader.has(names.yarnFactor))
+    rope.factor = reader.real(names.yarnFactor);
+  else if (reader.has(names.yarnScale) && reader.has(names.yarnScaleAll))
+    rope.factor = float(growth(reader.real(names.yarnScale)) /
+                        growth(reader.real(names.yarnScaleAll)));
+  else
+    rope.factor = float(growth(1) * reader.realOr(names.yarnFactorShare, 1));
+}
+
 Rope qcc::readRope(const ConfigNames &names, uint32_t rotaryDim,
-                   ConfigReader &reader) {
+                   uint32_t context, ConfigReader &reader) {
   Rope rope;
   rope.base = reader.realOr(names.ropeBase, rope.base);
   std::string scaling = reader.text(names.ropeScaling);
@@ -49,9 +95,12 @@ Rope qcc::readRope(const ConfigNames &names, uint32_t rotaryDim,
     rope.divisor = reader.real(names.ropeFactor);
   else if (scaling == "llama3" && hasLlama3)
     rope.divisors = llama3Divisors(rope.base, rotaryDim, names, reader);
+  else if (scaling == "yarn")
+    readYarn(rope, names, rotaryDim, context, reader);
   else if (!scaling.empty() && scaling != "none" && scaling != "default")
     reader.fail("unsupported rope scaling " + quoted(scaling) +
-                " (supported: none, linear" + (hasLlama3 ? ", llama3)" : ")"));
+                " (supported: none, linear, " + (hasLlama3 ? "llama3, " : "") +
+                "yarn)");
   return rope;
 }
 

@@ -14,12 +14,14 @@ struct Rope {
   float base = 10000;
   float divisor = 1;
   std::vector<float> divisors; ///< One for each pair, or empty.
+  float factor = 1;            ///< Of cosines and sines.
 
   std::vector<float> frequencies(uint32_t rotaryDim) const;
 };
 
-/// The rope of full layers; `rotaryDim` elements of a head turn.
-Rope readRope(const ConfigNames &names, uint32_t rotaryDim,
+/// The rope of full layers; `rotaryDim` elements of a head turn, and the model
+/// has `context` positions.
+Rope readRope(const ConfigNames &names, uint32_t rotaryDim, uint32_t context,
               ConfigReader &reader);
 /// The rope of layers with a window, where that of full ones is `full`.
 Rope readSlidingRope(const Architecture &arch, const ConfigNames &names,

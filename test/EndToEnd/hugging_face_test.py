@@ -84,8 +84,19 @@ class Plain(TestCase):
         self.check_logits(self.make(config={
             "rope_theta": None, "rope_parameters": {**llama3, "rope_theta": 1000}}))
         self.check_logits(self.make(config={"rope_scaling": {"type": "linear", "factor": 4}}))
-        model = self.make(config={"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})
-        self.check_refused(model.path, "config.json: ", "unsupported rope scaling 'yarn'")
+        for rope, message in (
+                ({"rope_type": "dynamic", "factor": 4.0}, "unsupported rope scaling 'dynamic' "
+                 "(supported: none, linear, llama3, yarn)"),
+                ({"type": "linear", "factor": 1e-9}, "expected rope to turn by less than 10000 "),
+                ({"type": "linear", "factor": -1}, "key 'rope_scaling.factor': expected a positive"),
+                ({"rope_type": "yarn", "factor": 4, "beta_slow": 0}, "key 'rope_scaling.beta_slow'"),
+                ({"rope_type": "yarn", "factor": 1e-40}, "expected rope to turn by less"),
+                ({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 0},
+                 "key 'rope_scaling.original_max_position_embeddings': expected 1 to")):
+            model = self.make(config={"rope_scaling": rope})
+            self.check_refused(model.path, "config.json: ", message)
+        model = self.make(config={"rope_scaling": {"type": "yarn", "factor": 4}, "rope_theta": 1.0})
+        self.check_refused(model.path, "config.json: key 'rope_theta': expected more than 1")
 
     def test_biases_of_zeros(self):
         """What some tools write for layers without."""

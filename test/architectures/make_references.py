@@ -10,6 +10,10 @@
 #
 #   prompt.N, logits.N   token ids, and the f32 logits [ids, vocabulary]
 #   greedy               what greedy decoding appends to prompt.0
+#
+# Without names also ropes.json: for each of ROPES (with the rest of the config of
+# "yarn") the frequencies and the factor of cosines and sines.
+import json
 import pathlib
 import shutil
 import sys
@@ -25,6 +29,9 @@ SMALL = dict(num_hidden_layers=2, hidden_size=32, intermediate_size=40, num_atte
              rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 LLAMA3 = dict(rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0,
               high_freq_factor=4.0, original_max_position_embeddings=32)
+
+YARN = dict(rope_type="yarn", rope_theta=1000.0, factor=4.0,
+            original_max_position_embeddings=64)
 
 # Class, and what differs from SMALL.
 MODELS = {
@@ -54,7 +61,25 @@ MODELS = {
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),
+    "yarn": ("Qwen3", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=20, tie_word_embeddings=False,
+        max_position_embeddings=256, rope_parameters=YARN)),
 }
+ROPES = [
+    YARN,
+    {**YARN, "truncate": False},
+    {**YARN, "attention_factor": 0.75},
+    {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5},
+    {**YARN, "mscale": 0.5},
+    {**YARN, "factor": None},
+    {**YARN, "factor": 0.5, "beta_fast": 8.0, "beta_slow": 2.0},
+    # Bounds that meet.
+    {**YARN, "rope_theta": 1e12, "beta_fast": 10.2, "beta_slow": 10.1, "truncate": False},
+    {**YARN, "original_max_position_embeddings": 2},
+    {**LLAMA3, "rope_theta": 10000.0},
+    dict(rope_type="linear", rope_theta=10000.0, factor=3.0),
+    dict(rope_type="default", rope_theta=2.5),
+]
 PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16
 
@@ -106,6 +131,21 @@ def make(name, seed):
     print(f"{name}: {size} bytes, greedy {reference['greedy'].tolist()}")
 
 
+def make_ropes():
+    family, changes = MODELS["yarn"]
+    made = []
+    for parameters in ROPES:
+        config = getattr(transformers, family + "Config")(
+            **{**SMALL, **changes, "rope_parameters": dict(parameters)})
+        rope = transformers.models.qwen3.modeling_qwen3.Qwen3RotaryEmbedding(config)
+        made.append({"rope_parameters": parameters, "frequencies": rope.inv_freq.tolist(),
+                     "factor": float(rope.attention_scaling)})
+    path = pathlib.Path(__file__).resolve().parent / "ropes.json"
+    path.write_text(json.dumps(made, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or MODELS:
         make(chosen, zlib.crc32(chosen.encode()))
+    if not sys.argv[1:]:
+        make_ropes()

@@ -53,6 +53,11 @@ struct ConfigNames {
   KeyNames ropeScaling;    ///< Kind; "none" and "default" are none.
   KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
+  KeyNames yarnFast, yarnSlow; ///< Turns; default: 32 and 1.
+  KeyNames yarnTruncate;       ///< To whole pairs; default: true.
+  /// Factor of cosines and sines; or 0.1 * scale * ln(ropeFactor) + 1 over the
+  /// same with the other scale; default: 0.1 * ln(ropeFactor) + 1, times share.
+  KeyNames yarnFactor, yarnScale, yarnScaleAll, yarnFactorShare;
 };
 
 /// Names of tensors.
