@@ -70,6 +70,10 @@ LogicalResult LinearOp::verify() {
       shape[0] != columns(getResult()))
     return emitOpError() << "expected a weight of " << columns(getResult())
                          << " x " << columns(getInput()) << " elements";
+  if (getBias() &&
+      weightShape(getBias()) != ArrayRef<int64_t>(columns(getResult())))
+    return emitOpError() << "expected a bias of " << columns(getResult())
+                         << " elements, got " << getBias().getType();
   return success();
 }
 

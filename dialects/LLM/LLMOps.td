@@ -91,11 +91,19 @@ def LLM_LinearOp : LLM_Op<"linear", [Pure]> {
   let summary = "Rows times the transpose of a matrix";
   let description = [{
     result[m, n] = sum over k of input[m, k] * weight[n, k], in f32, k ascending.
+    With a `bias`, bias[n] is added to the sum.
+
+    ```mlir
+    %y = llm.linear %x, %w bias %b : tensor<?x64xf32>, tensor<96x64xf32>
+           bias tensor<96xf32> -> tensor<?x96xf32>
+    ```
   }];
-  let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight);
+  let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight,
+                       Optional<RankedTensorOf<[F32]>>:$bias);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $input `,` $weight attr-dict `:` type($input) `,` type($weight) `->` type($result)
+    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,`
+    type($weight) (`bias` type($bias)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }

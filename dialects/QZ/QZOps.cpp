@@ -85,6 +85,38 @@ LogicalResult QuantizeOp::verify() {
   return success();
 }
 
+mlir::Value MatmulOp::findBias(unsigned weight) {
+  for (auto [bias, index] : llvm::zip(getBiases(), getBiasOf()))
+    if (index == int64_t(weight))
+      return bias;
+  return {};
+}
+
+static LogicalResult verifyBiases(MatmulOp op) {
+  ArrayRef<int64_t> biasOf = op.getBiasOf();
+  if (biasOf.size() != op.getBiases().size())
+    return op.emitOpError()
+           << "expected bias_of to name a weight for each of "
+           << op.getBiases().size() << " biases, got " << biasOf.size();
+  int64_t least = 0;
+  for (auto [value, index] : llvm::zip(op.getBiases(), biasOf)) {
+    if (index < least || index >= int64_t(op.getWeights().size()))
+      return op.emitOpError() << "expected bias_of to be ascending numbers of "
+                                 "weights, got "
+                              << index;
+    least = index + 1;
+    auto bias = cast<QTensorType>(value.getType());
+    int64_t rows =
+        cast<QTensorType>(op.getWeights()[index].getType()).getRows();
+    if (bias.getShape().size() != 1 || bias.getColumns() != rows ||
+        !bias.getEncoding().toEncoding().isFloat())
+      return op.emitOpError()
+             << "expected a bias of " << rows << " floats for weight " << index
+             << ", got " << bias;
+  }
+  return success();
+}
+
 LogicalResult MatmulOp::verify() {
   if (getWeights().empty())
     return emitOpError() << "expected at least one weight";
@@ -103,6 +135,8 @@ LogicalResult MatmulOp::verify() {
              << "expected two weights of equal shape, gate and up";
     rows /= 2;
   }
+  if (failed(verifyBiases(*this)))
+    return failure();
   if (bool(getResidual()) != (getEpilogue() == Epilogue::Residual))
     return emitOpError() << "expected a residual operand exactly with the "
                             "residual epilogue";

@@ -26,8 +26,9 @@ def QZ_WeightOp : QZ_Op<"weight", [Symbol]> {
         {layout = #qz.layout<r16k4>, offset = 4096 : i64, bytes = 207360 : i64}
     ```
 
-    With `row_order`, row r of the weight is row o[r] of the tensor, o being the
-    weight of that name (as in `qz.permute`); `qcc-fold-permutations` writes it.
+    With `row_order`, row r of the weight (element r of a vector) is row o[r] of
+    the tensor, o being the weight of that name (as in `qz.permute`);
+    `qcc-fold-permutations` writes it.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<QZ_TensorType>:$type,
                        OptionalAttr<FlatSymbolRefAttr>:$row_order,
@@ -135,7 +136,12 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     scales of `weights`. Several weights are row segments of one product, each
     with its own encoding; their results stand side by side.
 
-    With an epilogue:
+    A segment may have a bias, a vector with an element for each of its rows,
+    which is added to its product. `bias_of` says which: `biases[i]` belongs to
+    `weights[bias_of[i]]`, ascending. Segments without have none, not one of
+    zeros.
+
+    With an epilogue, which comes after the biases:
     * `residual`: result = residual + product;
     * `glu_silu`, `glu_gelu_tanh`: exactly two weights of the same shape, gate
       and up; result = act(gate product) * up product.
@@ -143,17 +149,24 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     ```mlir
     %y = qz.matmul %a, [%q, %k, %v] : (!qz.activation<576>, [!qz.tensor<...>, ...])
            -> tensor<?x960xf32>
+    %z = qz.matmul %a, [%q, %k, %v] bias[%bq, %bv] {bias_of = array<i64: 0, 2>}
+           : (!qz.activation<576>, [!qz.tensor<...>, ...]
+           bias[!qz.tensor<576, #f32>, !qz.tensor<192, #f32>]) -> tensor<?x960xf32>
     ```
   }];
   let arguments = (ins QZ_QActivationType:$input,
                        Variadic<QZ_TensorType>:$weights,
+                       Variadic<QZ_TensorType>:$biases,
                        Optional<RankedTensorOf<[F32]>>:$residual,
+                       DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$bias_of,
                        DefaultValuedAttr<QZ_EpilogueAttr,
                            "::qcc::qz::Epilogue::None">:$epilogue);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
-    $input `,` `[` $weights `]` (`residual` $residual^)? attr-dict
-    `:` type($input) `,` `[` type($weights) `]` (`,` type($residual)^)?
+    $input `,` `[` $weights `]` (`bias` `[` $biases^ `]`)?
+    (`residual` $residual^)? attr-dict
+    `:` type($input) `,` `[` type($weights) `]`
+    (`bias` `[` type($biases)^ `]`)? (`,` type($residual)^)?
     `->` type($result)
   }];
   let hasVerifier = 1;
@@ -162,6 +175,8 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
       return getEpilogue() == ::qcc::qz::Epilogue::GluSilu ||
              getEpilogue() == ::qcc::qz::Epilogue::GluGeluTanh;
     }
+    /// The bias of a weight; null without.
+    ::mlir::Value findBias(unsigned weight);
   }];
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include "HuggingFaceTokenizer.h"
+#include "OffsetNorms.h"
 #include "SourceTensors.h"
 #include "TorchFile.h"
 
@@ -378,8 +379,11 @@ private:
       return fail(sources.takeError());
     if (!checkIndex(*sources) || !readQuantized(*sources))
       return false;
+    auto kind = config.find("model_type");
+    bool isOffset = kind != config.end() && kind->is_string() &&
+                    hasOffsetNorms(kind->get_ref<const std::string &>());
     for (const SourceTensor &source : sources->all())
-      if (!source.isTaken && !readPlain(*sources, source))
+      if (!source.isTaken && !readPlain(*sources, source, isOffset))
         return false;
     std::sort(contents.tensors.begin(), contents.tensors.end(),
               [](const Tensor &a, const Tensor &b) {
@@ -431,7 +435,8 @@ private:
     return fail(std::move(fields.error));
   }
 
-  bool readPlain(const SourceTensors &sources, const SourceTensor &source) {
+  bool readPlain(const SourceTensors &sources, const SourceTensor &source,
+                 bool isOffset) {
     const SafetensorsEntry &entry = source.entry;
     Tensor tensor;
     tensor.name = contents.texts.keep(entry.name);
@@ -447,6 +452,8 @@ private:
     tensor.file = source.file;
     tensor.offset = entry.offset;
     tensor.bytes = entry.bytes;
+    if (isOffset)
+      addOneToNorm(tensor);
     contents.tensors.push_back(std::move(tensor));
     return true;
   }

@@ -87,7 +87,10 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
                         uint64_t(*op.getBytes()),
                         {}};
     if (auto order = op.getRowOrder()) {
-      auto rows = readRowOrder(checkpoint, *order, tensor->rows());
+      // A vector is one row here, and its elements stand in that order.
+      auto rows = readRowOrder(checkpoint, *order,
+                               weight.isVector() ? tensor->rowElements()
+                                                 : tensor->rows());
       if (!rows)
         return rows.takeError();
       weight.rowOrder = std::move(*rows);
@@ -159,6 +162,14 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
   return pieces;
 }
 
+/// Element j becomes what element order[j] was.
+static void permute(std::vector<float> &values,
+                    const std::vector<uint32_t> &order) {
+  std::vector<float> old(values.begin(), values.begin() + order.size());
+  for (size_t j = 0; j < order.size(); ++j)
+    values[j] = old[order[j]];
+}
+
 static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
                       std::vector<uint8_t> &out) {
   const Tensor &tensor = *piece.weight->tensor;
@@ -185,11 +196,14 @@ static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
       packed->packPanel(fields, count, at);
       at += packed->panelBytes;
     } else {
-      if (order.empty())
+      bool isInOrder = order.empty() || piece.weight->isVector();
+      if (isInOrder)
         checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());
-      for (unsigned r = 0; !order.empty() && r < count; ++r)
+      for (unsigned r = 0; !isInOrder && r < count; ++r)
         checkpoint.decodeRows(tensor, order[piece.firstRow + i + r], 1,
                               values.data() + r * k);
+      if (isInOrder && !order.empty())
+        permute(values, order);
       std::memcpy(at, values.data(), count * k * sizeof(float));
       at += count * k * sizeof(float);
     }

@@ -23,8 +23,11 @@ struct PlacedWeight {
   qz::Layout layout = qz::Layout::Plain;
   uint64_t offset = 0;
   uint64_t bytes = 0;
-  /// Row r is row rowOrder[r] of the tensor; empty: they stand in order.
+  /// Row r (element r of a vector) is row rowOrder[r] of the tensor; empty:
+  /// they stand in order.
   std::vector<uint32_t> rowOrder;
+
+  bool isVector() const { return tensor->dims.size() == 1; }
 };
 
 class WeightRegion {

@@ -10,8 +10,8 @@
 using namespace qcc;
 
 /// Limits that no known model comes near; they keep later arithmetic in range.
-static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20,
-                          kMaxContext = 1u << 24;
+static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20;
+static constexpr float kMaxFrequency = 10000;
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
@@ -34,113 +34,65 @@ static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                 " (supported: " + supported + ")");
 }
 
-namespace {
-/// Reads keys of one checkpoint and remembers the first error.
-class Reader {
-public:
-  Reader(const Checkpoint &checkpoint, std::string prefix)
-      : checkpoint(checkpoint), prefix(std::move(prefix)) {}
-
-  /// The key of `names` that is there; else the first one, or "".
-  std::string find(const KeyNames &names) const {
-    for (std::string_view name : names)
-      if (!name.empty() && checkpoint.has(prefix + std::string(name)))
-        return prefix + std::string(name);
-    return names[0].empty() ? "" : prefix + std::string(names[0]);
+/// Which layers have the window.
+static std::vector<bool>
+slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
+  if (reader.has(names.layerKinds)) {
+    auto layers = reader.layerKinds(names.layerKinds, c.layers,
+                                    {"full_attention", "sliding_attention"});
+    bool hasSliding =
+        std::find(layers.begin(), layers.end(), true) != layers.end();
+    if (hasSliding && c.window == 0)
+      reader.fail(names.layerKinds, "layers with a window, of which key " +
+                                        quoted(reader.find(names.window)) +
+                                        " says nothing");
+    return layers;
   }
-  bool has(const KeyNames &names) const { return checkpoint.has(find(names)); }
-
-  uint32_t count(const KeyNames &names, uint32_t limit) {
-    std::string key = find(names);
-    return check(key, take(checkpoint.get<uint32_t>(key)), limit);
-  }
-  uint32_t countOr(const KeyNames &names, uint32_t fallback, uint32_t limit) {
-    return has(names) ? count(names, limit) : fallback;
-  }
-  float real(const KeyNames &names) {
-    std::string key = find(names);
-    float value = take(checkpoint.get<float>(key));
-    if (!(value > 0) || !std::isfinite(value))
-      fail("key " + quoted(key) + ": expected a positive number");
-    return value;
-  }
-  float realOr(const KeyNames &names, float fallback) {
-    return has(names) ? real(names) : fallback;
-  }
-  std::string text(const KeyNames &names) {
-    return take(checkpoint.getOr<std::string>(find(names), ""));
-  }
-  bool flag(const KeyNames &names) {
-    return take(checkpoint.get<bool>(find(names)));
-  }
-  void fail(const std::string &message) {
-    if (!error)
-      error = checkpoint.configError(message);
-  }
-
-  Error error;
-
-private:
-  template <typename T>
-  T take(Result<T> result) {
-    if (result)
-      return *result;
-    Error taken = result.takeError();
-    if (!error)
-      error = std::move(taken);
-    return T();
-  }
-  uint32_t check(const std::string &key, uint32_t value, uint32_t limit) {
-    if (value == 0 || value > limit)
-      fail("key " + quoted(key) + ": expected 1 to " + std::to_string(limit) +
-           ", got " + std::to_string(value));
-    return value;
-  }
-
-  const Checkpoint &checkpoint;
-  std::string prefix;
-};
-} // namespace
-
-/// Divisors of Llama 3.1: long waves are slowed by `factor`, short ones stay,
-/// those between are interpolated.
-static std::vector<float>
-llama3Divisors(const Config &c, const ConfigNames &names, Reader &reader) {
-  double factor = reader.real(names.ropeFactor);
-  double low = reader.real(names.ropeLowFactor);
-  double high = reader.real(names.ropeHighFactor);
-  double context = reader.count(names.ropeTrainedContext, kMaxContext);
-  if (!(high > low))
-    reader.fail("key " + quoted(reader.find(names.ropeHighFactor)) +
-                ": expected more than low_freq_factor");
-  std::vector<float> divisors;
-  for (uint32_t i = 0; i < c.rotaryDim / 2; ++i) {
-    double wave =
-        2 * M_PI * std::pow(double(c.ropeBase), 2.0 * i / c.rotaryDim);
-    double smooth = (context / wave - low) / (high - low);
-    smooth = std::clamp(smooth, 0.0, 1.0);
-    divisors.push_back(float(1 / ((1 - smooth) / factor + smooth)));
-  }
-  return divisors;
+  if (c.window == 0)
+    return std::vector<bool>(c.layers);
+  if (reader.isArray(names.windowPattern))
+    return reader.layerFlags(names.windowPattern, c.layers);
+  uint32_t period = reader.countOr(names.windowPattern,
+                                   c.arch.fullAttentionPeriod, kMaxLayers);
+  // Sliding layers of this kind come last.
+  uint32_t first = reader.has(names.firstWindow)
+                       ? reader.countOrZero(names.firstWindow, kMaxLayers)
+                       : 0;
+  std::vector<bool> layers;
+  for (uint32_t i = 0; i < c.layers; ++i)
+    layers.push_back(i >= first && (period == 0 || (i + 1) % period != 0));
+  return layers;
 }
 
-static void readRopeScaling(Config &c, const ConfigNames &names,
-                            Reader &reader) {
-  c.ropeDivisor = 1;
-  std::string scaling = reader.text(names.ropeScaling);
-  if (scaling == "linear")
-    c.ropeDivisor = reader.real(names.ropeFactor);
-  else if (scaling == "llama3" && !names.ropeLowFactor[0].empty())
-    c.ropeDivisors = llama3Divisors(c, names, reader);
-  else if (!scaling.empty() && scaling != "none" && scaling != "default")
-    reader.fail("unsupported rope scaling " + quoted(scaling) +
-                " (supported: none, linear" +
-                (names.ropeLowFactor[0].empty() ? ")" : ", llama3)"));
+/// Which layers have rope.
+static std::vector<bool>
+turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
+  if (reader.has(names.ropeLayers))
+    return reader.layerFlags(names.ropeLayers, c.layers);
+  uint32_t period =
+      reader.countOr(names.ropelessPeriod, c.arch.ropelessPeriod, kMaxLayers);
+  std::vector<bool> layers;
+  for (uint32_t i = 0; i < c.layers; ++i)
+    layers.push_back(period == 0 || (i + 1) % period != 0);
+  return layers;
+}
+
+static float scaleOfScores(const Config &c, const ConfigNames &names,
+                           ConfigReader &reader) {
+  if (reader.has(names.attentionScale))
+    return reader.real(names.attentionScale);
+  uint32_t size = c.headDim;
+  // The files do not say it of their largest size.
+  if (c.arch.hiddenScaleLayers == c.layers && names.queryScalar[0].empty())
+    size = c.hidden / c.heads;
+  return 1.0f / std::sqrt(reader.realOr(names.queryScalar, float(size)));
 }
 
 /// Whether the config's name of an activation is the architecture's.
-static bool isActivation(llm::Activation activation, std::string_view name) {
-  switch (activation) {
+static bool isActivation(const Architecture &arch, std::string_view name) {
+  if (!arch.activationName.empty() && name == arch.activationName)
+    return true;
+  switch (arch.activation) {
   case llm::Activation::Silu:
     return name == "silu" || name == "swish";
   case llm::Activation::GeluTanh:
@@ -159,7 +111,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.arch = *arch;
   c.names = &nameTable(checkpoint.naming());
   const ConfigNames &names = c.names->config;
-  Reader reader(checkpoint, names.hasPrefix ? c.arch.name + "." : "");
+  ConfigReader reader(checkpoint, c.arch);
   c.layers = reader.count(names.layers, kMaxLayers);
   c.hidden = reader.count(names.hidden, kMaxWidth);
   c.ffn = reader.count(names.ffn, kMaxWidth);
@@ -185,15 +137,31 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                 ": expected at most 1");
   else
     c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
-  c.ropeBase = reader.realOr(names.ropeBase, 10000.0f);
-  c.slidingRopeBase = reader.realOr(
-      names.slidingRopeBase,
-      c.arch.slidingRopeBase > 0 ? c.arch.slidingRopeBase : c.ropeBase);
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
-  c.window = reader.countOr(names.window, 0, kMaxContext);
-  readRopeScaling(c, names, reader);
+  c.rope = readRope(names, c.rotaryDim, trained, reader);
+  c.slidingRope = readSlidingRope(c.arch, names, c.rope, reader);
+  for (const Rope &rope : {c.rope, c.slidingRope})
+    for (float frequency : rope.frequencies(c.rotaryDim))
+      if (!(frequency < kMaxFrequency))
+        reader.fail("expected rope to turn by less than " +
+                    std::to_string(int(kMaxFrequency)) +
+                    " at each position, got " + std::to_string(frequency));
+  c.window = reader.flagOr(names.windowUsed, true)
+                 ? reader.countOr(names.window, 0, kMaxContext)
+                 : 0;
+  c.sliding = slidingLayers(c, names, reader);
+  c.turning = turningLayers(c, names, reader);
+  c.attentionScale = scaleOfScores(c, names, reader);
+  if (reader.has(names.softcaps))
+    reader.fail(names.softcaps, "caps of logits are not supported yet");
+  if (reader.has(names.acausal) && reader.flag(names.acausal))
+    reader.fail(names.acausal, "attention to later positions is not supported");
+  // Where a family has those of projections, it does not ask the config.
+  c.hasAttentionBias =
+      !c.arch.projectionBias && reader.flagOr(names.attentionBias, false);
+  c.hasFfnBias = reader.flagOr(names.ffnBias, false);
   std::string activation = reader.text(names.activation);
-  if (!activation.empty() && !isActivation(c.arch.activation, activation))
+  if (!activation.empty() && !isActivation(c.arch, activation))
     reader.fail("activation " + quoted(activation) +
                 " is not supported for architecture " + quoted(c.arch.name));
   std::string experts = reader.find(names.experts);

@@ -7,6 +7,7 @@
 
 #include "qcc/Import/Import.h"
 #include "qcc/Import/NameTable.h"
+#include "Rope.h"
 
 namespace qcc {
 
@@ -21,18 +22,15 @@ struct Config {
   /// The head is the embedding table; without a value, if there is no head.
   std::optional<bool> isHeadTied;
   float eps;
-  uint32_t window; ///< 0: none.
+  uint32_t window;           ///< 0: none.
+  std::vector<bool> sliding; ///< Whether each layer has the window.
+  /// The file says that these layers have biases.
+  bool hasAttentionBias = false, hasFfnBias = false;
+  float attentionScale;
   uint32_t rotaryDim;
-  float ropeBase, slidingRopeBase;
   bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
-  float ropeDivisor;   ///< Linear scaling of full layers' frequencies.
-  /// Of the frequencies of full layers, one for each pair; or empty.
-  std::vector<float> ropeDivisors;
-
-  bool isSliding(uint32_t layer) const {
-    return window != 0 && (arch.fullAttentionPeriod == 0 ||
-                           (layer + 1) % arch.fullAttentionPeriod != 0);
-  }
+  Rope rope, slidingRope;
+  std::vector<bool> turning; ///< Whether each layer has rope.
 
   static Result<Config> read(const Checkpoint &checkpoint,
                              const ImportOptions &options);

@@ -55,12 +55,18 @@ private:
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w,
                                   f32(config.eps));
   }
-  Value linear(Value x, std::string_view name, int64_t out) {
+  Value linear(Value x, std::string_view name, int64_t out,
+               Value bias = Value()) {
     int64_t in = cast<RankedTensorType>(x.getType()).getDimSize(1);
     if (Value order = weights.orderOf(builder, name, in))
       x = qz::PermuteOp::create(builder, loc, x.getType(), x, order);
     return llm::LinearOp::create(builder, loc, rows(out), x,
-                                 matrix(name, out, in));
+                                 matrix(name, out, in), bias);
+  }
+  /// A linear layer of a decoder layer, with the bias that the file has for it.
+  Value biasedLinear(Value x, const std::string &name, int64_t out,
+                     bool needsBias) {
+    return linear(x, name, out, weights.bias(builder, name, out, needsBias));
   }
   Value add(Value a, Value b) {
     return llm::AddOp::create(builder, loc, a.getType(), a, b);
@@ -89,39 +95,38 @@ private:
     set("context", builder.getI64IntegerAttr(config.context));
   }
 
-  /// Frequencies of the layer's rope, with the file's divisors applied.
-  SmallVector<float> frequencies(bool sliding) {
-    double base = sliding ? config.slidingRopeBase : config.ropeBase;
-    float divisor = sliding ? 1.0f : config.ropeDivisor;
+  /// A layer's rope, with the divisors that the file brings.
+  Rope ropeOf(uint32_t layer) {
+    Rope rope = config.sliding[layer] ? config.slidingRope : config.rope;
     ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
-    if (!sliding && divisors.empty())
-      divisors = config.ropeDivisors;
-    SmallVector<float> result;
-    for (uint32_t i = 0; i < config.rotaryDim / 2; ++i) {
-      float f = float(std::pow(base, -2.0 * i / config.rotaryDim)) / divisor;
-      result.push_back(divisors.empty() ? f : f / divisors[i]);
-    }
-    return result;
+    if (!divisors.empty())
+      rope.divisors.assign(divisors.begin(), divisors.end());
+    return rope;
   }
 
-  Value rope(Value x, Value batch, bool sliding) {
+  Value rope(Value x, Value batch, uint32_t layer) {
+    if (!config.turning[layer])
+      return x;
+    Rope rope = ropeOf(layer);
     return llm::RopeOp::create(
         builder, loc, x.getType(), x, batch,
         builder.getI64IntegerAttr(config.headDim),
-        builder.getDenseF32ArrayAttr(frequencies(sliding)),
-        config.isRopeAdjacent ? builder.getUnitAttr() : UnitAttr(), f32(1.0f));
+        builder.getDenseF32ArrayAttr(rope.frequencies(config.rotaryDim)),
+        config.isRopeAdjacent ? builder.getUnitAttr() : UnitAttr(),
+        f32(rope.factor));
   }
 
   Value attention(Value x, Value batch, uint32_t layer) {
     weights.expectSameOrder({layerName(layer, names.query),
                              layerName(layer, names.key),
                              layerName(layer, names.value)});
-    bool sliding = config.isSliding(layer);
+    bool sliding = config.sliding[layer];
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
-    Value q = linear(x, layerName(layer, names.query),
-                     int64_t(config.heads) * config.headDim);
-    Value k = linear(x, layerName(layer, names.key), kv);
-    Value v = linear(x, layerName(layer, names.value), kv);
+    bool needsBias = config.arch.projectionBias || config.hasAttentionBias;
+    Value q = biasedLinear(x, layerName(layer, names.query),
+                           int64_t(config.heads) * config.headDim, needsBias);
+    Value k = biasedLinear(x, layerName(layer, names.key), kv, needsBias);
+    Value v = biasedLinear(x, layerName(layer, names.value), kv, needsBias);
     if (config.arch.headNorm) {
       q = norm(q, layerName(layer, names.queryNorm), config.headDim);
       k = norm(k, layerName(layer, names.keyNorm), config.headDim);
@@ -131,21 +136,25 @@ private:
     Value state = llm::StateOp::create(builder, loc, stateType,
                                        "kv." + std::to_string(layer));
     Value a = llm::AttentionOp::create(
-        builder, loc, q.getType(), rope(q, batch, sliding),
-        rope(k, batch, sliding), v, batch, state,
-        f32(1.0f / std::sqrt(float(config.headDim))),
+        builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
+        v, batch, state, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
-    return linear(a, layerName(layer, names.attentionOutput), config.hidden);
+    return biasedLinear(a, layerName(layer, names.attentionOutput),
+                        config.hidden, config.hasAttentionBias);
   }
 
   Value feedForward(Value x, uint32_t layer) {
     weights.expectSameOrder(
         {layerName(layer, names.gate), layerName(layer, names.up)});
-    Value gate = linear(x, layerName(layer, names.gate), config.ffn);
-    Value up = linear(x, layerName(layer, names.up), config.ffn);
+    bool needsBias = config.hasFfnBias;
+    Value gate =
+        biasedLinear(x, layerName(layer, names.gate), config.ffn, needsBias);
+    Value up =
+        biasedLinear(x, layerName(layer, names.up), config.ffn, needsBias);
     Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
                                  config.arch.activation);
-    return linear(h, layerName(layer, names.down), config.hidden);
+    return biasedLinear(h, layerName(layer, names.down), config.hidden,
+                        needsBias);
   }
 
   void buildLayer(uint32_t layer) {
@@ -153,7 +162,7 @@ private:
     llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
                            llm::StateType::get(builder.getContext(),
                                                config.kvHeads, config.headDim),
-                           config.isSliding(layer) ? config.window : 0);
+                           config.sliding[layer] ? config.window : 0);
     Type x = rows(config.hidden);
     auto func =
         func::FuncOp::create(builder, loc, "layer." + std::to_string(layer),
@@ -170,8 +179,9 @@ private:
       a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
     residual = add(residual, a);
 
+    auto ffnNorm = config.arch.postNorm ? names.ffnNormWithPost : names.ffnNorm;
     Value f = feedForward(
-        norm(residual, layerName(layer, names.ffnNorm), config.hidden), layer);
+        norm(residual, layerName(layer, ffnNorm), config.hidden), layer);
     if (config.arch.postNorm)
       f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
     residual = add(residual, f);

@@ -85,6 +85,25 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder, std::string_view name,
   return qz::DequantizeOp::create(builder, loc, result, weight);
 }
 
+mlir::Value WeightSet::bias(OpBuilder &builder, std::string_view name,
+                            int64_t size, bool isRequired) {
+  std::string biasName(name.substr(0, name.rfind('.')));
+  biasName += ".bias";
+  if (const Tensor *tensor = find(biasName))
+    // One of zeros changes nothing; checkAllUsed looks at its shape.
+    return isZeroVector(*tensor) ? mlir::Value()
+                                 : dequantized(builder, biasName, {size});
+  // Readers of quantized weights take those of zeros.
+  const Tensor *weight = find(name);
+  bool isTaken =
+      weight && llvm::any_of(weight->parts, [&](const TensorPart &part) {
+        return part.name == biasName;
+      });
+  if (isRequired && !isTaken)
+    fail("tensor " + quoted(biasName) + " is missing");
+  return {};
+}
+
 mlir::Value WeightSet::orderOf(OpBuilder &builder, std::string_view name,
                                int64_t size) {
   const Tensor *tensor = find(name);
@@ -134,23 +153,33 @@ ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
   return divisors;
 }
 
+static bool isFloatVector(const Tensor &tensor) {
+  return tensor.dims.size() == 1 && tensor.encoding() &&
+         tensor.encoding()->isFloat();
+}
+
+bool WeightSet::isZeroVector(const Tensor &tensor) {
+  if (!isFloatVector(tensor))
+    return false;
+  std::vector<float> values(tensor.dims[0]);
+  checkpoint.decodeRows(tensor, 0, 1, values.data());
+  return llvm::all_of(values, [](float value) { return value == 0; });
+}
+
 bool WeightSet::isBias(const Tensor &tensor) {
   std::string name(tensor.name);
   const Tensor *weight = nullptr;
   if (StringRef(name).ends_with(".bias"))
     weight = find(name.substr(0, name.size() - 4) + "weight");
-  if (!weight || !used.count(weight->name) || tensor.dims.size() != 1 ||
-      !tensor.encoding() || !tensor.encoding()->isFloat())
+  if (!weight || !used.count(weight->name) || !isFloatVector(tensor))
     return false;
   uint64_t size = weight->dims.size() == 1 ? weight->dims[0] : weight->rows();
-  std::vector<float> values(tensor.dims[0]);
-  checkpoint.decodeRows(tensor, 0, 1, values.data());
   if (tensor.dims[0] != size)
     fail("tensor " + quoted(name) + ": expected shape [" +
          std::to_string(size) + "], got " + tensor.shape());
-  else if (!llvm::all_of(values, [](float value) { return value == 0; }))
+  else if (!isZeroVector(tensor))
     fail("tensor " + quoted(name) +
-         ": a bias that is not zero is not supported yet");
+         ": a bias that is not zero is not supported here");
   return true;
 }
 

@@ -29,6 +29,10 @@ public:
   /// first).
   mlir::Value dequantized(mlir::OpBuilder &builder, std::string_view name,
                           llvm::ArrayRef<int64_t> shape);
+  /// The bias of the linear layer with weight `name` and `size` rows; null when
+  /// there is none, which is an error if `isRequired`, or one of zeros.
+  mlir::Value bias(mlir::OpBuilder &builder, std::string_view name,
+                   int64_t size, bool isRequired);
   /// The order that the columns of tensor `name` stand in, a vector of `size`;
   /// null when that is the model's.
   mlir::Value orderOf(mlir::OpBuilder &builder, std::string_view name,
@@ -47,9 +51,12 @@ public:
 
 private:
   bool declare(const Tensor &tensor, llvm::ArrayRef<int64_t> shape);
-  /// Whether this is the bias of a weight that is used. Some tools write one of
-  /// zeros for layers without, which changes nothing; another sets the error.
+  /// Whether this is the bias of a weight that is used without one. Some tools
+  /// write one of zeros for layers without, which changes nothing; another sets
+  /// the error.
   bool isBias(const Tensor &tensor);
+  /// Whether this is a vector of floats that are all zero.
+  bool isZeroVector(const Tensor &tensor);
   void fail(const std::string &message);
 
   mlir::ModuleOp module;

@@ -47,14 +47,16 @@ struct FoldPermutationsPass
   }
 
 private:
-  /// Stores the weights that make the rows in their order.
+  /// Stores the weights and biases that make the rows in their order.
   bool foldIntoUnit(qz::PermuteOp op) {
     auto matmul = op.getInput().getDefiningOp<qz::MatmulOp>();
     auto order = op.getOrder().getDefiningOp<qz::UseOp>();
     if (!order || !matmul || !matmul.isGlu() || !matmul->hasOneUse())
       return false;
     SmallVector<qz::WeightOp> weights;
-    for (Value value : matmul.getWeights()) {
+    SmallVector<Value> values(matmul.getWeights());
+    llvm::append_range(values, matmul.getBiases());
+    for (Value value : values) {
       qz::WeightOp weight = onlyUseOf(value, getOperation());
       if (!weight || weight.getRowOrder())
         return false;

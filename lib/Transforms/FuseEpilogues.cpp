@@ -91,7 +91,8 @@ private:
     if (matmul.getEpilogue() != qz::Epilogue::None)
       return rewriter.notifyMatchFailure(add, "matmul has an epilogue");
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
-        add, add.getType(), matmul.getInput(), matmul.getWeights(), residual,
+        add, add.getType(), matmul.getInput(), matmul.getWeights(),
+        matmul.getBiases(), residual, matmul.getBiasOf(),
         qz::Epilogue::Residual);
     return success();
   }

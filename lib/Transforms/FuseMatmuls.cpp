@@ -33,6 +33,15 @@ struct FuseLinear : OpRewritePattern<llm::LinearOp> {
     auto weight = linear.getWeight().getDefiningOp<qz::DequantizeOp>();
     if (!weight)
       return rewriter.notifyMatchFailure(linear, "weight is not dequantized");
+    SmallVector<Value> biases;
+    SmallVector<int64_t> biasOf;
+    if (linear.getBias()) {
+      auto bias = linear.getBias().getDefiningOp<qz::DequantizeOp>();
+      if (!bias)
+        return rewriter.notifyMatchFailure(linear, "bias is not dequantized");
+      biases.push_back(bias.getWeight());
+      biasOf.push_back(0);
+    }
     RankedTensorType input = linear.getInput().getType();
     if (!isRows(input) || !isRows(linear.getResult().getType()))
       return rewriter.notifyMatchFailure(linear, "operands are not rows");
@@ -44,7 +53,7 @@ struct FuseLinear : OpRewritePattern<llm::LinearOp> {
         /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         linear, linear.getResult().getType(), activations,
-        ValueRange(weight.getWeight()), /*residual=*/Value(),
+        ValueRange(weight.getWeight()), biases, /*residual=*/Value(), biasOf,
         qz::Epilogue::None);
     return success();
   }

@@ -26,7 +26,7 @@ namespace {
 struct Head {
   qz::MatmulOp matmul;
   llm::RMSNormOp norm; ///< Of each head; null without.
-  llm::RopeOp rope;
+  llm::RopeOp rope;    ///< Null in layers without.
 };
 } // namespace
 
@@ -60,6 +60,24 @@ static qz::MatmulOp matchProjection(Value value, Operation *anchor,
   return matmul;
 }
 
+namespace {
+/// The weights and biases of several projections side by side.
+struct Segments {
+  SmallVector<Value> weights, biases;
+  SmallVector<int64_t> biasOf;
+
+  Segments(std::initializer_list<qz::MatmulOp> projections) {
+    for (qz::MatmulOp projection : projections) {
+      if (Value bias = projection.findBias(0)) {
+        biases.push_back(bias);
+        biasOf.push_back(int64_t(weights.size()));
+      }
+      weights.push_back(projection.getWeights()[0]);
+    }
+  }
+};
+} // namespace
+
 /// Whether two matmuls read the same activations: one value, or two equal
 /// quantize operations.
 static bool readSameRows(qz::MatmulOp a, qz::MatmulOp b) {
@@ -79,17 +97,17 @@ static FailureOr<Head> matchHead(Value value, llm::AttentionOp attention,
     return rewriter.notifyMatchFailure(attention, why);
   };
   Head head;
-  head.rope = value.getDefiningOp<llm::RopeOp>();
-  if (!head.rope)
-    return no("query or key is not rotated");
-  if (!head.rope->hasOneUse())
-    return no("a rotated query or key has other uses");
-  if (head.rope.getBatch() != attention.getBatch())
-    return no("query or key is rotated by another batch");
+  Value input = value;
   int64_t headDim = attention.getState().getType().getHeadDim();
-  if (int64_t(head.rope.getHeadDim()) != headDim)
-    return no("query or key is rotated with another head size");
-  Value input = head.rope.getInput();
+  if ((head.rope = input.getDefiningOp<llm::RopeOp>())) {
+    if (!head.rope->hasOneUse())
+      return no("a rotated query or key has other uses");
+    if (head.rope.getBatch() != attention.getBatch())
+      return no("query or key is rotated by another batch");
+    if (int64_t(head.rope.getHeadDim()) != headDim)
+      return no("query or key is rotated with another head size");
+    input = head.rope.getInput();
+  }
   if ((head.norm = input.getDefiningOp<llm::RMSNormOp>())) {
     if (!head.norm->hasOneUse())
       return no("a normed query or key has other uses");
@@ -114,6 +132,21 @@ static Value normWeight(Head head) {
 }
 
 namespace {
+/// How a query or key turns. Without rope one pair turns by nothing, which
+/// multiplies by 1 and adds 0, so that there is one form of what follows.
+struct Rotation {
+  DenseF32ArrayAttr frequencies;
+  FloatAttr factor;
+  UnitAttr adjacent;
+
+  Rotation(llm::RopeOp rope, Builder &builder)
+      : frequencies(rope ? rope.getFrequenciesAttr()
+                         : builder.getDenseF32ArrayAttr(0.0f)),
+        factor(rope ? rope.getFactorAttr() : builder.getF32FloatAttr(1.0f)),
+        adjacent(rope ? rope.getAdjacentAttr() : UnitAttr()) {}
+  bool operator==(const Rotation &) const = default;
+};
+
 struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -132,10 +165,8 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
     if (!value)
       return failure();
 
-    llm::RopeOp rope = query->rope;
-    if (rope.getFrequenciesAttr() != key->rope.getFrequenciesAttr() ||
-        rope.getFactorAttr() != key->rope.getFactorAttr() ||
-        rope.getAdjacent() != key->rope.getAdjacent())
+    Rotation rotation(query->rope, rewriter);
+    if (rotation != Rotation(key->rope, rewriter))
       return no("query and key are rotated differently");
     if (bool(query->norm) != bool(key->norm))
       return no("only one of query and key is normed");
@@ -146,22 +177,22 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
       return no("projections read different rows");
 
     Location loc = op.getLoc();
-    Value weights[] = {query->matmul.getWeights()[0],
-                       key->matmul.getWeights()[0], value.getWeights()[0]};
+    Segments segments = {query->matmul, key->matmul, value};
     int64_t width = columns(op.getQuery()) + 2 * columns(op.getKey());
     Value projections = qz::MatmulOp::create(
         rewriter, loc, rowsType(op.getQuery(), width), query->matmul.getInput(),
-        weights, /*residual=*/Value(), qz::Epilogue::None);
-    int64_t pairs = int64_t(rope.getFrequencies().size());
+        segments.weights, segments.biases, /*residual=*/Value(),
+        segments.biasOf, qz::Epilogue::None);
+    int64_t pairs = rotation.frequencies.size();
     Value rotations = llm::RotationsOp::create(
         rewriter, loc, rowsType(op.getQuery(), 2 * pairs), op.getBatch(),
-        rope.getFrequenciesAttr(), rope.getFactorAttr());
+        rotation.frequencies, rotation.factor);
     FloatAttr eps =
         query->norm ? query->norm.getEpsAttr() : rewriter.getF32FloatAttr(0.0f);
     Value heads = llm::RopeAppendOp::create(
         rewriter, loc, op.getQuery().getType(), projections, rotations,
         op.getBatch(), op.getState(), normWeight(*query), normWeight(*key), eps,
-        rope.getAdjacentAttr(), op.getScaleAttr());
+        rotation.adjacent, op.getScaleAttr());
     rewriter.replaceOpWithNewOp<llm::AttendOp>(op, op.getType(), heads,
                                                op.getBatch(), op.getState(),
                                                op.getWindowAttr());
@@ -190,10 +221,10 @@ struct MergeGlu : OpRewritePattern<llm::GluOp> {
       epilogue = qz::Epilogue::GluGeluTanh;
       break;
     }
-    Value weights[] = {gate.getWeights()[0], up.getWeights()[0]};
-    rewriter.replaceOpWithNewOp<qz::MatmulOp>(op, op.getType(), gate.getInput(),
-                                              weights, /*residual=*/Value(),
-                                              epilogue);
+    Segments segments = {gate, up};
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+        op, op.getType(), gate.getInput(), segments.weights, segments.biases,
+        /*residual=*/Value(), segments.biasOf, epilogue);
     return success();
   }
 };

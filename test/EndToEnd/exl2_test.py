@@ -154,8 +154,6 @@ class Exl2(QuantizedTestCase):
         changed(edit("q_invperm", lambda a: a.astype(np.float32)), quoted[2], "I32 or I16", "F32")
         changed(lambda tensors: tensors.update({f"{name}.bias": np.zeros(400, np.float16)}),
                 quoted[0], f"as many columns as '{name}.bias'")
-        self.check_refused(self.exl2(quantize={"bias": 1.0}).path,
-                           "q_proj.bias': a bias that is not zero is not supported yet")
 
 
 if __name__ == "__main__":

@@ -67,6 +67,16 @@ class Plain(TestCase):
         self.check_logits(self.make(config={"sliding_window": 9, "model_type": "mistral"}))
         self.check_logits(self.make(config={"partial_rotary_factor": 0.5}))
 
+    def test_layers_without_rope(self):
+        model = self.make(config={"model_type": "smollm3", "no_rope_layers": [0, 1]})
+        layers = self.qcc(model.path, "--emit=import", "-o", "-").stdout.split("func.func ")[1:]
+        self.assertEqual(["llm.rope" in layer for layer in layers], [False, True, False])
+        for wrong in ([1], [1, -1], ["a", "b"], 2):
+            self.check_refused(self.make(config={"no_rope_layers": wrong}).path,
+                               "config.json: key 'no_rope_layers'")
+        self.check_refused(self.make(config={"no_rope_layer_interval": -1}).path,
+                           "config.json: key 'no_rope_layer_interval'")
+
     def test_rope(self):
         llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
                   "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
@@ -74,8 +84,19 @@ class Plain(TestCase):
         self.check_logits(self.make(config={
             "rope_theta": None, "rope_parameters": {**llama3, "rope_theta": 1000}}))
         self.check_logits(self.make(config={"rope_scaling": {"type": "linear", "factor": 4}}))
-        model = self.make(config={"rope_scaling": {"rope_type": "yarn", "factor": 4.0}})
-        self.check_refused(model.path, "config.json: ", "unsupported rope scaling 'yarn'")
+        for rope, message in (
+                ({"rope_type": "dynamic", "factor": 4.0}, "unsupported rope scaling 'dynamic' "
+                 "(supported: none, linear, llama3, yarn)"),
+                ({"type": "linear", "factor": 1e-9}, "expected rope to turn by less than 10000 "),
+                ({"type": "linear", "factor": -1}, "key 'rope_scaling.factor': expected a positive"),
+                ({"rope_type": "yarn", "factor": 4, "beta_slow": 0}, "key 'rope_scaling.beta_slow'"),
+                ({"rope_type": "yarn", "factor": 1e-40}, "expected rope to turn by less"),
+                ({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 0},
+                 "key 'rope_scaling.original_max_position_embeddings': expected 1 to")):
+            model = self.make(config={"rope_scaling": rope})
+            self.check_refused(model.path, "config.json: ", message)
+        model = self.make(config={"rope_scaling": {"type": "yarn", "factor": 4}, "rope_theta": 1.0})
+        self.check_refused(model.path, "config.json: key 'rope_theta': expected more than 1")
 
     def test_biases_of_zeros(self):
         """What some tools write for layers without."""
@@ -111,9 +132,15 @@ class Plain(TestCase):
         def nothing(_):
             pass
         refuse(lambda t: t.pop("lm_head.weight"), "tensor 'lm_head.weight' is missing")
-        refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.ones(64, np.float32)}),
-               "tensor 'model.layers.0.self_attn.q_proj.bias': a bias that is not zero is not "
-               "supported yet")
+        refuse(lambda t: t.update({"lm_head.bias": np.ones(96, np.float32)}),
+               "tensor 'lm_head.bias': a bias that is not zero is not supported here")
+        refuse(lambda t: t.update({"model.norm.bias": np.ones(64, np.float32)}),
+               "tensor 'model.norm.bias': a bias that is not zero is not supported here")
+        refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.ones(63, np.float32)}),
+               "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [63]")
+        refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias":
+                                   np.ones((1, 64), np.float32)}),
+               "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [64, 1]")
         refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.zeros(63, np.float32)}),
                "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [63]")
         refuse(lambda t: t.update({"model.layers.0.self_attn.x.bias": np.zeros(64, np.float32)}),
@@ -122,7 +149,7 @@ class Plain(TestCase):
                "tensor 'model.norm.weight': expected shape [64], got [63]")
         refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
                "dtype U8")
-        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral)",
+        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral, ",
                config={"model_type": "gpt2"})
         refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
@@ -134,6 +161,23 @@ class Plain(TestCase):
                config={"quantization_config": {"bits": 4}})
         refuse(nothing, "config.json: key 'hidden_size': expected 1 to", config={"hidden_size": 0})
         refuse(nothing, "config.json: key 'hidden_size'", config={"hidden_size": "64"})
+        refuse(nothing, "key 'layer_types': expected one of each of 2 layers, got 1",
+               config={"layer_types": ["full_attention"]})
+        refuse(nothing, "key 'layer_types': unsupported layer 'linear_attention' (supported: "
+               "full_attention, sliding_attention)",
+               config={"layer_types": ["full_attention", "linear_attention"]})
+        refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
+        refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
+               "says nothing", config={"layer_types": ["sliding_attention"] * 2})
+        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+            refuse(nothing, f"key '{key}': caps of logits are not supported yet", config={key: 30.0})
+        refuse(nothing, "key 'use_bidirectional_attention': attention to later positions",
+               config={"use_bidirectional_attention": True})
+        refuse(nothing, "key 'query_pre_attn_scalar': expected a positive number",
+               config={"query_pre_attn_scalar": -1})
+        refuse(nothing, "key 'rope_parameters.sliding_attention.rope_type': rope scaling 'linear' of "
+               "layers with a window", config={"rope_parameters": {
+                   "sliding_attention": {"rope_type": "linear", "factor": 2.0}}})
 
     def test_folders_that_hold_no_model(self):
         empty = self.folder / "empty"
@@ -314,7 +358,6 @@ class Gptq(QuantizedTestCase):
         # Eight bits claimed for codes of four: half of the in features.
         refuse("scales': expected shape [2, 64], got [4, 64]", config={"bits": 8})
         refuse("scales': expected dtype F16 or BF16, got F32", scale_type=np.float32)
-        refuse("q_proj.bias': a bias that is not zero is not supported yet", bias=1)
         for missing in ("qzeros", "scales"):
             model = self.make(quantize={})
             del model.tensors[f"model.layers.0.mlp.up_proj.{missing}"]

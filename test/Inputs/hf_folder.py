@@ -1,6 +1,6 @@
 # hf_folder.py - Small Hugging Face folders, and what they compute.
 # SPDX-License-Identifier: Apache-2.0
-"""Writes random models of the Llama family as folders with config.json and
+"""Writes random models of the Llama and Qwen2 families as folders with config.json and
 safetensors, plain or as GPTQ tools write them, and evaluates them in float64
 with numpy. Everything is written from the formats' descriptions; nothing here
 knows how qcc reads them."""
@@ -150,12 +150,13 @@ class Folder:
     """A random model. `config` changes config.json; `quantize` holds arguments of
     gptq() for all linear layers, and with head=True for the head. Instead, `quantizer`
     may be a function of (random, module, weight, order) that gives a module's tensors by
-    suffix and its new values, or None where it stays as it is."""
+    suffix and its new values, or None where it stays as it is. `biases` names the
+    linear layers with a bias: "q", "gate"..."""
 
     def __init__(self, path, seed=1, layers=2, hidden=64, ffn=128, heads=4, kv_heads=2, vocab=96,
                  dtype=np.float32, tied=False, quantize=None, head=False, shards=1, config=None,
                  quantization_config=None, file="model.safetensors", apart=False,
-                 quantizer=None):
+                 quantizer=None, biases=()):
         self.path = pathlib.Path(path)
         self.path.mkdir(exist_ok=True)
         random = np.random.default_rng(seed)
@@ -202,6 +203,15 @@ class Folder:
             self.tensors[name] = array
             self.weights[name] = as_values(array).astype(np.float64)
 
+        # Apart, so that the other values do not depend on which biases there are.
+        bias_random = np.random.default_rng((seed, 1))
+
+        def bias(module, out):
+            values = bias_random.normal(0, 0.5, out).astype(np.float32)
+            array = BF16(values) if dtype is BF16 else values.astype(dtype)
+            self.tensors[module + ".bias"] = array
+            self.weights[module + ".bias"] = as_values(array).astype(np.float64)
+
         def linear(module, out, k, order=None):
             name = module + ".weight"
             plain(name, out, k, scale=k ** -0.5)
@@ -237,6 +247,8 @@ class Folder:
                 else:
                     linear(prefix + module, *sizes[kind],
                            np.random.default_rng((seed, i, rows)))
+                if kind in biases:
+                    bias(prefix + module, sizes[kind][0])
         plain("model.norm.weight", hidden, scale=0.1)
         if not tied:
             linear("lm_head", vocab, hidden)
@@ -279,7 +291,7 @@ class Folder:
                         np.where(wave < high, inverse, between))
 
     def logits(self, ids, inputs=None):
-        """[len(ids), vocab] in float64, as transformers' Llama computes them. What
+        """[len(ids), vocab] in float64, as transformers' Llama and Qwen2 compute them. What
         enters each matmul is added to `inputs`, by the name of its weight."""
         config, w = self.config, self.weights
         heads, kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
@@ -295,7 +307,7 @@ class Folder:
         def linear(x, name):
             if inputs is not None:
                 inputs[name] = x
-            return x @ w[name].T
+            return x @ w[name].T + w.get(name[:-len("weight")] + "bias", 0)
 
         def rope(x):
             part, rest = x[..., :turning], x[..., turning:]
@@ -305,8 +317,15 @@ class Folder:
 
         x = w["model.embed_tokens.weight"][ids]
         distance = np.arange(len(ids))[:, None] - np.arange(len(ids))
-        mask = (distance < 0) | (distance >= (config.get("sliding_window") or len(ids)))
         for i in range(config["num_hidden_layers"]):
+            window = config.get("sliding_window") or len(ids)
+            if config["model_type"] == "qwen2":
+                # What Qwen2Config makes of its keys when it has no layer_types.
+                slides = config["use_sliding_window"] and i >= config["max_window_layers"]
+                kinds = config.get("layer_types")
+                if not (kinds[i] == "sliding_attention" if kinds else slides):
+                    window = len(ids)
+            mask = (distance < 0) | (distance >= window)
             prefix = f"model.layers.{i}."
             h = norm(x, prefix + "input_layernorm.weight")
             q, k, v = (linear(h, f"{prefix}self_attn.{n}_proj.weight") for n in "qkv")

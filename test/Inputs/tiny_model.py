@@ -49,10 +49,12 @@ def byte_tokens():
 
 def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=2, hidden=64,
                 heads=2, kv_heads=1, head_dim=None, ffn=96, vocab=288, context=256, window=None,
-                types=None, post_norm=False, head_norm=False, seed=1, change=None):
+                types=None, post_norm=False, head_norm=False, seed=1, change=None, biases=(),
+                pre="gpt-2"):
     """Writes a model. `types` maps a part of a tensor's name to its type;
     `change(name, dims, kind)` may return other dims and kind for a tensor, or
-    None to leave it out."""
+    None to leave it out. `biases` names the linear layers with a bias: "attn_q"...
+    """
     rng = random.Random(seed)
     head_dim = head_dim or hidden // heads
     w = Writer()
@@ -68,7 +70,7 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
     if window:
         w.key(f"{architecture}.attention.sliding_window", U32, window)
     tokens = byte_tokens() + [f"<|extra{i}|>" for i in range(vocab - 256)]
-    w.key("tokenizer.ggml.model", STRING, "gpt2").key("tokenizer.ggml.pre", STRING, "gpt-2")
+    w.key("tokenizer.ggml.model", STRING, "gpt2").key("tokenizer.ggml.pre", STRING, pre)
     w.array("tokenizer.ggml.tokens", STRING, tokens)
     w.array("tokenizer.ggml.token_type", I32, [1] * 256 + [3] * (vocab - 256))
     w.array("tokenizer.ggml.merges", STRING, [])
@@ -105,6 +107,11 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
         part("ffn_gate", [hidden, ffn])
         part("ffn_up", [hidden, ffn])
         part("ffn_down", [ffn, hidden])
+        for name, rows in {"attn_q": heads * head_dim, "attn_k": kv_heads * head_dim,
+                           "attn_v": kv_heads * head_dim, "attn_output": hidden,
+                           "ffn_gate": ffn, "ffn_up": ffn, "ffn_down": hidden}.items():
+            if name in biases:
+                tensor(f"blk.{layer}.{name}.bias", [rows], "F32")
         if head_norm:
             part("attn_q_norm", [head_dim], "F32")
             part("attn_k_norm", [head_dim], "F32")
@@ -126,6 +133,7 @@ def main():
                           ("head-dim", None), ("ffn", 96), ("vocab", 288), ("context", 256),
                           ("window", None), ("seed", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--biases", nargs="*", default=())
     parser.add_argument("--post-norm", action="store_true")
     parser.add_argument("--head-norm", action="store_true")
     arguments = vars(parser.parse_args())

@@ -52,6 +52,63 @@ func.func @shared(%a: !qz.activation<32>) -> (!qz.activation<64>, tensor<?x64xf3
 // -----
 
 #f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// So are its biases.
+// CHECK-DAG: qz.weight @gate : !qz.tensor<64x32, #q4> {row_order = @order}
+// CHECK-DAG: qz.weight @up : !qz.tensor<64x32, #q4> {row_order = @order}
+// CHECK-DAG: qz.weight @up_bias : !qz.tensor<64, #f32> {row_order = @order}
+qz.weight @gate : !qz.tensor<64x32, #q4>
+qz.weight @up : !qz.tensor<64x32, #q4>
+qz.weight @up_bias : !qz.tensor<64, #f32>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @biased
+func.func @biased(%a: !qz.activation<32>) -> !qz.activation<64> {
+  %g = qz.use @gate : !qz.tensor<64x32, #q4>
+  %u = qz.use @up : !qz.tensor<64x32, #q4>
+  %b = qz.use @up_bias : !qz.tensor<64, #f32>
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  // CHECK: %[[H:.*]] = qz.matmul {{.*}} bias
+  // CHECK-NEXT: qz.quantize %[[H]] :
+  %h = qz.matmul %a, [%g, %u] bias[%b] {bias_of = array<i64: 1>, epilogue = #qz.epilogue<glu_silu>} : <32>, [!qz.tensor<64x32, #q4>, !qz.tensor<64x32, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %c = qz.quantize %p : tensor<?x64xf32> -> <64>
+  return %c : !qz.activation<64>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// A bias that another matmul adds too keeps its order, and so does the unit.
+// CHECK: qz.weight @gate : !qz.tensor<64x32, #q4>{{$}}
+// CHECK: qz.weight @bias : !qz.tensor<64, #f32>{{$}}
+qz.weight @gate : !qz.tensor<64x32, #q4>
+qz.weight @up : !qz.tensor<64x32, #q4>
+qz.weight @other : !qz.tensor<64x32, #q4>
+qz.weight @bias : !qz.tensor<64, #f32>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @shared_bias
+func.func @shared_bias(%a: !qz.activation<32>) -> (!qz.activation<64>, tensor<?x64xf32>) {
+  %g = qz.use @gate : !qz.tensor<64x32, #q4>
+  %u = qz.use @up : !qz.tensor<64x32, #q4>
+  %w = qz.use @other : !qz.tensor<64x32, #q4>
+  %b = qz.use @bias : !qz.tensor<64, #f32>
+  // CHECK: %[[O:.*]] = qz.use @order
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  // CHECK: %[[H:.*]] = qz.matmul {{.*}}glu_silu
+  %h = qz.matmul %a, [%g, %u] bias[%b] {bias_of = array<i64: 0>, epilogue = #qz.epilogue<glu_silu>} : <32>, [!qz.tensor<64x32, #q4>, !qz.tensor<64x32, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %y = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <32>, [!qz.tensor<64x32, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  // CHECK: qz.quantize %[[H]] order %[[O]]
+  %c = qz.quantize %p : tensor<?x64xf32> -> <64>
+  return %c, %y : !qz.activation<64>, tensor<?x64xf32>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
 
 // Of rows that are an argument; what somebody else reads is left.
 // CHECK-LABEL: func @rows

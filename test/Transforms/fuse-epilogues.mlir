@@ -22,6 +22,16 @@ func.func @residual_on_the_right(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %
   return %y : tensor<?x64xf32>
 }
 
+// A bias stays with its matmul.
+// CHECK-LABEL: func @residual_and_bias
+func.func @residual_and_bias(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>, %b: !qz.tensor<64, #f32>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: qz.matmul %{{.*}}, [%{{.*}}] bias[%{{.*}}] residual %{{.*}} {bias_of = array<i64: 0>, epilogue = #qz.epilogue<residual>}
+  // CHECK-NEXT: return
+  %p = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<64x64, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %y = llm.add %x, %p : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
 // The residual may be made after the product: the fused matmul stands where the
 // sum stood.
 // CHECK-LABEL: func @late_residual

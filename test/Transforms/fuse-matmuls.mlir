@@ -1,8 +1,10 @@
 // RUN: qcc-opt %s --qcc-fuse-matmuls | FileCheck %s
 
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f16 = #qz.encoding<f16>
 
 qz.weight @w : !qz.tensor<96x64, #q4>
+qz.weight @b : !qz.tensor<96, #f16>
 qz.weight @table : !qz.tensor<128x64, #q4>
 
 // CHECK-LABEL: func @linear
@@ -15,6 +17,21 @@ func.func @linear(%x: tensor<?x64xf32>) -> tensor<?x96xf32> {
   %w = qz.use @w : !qz.tensor<96x64, #q4>
   %f = qz.dequantize %w : !qz.tensor<96x64, #q4> -> tensor<96x64xf32>
   %y = llm.linear %x, %f : tensor<?x64xf32>, tensor<96x64xf32> -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// CHECK-LABEL: func @bias
+func.func @bias(%x: tensor<?x64xf32>) -> tensor<?x96xf32> {
+  // CHECK:      %[[W:.*]] = qz.use @w
+  // CHECK-NEXT: %[[B:.*]] = qz.use @b
+  // CHECK-NEXT: %[[A:.*]] = qz.quantize
+  // CHECK-NEXT: qz.matmul %[[A]], [%[[W]]] bias[%[[B]]] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<96x64, #{{.*}}>] bias[!qz.tensor<96, #{{.*}}>] -> tensor<?x96xf32>
+  // CHECK-NEXT: return
+  %w = qz.use @w : !qz.tensor<96x64, #q4>
+  %b = qz.use @b : !qz.tensor<96, #f16>
+  %f = qz.dequantize %w : !qz.tensor<96x64, #q4> -> tensor<96x64xf32>
+  %g = qz.dequantize %b : !qz.tensor<96, #f16> -> tensor<96xf32>
+  %y = llm.linear %x, %f bias %g : tensor<?x64xf32>, tensor<96x64xf32> bias tensor<96xf32> -> tensor<?x96xf32>
   return %y : tensor<?x96xf32>
 }
 
@@ -37,6 +54,15 @@ func.func @embedding_and_head(%batch: !llm.batch) -> tensor<?x128xf32> {
 func.func @no_match_plain_weight(%x: tensor<?x64xf32>, %f: tensor<96x64xf32>) -> tensor<?x96xf32> {
   // CHECK: llm.linear
   %y = llm.linear %x, %f : tensor<?x64xf32>, tensor<96x64xf32> -> tensor<?x96xf32>
+  return %y : tensor<?x96xf32>
+}
+
+// CHECK-LABEL: func @no_match_plain_bias
+func.func @no_match_plain_bias(%x: tensor<?x64xf32>, %b: tensor<96xf32>) -> tensor<?x96xf32> {
+  // CHECK: llm.linear %{{.*}}, %{{.*}} bias %{{.*}} : tensor<?x64xf32>, tensor<96x64xf32> bias tensor<96xf32>
+  %w = qz.use @w : !qz.tensor<96x64, #q4>
+  %f = qz.dequantize %w : !qz.tensor<96x64, #q4> -> tensor<96x64xf32>
+  %y = llm.linear %x, %f bias %b : tensor<?x64xf32>, tensor<96x64xf32> bias tensor<96xf32> -> tensor<?x96xf32>
   return %y : tensor<?x96xf32>
 }
 

@@ -23,9 +23,13 @@ class Op:
         match = re.search(rf"(?<![\w.]){re.escape(key)} = ([-+.\w]+)", self.attributes)
         return default if match is None else float(match.group(1))
 
-    def numbers(self, key):
-        match = re.search(rf"{key} = array<f32: ([^>]*)>", self.attributes)
+    def numbers(self, key, kind="f32"):
+        match = re.search(rf"{key} = array<{kind}: ([^>]*)>", self.attributes)
         return np.array([float(x) for x in match.group(1).split(",")])
+
+    def segments(self):
+        """How many operands each of its lists has."""
+        return self.numbers("operandSegmentSizes", "i32").astype(int)
 
     def symbol(self, key):
         return re.search(rf'{key} = @"?([^",>]+)"?', self.attributes).group(1)
@@ -202,16 +206,19 @@ class Machine:
         return x[:, order.astype(int)]
 
     def qz_quantize(self, op, x, *rest):
-        sizes = re.search(r"operandSegmentSizes = array<i32: 1, (\d), (\d)>", op.attributes)
-        has_norm, has_order = (int(size) for size in sizes.groups())
+        _, has_norm, has_order = op.segments()
         if has_norm:
             x = norm(x, rest[0], op.number("eps"))
         return x[:, rest[-1].astype(int)] if has_order else x
 
     def qz_matmul(self, op, a, *rest):
-        if "epilogue<residual>" in op.attributes:
-            return rest[-1] + np.concatenate([a @ w.T for w in rest[:-1]], axis=1)
-        products = [a @ w.T for w in rest]
+        _, count, biases, has_residual = op.segments()
+        products = [a @ w.T for w in rest[:count]]
+        owners = op.numbers("bias_of", "i64").astype(int) if biases else ()
+        for owner, bias in zip(owners, rest[count:count + biases], strict=True):
+            products[owner] = products[owner] + bias
+        if has_residual:
+            return rest[-1] + np.concatenate(products, axis=1)
         if "epilogue<glu" in op.attributes:
             return activate(products[0], op.attributes) * products[1]
         return np.concatenate(products, axis=1)
@@ -226,8 +233,8 @@ class Machine:
     def llm_rms_norm(self, op, x, weight):
         return norm(x, weight, op.number("eps"))
 
-    def llm_linear(self, op, x, weight):
-        return x @ weight.T
+    def llm_linear(self, op, x, weight, bias=0):
+        return x @ weight.T + bias
 
     def llm_add(self, op, a, b):
         return a + b

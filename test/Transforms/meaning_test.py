@@ -50,8 +50,12 @@ class Builder:
 
     def linear(self, x, columns, name, rows, encoding="q4"):
         w = self.weight(name, (rows, columns), encoding)
-        return self.value(f"llm.linear {x}, {w} : tensor<?x{columns}xf32>, "
-                          f"tensor<{rows}x{columns}xf32> -> tensor<?x{rows}xf32>")
+        bias = kind = ""
+        if name.split(".")[-1] in self.model.get("biases", ()):
+            bias = " bias " + self.weight(name + ".bias", (rows,), "f16")
+            kind = f" bias tensor<{rows}xf32>"
+        return self.value(f"llm.linear {x}, {w}{bias} : tensor<?x{columns}xf32>, "
+                          f"tensor<{rows}x{columns}xf32>{kind} -> tensor<?x{rows}xf32>")
 
     def norm(self, x, columns, name, size):
         w = self.weight(name, (size,), "f32")
@@ -161,6 +165,11 @@ MODELS = {
     "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
     "parallel": {"layers": PLAIN, "parallel": True, "bodies": 1},
     "groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1},
+    "biases": {"layers": PLAIN, "biases": ("q", "k", "v", "o", "gate", "up", "down"), "bodies": 1},
+    "biases of some segments": {"layers": SLIDING, "biases": ("k", "v", "up", "table"), "head_norm": True,
+                                "bodies": 4},
+    "biases and groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1,
+                                        "biases": ("q", "v", "gate", "up", "down")},
     "64 layers": {"layers": [{}] * 64, "bodies": 1},
 }
 SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32"]
@@ -174,7 +183,8 @@ def main():
         plain, fused = Module(opt(plain_text)), Module(fused_text)
         weights = random_weights(plain)
         expected = Machine(plain, weights, BATCH).run()
-        assert len(fused.row_order) == (2 * len(model["layers"]) if model.get("act_order") else 0)
+        ordered = 2 + len({"gate", "up"}.intersection(model.get("biases", ())))
+        assert len(fused.row_order) == (ordered * len(model["layers"]) if model.get("act_order") else 0)
         weights = stored(weights, fused)
         got = Machine(fused, weights, BATCH).run()
         error = np.abs(got - expected).max() / np.abs(expected).max()

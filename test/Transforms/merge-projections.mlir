@@ -59,6 +59,51 @@ func.func @head_norms(
   return %y : tensor<?x64xf32>
 }
 
+// Biases go with their segments.
+// CHECK-LABEL: func @biases
+// CHECK-SAME: %[[BQ:[^ ]*]]: !qz.tensor<64, {{[^,]*}}>, %[[BK:[^ ]*]]: !qz.tensor<32, {{[^,]*}}>, %[[BV:[^ ]*]]: !qz.tensor<32, {{[^,]*}}>) ->
+func.func @biases(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %bq: !qz.tensor<64, #f32>, %bk: !qz.tensor<32, #f32>, %bv: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
+  // CHECK: qz.matmul %{{.*}}, [%{{.*}}, %{{.*}}, %{{.*}}] bias[%[[BQ]], %[[BK]], %[[BV]]] {bias_of = array<i64: 0, 1, 2>}
+  // CHECK-NOT: qz.matmul
+  %q = qz.matmul %a, [%wq] bias[%bq] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<64x64, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] bias[%bk] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q4>] bias[!qz.tensor<32, #f32>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] bias[%bv] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q8>] bias[!qz.tensor<32, #f32>] -> tensor<?x32xf32>
+  %qr = llm.rope %q, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x64xf32>
+  %kr = llm.rope %k, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x32xf32>
+  %y = llm.attention %qr, %kr, %v, %batch, %s {scale = 0.25 : f32, window = 128 : i64} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// A segment without a bias needs none.
+// CHECK-LABEL: func @biases_of_some
+// CHECK-SAME: %[[BQ:[^ ]*]]: !qz.tensor<64, {{[^,]*}}>, %[[BV:[^ ]*]]: !qz.tensor<32, {{[^,]*}}>) ->
+func.func @biases_of_some(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %bq: !qz.tensor<64, #f32>, %bv: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
+  // CHECK: qz.matmul %{{.*}}, [%{{.*}}, %{{.*}}, %{{.*}}] bias[%[[BQ]], %[[BV]]] {bias_of = array<i64: 0, 2>}
+  // CHECK-NOT: qz.matmul
+  %q = qz.matmul %a, [%wq] bias[%bq] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<64x64, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] bias[%bv] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q8>] bias[!qz.tensor<32, #f32>] -> tensor<?x32xf32>
+  %qr = llm.rope %q, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x64xf32>
+  %kr = llm.rope %k, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x32xf32>
+  %y = llm.attention %qr, %kr, %v, %batch, %s {scale = 0.25 : f32, window = 128 : i64} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @glu_bias_of_up
+func.func @glu_bias_of_up(%a: !qz.activation<64>, %wg: !qz.tensor<128x64, #q4>, %wu: !qz.tensor<128x64, #q8>,
+                          %b: !qz.tensor<128, #f32>) -> tensor<?x128xf32> {
+  // CHECK-NEXT: qz.matmul %{{.*}}, [%{{.*}}, %{{.*}}] bias[%{{.*}}] {bias_of = array<i64: 1>, epilogue = #qz.epilogue<glu_silu>}
+  // CHECK-NEXT: return
+  %g = qz.matmul %a, [%wg] : <64>, [!qz.tensor<128x64, #q4>] -> tensor<?x128xf32>
+  %u = qz.matmul %a, [%wu] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<128x64, #q8>] bias[!qz.tensor<128, #f32>] -> tensor<?x128xf32>
+  %y = llm.glu %g, %u {activation = #llm.activation<silu>} : tensor<?x128xf32>
+  return %y : tensor<?x128xf32>
+}
+
 // Two quantize operations of the same rows are the same activations.
 // CHECK-LABEL: func @equal_quantize_operations
 func.func @equal_quantize_operations(
@@ -77,12 +122,27 @@ func.func @equal_quantize_operations(
   return %y : tensor<?x64xf32>
 }
 
+// Without rope one pair turns by nothing.
+// CHECK-LABEL: func @without_rope
+func.func @without_rope(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>) -> tensor<?x64xf32> {
+  // CHECK: %[[R:.*]] = llm.rotations %{{.*}} {frequencies = array<f32: 0.000000e+00>} : tensor<?x2xf32>
+  // CHECK-NEXT: llm.rope_append %{{.*}}, %[[R]], %{{.*}} {scale = 2.500000e-01 : f32}
+  // CHECK-NEXT: llm.attend
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %y = llm.attention %q, %k, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
 //===----------------------------------------------------------------------===//
 // What is left alone
 //===----------------------------------------------------------------------===//
 
-// CHECK-LABEL: func @no_match_not_rotated
-func.func @no_match_not_rotated(
+// CHECK-LABEL: func @no_match_only_key_rotated
+func.func @no_match_only_key_rotated(
     %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
     %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>) -> tensor<?x64xf32> {
   // CHECK: llm.attention

@@ -11,10 +11,10 @@ from sources import files, report, root_argument
 
 SOURCES = {".cpp", ".h", ".c", ".py", ".td", ".sh"}
 MOST_LINES, MOST_BYTES = 600, 500_000
-# Tables, texts of others, and golden outputs of real models.
+# Tables, texts of others, golden outputs, and tiny models by other tools.
 LONG = {"LICENSE"}
 GENERATED = ("docs/generated/", "lib/Formats/GGMLGrids.inc")
-BINARY = (".npz", ".png")
+BINARY = (".npz", ".png", ".safetensors")
 # Of which each byte counts.
 EXACT = (".jinja",)
 # Written so that this file does not match itself.

@@ -191,6 +191,12 @@ extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;
 ///   SCB     f32 [out], 127 times the scale
 extern const StoredFormat kLLMInt8Format;
 
+/// One row of floats that are stored less 1: an element is 1 + w, rounded to
+/// f32. The number is the id of the ggml type of w:
+///
+///   weight  f32, f16 or bf16 [n]
+extern const StoredFormat kOnePlusFormat;
+
 } // namespace qcc
 
 #endif // QCC_FORMATS_STOREDFORMAT_H

@@ -29,15 +29,31 @@ struct Architecture {
   bool headNorm = false;
   /// RMS norm of each sub-layer's output before it is added to the residual.
   bool postNorm = false;
+  /// The projections to queries, keys and values have biases. Any linear layer
+  /// but the head has one where the file brings it, in each family.
+  bool projectionBias = false;
   /// The embedding is multiplied by sqrt(hidden).
   bool scaledEmbedding = false;
   llm::Activation activation = llm::Activation::Silu;
-  /// With a sliding window in the file: every n-th layer attends to all
-  /// positions, the others to the window; 0: every layer has the window.
+  /// Another name that configs have for it, which would mean something else.
+  std::string_view activationName = {};
+  /// With a sliding window in a file that does not say which layers have it:
+  /// every n-th layer attends to all positions, the others to the window; 0:
+  /// every layer has the window.
   unsigned fullAttentionPeriod = 0;
-  /// Rope base of sliding layers when the file does not state it; 0: the same
-  /// as that of full layers.
+  /// Rope base of sliding layers when the file does not state it; 0: their rope
+  /// is that of full layers.
   float slidingRopeBase = 0;
+  /// Every n-th layer has no rope where the file does not say which; 0: all
+  /// have it.
+  unsigned ropelessPeriod = 0;
+  /// In GGUF files, a model of so many layers divides scores by the root of
+  /// hidden / heads, of which the files say nothing.
+  unsigned hiddenScaleLayers = 0;
+  /// What config.json leaves out where it is this: keys and values of the class
+  /// in transformers (a flag is 0 or 1). Only those without which a model of
+  /// the family would be another.
+  std::vector<std::pair<std::string_view, double>> defaults = {};
 };
 
 /// The supported architectures.

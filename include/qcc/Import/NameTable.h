@@ -16,7 +16,7 @@ namespace qcc {
 
 /// Keys of one number, the first of which that is there counts; the rest are
 /// older or longer spellings.
-using KeyNames = std::array<std::string_view, 3>;
+using KeyNames = std::array<std::string_view, 4>;
 
 /// Keys of the configuration.
 struct ConfigNames {
@@ -25,7 +25,14 @@ struct ConfigNames {
   KeyNames layers, hidden, ffn, heads, kvHeads, normEps, context;
   KeyNames headDim;  ///< Default: hidden / heads.
   KeyNames valueDim; ///< Default: headDim.
-  KeyNames window, experts, vocab;
+  KeyNames experts, vocab;
+  KeyNames window;
+  KeyNames windowUsed;    ///< False: the window is of no layer.
+  KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
+  KeyNames windowPattern; ///< True of layers with the window, or their period.
+  KeyNames firstWindow;   ///< The first layer with the window.
+  KeyNames attentionBias; ///< True: the layers of attention have biases.
+  KeyNames ffnBias;       ///< True: those of the feed-forward part have.
   /// Name of the activation function; default: the architecture's.
   KeyNames activation;
   /// True: the head is the embedding table. Without the key it is when there is
@@ -35,8 +42,22 @@ struct ConfigNames {
   KeyNames rotaryDim;   ///< Elements of a head that turn; default: all.
   KeyNames rotaryShare; ///< The same as a share of headDim.
   KeyNames ropeBase, slidingRopeBase;
-  KeyNames ropeScaling; ///< Kind; "none" and "default" are none.
+  /// Scores are divided by the root of the one, or multiplied by the other;
+  /// default: divided by the root of headDim.
+  KeyNames queryScalar, attentionScale;
+  KeyNames softcaps; ///< Any of them is an error.
+  KeyNames acausal;  ///< True is an error.
+
+  KeyNames ropeLayers;     ///< True of each layer with rope.
+  KeyNames ropelessPeriod; ///< Every n-th layer has none.
+  KeyNames ropeScaling;    ///< Kind; "none" and "default" are none.
+  KeyNames slidingRopeScaling;
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
+  KeyNames yarnFast, yarnSlow; ///< Turns; default: 32 and 1.
+  KeyNames yarnTruncate;       ///< To whole pairs; default: true.
+  /// Factor of cosines and sines; or 0.1 * scale * ln(ropeFactor) + 1 over the
+  /// same with the other scale; default: 0.1 * ln(ropeFactor) + 1, times share.
+  KeyNames yarnFactor, yarnScale, yarnScaleAll, yarnFactorShare;
 };
 
 /// Names of tensors.
@@ -48,6 +69,8 @@ struct WeightNames {
   std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
       attentionOutput, attentionPostNorm;
   std::string_view ffnNorm, gate, up, down, ffnPostNorm;
+  /// ffnNorm of an architecture with norms of sub-layers' outputs.
+  std::string_view ffnNormWithPost;
   /// Ends of names that hold nothing that the model needs.
   std::array<std::string_view, 4> ignored;
 };

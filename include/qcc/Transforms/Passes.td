@@ -34,8 +34,13 @@ def FuseMatmulsPass : Pass<"qcc-fuse-matmuls", "mlir::func::FuncOp"> {
     %y = qz.matmul %a, [%w] : !qz.activation<576>, [!qz.tensor<576x576, #q>] -> tensor<?x576xf32>
     ```
 
+    A bias of the linear operation becomes that of the matmul's segment:
+    `llm.linear %x, %f bias %b`, of which `%b` is `qz.dequantize %v`, becomes
+    `qz.matmul %a, [%w] bias[%v] {bias_of = array<i64: 0>}`.
+
     Precondition: rows are `tensor<?xNxf32>`.
-    Left alone: linear operations and embeddings of plain tensors; norms, whose
+    Left alone: linear operations and embeddings of plain tensors, linear
+    operations with a bias that is one; norms, whose
     dequantized weights go with qcc-merge-projections and qcc-fuse-epilogues.
   }];
   let dependentDialects = ["qcc::qz::QZDialect"];
@@ -73,7 +78,13 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
 
     and `llm.glu (qz.matmul %a, [%g]), (qz.matmul %a, [%u])` becomes
     `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads
-    between matmul and rope become the norm operands of `llm.rope_append`.
+    between matmul and rope become the norm operands of `llm.rope_append`. In an
+    attention without rope one pair of each head turns by a frequency of 0, which
+    leaves it as it is.
+
+    Biases go with their segments, whether all segments have one or some: of
+    `qz.matmul %a, [%wk] ...` without and the two others with a bias becomes
+    `qz.matmul %a, [%wq, %wk, %wv] bias[%bq, %bv] {bias_of = array<i64: 0, 2>}`.
 
     Precondition: qcc-fuse-matmuls ran.
     Left alone: attention whose query and key are not rotated alike, are normed
@@ -91,8 +102,9 @@ def FoldPermutationsPass : Pass<"qcc-fold-permutations", "mlir::ModuleOp"> {
   let summary = "Take the elements of rows in another order where it is free";
   let description = [{
     A permutation before a quantize operation becomes its `order`. Where the rows
-    come from a gated unit that nothing else reads, the weights of the unit are
-    stored in that order instead, and nothing is left to do when the step runs.
+    come from a gated unit that nothing else reads, the weights of the unit, and
+    its biases, are stored in that order instead, and nothing is left to do when
+    the step runs.
 
     Before:
 
@@ -115,7 +127,8 @@ def FoldPermutationsPass : Pass<"qcc-fold-permutations", "mlir::ModuleOp"> {
     Precondition: qcc-merge-projections ran. Must run before qcc-fuse-epilogues,
     which looks for norms behind quantize operations.
     Left alone: permutations whose result something else than quantize operations
-    reads; orders and weights that are not `qz.use`; weights with other uses.
+    reads; orders, weights and biases that are not `qz.use`; weights and biases
+    with other uses.
   }];
   let dependentDialects = ["qcc::qz::QZDialect"];
   let statistics = [
@@ -144,7 +157,8 @@ def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
     ```
 
     A sum of which one side is a norm becomes `llm.add_norm`. When both sides
-    of a sum can be fused, the right one is.
+    of a sum can be fused, the right one is. Biases of a matmul stay; they are
+    added before the residual.
 
     Precondition: qcc-merge-projections ran (it takes matmuls that this pass
     would give an epilogue to).

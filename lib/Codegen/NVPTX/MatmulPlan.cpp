@@ -118,6 +118,8 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
 
   if (plan.quantize.getOrder())
     return no("activations in another order");
+  if (!matmul.getBiases().empty())
+    return no("biases");
   collectRuns(plan);
   for (WeightRun &run : plan.runs)
     if (!planSteps(plan, run))

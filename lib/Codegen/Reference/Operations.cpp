@@ -64,6 +64,7 @@ void Kernel::emitLinear(llm::LinearOp op) {
   int64_t k = widthOf(op.getInput()), n = widthOf(op.getResult());
   Value x = pointerOf(op.getInput()), w = pointerOf(op.getWeight());
   Value to = pointerOf(op.getResult());
+  Value bias = op.getBias() ? pointerOf(op.getBias()) : Value();
   Value whole = e.mul(e.div(rows, e.i64(kRows)), e.i64(kRows));
 
   auto block = [&](Value column, Value m, int64_t size) {
@@ -81,9 +82,10 @@ void Kernel::emitLinear(llm::LinearOp op) {
                 e.fadd(sums[r], e.fmul(e.loadF32(inputs[r], i), weight)));
           return next;
         });
-    for (int64_t i = 0; i < size; ++i)
-      e.storeF32(sums[i], to,
-                 e.add(e.mul(e.add(m, e.i64(i)), e.i64(n)), column));
+    for (int64_t i = 0; i < size; ++i) {
+      Value sum = bias ? e.fadd(sums[i], e.loadF32(bias, column)) : sums[i];
+      e.storeF32(sum, to, e.add(e.mul(e.add(m, e.i64(i)), e.i64(n)), column));
+    }
   };
 
   Value first = e.div(e.mul(thread, e.i64(n)), threads);

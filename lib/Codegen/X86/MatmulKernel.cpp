@@ -42,10 +42,11 @@ public:
       : e(e), isa(isa), op(op), act(activations), output(output), input(input),
         out(out), residual(residual), rows(rows) {}
 
-  /// `weights` are pointers to the panels; `column` (i64) is the first output
-  /// column, of which `columns` are real.
+  /// `weights` are pointers to the panels; `biases` to the elements of their
+  /// rows, null without; `column` (i64) is the first output column, of which
+  /// `columns` are real.
   void emit(ArrayRef<const PackedWeight *> packed, ArrayRef<Value> weights,
-            Value column, int64_t columns) {
+            ArrayRef<Value> biases, Value column, int64_t columns) {
     Value tiles = e.udiv(e.add(rows, act.tile - 1), act.tile);
     e.loop(e.c64(0), tiles, 1, [&](Value t) {
       Value tile = e.offset(input, e.mul(t, act.tileBytes()));
@@ -57,6 +58,9 @@ public:
         int64_t valid = columns - half * isa.lanes;
         if (valid <= 0)
           continue;
+        for (auto [values, bias] : llvm::zip(sums, biases))
+          if (bias)
+            addBias(values, e.offset(bias, half * isa.lanes * 4), valid);
         for (int64_t r = 0; r < act.tile; ++r) {
           Value row = e.add(firstRow, r);
           Value at = e.add(e.mul(row, output.stride),
@@ -87,6 +91,13 @@ private:
                        std::move(sums));
     }
     return sums;
+  }
+
+  void addBias(Values &sums, Value bias, int64_t valid) {
+    // Behind the last element is another weight, or nothing.
+    Value vector = loadPartial(e, isa.lanes, bias, std::min(valid, isa.lanes));
+    for (Value &sum : sums)
+      sum = e.addf(sum, vector);
   }
 
   Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
@@ -128,34 +139,44 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
   auto panelAt = [&](unsigned i, Value p) {
     return e.offset(arg(6 + i), e.mul(p, int64_t(packed[i].panelBytes)));
   };
+  SmallVector<Value> biases(packed.size());
+  for (auto [i, weight] : llvm::enumerate(op.getBiasOf()))
+    biases[weight] = arg(unsigned(6 + packed.size() + i));
+  auto biasAt = [&](unsigned i, Value p) {
+    return biases[i] ? e.offset(biases[i], e.mul(p, 16 * 4)) : Value();
+  };
+
+  // A partial last panel must not write into the next segment's columns.
+  auto forPanels = [&](int64_t rows, int64_t firstUnit,
+                       function_ref<void(Value, int64_t)> body) {
+    int64_t count = (rows + 15) / 16, whole = rows / 16;
+    auto range = [&](int64_t from, int64_t to, int64_t columns) {
+      if (from == to)
+        return;
+      Value begin = e.maxU(lo, e.c64(firstUnit + from));
+      Value end = e.minU(hi, e.c64(firstUnit + to));
+      e.loop(begin, e.maxU(begin, end), 1,
+             [&](Value u) { body(e.add(u, -firstUnit), columns); });
+    };
+    range(0, whole, 16);
+    range(whole, count, rows % 16);
+  };
 
   if (op.isGlu()) {
-    e.loop(lo, hi, 1, [&](Value p) {
+    forPanels(weightType(op, 0).getRows(), 0, [&](Value p, int64_t columns) {
       unit.emit({&packed[0], &packed[1]}, {panelAt(0, p), panelAt(1, p)},
-                e.mul(p, 16), 16);
+                {biasAt(0, p), biasAt(1, p)}, e.mul(p, 16), columns);
     });
     return;
   }
   int64_t firstUnit = 0, firstColumn = 0;
   for (unsigned i = 0; i < packed.size(); ++i) {
     int64_t segmentRows = weightType(op, i).getRows();
-    int64_t count = panels(weightType(op, i));
-    // A partial last panel must not write into the next segment's columns.
-    int64_t whole = segmentRows / 16;
-    auto range = [&](int64_t from, int64_t to, int64_t columns) {
-      if (from == to)
-        return;
-      Value begin = e.maxU(lo, e.c64(firstUnit + from));
-      Value end = e.minU(hi, e.c64(firstUnit + to));
-      e.loop(begin, e.maxU(begin, end), 1, [&](Value u) {
-        Value p = e.add(u, -firstUnit);
-        unit.emit({&packed[i]}, {panelAt(i, p)},
-                  e.add(e.mul(p, 16), firstColumn), columns);
-      });
-    };
-    range(0, whole, 16);
-    range(whole, count, segmentRows % 16);
-    firstUnit += count;
+    forPanels(segmentRows, firstUnit, [&](Value p, int64_t columns) {
+      unit.emit({&packed[i]}, {panelAt(i, p)}, {biasAt(i, p)},
+                e.add(e.mul(p, 16), firstColumn), columns);
+    });
+    firstUnit += panels(weightType(op, i));
     firstColumn += segmentRows;
   }
 }
@@ -170,6 +191,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
      << activations.tile << ";" << output.stride << ";" << output.exactRows;
+  for (int64_t weight : op.getBiasOf())
+    os << ";b" << weight;
   func::FuncOp &function = functions[key];
   if (function)
     return function;
@@ -178,7 +201,7 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   Emitter e(builder, op.getLoc(), module);
   SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(),
                            e.i64(), e.i64(), e.i64()};
-  inputs.append(op.getWeights().size(), e.ptr());
+  inputs.append(op.getWeights().size() + op.getBiases().size(), e.ptr());
   function = func::FuncOp::create(
       builder, op.getLoc(), "matmul." + std::to_string(functions.size() - 1),
       builder.getFunctionType(inputs, {}));

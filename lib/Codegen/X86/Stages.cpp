@@ -149,6 +149,8 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                   rowCount(quantize.getInput())};
   for (Value weight : op.getWeights())
     operands.push_back(place(weight));
+  for (Value bias : op.getBiases())
+    operands.push_back(place(bias));
   forTiles(quantize, [&](const ActivationLayout &layout) {
     func::CallOp::create(builder, e.loc,
                          context.matmuls.get(op, layout, output), operands);

@@ -112,6 +112,15 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<48x64xf32>) {
 
 // -----
 
+// A linear bias has an element for each row of the weight.
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<48x64xf32>, %b: tensor<64xf32>) {
+  // expected-error@+1 {{expected a bias of 48 elements, got 'tensor<64xf32>'}}
+  %y = llm.linear %x, %w bias %b : tensor<?x64xf32>, tensor<48x64xf32> bias tensor<64xf32> -> tensor<?x48xf32>
+  return
+}
+
+// -----
+
 // Rope turns whole heads.
 #f32 = #qz.encoding<f32>
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>

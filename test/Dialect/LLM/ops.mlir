@@ -19,6 +19,8 @@ func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32
   %0 = llm.rms_norm %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
   // CHECK: %[[Q:.*]] = llm.linear %{{.*}}, %{{.*}} : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
   %1 = llm.linear %0, %w : tensor<?x64xf32>, tensor<64x64xf32> -> tensor<?x64xf32>
+  // CHECK: llm.linear %{{.*}}, %{{.*}} bias %{{.*}} : tensor<?x64xf32>, tensor<64x64xf32> bias tensor<64xf32> -> tensor<?x64xf32>
+  %b = llm.linear %0, %w bias %n : tensor<?x64xf32>, tensor<64x64xf32> bias tensor<64xf32> -> tensor<?x64xf32>
   // CHECK: %[[R:.*]] = llm.rope %[[Q]], %[[B]] {adjacent, factor = 1.500000e+00 : f32, frequencies = array<f32: 1.000000e+00, 5.000000e-01>, head_dim = 32 : i64} : tensor<?x64xf32>
   %2 = llm.rope %1, %batch {adjacent, factor = 1.5 : f32, frequencies = array<f32: 1.0, 0.5>, head_dim = 32 : i64} : tensor<?x64xf32>
   // CHECK: llm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[B]], %{{.*}} {scale = 2.500000e-01 : f32, window = 512 : i64} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>

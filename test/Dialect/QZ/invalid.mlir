@@ -295,7 +295,7 @@ func.func @f(%x: tensor<?x64xf32>) {
 #f32 = #qz.encoding<f32>
 func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
   // expected-error@+1 {{expected at least one weight}}
-  %y = "qz.matmul"(%a) <{operandSegmentSizes = array<i32: 1, 0, 0>}> : (!qz.activation<64>) -> tensor<?x64xf32>
+  %y = "qz.matmul"(%a) <{operandSegmentSizes = array<i32: 1, 0, 0, 0>}> : (!qz.activation<64>) -> tensor<?x64xf32>
   return
 }
 
@@ -340,6 +340,71 @@ func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<
 func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<64x64, #q4>) {
   // expected-error@+1 {{expected two weights of equal shape, gate and up}}
   %y = qz.matmul %a, [%w, %v] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<32x64, #q4>, !qz.tensor<64x64, #q4>] -> tensor<?x48xf32>
+  return
+}
+
+// -----
+
+// Each bias belongs to a weight.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %b: !qz.tensor<32, #f32>) {
+  // expected-error@+1 {{expected bias_of to name a weight for each of 1 biases, got 0}}
+  %y = qz.matmul %a, [%w] bias[%b] : <64>, [!qz.tensor<32x64, #q4>] bias[!qz.tensor<32, #f32>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// Without biases no weight has one.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>) {
+  // expected-error@+1 {{expected bias_of to name a weight for each of 0 biases, got 1}}
+  %y = qz.matmul %a, [%w] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// There is no second weight.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %b: !qz.tensor<32, #f32>) {
+  // expected-error@+1 {{expected bias_of to be ascending numbers of weights, got 1}}
+  %y = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 1>} : <64>, [!qz.tensor<32x64, #q4>] bias[!qz.tensor<32, #f32>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// No weight has two.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %b: !qz.tensor<32, #f32>) {
+  // expected-error@+1 {{expected bias_of to be ascending numbers of weights, got 0}}
+  %y = qz.matmul %a, [%w, %w] bias[%b, %b] {bias_of = array<i64: 0, 0>} : <64>, [!qz.tensor<32x64, #q4>, !qz.tensor<32x64, #q4>] bias[!qz.tensor<32, #f32>, !qz.tensor<32, #f32>] -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// A bias has an element for each row of its weight.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %b: !qz.tensor<64, #f32>) {
+  // expected-error@+1 {{expected a bias of 32 floats for weight 0, got}}
+  %y = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x32xf32>
+  return
+}
+
+// -----
+
+// A bias is no matrix.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#f32 = #qz.encoding<f32>
+func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %b: !qz.tensor<1x32, #f32>) {
+  // expected-error@+1 {{expected a bias of 32 floats for weight 0, got}}
+  %y = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<32x64, #q4>] bias[!qz.tensor<1x32, #f32>] -> tensor<?x32xf32>
   return
 }
 

@@ -50,7 +50,7 @@ qz.weight @nested : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 8, group = 6
 qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>
 
 // CHECK-LABEL: func @operations
-func.func @operations(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #qz.encoding<f32>>, %r: tensor<?x96xf32>) -> tensor<?x96xf32> {
+func.func @operations(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #qz.encoding<f32>>, %r: tensor<?x96xf32>, %bias: !qz.tensor<96, #qz.encoding<f32>>) -> tensor<?x96xf32> {
   // CHECK: %[[N:.*]] = qz.use @vector : <64, #bf16>
   %n = qz.use @vector : !qz.tensor<64, #float>
   // CHECK: %[[V:.*]] = qz.use @"a name.with/anything" : <96x64, #q4>
@@ -75,5 +75,9 @@ func.func @operations(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #qz.encoding<f32>
   %1 = qz.matmul %b, [%v, %w] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x96xf32>
   // CHECK: qz.matmul %[[B]], [%[[W]]] residual %{{.*}} {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #q5>], tensor<?x96xf32> -> tensor<?x96xf32>
   %2 = qz.matmul %b, [%w] residual %r {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #asymmetric>], tensor<?x96xf32> -> tensor<?x96xf32>
+  // CHECK: qz.matmul %[[A]], [%[[V]], %[[W]]] bias[%[[BIAS:.*]]] {bias_of = array<i64: 1>} : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] bias[!qz.tensor<96, #f32>] -> tensor<?x192xf32>
+  %3 = qz.matmul %a, [%v, %w] bias[%bias] {bias_of = array<i64: 1>} : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] bias[!qz.tensor<96, #qz.encoding<f32>>] -> tensor<?x192xf32>
+  // CHECK: qz.matmul %[[A]], [%[[W]]] bias[%[[BIAS]]] residual %{{.*}} {bias_of = array<i64: 0>, epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #q5>] bias[!qz.tensor<96, #f32>], tensor<?x96xf32> -> tensor<?x96xf32>
+  %4 = qz.matmul %a, [%w] bias[%bias] residual %r {bias_of = array<i64: 0>, epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<96x64, #asymmetric>] bias[!qz.tensor<96, #qz.encoding<f32>>], tensor<?x96xf32> -> tensor<?x96xf32>
   return %2 : tensor<?x96xf32>
 }

@@ -29,6 +29,7 @@ struct Shape {
   bool adjacent = false, norms = false;
   size_t window = 0;
   ScalarType kv = ScalarType::F32;
+  bool still = false; ///< All frequencies are 0.
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
@@ -121,7 +122,8 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
   // Six decimals are what the module's text holds.
   for (size_t i = 0; i < shape.pairs; ++i)
     frequencies.push_back(
-        std::stof(std::to_string(std::pow(0.6, double(i) / 2))));
+        shape.still ? 0.0f
+                    : std::stof(std::to_string(std::pow(0.6, double(i) / 2))));
   for (size_t token = 0; token < kTokens; ++token) {
     std::vector<float> row;
     for (size_t i = 0; i < shape.columns(); ++i)
@@ -209,6 +211,9 @@ void AttentionCase::checkState(const Place &place,
         rotated(row, shape.heads() + kvHead, place.position,
                 shape.norms ? keyNorm.data() : nullptr, 1);
     for (size_t d = 0; d < shape.headDim; ++d) {
+      // Heads that do not turn keep each bit.
+      if (shape.still)
+        ASSERT_EQ(stored(place, kvHead, d, false), key[d]);
       ASSERT_NEAR(stored(place, kvHead, d, false), key[d],
                   half * std::fabs(key[d]) + 4e-6)
           << "key of head " << kvHead << " element " << d;
@@ -345,6 +350,15 @@ TEST_P(Attention, Rotation) {
                .pairs = pairs,
                .adjacent = adjacent,
                .norms = norms});
+}
+
+TEST_P(Attention, WithoutRotation) {
+  for (size_t pairs : {1, 40})
+    check({.kvHeads = 2,
+           .group = 2,
+           .headDim = 80,
+           .pairs = pairs,
+           .still = true});
 }
 
 TEST_P(Attention, Windows) {

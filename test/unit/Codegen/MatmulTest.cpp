@@ -8,236 +8,19 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/GGML.h"
-#include "CompiledStep.h"
-#include "Encodings.h"
-#include "RandomWeights.h"
+#include "MatmulCase.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 using namespace qcc;
 using namespace qcc::test;
 
 namespace {
 
-constexpr size_t kTokens = 25;
-const char *const kTargets[] = {"x86-64-v3", "x86-64-v4", "znver4"};
 const char *const kForms[] = {"f32", "a16", "a8", "a8g16"};
-
-Encoding eightBits() {
-  Encoding encoding = oneLevel(8, 32, ScalarType::F16);
-  encoding.zero = 128;
-  return encoding;
-}
-
-//===----------------------------------------------------------------------===//
-// Cases
-//===----------------------------------------------------------------------===//
-
-struct Segment {
-  Encoding encoding;
-  size_t rows;
-  std::vector<Fields> weights;
-};
-
-/// A module with one matmul of `segments`; its rows of `k` columns come from an
-/// embedding that is exact. With `viaBuffer` the results go to a buffer first
-/// and then, multiplied by the identity, to the logits.
-struct MatmulCase {
-  size_t k;
-  std::vector<Segment> segments;
-  std::string epilogue; ///< Of qz.epilogue; empty: none.
-  bool viaBuffer = true;
-  bool select = false; ///< Only rows that want results.
-  std::vector<float> order =
-      {}; ///< In which elements enter; empty: as they are.
-  std::vector<std::vector<float>> x;
-
-  size_t columns() const {
-    if (epilogue.starts_with("glu"))
-      return segments[0].rows;
-    size_t sum = 0;
-    for (const Segment &segment : segments)
-      sum += segment.rows;
-    return sum;
-  }
-
-  void fill(std::mt19937 &random) {
-    x.clear();
-    for (size_t row = 0; row < kTokens; ++row)
-      x.push_back(randomActivations(k, random));
-    for (Segment &segment : segments)
-      segment.weights = randomRows(segment.encoding, segment.rows, k, random);
-  }
-
-  std::string module() const;
-  std::unique_ptr<CompiledStep> compile(const StepOptions &options) const;
-  std::vector<DotProduct> products(const Activations &activations) const;
-};
-
-std::string MatmulCase::module() const {
-  Encoding f32 = floatEncoding(ScalarType::F32);
-  std::string table = tensorText(kTokens, k, f32),
-              n = std::to_string(columns());
-  std::string identity = tensorText(columns(), columns(), f32);
-  std::string rowsX = "tensor<?x" + std::to_string(k) + "xf32>";
-  std::string rowsY = "tensor<?x" + n + "xf32>";
-  std::string activation = "!qz.activation<" + std::to_string(k) + ">";
-  std::string declarations = "qz.weight @table : " + table + "\n", uses,
-              operands, types;
-  std::string orderType =
-      "!qz.tensor<" + std::to_string(k) + ", #qz.encoding<f32>>";
-  if (!order.empty()) {
-    declarations += "qz.weight @order : " + orderType + "\n";
-    uses += "%o = qz.use @order : " + orderType + "\n";
-  }
-  for (size_t i = 0; i < segments.size(); ++i) {
-    std::string name = "w" + std::to_string(i);
-    std::string type = tensorText(segments[i].rows, k, segments[i].encoding);
-    declarations += "qz.weight @" + name + " : " + type + "\n";
-    uses += "%" + name + " = qz.use @" + name + " : " + type + "\n";
-    operands += (i ? ", %" : "%") + name;
-    types += (i ? ", " : "") + type;
-  }
-  bool residual = epilogue == "residual";
-  std::string matmul =
-      "%p = qz.matmul %a, [" + operands + "]" +
-      (residual ? " residual %x" : "") +
-      (epilogue.empty() ? "" : " {epilogue = #qz.epilogue<" + epilogue + ">}") +
-      " : " + activation + ", [" + types + "]" +
-      (residual ? ", " + rowsX : "") + " -> " + rowsY + "\n";
-  std::string body =
-      "%t = qz.use @table : " + table + "\n" + uses + (select ? "%e" : "%x") +
-      " = llm.embedding %batch, %t : " + table + " -> " + rowsX +
-      (select ? "\n%x = llm.select_outputs %e, %batch : " + rowsX : "") +
-      "\n%a = qz.quantize %x" + (order.empty() ? " : " : " order %o : ") +
-      rowsX + (order.empty() ? "" : " by " + orderType) + " -> " + activation +
-      "\n" + matmul;
-  if (!viaBuffer)
-    return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
-           " {\n" + body + "return %p : " + rowsY + "\n}\n";
-  declarations += "qz.weight @identity : " + identity + "\n";
-  body += "%i = qz.use @identity : " + identity +
-          "\n%b = qz.quantize %p : " + rowsY + " -> !qz.activation<" + n +
-          ">\n%l = qz.matmul %b, [%i] : " + "!qz.activation<" + n + ">, [" +
-          identity + "] -> " + rowsY + "\n";
-  return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
-         " {\n" + body + "return %l : " + rowsY + "\n}\n";
-}
-
-std::unique_ptr<CompiledStep>
-MatmulCase::compile(const StepOptions &options) const {
-  auto step = std::make_unique<CompiledStep>(module(), options);
-  std::vector<Fields> table;
-  for (const std::vector<float> &row : x)
-    table.push_back(floatRow(row));
-  step->setWeight("table", table);
-  if (!order.empty())
-    step->setVector("order", order);
-  for (size_t i = 0; i < segments.size(); ++i)
-    step->setWeight("w" + std::to_string(i), segments[i].weights);
-  if (viaBuffer)
-    step->setWeight("identity", identityRows(columns()));
-  return step;
-}
-
-/// One for each row of all segments.
-std::vector<DotProduct>
-MatmulCase::products(const Activations &activations) const {
-  std::vector<DotProduct> result;
-  for (const Segment &segment : segments)
-    for (const Fields &row : segment.weights)
-      result.push_back(dotProduct(segment.encoding, row, activations));
-  return result;
-}
-
-/// Whether integers can be used, as qcc-select-activations decides.
-std::string formInUse(const MatmulCase &c, const std::string &form) {
-  for (const Segment &segment : c.segments)
-    if (segment.encoding.isFloat() || segment.encoding.hasFloatCodes() ||
-        segment.encoding.group % 16)
-      return "f32";
-  return form;
-}
-
-StepRows firstTokens(size_t count, bool prompt, unsigned threads = 1) {
-  StepRows rows;
-  for (size_t i = 0; i < count; ++i)
-    rows.token.push_back(int32_t(i));
-  rows.prompt = prompt;
-  rows.threads = threads;
-  return rows;
-}
-
-//===----------------------------------------------------------------------===//
-// Checks
-//===----------------------------------------------------------------------===//
-
-/// Largest error of f32 sums of `magnitude`: a part per million for sums of
-/// integers in groups; float activations add every product.
-double roundingBound(const DotProduct &product, const std::string &form) {
-  return product.magnitude * (form == "f32" ? 4e-6 : 1e-6) + 1e-30;
-}
-
-/// `results` are rows of plain products; row i is that of token `tokens[i]`, or
-/// i without tokens.
-void expectProducts(const MatmulCase &c, const std::string &form,
-                    const std::vector<float> &results,
-                    const std::vector<uint32_t> &tokens = {}) {
-  size_t n = c.columns();
-  for (size_t row = 0; row * n < results.size(); ++row) {
-    const std::vector<float> &x = c.x[tokens.empty() ? row : tokens[row]];
-    std::vector<DotProduct> quantized = c.products(quantize(x, form));
-    std::vector<DotProduct> exact = c.products(quantize(x, "f32"));
-    for (size_t i = 0; i < n; ++i) {
-      float got = results[row * n + i];
-      double bound = roundingBound(quantized[i], form);
-      ASSERT_NEAR(got, quantized[i].value, bound)
-          << "row " << row << " column " << i;
-      // The integer may be a rounding error away from the nearest one.
-      ASSERT_NEAR(got, exact[i].value,
-                  bound + quantized[i].stepBound * 1.001 +
-                      1e-6 * exact[i].magnitude)
-          << "row " << row << " column " << i;
-    }
-  }
-}
-
-void expectSameBits(const std::vector<float> &a, const std::vector<float> &b,
-                    const std::string &what) {
-  ASSERT_LE(a.size(), b.size());
-  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * 4), 0)
-      << what << " has other bits";
-}
-
-/// Generated rows have the same bits whatever the other rows are, and all
-/// results whatever the threads.
-void expectInvariant(CompiledStep &step,
-                     std::initializer_list<unsigned> teams = {2, 3, 4, 5, 6,
-                                                              7}) {
-  std::vector<float> four = step.run(firstTokens(4, false));
-  std::vector<float> all = step.run(firstTokens(16, false));
-  expectSameBits(four, all, "a step of 4 rows");
-  size_t n = step.columns();
-  for (size_t row = 0; row < 16; ++row) {
-    StepRows one;
-    one.token = {int32_t(row)};
-    std::vector<float> part(all.begin() + row * n, all.begin() + (row + 1) * n);
-    expectSameBits(step.run(one), part,
-                   "row " + std::to_string(row) + " alone");
-  }
-  std::vector<float> prompt = step.run(firstTokens(kTokens, true));
-  expectSameBits(step.run(firstTokens(13, true)), prompt, "a prompt of 13");
-  for (unsigned threads : teams) {
-    std::string name = std::to_string(threads) + " threads";
-    expectSameBits(step.run(firstTokens(1, false, threads)), all, name);
-    expectSameBits(step.run(firstTokens(16, false, threads)), all, name);
-    expectSameBits(step.run(firstTokens(kTokens, true, threads)), prompt, name);
-  }
-}
 
 class EveryEncoding
     : public testing::TestWithParam<std::tuple<const char *, NamedEncoding>> {};
@@ -306,12 +89,6 @@ protected:
   std::mt19937 random{11};
 };
 
-double silu(double x) { return x / (1 + std::exp(-x)); }
-double geluTanh(double x) {
-  return 0.5 * x *
-         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
-
 TEST_P(Shapes, MatmulGated) {
   for (const Encoding &encoding : someEncodings())
     for (const char *epilogue : {"glu_silu", "glu_gelu_tanh"}) {
@@ -324,23 +101,8 @@ TEST_P(Shapes, MatmulGated) {
       options.activations = "a16";
       std::string form = formInUse(c, "a16");
       auto step = c.compile(options);
-      auto gate = std::string(epilogue) == "glu_silu" ? silu : geluTanh;
-      for (bool prompt : {false, true}) {
-        size_t rows = prompt ? 13 : 3;
-        std::vector<float> got = step->run(firstTokens(rows, prompt));
-        for (size_t row = 0; row < rows; ++row) {
-          auto products = c.products(quantize(c.x[row], form));
-          for (size_t i = 0; i < 40; ++i) {
-            const DotProduct &g = products[i], &u = products[i + 40];
-            // Both activations have slopes below 1.2.
-            double bound = 1.2 * roundingBound(g, form) * std::fabs(u.value) +
-                           roundingBound(u, form) * std::fabs(g.value) +
-                           2e-6 * std::fabs(gate(g.value) * u.value) + 1e-12;
-            ASSERT_NEAR(got[row * 40 + i], gate(g.value) * u.value, bound)
-                << "row " << row << " column " << i;
-          }
-        }
-      }
+      expectGated(c, form, step->run(firstTokens(3, false)));
+      expectGated(c, form, step->run(firstTokens(13, true)));
       expectInvariant(*step);
     }
 }

@@ -1,0 +1,121 @@
+//===- Rope.cpp - How a model's queries and keys turn ---------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Rope.h"
+
+#include <algorithm>
+#include <cmath>
+
+using namespace qcc;
+
+std::vector<float> Rope::frequencies(uint32_t rotaryDim) const {
+  std::vector<float> result;
+  for (uint32_t i = 0; i < rotaryDim / 2; ++i) {
+    float f = float(std::pow(double(base), -2.0 * i / rotaryDim)) / divisor;
+    result.push_back(divisors.empty() ? f : f / divisors[i]);
+  }
+  return result;
+}
+
+/// Divisors of Llama 3.1: long waves are slowed by `factor`, short ones stay,
+/// those between are interpolated.
+static std::vector<float> llama3Divisors(double base, uint32_t rotaryDim,
+                                         const ConfigNames &names,
+                                         ConfigReader &reader) {
+  double factor = reader.real(names.ropeFactor);
+  double low = reader.real(names.ropeLowFactor);
+  double high = reader.real(names.ropeHighFactor);
+  double context = reader.count(names.ropeTrainedContext, kMaxContext);
+  if (!(high > low))
+    reader.fail(names.ropeHighFactor, "expected more than low_freq_factor");
+  std::vector<float> divisors;
+  for (uint32_t i = 0; i < rotaryDim / 2; ++i) {
+    double wave = 2 * M_PI * std::pow(base, 2.0 * i / rotaryDim);
+    double smooth = (context / wave - low) / (high - low);
+    smooth = std::clamp(smooth, 0.0, 1.0);
+    divisors.push_back(float(1 / ((1 - smooth) / factor + smooth)));
+  }
+  return divisors;
+}
+
+/// YaRN: pairs that turn less than `slow` times within the trained context are
+/// slowed by the factor, those that turn more than `fast` times stay, those
+/// between are interpolated; and cosines and sines grow with the factor.
+static void readYarn(Rope &rope, const ConfigNames &names, uint32_t rotaryDim,
+                     uint32_t context, ConfigReader &reader) {
+  double trained =
+      reader.countOr(names.ropeTrainedContext, context, kMaxContext);
+  double factor = reader.realOr(names.ropeFactor, float(context / trained));
+  double fast = reader.realOr(names.yarnFast, 32);
+  double slow = reader.realOr(names.yarnSlow, 1);
+  double base = rope.base;
+  if (!(base > 1)) {
+    reader.fail(names.ropeBase, "expected more than 1");
+    return;
+  }
+  // The pair, as a real number, that turns so many times.
+  auto pairOf = [&](double turns) {
+    return rotaryDim * std::log(trained / (turns * 2 * M_PI)) /
+           (2 * std::log(base));
+  };
+  double first = pairOf(fast), last = pairOf(slow);
+  if (reader.flagOr(names.yarnTruncate, true)) {
+    first = std::floor(first);
+    last = std::ceil(last);
+  }
+  first = std::max(first, 0.0);
+  last = std::min(last, rotaryDim - 1.0);
+  if (first == last)
+    last += 0.001;
+  for (uint32_t i = 0; i < rotaryDim / 2; ++i) {
+    double slowed = std::clamp((i - first) / (last - first), 0.0, 1.0);
+    rope.divisors.push_back(float(1 / (1 - slowed + slowed / factor)));
+  }
+
+  auto growth = [&](double share) {
+    return factor > 1 ? 0.1 * share * std::log(factor) + 1 : 1;
+  };
+  if (reader.has(names.yarnFactor))
+    rope.factor = reader.real(names.yarnFactor);
+  else if (reader.has(names.yarnScale) && reader.has(names.yarnScaleAll))
+    rope.factor = float(growth(reader.real(names.yarnScale)) /
+                        growth(reader.real(names.yarnScaleAll)));
+  else
+    rope.factor = float(growth(1) * reader.realOr(names.yarnFactorShare, 1));
+}
+
+Rope qcc::readRope(const ConfigNames &names, uint32_t rotaryDim,
+                   uint32_t context, ConfigReader &reader) {
+  Rope rope;
+  rope.base = reader.realOr(names.ropeBase, rope.base);
+  std::string scaling = reader.text(names.ropeScaling);
+  bool hasLlama3 = !names.ropeLowFactor[0].empty();
+  if (scaling == "linear")
+    rope.divisor = reader.real(names.ropeFactor);
+  else if (scaling == "llama3" && hasLlama3)
+    rope.divisors = llama3Divisors(rope.base, rotaryDim, names, reader);
+  else if (scaling == "yarn")
+    readYarn(rope, names, rotaryDim, context, reader);
+  else if (!scaling.empty() && scaling != "none" && scaling != "default")
+    reader.fail("unsupported rope scaling " + quoted(scaling) +
+                " (supported: none, linear, " + (hasLlama3 ? "llama3, " : "") +
+                "yarn)");
+  return rope;
+}
+
+Rope qcc::readSlidingRope(const Architecture &arch, const ConfigNames &names,
+                          const Rope &full, ConfigReader &reader) {
+  std::string scaling = reader.text(names.slidingRopeScaling);
+  if (!scaling.empty() && scaling != "default")
+    reader.fail(names.slidingRopeScaling,
+                "rope scaling " + quoted(scaling) +
+                    " of layers with a window is not supported");
+  if (arch.slidingRopeBase == 0 && !reader.has(names.slidingRopeBase))
+    return full;
+  Rope rope;
+  rope.base = reader.realOr(names.slidingRopeBase, arch.slidingRopeBase > 0
+                                                       ? arch.slidingRopeBase
+                                                       : full.base);
+  return rope;
+}

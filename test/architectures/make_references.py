@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# make_references.py - Tiny models of each family, and what transformers says.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make_references.py [NAME...]
+#
+# Needs torch and transformers, so it is run by hand and its results are checked
+# in. For each name (default: all of MODELS) it writes a folder beside this file:
+# what save_pretrained() writes of a random model, and reference.npz with
+#
+#   prompt.N, logits.N   token ids, and the f32 logits [ids, vocabulary]
+#   greedy               what greedy decoding appends to prompt.0
+#
+# Without names also ropes.json: for each of ROPES (with the rest of the config of
+# "yarn") the frequencies and the factor of cosines and sines.
+import json
+import pathlib
+import shutil
+import sys
+import zlib
+
+import numpy as np
+import torch
+import transformers
+
+# Sizes that could be mistaken for one another differ.
+SMALL = dict(num_hidden_layers=2, hidden_size=32, intermediate_size=40, num_attention_heads=4,
+             num_key_value_heads=2, head_dim=12, vocab_size=53, max_position_embeddings=64,
+             rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+LLAMA3 = dict(rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor=1.0,
+              high_freq_factor=4.0, original_max_position_embeddings=32)
+
+YARN = dict(rope_type="yarn", rope_theta=1000.0, factor=4.0,
+            original_max_position_embeddings=64)
+
+# Class, and what differs from SMALL.
+MODELS = {
+    "llama": ("Llama", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
+    "llama-linear": ("Llama", dict(
+        hidden_size=48, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+        intermediate_size=32, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0))),
+    "llama-biases": ("Llama", dict(
+        intermediate_size=37, attention_bias=True, mlp_bias=True, tie_word_embeddings=True)),
+    # The second layer has a window.
+    "qwen2": ("Qwen2", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=14, intermediate_size=33,
+        tie_word_embeddings=True, use_sliding_window=True, sliding_window=5,
+        max_window_layers=1)),
+    "mistral": ("Mistral", dict(sliding_window=9, tie_word_embeddings=False)),
+    "qwen3": ("Qwen3", dict(num_attention_heads=5, num_key_value_heads=1,
+                            tie_word_embeddings=True)),
+    "gemma": ("Gemma", dict(num_key_value_heads=1)),
+    # Query scalar and pattern are not what head_dim and the class say.
+    "gemma3": ("Gemma3Text", dict(
+        num_hidden_layers=3, head_dim=10, sliding_window=5, query_pre_attn_scalar=20,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(
+            sliding_attention=dict(rope_type="default", rope_theta=100.0),
+            full_attention=dict(rope_type="linear", rope_theta=10000.0, factor=2.0)))),
+    # The fourth layer has no rope.
+    "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
+                                num_key_value_heads=1, head_dim=10, intermediate_size=24)),
+    "yarn": ("Qwen3", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=20, tie_word_embeddings=False,
+        max_position_embeddings=256, rope_parameters=YARN)),
+}
+ROPES = [
+    YARN,
+    {**YARN, "truncate": False},
+    {**YARN, "attention_factor": 0.75},
+    {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5},
+    {**YARN, "mscale": 0.5},
+    {**YARN, "factor": None},
+    {**YARN, "factor": 0.5, "beta_fast": 8.0, "beta_slow": 2.0},
+    # Bounds that meet.
+    {**YARN, "rope_theta": 1e12, "beta_fast": 10.2, "beta_slow": 10.1, "truncate": False},
+    {**YARN, "original_max_position_embeddings": 2},
+    {**LLAMA3, "rope_theta": 10000.0},
+    dict(rope_type="linear", rope_theta=10000.0, factor=3.0),
+    dict(rope_type="default", rope_theta=2.5),
+]
+PROMPT_LENGTHS = (7, 1, 37)
+GREEDY = 16
+
+
+def randomize(model, seed):
+    """Weights that keep rows near unit length, and norms that are told from 1."""
+    random = torch.Generator().manual_seed(seed)
+    scale = getattr(model.model.embed_tokens, "scalar_embed_scale", 1)
+    for name, weight in model.named_parameters():
+        values = torch.randn(weight.shape, generator=random)
+        if "embed" in name:
+            # Small, so that a tied head does not only repeat the last token.
+            values *= 0.2 / scale
+        elif weight.dim() == 2:
+            values *= weight.shape[1] ** -0.5
+        elif weight.dim() == 1:
+            # A norm that starts at 0 multiplies by 1 + w.
+            values = 0.3 * values + weight.mean().round().item()
+        weight.data.copy_(values)
+
+
+def make(name, seed):
+    family, changes = MODELS[name]
+    config = getattr(transformers, family + "Config")(**{**SMALL, **changes})
+    config._attn_implementation = "eager"
+    kind = family.removesuffix("Text")
+    model = getattr(transformers, kind + "ForCausalLM")(config).eval()
+    randomize(model, seed)
+    model.tie_weights()
+    folder = pathlib.Path(__file__).resolve().parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    (folder / "model.safetensors").chmod(0o644)
+
+    random = np.random.default_rng(seed)
+    reference = {}
+    with torch.no_grad():
+        for i, length in enumerate(PROMPT_LENGTHS):
+            ids = random.integers(3, config.vocab_size, length)
+            reference[f"prompt.{i}"] = ids.astype(np.int32)
+            reference[f"logits.{i}"] = model(torch.tensor(ids)[None]).logits[0].numpy()
+        ids = reference["prompt.0"].tolist()
+        for _ in range(GREEDY):
+            ids.append(int(model(torch.tensor(ids)[None]).logits[0, -1].argmax()))
+    reference["greedy"] = np.array(ids[PROMPT_LENGTHS[0]:], np.int32)
+    np.savez(folder / "reference.npz", **reference)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    print(f"{name}: {size} bytes, greedy {reference['greedy'].tolist()}")
+
+
+def make_ropes():
+    family, changes = MODELS["yarn"]
+    made = []
+    for parameters in ROPES:
+        config = getattr(transformers, family + "Config")(
+            **{**SMALL, **changes, "rope_parameters": dict(parameters)})
+        rope = transformers.models.qwen3.modeling_qwen3.Qwen3RotaryEmbedding(config)
+        made.append({"rope_parameters": parameters, "frequencies": rope.inv_freq.tolist(),
+                     "factor": float(rope.attention_scaling)})
+    path = pathlib.Path(__file__).resolve().parent / "ropes.json"
+    path.write_text(json.dumps(made, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    for chosen in sys.argv[1:] or MODELS:
+        make(chosen, zlib.crc32(chosen.encode()))
+    if not sys.argv[1:]:
+        make_ropes()

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+# references_test.py - Tiny models of each family against transformers.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   references_test.py --qcc build/bin/qcc --model llama [unittest arguments]
+"""Compiles a checkpoint that transformers wrote (make_references.py) and compares
+its logits and greedy tokens with those that transformers computed. The same model in
+a GGUF file must give them too."""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIP = 77
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: no numpy")
+    sys.exit(SKIP)
+
+sys.dont_write_bytecode = True
+from to_gguf import write_gguf  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+OPTIONS = argparse.Namespace()
+
+
+def older(config):
+    """A config as versions of transformers before 5 wrote it, without what its class
+    assumes."""
+    config = dict(config)
+    if config["model_type"].startswith(("gemma", "smollm3")):
+        del config["tie_word_embeddings"]
+    config.pop("no_rope_layers", None)
+    if config.get("use_sliding_window"):
+        del config["layer_types"]
+    else:
+        config.pop("use_sliding_window", None)
+    rope = config.pop("rope_parameters")
+    if "full_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = rope["full_attention"]
+    if "sliding_attention" in config.get("layer_types", []):
+        config["sliding_window_pattern"] = 1 + config.pop("layer_types").index("full_attention")
+        del config["_sliding_window_pattern"]
+    config["rope_theta"] = rope["rope_theta"]
+    scaling = {key: value for key, value in rope.items() if key != "rope_theta"}
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else scaling
+    return config
+
+
+def distance(got, expected):
+    """The largest difference, in units of the largest logit."""
+    return np.abs(got - expected).max() / np.abs(expected).max()
+
+
+class Reference(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.model = HERE / OPTIONS.model
+        self.reference = np.load(self.model / "reference.npz")
+
+    def qcc(self, *arguments):
+        result = subprocess.run([OPTIONS.qcc, *map(str, arguments)], capture_output=True,
+                                text=True)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        return result.stdout
+
+    def compile(self, model, *options):
+        self.qcc(model, "-o", self.folder / "m.so", "--activations=f32", *options)
+
+    def logits(self, ids, *options):
+        self.qcc("run", self.folder / "m.so", "logits", "--ids", ",".join(map(str, ids)), "-o",
+                 self.folder / "l.npy", *options)
+        return np.load(self.folder / "l.npy")
+
+    def prompts(self):
+        for i in range(3):
+            yield self.reference[f"prompt.{i}"], self.reference[f"logits.{i}"]
+
+    def check(self, model, *options):
+        self.compile(model, *options)
+        for ids, expected in self.prompts():
+            self.assertLess(distance(self.logits(ids), expected), 1e-5)
+        # One position at a time, as tokens are generated.
+        ids, greedy = self.reference["prompt.0"], self.reference["greedy"]
+        logits = self.logits([*ids, *greedy[:-1]], "--batch", "1")
+        self.assertEqual(logits[len(ids) - 1:].argmax(axis=1).tolist(), greedy.tolist())
+
+    def test_native(self):
+        self.check(self.model, "--target", "native")
+
+    def test_reference(self):
+        self.check(self.model, "--target", "reference")
+
+    def test_gguf(self):
+        write_gguf(self.model, self.folder / "m.gguf")
+        self.check(self.folder / "m.gguf", "--target", "native")
+
+    def test_older_config(self):
+        """Says the same."""
+        folder = self.folder / self.model.name
+        shutil.copytree(self.model, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(older(config)))
+        self.assertEqual(self.qcc(folder, "--emit=import", "-o", "-"),
+                         self.qcc(self.model, "--emit=import", "-o", "-"))
+
+    def test_quantized(self):
+        """Rounded weights are near, and are not the same."""
+        self.compile(self.model, "--quantize", "q8_0")
+        for ids, expected in self.prompts():
+            far = distance(self.logits(ids), expected)
+            self.assertLess(far, 0.06)
+            self.assertGreater(far, 2e-4)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--qcc", required=True)
+    parser.add_argument("--model", required=True)
+    _, rest = parser.parse_known_args(namespace=OPTIONS)
+    unittest.main(argv=[sys.argv[0], *rest])

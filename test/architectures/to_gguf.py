@@ -1,0 +1,121 @@
+# to_gguf.py - A folder as llama.cpp's converter has it in one file.
+# SPDX-License-Identifier: Apache-2.0
+"""write_gguf() writes a float folder of transformers as a GGUF file: other names, rows
+of Q and K in pairs for some families, and 1 added to norms that mean 1 + w. Written
+from what GGUF files hold; nothing here knows how qcc reads them."""
+import json
+import pathlib
+import struct
+import sys
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
+from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
+
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3"}
+# Whose rows of Q and K are in pairs.
+ADJACENT = ("llama", "smollm3")
+# Whose norms multiply by 1 + w in a folder.
+OFFSET = ("gemma", "gemma3")
+NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
+         "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
+         "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+         "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
+         "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+POST_NORM_NAMES = {"post_attention_layernorm": "post_attention_norm",
+                   "pre_feedforward_layernorm": "ffn_norm",
+                   "post_feedforward_layernorm": "post_ffw_norm"}
+OUTER_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm",
+               "lm_head": "output"}
+
+
+def read_safetensors(path):
+    data = path.read_bytes()
+    size, = struct.unpack("<Q", data[:8])
+    tensors = {}
+    for name, entry in json.loads(data[8:8 + size]).items():
+        if name != "__metadata__":
+            start, end = entry["data_offsets"]
+            tensors[name] = np.frombuffer(data[8 + size + start:8 + size + end],
+                                          np.float32).reshape(entry["shape"])
+    return tensors
+
+
+def pairs(weight, heads):
+    """Rows of a head from (i, i + n/2) to (2i, 2i+1)."""
+    halves = weight.reshape(heads, 2, -1, *weight.shape[1:])
+    return halves.swapaxes(1, 2).reshape(weight.shape)
+
+
+def write_gguf(folder, path):
+    config = json.loads((folder / "config.json").read_text())
+    kind = config["model_type"]
+    kind = ARCHITECTURES.get(kind, kind)
+    w = Writer()
+    w.key("general.architecture", STRING, kind)
+
+    def number(key, name, form=U32):
+        w.key(f"{kind}.{key}", form, config[name])
+    for key, name in {"block_count": "num_hidden_layers", "embedding_length": "hidden_size",
+                      "feed_forward_length": "intermediate_size",
+                      "attention.head_count": "num_attention_heads",
+                      "attention.head_count_kv": "num_key_value_heads",
+                      "attention.key_length": "head_dim", "attention.value_length": "head_dim",
+                      "context_length": "max_position_embeddings"}.items():
+        number(key, name)
+    number("attention.layer_norm_rms_epsilon", "rms_norm_eps", F32)
+    rope = config["rope_parameters"]
+    rope = rope.get("full_attention", rope)
+    w.key(f"{kind}.rope.freq_base", F32, rope["rope_theta"])
+    if config.get("sliding_window"):
+        number("attention.sliding_window", "sliding_window")
+    if "query_pre_attn_scalar" in config:
+        w.key(f"{kind}.attention.scale", F32, config["query_pre_attn_scalar"] ** -0.5)
+    if "sliding_attention" in config.get("layer_types", []):
+        w.array(f"{kind}.attention.sliding_window_pattern", BOOL,
+                [layer == "sliding_attention" for layer in config["layer_types"]])
+    if "sliding_attention" in config["rope_parameters"]:
+        w.key(f"{kind}.rope.freq_base_swa", F32,
+              config["rope_parameters"]["sliding_attention"]["rope_theta"])
+    if rope["rope_type"] in ("linear", "yarn"):
+        w.key(f"{kind}.rope.scaling.type", STRING, rope["rope_type"])
+        w.key(f"{kind}.rope.scaling.factor", F32, rope["factor"])
+    if rope["rope_type"] == "yarn":
+        w.key(f"{kind}.rope.scaling.original_context_length", U32,
+              rope["original_max_position_embeddings"])
+    words = config["vocab_size"] - 3
+    w.key("tokenizer.ggml.model", STRING, "llama")
+    w.array("tokenizer.ggml.tokens", STRING,
+            ["<unk>", "<s>", "</s>", *(f"w{i}" for i in range(words))])
+    w.array("tokenizer.ggml.scores", F32, [0.0] * 3 + [-1.0] * words)
+    w.array("tokenizer.ggml.token_type", I32, [2, 3, 3] + [1] * words)
+    w.key("tokenizer.ggml.bos_token_id", U32, 1).key("tokenizer.ggml.eos_token_id", U32, 2)
+
+    def tensor(name, values):
+        w.tensor(name, list(reversed(values.shape)), "F32", values.astype("<f4").tobytes())
+    tensors = read_safetensors(folder / "model.safetensors")
+    has_post_norm = any("pre_feedforward" in name for name in tensors)
+    names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
+    if rope["rope_type"] == "llama3":
+        tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))
+    for name, values in tensors.items():
+        module, _, ending = name.rpartition(".")
+        if module.endswith("norm") and kind in OFFSET:
+            values = values + np.float32(1)
+        if module in OUTER_NAMES:
+            tensor(OUTER_NAMES[module] + ".weight", values)
+            continue
+        _, _, layer, part = module.split(".", 3)
+        if kind in ADJACENT and part in ("self_attn.q_proj", "self_attn.k_proj"):
+            values = pairs(values, len(values) // config["head_dim"])
+        tensor(f"blk.{layer}.{names[part]}.{ending}", values)
+    path.write_bytes(w.build())
+
+
+def llama3_divisors(rope, size):
+    wave = 2 * np.pi * rope["rope_theta"] ** (np.arange(0, size, 2) / size)
+    context, low, high = (rope[key] for key in ("original_max_position_embeddings",
+                                                "low_freq_factor", "high_freq_factor"))
+    smooth = np.clip((context / wave - low) / (high - low), 0, 1)
+    return 1 / ((1 - smooth) / rope["factor"] + smooth)

@@ -1,0 +1,219 @@
+//===- MatmulCase.cpp - Matmuls for tests of generated code ---------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "MatmulCase.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+using namespace qcc;
+using namespace qcc::test;
+
+std::string MatmulCase::module() const {
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  std::string table = tensorText(kTokens, k, f32),
+              n = std::to_string(columns());
+  std::string identity = tensorText(columns(), columns(), f32);
+  std::string rowsX = "tensor<?x" + std::to_string(k) + "xf32>";
+  std::string rowsY = "tensor<?x" + n + "xf32>";
+  std::string activation = "!qz.activation<" + std::to_string(k) + ">";
+  std::string declarations = "qz.weight @table : " + table + "\n", uses,
+              operands, types, biases, biasTypes, biasOf;
+  std::string orderType =
+      "!qz.tensor<" + std::to_string(k) + ", #qz.encoding<f32>>";
+  if (!order.empty()) {
+    declarations += "qz.weight @order : " + orderType + "\n";
+    uses += "%o = qz.use @order : " + orderType + "\n";
+  }
+  for (size_t i = 0; i < segments.size(); ++i) {
+    std::string name = "w" + std::to_string(i);
+    std::string type = tensorText(segments[i].rows, k, segments[i].encoding);
+    declarations += "qz.weight @" + name + " : " + type + "\n";
+    uses += "%" + name + " = qz.use @" + name + " : " + type + "\n";
+    operands += (i ? ", %" : "%") + name;
+    types += (i ? ", " : "") + type;
+    if (!segments[i].hasBias)
+      continue;
+    std::string bias = "b" + std::to_string(i),
+                comma = biases.empty() ? "" : ", ";
+    type = "!qz.tensor<" + std::to_string(segments[i].rows) +
+           ", #qz.encoding<f32>>";
+    declarations += "qz.weight @" + bias + " : " + type + "\n";
+    uses += "%" + bias + " = qz.use @" + bias + " : " + type + "\n";
+    biases += comma + "%" + bias;
+    biasTypes += comma + type;
+    biasOf += comma + std::to_string(i);
+  }
+  bool residual = epilogue == "residual";
+  std::string attributes;
+  if (!biases.empty())
+    attributes = "bias_of = array<i64: " + biasOf + ">";
+  if (!epilogue.empty())
+    attributes += (attributes.empty() ? "" : ", ") +
+                  ("epilogue = #qz.epilogue<" + epilogue + ">");
+  std::string matmul = "%p = qz.matmul %a, [" + operands + "]" +
+                       (biases.empty() ? "" : " bias [" + biases + "]") +
+                       (residual ? " residual %x" : "") +
+                       (attributes.empty() ? "" : " {" + attributes + "}") +
+                       " : " + activation + ", [" + types + "]" +
+                       (biases.empty() ? "" : " bias [" + biasTypes + "]") +
+                       (residual ? ", " + rowsX : "") + " -> " + rowsY + "\n";
+  std::string body =
+      "%t = qz.use @table : " + table + "\n" + uses + (select ? "%e" : "%x") +
+      " = llm.embedding %batch, %t : " + table + " -> " + rowsX +
+      (select ? "\n%x = llm.select_outputs %e, %batch : " + rowsX : "") +
+      "\n%a = qz.quantize %x" + (order.empty() ? " : " : " order %o : ") +
+      rowsX + (order.empty() ? "" : " by " + orderType) + " -> " + activation +
+      "\n" + matmul;
+  if (!viaBuffer)
+    return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
+           " {\n" + body + "return %p : " + rowsY + "\n}\n";
+  declarations += "qz.weight @identity : " + identity + "\n";
+  body += "%i = qz.use @identity : " + identity +
+          "\n%b = qz.quantize %p : " + rowsY + " -> !qz.activation<" + n +
+          ">\n%l = qz.matmul %b, [%i] : " + "!qz.activation<" + n + ">, [" +
+          identity + "] -> " + rowsY + "\n";
+  return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
+         " {\n" + body + "return %l : " + rowsY + "\n}\n";
+}
+
+std::unique_ptr<CompiledStep>
+MatmulCase::compile(const StepOptions &options) const {
+  auto step = std::make_unique<CompiledStep>(module(), options);
+  std::vector<Fields> table;
+  for (const std::vector<float> &row : x)
+    table.push_back(floatRow(row));
+  step->setWeight("table", table);
+  if (!order.empty())
+    step->setVector("order", order);
+  for (size_t i = 0; i < segments.size(); ++i)
+    step->setWeight("w" + std::to_string(i), segments[i].weights);
+  for (size_t i = 0; i < segments.size(); ++i)
+    if (segments[i].hasBias)
+      step->setVector("b" + std::to_string(i), segments[i].bias);
+  if (viaBuffer)
+    step->setWeight("identity", identityRows(columns()));
+  return step;
+}
+
+/// One for each row of all segments, with its bias.
+std::vector<DotProduct>
+MatmulCase::products(const Activations &activations) const {
+  std::vector<DotProduct> result;
+  for (const Segment &segment : segments)
+    for (size_t row = 0; row < segment.rows; ++row) {
+      result.push_back(
+          dotProduct(segment.encoding, segment.weights[row], activations));
+      if (!segment.hasBias)
+        continue;
+      result.back().value += segment.bias[row];
+      result.back().magnitude += std::fabs(segment.bias[row]);
+    }
+  return result;
+}
+
+std::string qcc::test::formInUse(const MatmulCase &c, const std::string &form) {
+  for (const Segment &segment : c.segments)
+    if (segment.encoding.isFloat() || segment.encoding.hasFloatCodes() ||
+        segment.encoding.group % 16)
+      return "f32";
+  return form;
+}
+
+StepRows qcc::test::firstTokens(size_t count, bool prompt, unsigned threads) {
+  StepRows rows;
+  for (size_t i = 0; i < count; ++i)
+    rows.token.push_back(int32_t(i));
+  rows.prompt = prompt;
+  rows.threads = threads;
+  return rows;
+}
+
+//===----------------------------------------------------------------------===//
+// Checks
+//===----------------------------------------------------------------------===//
+
+double qcc::test::roundingBound(const DotProduct &product,
+                                const std::string &form) {
+  return product.magnitude * (form == "f32" ? 4e-6 : 1e-6) + 1e-30;
+}
+
+void qcc::test::expectProducts(const MatmulCase &c, const std::string &form,
+                               const std::vector<float> &results,
+                               const std::vector<uint32_t> &tokens) {
+  size_t n = c.columns();
+  for (size_t row = 0; row * n < results.size(); ++row) {
+    const std::vector<float> &x = c.x[tokens.empty() ? row : tokens[row]];
+    std::vector<DotProduct> quantized = c.products(quantize(x, form));
+    std::vector<DotProduct> exact = c.products(quantize(x, "f32"));
+    for (size_t i = 0; i < n; ++i) {
+      float got = results[row * n + i];
+      double bound = roundingBound(quantized[i], form);
+      ASSERT_NEAR(got, quantized[i].value, bound)
+          << "row " << row << " column " << i;
+      // The integer may be a rounding error away from the nearest one.
+      ASSERT_NEAR(got, exact[i].value,
+                  bound + quantized[i].stepBound * 1.001 +
+                      1e-6 * exact[i].magnitude)
+          << "row " << row << " column " << i;
+    }
+  }
+}
+
+static void expectSameBits(const std::vector<float> &a,
+                           const std::vector<float> &b,
+                           const std::string &what) {
+  ASSERT_LE(a.size(), b.size());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * 4), 0)
+      << what << " has other bits";
+}
+
+void qcc::test::expectInvariant(CompiledStep &step,
+                                std::initializer_list<unsigned> teams) {
+  std::vector<float> four = step.run(firstTokens(4, false));
+  std::vector<float> all = step.run(firstTokens(16, false));
+  expectSameBits(four, all, "a step of 4 rows");
+  size_t n = step.columns();
+  for (size_t row = 0; row < 16; ++row) {
+    StepRows one;
+    one.token = {int32_t(row)};
+    std::vector<float> part(all.begin() + row * n, all.begin() + (row + 1) * n);
+    expectSameBits(step.run(one), part,
+                   "row " + std::to_string(row) + " alone");
+  }
+  std::vector<float> prompt = step.run(firstTokens(kTokens, true));
+  expectSameBits(step.run(firstTokens(13, true)), prompt, "a prompt of 13");
+  for (unsigned threads : teams) {
+    std::string name = std::to_string(threads) + " threads";
+    expectSameBits(step.run(firstTokens(1, false, threads)), all, name);
+    expectSameBits(step.run(firstTokens(16, false, threads)), all, name);
+    expectSameBits(step.run(firstTokens(kTokens, true, threads)), prompt, name);
+  }
+}
+
+static double silu(double x) { return x / (1 + std::exp(-x)); }
+static double geluTanh(double x) {
+  return 0.5 * x *
+         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+void qcc::test::expectGated(const MatmulCase &c, const std::string &form,
+                            const std::vector<float> &results) {
+  auto gate = c.epilogue == "glu_silu" ? silu : geluTanh;
+  size_t n = c.columns();
+  for (size_t row = 0; row * n < results.size(); ++row) {
+    std::vector<DotProduct> products = c.products(quantize(c.x[row], form));
+    for (size_t i = 0; i < n; ++i) {
+      const DotProduct &g = products[i], &u = products[i + n];
+      // Both activations have slopes below 1.2.
+      double bound = 1.2 * roundingBound(g, form) * std::fabs(u.value) +
+                     roundingBound(u, form) * std::fabs(g.value) +
+                     2e-6 * std::fabs(gate(g.value) * u.value) + 1e-12;
+      ASSERT_NEAR(results[row * n + i], gate(g.value) * u.value, bound)
+          << "row " << row << " column " << i;
+    }
+  }
+}
