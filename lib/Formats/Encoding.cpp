@@ -114,12 +114,17 @@ static std::string outOfRange(const char *what, const char *expected,
 /// Far above any format's; sizes of packed units stay below 2^32.
 static constexpr unsigned kMaxBlock = 1u << 24;
 
+/// Each span is code of its own in a kernel; no tool writes a tenth as many.
+static constexpr size_t kMaxSpans = 64;
+
 /// What is wrong with the spans themselves.
 static std::string checkSpans(const Encoding &encoding) {
   if (encoding.bits || encoding.zero || encoding.group || encoding.superBlock)
     return "with spans, bits, zero, group and superBlock must be 0";
   if (encoding.spans.size() < 2)
     return "spans must be two or more";
+  if (encoding.spans.size() > kMaxSpans)
+    return outOfRange("spans", "at most 64", (long long)encoding.spans.size());
   uint64_t columns = 0;
   for (const Encoding::Span &span : encoding.spans) {
     if (std::string problem = encoding.span(span).check(); !problem.empty())

@@ -108,7 +108,7 @@ struct Encoding {
     unsigned group;
     bool operator==(const Span &) const = default;
   };
-  /// Two or more, in the order of k, or none. With spans, bits, zero and group
+  /// Two to 64, in the order of k, or none. With spans, bits, zero and group
   /// above are 0, as is superBlock, and a row has as many elements as they have
   /// columns.
   std::vector<Span> spans;

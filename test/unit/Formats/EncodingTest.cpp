@@ -180,6 +180,8 @@ TEST(Encoding, ChecksSpans) {
             "");
   EXPECT_EQ(with([](Encoding &e) { e.spans.pop_back(); }),
             "spans must be two or more");
+  EXPECT_EQ(with([](Encoding &e) { e.spans.resize(65, e.spans[0]); }),
+            "spans must be at most 64, got 65");
   EXPECT_EQ(with([](Encoding &e) { e.spans[1].bits = 9; }),
             "in a span, bits must be 1..8, got 9");
   EXPECT_EQ(with([](Encoding &e) { e.spans[1].zero = 17; }),
