@@ -100,15 +100,9 @@ public:
       tensor.storedNumbers = {width};
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*qweight) + ": " + problem);
-    tensor.file = qweight->file;
-    tensor.offset = qweight->entry.offset;
     SourceTensor *bias = find("bias");
-    for (SourceTensor *part :
-         {qweight, scales, qzeros, bias && isZero(*bias) ? bias : nullptr})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor, {qweight, scales, qzeros,
+                       bias && isZero(*bias) ? bias : nullptr});
     return tensor;
   }
 

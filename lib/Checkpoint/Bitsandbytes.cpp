@@ -106,14 +106,8 @@ public:
       keepNesting(encoding, std::move(nestedValues));
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
-    tensor.file = weight->file;
-    tensor.offset = weight->entry.offset;
-    for (SourceTensor *part :
-         {weight, absmax, nestedAbsmax, nestedMap, map, &stateTensor})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor,
+              {weight, absmax, nestedAbsmax, nestedMap, map, &stateTensor});
     return tensor;
   }
 
@@ -271,13 +265,7 @@ public:
     encoding.scale = ScalarType::F32;
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
-    tensor.file = weight->file;
-    tensor.offset = weight->entry.offset;
-    for (SourceTensor *part : {weight, &scb, format})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor, {weight, &scb, format});
     return tensor;
   }
 

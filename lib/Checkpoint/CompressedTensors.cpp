@@ -59,14 +59,7 @@ public:
     encoding.scale = scaleType;
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*codes) + ": " + problem);
-    tensor.file = codes->file;
-    tensor.offset = codes->entry.offset;
-    // First those that the format reads, in its order.
-    for (SourceTensor *part : {codes, scales, zeros, groupIndex, shape})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor, {codes, scales, zeros, groupIndex, shape});
     return tensor;
   }
 

@@ -48,15 +48,8 @@ public:
     if (!isInOrder)
       tensor.order = orders.keep(sources, *places, module, in, kPlacesFormat,
                                  {places->entry.bytes / in}, texts);
-    tensor.file = weight.file;
-    tensor.offset = weight.entry.offset;
-    for (SourceTensor *part :
-         {&weight, scales, maxima, groups, places, permutation,
-          bias && isZero(*bias) ? bias : nullptr})
-      if (part) {
-        tensor.parts.push_back(sources.take(*part, texts));
-        tensor.bytes += part->entry.bytes;
-      }
+    takeParts(tensor, {&weight, scales, maxima, groups, places, permutation,
+                       bias && isZero(*bias) ? bias : nullptr});
     return tensor;
   }
 

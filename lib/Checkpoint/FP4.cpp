@@ -56,15 +56,8 @@ public:
     encoding.scale = layout.globalScale ? ScalarType::F32 : ScalarType::E8M0;
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*codes) + ": " + problem);
-    tensor.file = codes->file;
-    tensor.offset = codes->entry.offset;
-    for (SourceTensor *part :
-         {codes, scale, globalScale,
-          layout.inputScale ? find(layout.inputScale) : nullptr})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor, {codes, scale, globalScale,
+                       layout.inputScale ? find(layout.inputScale) : nullptr});
     return tensor;
   }
 

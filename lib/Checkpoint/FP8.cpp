@@ -64,14 +64,8 @@ public:
     encoding.scale = scaleType;
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
-    tensor.file = weight->file;
-    tensor.offset = weight->entry.offset;
-    for (SourceTensor *part :
-         {weight, scale, find("activation_scale"), find("input_scale")})
-      if (part) {
-        tensor.bytes += part->entry.bytes;
-        tensor.parts.push_back(sources.take(*part, texts));
-      }
+    takeParts(tensor,
+              {weight, scale, find("activation_scale"), find("input_scale")});
     return tensor;
   }
 

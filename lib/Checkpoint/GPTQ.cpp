@@ -52,15 +52,8 @@ public:
       encoding = encoding.span(whole);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*qweight) + ": " + problem);
-    tensor.file = qweight->file;
-    tensor.offset = qweight->entry.offset;
-    // First those that the format reads, in its order.
-    for (SourceTensor *part : {qweight, scales, hasZeros ? qzeros : nullptr,
-                               gIdx, hasZeros ? nullptr : qzeros, bias})
-      if (part) {
-        tensor.parts.push_back(sources.take(*part, texts));
-        tensor.bytes += part->entry.bytes;
-      }
+    takeParts(tensor, {qweight, scales, hasZeros ? qzeros : nullptr, gIdx,
+                       hasZeros ? nullptr : qzeros, bias});
     return tensor;
   }
 

@@ -6,6 +6,7 @@
 #define QCC_LIB_CHECKPOINT_QUANTIZEDMODULE_H
 
 #include <algorithm>
+#include <initializer_list>
 #include "SourceTensors.h"
 
 namespace qcc {
@@ -52,6 +53,19 @@ protected:
       fail(sources.what(other) + " comes without " +
            quoted(module + "." + std::string(array)));
     return tensor;
+  }
+
+  /// Makes `parts` (null ones left out) the arrays of `tensor`, which lies
+  /// where the first does. Those that the format reads come first, in its
+  /// order.
+  void takeParts(Tensor &tensor, std::initializer_list<SourceTensor *> parts) {
+    tensor.file = (*parts.begin())->file;
+    tensor.offset = (*parts.begin())->entry.offset;
+    for (SourceTensor *part : parts)
+      if (part) {
+        tensor.bytes += part->entry.bytes;
+        tensor.parts.push_back(sources.take(*part, texts));
+      }
   }
 
   SourceTensors &sources;
