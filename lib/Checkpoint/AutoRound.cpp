@@ -164,7 +164,8 @@ private:
     if (auto it = exact.find(module); it != exact.end()) {
       exception = &it->second;
     } else {
-      Result<size_t> index = patterns.find(module, Pattern::Begin::Anywhere);
+      Result<size_t> index =
+          patterns.find(module, PatternList::Begin::Anywhere);
       if (!index)
         return fail(Error(where + ": extra_config: " + index.message()));
       if (*index < matched.size())

@@ -214,7 +214,7 @@ Result<const WeightScheme *> WeightSchemes::of(const std::string &module) {
     return &schemes.front();
   if (auto it = names.find(module); it != names.end())
     return &schemes[it->second];
-  Result<size_t> index = patterns.find(module, Pattern::Begin::Front);
+  Result<size_t> index = patterns.find(module, PatternList::Begin::Front);
   if (!index)
     return index.takeError();
   if (*index < expressions.size())

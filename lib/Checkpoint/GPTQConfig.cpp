@@ -106,7 +106,7 @@ public:
 
   /// Null for a module that is not quantized; `rule` becomes what said so.
   Result<const GPTQScheme *> of(const std::string &module, std::string &rule) {
-    Result<size_t> index = patterns.find(module, Pattern::Begin::Front);
+    Result<size_t> index = patterns.find(module, PatternList::Begin::Front);
     if (!index)
       return index.takeError();
     if (*index == rules.size())

@@ -14,7 +14,7 @@ COMPILER = {"llvm", "mlir"}
 ALLOWED = {
     "Support": set(),
     "Formats": set(),
-    "Checkpoint": {"Support", "Formats", "nlohmann"},
+    "Checkpoint": {"Support", "Formats", "nlohmann", "pcre2.h"},
     "Dialects": {"Formats"} | COMPILER,
     "Import": {"Support", "Formats", "Checkpoint", "Dialects"} | COMPILER,
     "Transforms": {"Formats", "Dialects"} | COMPILER,

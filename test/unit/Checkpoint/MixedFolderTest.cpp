@@ -346,8 +346,8 @@ TEST(MixedFolder, HostileExpressionsEnd) {
   FolderModel model = dynamic();
   std::string rules;
   for (int i = 0; i < 250; ++i)
-    rules += (i ? "," : "") + std::string("\"(?!(?!.*(?!.*x{900}y).*z).*z)") +
-             std::to_string(i) + "\":{}";
+    rules += (i ? "," : "") + std::string("\"(x+x+)+[yz]{") +
+             std::to_string(i + 1) + "}\":{}";
   model.quantization =
       R"("quant_method":"gptq","bits":4,"group_size":32,"dynamic":{)" + rules +
       "}";
