@@ -103,6 +103,25 @@ def QZ_LayoutAttr : EnumAttr<QZ_Dialect, QZ_Layout, "layout"> {
   let assemblyFormat = "`<` $value `>`";
 }
 
+def QZ_RowsAttr : QZ_Attr<"Rows", "rows"> {
+  let summary = "Some rows of a tensor of the checkpoint";
+  let description = [{
+    Checkpoints keep matrices that read the same rows as one tensor. Row i of
+    such a part is row first + i / run * stride + i % run of `tensor`: runs of
+    `run` rows, `stride` rows apart. Of a vector these are its elements.
+
+    ```mlir
+    #qz.rows<"blk.0.attn_qkv.weight", first = 576, run = 192, stride = 192>
+    ```
+  }];
+  let parameters = (ins StringRefParameter<>:$tensor, "int64_t":$first,
+                        "int64_t":$run, "int64_t":$stride);
+  let assemblyFormat = [{
+    `<` $tensor `,` `first` `=` $first `,` `run` `=` $run `,` `stride` `=` $stride `>`
+  }];
+  let genVerifyDecl = 1;
+}
+
 def QZ_TensorType : QZ_Type<"QTensor", "tensor"> {
   let summary = "A weight of the model in its encoding";
   let description = [{

@@ -17,6 +17,9 @@ LogicalResult WeightOp::verify() {
                          << *getOffset();
   if (getOffset() && !getLayout())
     return emitOpError() << "has an offset but no layout";
+  if (getRows() && getRowCount() % getRows()->getRun())
+    return emitOpError() << "expected whole runs of " << getRows()->getRun()
+                         << " rows, got " << getRowCount() << " rows";
   return success();
 }
 

@@ -26,17 +26,35 @@ def QZ_WeightOp : QZ_Op<"weight", [Symbol]> {
         {layout = #qz.layout<r16k4>, offset = 4096 : i64, bytes = 207360 : i64}
     ```
 
+    With `rows` the weight is a part of another tensor:
+
+    ```mlir
+    qz.weight @"blk.0.attn_k.weight" : !qz.tensor<192x576, #q4>
+        {rows = #qz.rows<"blk.0.attn_qkv.weight", first = 576, run = 192, stride = 192>}
+    ```
+
     With `row_order`, row r of the weight (element r of a vector) is row o[r] of
-    the tensor, o being the weight of that name (as in `qz.permute`);
+    what was said so far, o being the weight of that name (as in `qz.permute`);
     `qcc-fold-permutations` writes it.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttrOf<QZ_TensorType>:$type,
+                       OptionalAttr<QZ_RowsAttr>:$rows,
                        OptionalAttr<FlatSymbolRefAttr>:$row_order,
                        OptionalAttr<QZ_LayoutAttr>:$layout,
                        OptionalAttr<I64Attr>:$offset,
                        OptionalAttr<I64Attr>:$bytes);
   let assemblyFormat = "$sym_name `:` $type attr-dict";
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    /// The tensor of the checkpoint that holds it.
+    ::llvm::StringRef getTensor() {
+      return getRows() ? getRows()->getTensor() : getSymName();
+    }
+    /// Rows of a matrix, elements of a vector.
+    int64_t getRowCount() {
+      return getType().getShape().front();
+    }
+  }];
 }
 
 def QZ_UseOp : QZ_Op<"use", [Pure,

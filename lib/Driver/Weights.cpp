@@ -26,12 +26,12 @@ static std::string place(const PlacedWeight &weight) {
          std::to_string(weight.offset + weight.bytes);
 }
 
-/// Bytes of a weight in a layout.
-static uint64_t layoutBytes(qz::Layout layout, const Tensor &tensor) {
-  if (layout == qz::Layout::Plain)
-    return tensor.elements() * sizeof(float);
-  return PackedWeight(*tensor.encoding(), tensor.rowElements())
-      .bytes(tensor.rows());
+/// Bytes of a weight in its layout.
+static uint64_t layoutBytes(const PlacedWeight &weight) {
+  if (weight.layout == qz::Layout::Plain)
+    return weight.rows * weight.columns * sizeof(float);
+  return PackedWeight(*weight.tensor->encoding(), weight.columns)
+      .bytes(weight.rows);
 }
 
 /// The order of rows that the tensor `name` gives to one of `rows` rows.
@@ -64,6 +64,39 @@ readRowOrder(const Checkpoint &checkpoint, llvm::StringRef name,
   return order;
 }
 
+/// Rows of the tensor that the weight's are; nothing where it is the tensor.
+static llvm::Expected<std::vector<uint32_t>>
+rowsOf(const Checkpoint &checkpoint, qz::WeightOp op, const Tensor &tensor) {
+  std::vector<uint32_t> rows;
+  const uint64_t count = uint64_t(op.getRowCount());
+  if (auto part = op.getRows()) {
+    const uint64_t all =
+        tensor.dims.size() == 1 ? tensor.rowElements() : tensor.rows();
+    const uint64_t run = uint64_t(part->getRun());
+    for (uint64_t i = 0; i < count; ++i) {
+      uint64_t row = uint64_t(part->getFirst()) +
+                     i / run * uint64_t(part->getStride()) + i % run;
+      if (row >= all)
+        return llvm::createStringError(
+            checkpoint
+                .error("tensor " + quoted(tensor.name) + ": expected row " +
+                       std::to_string(row) + " of weight " +
+                       quoted(op.getSymName().str()) + ", got " +
+                       std::to_string(all) + " rows")
+                .message());
+      rows.push_back(uint32_t(row));
+    }
+  }
+  auto name = op.getRowOrder();
+  if (!name)
+    return rows;
+  auto order = readRowOrder(checkpoint, *name, count);
+  if (order && !rows.empty())
+    for (uint32_t &row : *order)
+      row = rows[row];
+  return order;
+}
+
 llvm::Error WeightRegion::add(mlir::ModuleOp module) {
   // An order of rows needs no place when only the packer reads it.
   llvm::StringSet<> orders;
@@ -71,37 +104,38 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
     if (auto order = op.getRowOrder())
       orders.insert(*order);
   for (auto op : module.getOps<qz::WeightOp>()) {
-    std::string name = op.getSymName().str();
-    const Tensor *tensor = checkpoint.findTensor(name);
+    std::string name = op.getSymName().str(), source = op.getTensor().str();
+    const Tensor *tensor = checkpoint.findTensor(source);
     if (!tensor)
       return llvm::createStringError(
-          checkpoint.error("tensor " + quoted(name) + " is missing").message());
+          checkpoint.error("tensor " + quoted(source) + " is missing")
+              .message());
     if (!op.getOffset() && orders.contains(name))
       continue;
     if (!op.getLayout() || !op.getOffset() || !op.getBytes())
       return llvm::createStringError("weight " + quoted(name) +
                                      " has no place in the artefact");
+    qz::QTensorType type = op.getType();
     PlacedWeight weight{tensor,
+                        uint64_t(type.getRows()),
+                        uint64_t(type.getColumns()),
                         *op.getLayout(),
                         uint64_t(*op.getOffset()),
                         uint64_t(*op.getBytes()),
                         {}};
-    if (auto order = op.getRowOrder()) {
-      // A vector is one row here, and its elements stand in that order.
-      auto rows = readRowOrder(checkpoint, *order,
-                               weight.isVector() ? tensor->rowElements()
-                                                 : tensor->rows());
-      if (!rows)
-        return rows.takeError();
-      weight.rowOrder = std::move(*rows);
-    }
-    qz::QTensorType type = op.getType();
-    bool fits = uint64_t(type.getRows()) == tensor->rows() &&
-                uint64_t(type.getColumns()) == tensor->rowElements() &&
+    auto rows = rowsOf(checkpoint, op, *tensor);
+    if (!rows)
+      return rows.takeError();
+    weight.rowOrder = std::move(*rows);
+    llvm::SmallVector<int64_t> shape(tensor->dims.rbegin(),
+                                     tensor->dims.rend());
+    if (op.getRows() && !shape.empty())
+      shape.front() = op.getRowCount();
+    bool fits = type.getShape() == llvm::ArrayRef(shape) &&
                 (weight.layout == qz::Layout::Plain ||
                  (tensor->encoding() &&
                   type.getEncoding().toEncoding() == *tensor->encoding()));
-    if (!fits || weight.bytes != layoutBytes(weight.layout, *tensor))
+    if (!fits || weight.bytes != layoutBytes(weight))
       return llvm::createStringError("weight " + quoted(name) +
                                      " does not have the type of its tensor");
     bool isKnown = llvm::any_of(placed, [&](const PlacedWeight &other) {
@@ -143,17 +177,16 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
   constexpr uint64_t kPieceBytes = uint64_t(2) << 20;
   std::vector<Piece> pieces;
   for (const PlacedWeight &weight : weights) {
-    const Tensor &tensor = *weight.tensor;
-    uint64_t unitRows = 1, unitBytes = tensor.rowElements() * sizeof(float);
+    uint64_t unitRows = 1, unitBytes = weight.columns * sizeof(float);
     if (weight.layout == qz::Layout::R16K4) {
       unitRows = PackedLayout::kRows;
       unitBytes =
-          PackedWeight(*tensor.encoding(), tensor.rowElements()).panelBytes;
+          PackedWeight(*weight.tensor->encoding(), weight.columns).panelBytes;
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
-    for (uint64_t row = 0; row < tensor.rows(); row += units * unitRows) {
-      uint64_t rows = std::min(units * unitRows, tensor.rows() - row);
+    for (uint64_t row = 0; row < weight.rows; row += units * unitRows) {
+      uint64_t rows = std::min(units * unitRows, weight.rows - row);
       uint64_t bytes = (rows + unitRows - 1) / unitRows * unitBytes;
       pieces.push_back({&weight, row, rows, offset, bytes});
       offset += bytes;
@@ -162,53 +195,80 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
   return pieces;
 }
 
-/// Element j becomes what element order[j] was.
-static void permute(std::vector<float> &values,
-                    const std::vector<uint32_t> &order) {
-  std::vector<float> old(values.begin(), values.begin() + order.size());
-  for (size_t j = 0; j < order.size(); ++j)
-    values[j] = old[order[j]];
+/// Calls use(i, row, n) for runs of consecutive rows of the tensor: rows
+/// first + i to first + i + n of the weight are rows `row` to row + n of it.
+template <typename Use>
+static void forRuns(const PlacedWeight &weight, uint64_t first, uint64_t count,
+                    Use use) {
+  if (weight.rowOrder.empty())
+    return use(0, first, count);
+  for (uint64_t i = 0, n; i < count; i += n) {
+    uint64_t row = weight.rowOf(first + i);
+    for (n = 1; i + n < count && weight.rowOf(first + i + n) == row + n;)
+      ++n;
+    use(i, row, n);
+  }
+}
+
+/// The one row of a vector.
+static void makeVector(const Checkpoint &checkpoint, const PlacedWeight &weight,
+                       uint8_t *out) {
+  std::vector<float> all(weight.tensor->rowElements()), values(weight.columns);
+  checkpoint.decodeRows(*weight.tensor, 0, 1, all.data());
+  for (uint64_t i = 0; i < weight.columns; ++i)
+    values[i] = all[weight.rowOf(i)];
+  std::memcpy(out, values.data(), weight.columns * sizeof(float));
+}
+
+static void makeRows(const Checkpoint &checkpoint, const Piece &piece,
+                     uint8_t *out) {
+  const PlacedWeight &weight = *piece.weight;
+  const Tensor &tensor = *weight.tensor;
+  constexpr unsigned kRows = PackedLayout::kRows;
+  std::vector<float> values;
+  Fields fields[kRows];
+  std::optional<PackedWeight> packed;
+  if (weight.layout == qz::Layout::Plain)
+    values.resize(kRows * weight.columns);
+  else
+    packed.emplace(*tensor.encoding(), weight.columns);
+  for (uint64_t i = 0; i < piece.rows; i += kRows) {
+    unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
+    forRuns(weight, piece.firstRow + i, count,
+            [&](uint64_t at, uint64_t row, uint64_t n) {
+              if (packed)
+                checkpoint.unpackRows(tensor, row, unsigned(n), fields + at);
+              else
+                checkpoint.decodeRows(tensor, row, unsigned(n),
+                                      values.data() + at * weight.columns);
+            });
+    if (packed) {
+      packed->packPanel(fields, count, out);
+      out += packed->panelBytes;
+    } else {
+      std::memcpy(out, values.data(), count * weight.columns * sizeof(float));
+      out += count * weight.columns * sizeof(float);
+    }
+  }
 }
 
 static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
                       std::vector<uint8_t> &out) {
-  const Tensor &tensor = *piece.weight->tensor;
-  const uint64_t k = tensor.rowElements();
-  constexpr unsigned kRows = PackedLayout::kRows;
+  const PlacedWeight &weight = *piece.weight;
   out.assign(piece.bytes, 0);
-  uint8_t *at = out.data();
-  std::vector<float> values;
-  Fields fields[kRows];
-  std::optional<PackedWeight> packed;
-  if (piece.weight->layout == qz::Layout::Plain)
-    values.resize(kRows * k);
-  else
-    packed.emplace(*tensor.encoding(), k);
-  for (uint64_t i = 0; i < piece.rows; i += kRows) {
-    unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
-    const std::vector<uint32_t> &order = piece.weight->rowOrder;
-    if (packed) {
-      if (order.empty())
-        checkpoint.unpackRows(tensor, piece.firstRow + i, count, fields);
-      for (unsigned r = 0; !order.empty() && r < count; ++r)
-        checkpoint.unpackRows(tensor, order[piece.firstRow + i + r], 1,
-                              &fields[r]);
-      packed->packPanel(fields, count, at);
-      at += packed->panelBytes;
-    } else {
-      bool isInOrder = order.empty() || piece.weight->isVector();
-      if (isInOrder)
-        checkpoint.decodeRows(tensor, piece.firstRow + i, count, values.data());
-      for (unsigned r = 0; !isInOrder && r < count; ++r)
-        checkpoint.decodeRows(tensor, order[piece.firstRow + i + r], 1,
-                              values.data() + r * k);
-      if (isInOrder && !order.empty())
-        permute(values, order);
-      std::memcpy(at, values.data(), count * k * sizeof(float));
-      at += count * k * sizeof(float);
-    }
+  if (weight.isVector()) {
+    makeVector(checkpoint, weight, out.data());
+    return;
   }
-  checkpoint.release(tensor, piece.firstRow, piece.rows);
+  makeRows(checkpoint, piece, out.data());
+  // Those between are read again where another weight needs them.
+  uint64_t first = weight.tensor->rows(), end = 0;
+  forRuns(weight, piece.firstRow, piece.rows,
+          [&](uint64_t, uint64_t row, uint64_t n) {
+            first = std::min(first, row);
+            end = std::max(end, row + n);
+          });
+  checkpoint.release(*weight.tensor, first, end - first);
 }
 
 namespace {

@@ -17,17 +17,21 @@
 
 namespace qcc {
 
-/// One tensor's place in the weights region.
+/// One weight's place in the weights region.
 struct PlacedWeight {
   const Tensor *tensor = nullptr;
+  uint64_t rows = 0, columns = 0; ///< A vector is one row.
   qz::Layout layout = qz::Layout::Plain;
   uint64_t offset = 0;
   uint64_t bytes = 0;
-  /// Row r (element r of a vector) is row rowOrder[r] of the tensor; empty:
-  /// they stand in order.
+  /// Row r (element r of a vector) is row rowOrder[r] of the tensor; empty: the
+  /// weight is the tensor as it stands.
   std::vector<uint32_t> rowOrder;
 
   bool isVector() const { return tensor->dims.size() == 1; }
+  uint64_t rowOf(uint64_t r) const {
+    return rowOrder.empty() ? r : rowOrder[r];
+  }
 };
 
 class WeightRegion {

@@ -77,6 +77,11 @@ turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   return layers;
 }
 
+/// A count that is 0, or without a key, where there is nothing of the kind.
+static uint32_t countOrNone(ConfigReader &reader, const KeyNames &names) {
+  return reader.has(names) ? reader.countOrZero(names, kMaxContext) : 0;
+}
+
 static float scaleOfScores(const Config &c, const ConfigNames &names,
                            ConfigReader &reader) {
   if (reader.has(names.attentionScale))
@@ -138,7 +143,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   else
     c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
-  c.rope = readRope(names, c.rotaryDim, trained, reader);
+  const RopeSizes sizes{c.rotaryDim, trained, c.context};
+  c.rope = readRope(names, sizes, reader);
+  c.isLongContext = qcc::isLongContext(names, sizes, reader);
   c.slidingRope = readSlidingRope(c.arch, names, c.rope, reader);
   for (const Rope &rope : {c.rope, c.slidingRope})
     for (float frequency : rope.frequencies(c.rotaryDim))
@@ -147,7 +154,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                     std::to_string(int(kMaxFrequency)) +
                     " at each position, got " + std::to_string(frequency));
   c.window = reader.flagOr(names.windowUsed, true)
-                 ? reader.countOr(names.window, 0, kMaxContext)
+                 ? countOrNone(reader, names.window)
                  : 0;
   c.sliding = slidingLayers(c, names, reader);
   c.turning = turningLayers(c, names, reader);

@@ -30,6 +30,7 @@ struct Config {
   uint32_t rotaryDim;
   bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
   Rope rope, slidingRope;
+  bool isLongContext;        ///< As in Rope.h.
   std::vector<bool> turning; ///< Whether each layer has rope.
 
   static Result<Config> read(const Checkpoint &checkpoint,

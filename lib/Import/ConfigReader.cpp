@@ -71,6 +71,26 @@ float ConfigReader::real(const KeyNames &names) {
   return value;
 }
 
+std::vector<float> ConfigReader::reals(const KeyNames &names, size_t count) {
+  std::vector<float> result;
+  auto numbers = checkpoint.get<NumberArray<float>>(find(names));
+  if (!numbers) {
+    take(std::move(numbers));
+    return result;
+  }
+  for (size_t i = 0; i < numbers->size(); ++i)
+    result.push_back((*numbers)[i]);
+  bool isPositive = std::all_of(result.begin(), result.end(), [](float x) {
+    return x > 0 && std::isfinite(x);
+  });
+  if (result.size() == count && isPositive)
+    return result;
+  fail(names, "expected " + std::to_string(count) + " positive numbers, got " +
+                  std::to_string(result.size()) +
+                  (isPositive ? "" : " with others among them"));
+  return {};
+}
+
 std::string ConfigReader::text(const KeyNames &names) {
   return take(checkpoint.getOr<std::string>(find(names), ""));
 }

@@ -45,6 +45,8 @@ public:
   bool flagOr(const KeyNames &names, bool fallback) {
     return has(names) ? flag(names) : fallback;
   }
+  /// `count` positive, finite numbers; none on an error.
+  std::vector<float> reals(const KeyNames &names, size_t count);
   /// Of each layer, from an array of names of kinds, whether it is of the
   /// second of these.
   std::vector<bool> layerKinds(const KeyNames &names, size_t layers,

@@ -47,26 +47,27 @@ private:
   Type batchType() { return llm::BatchType::get(builder.getContext()); }
   FloatAttr f32(float value) { return builder.getF32FloatAttr(value); }
 
-  Value matrix(std::string_view name, int64_t out, int64_t in) {
-    return weights.dequantized(builder, name, {out, in});
+  Value matrix(const WeightSource &source, int64_t out, int64_t in) {
+    return weights.dequantized(builder, source, {out, in});
   }
   Value norm(Value x, std::string_view name, int64_t size) {
-    Value w = weights.dequantized(builder, name, {size});
+    Value w = weights.dequantized(builder, {std::string(name)}, {size});
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w,
                                   f32(config.eps));
   }
-  Value linear(Value x, std::string_view name, int64_t out,
+  Value linear(Value x, const WeightSource &source, int64_t out,
                Value bias = Value()) {
     int64_t in = cast<RankedTensorType>(x.getType()).getDimSize(1);
-    if (Value order = weights.orderOf(builder, name, in))
+    if (Value order = weights.orderOf(builder, source, in))
       x = qz::PermuteOp::create(builder, loc, x.getType(), x, order);
     return llm::LinearOp::create(builder, loc, rows(out), x,
-                                 matrix(name, out, in), bias);
+                                 matrix(source, out, in), bias);
   }
   /// A linear layer of a decoder layer, with the bias that the file has for it.
-  Value biasedLinear(Value x, const std::string &name, int64_t out,
+  Value biasedLinear(Value x, const WeightSource &source, int64_t out,
                      bool needsBias) {
-    return linear(x, name, out, weights.bias(builder, name, out, needsBias));
+    return linear(x, source, out,
+                  weights.bias(builder, source, out, needsBias));
   }
   Value add(Value a, Value b) {
     return llm::AddOp::create(builder, loc, a.getType(), a, b);
@@ -76,6 +77,29 @@ private:
   std::string layerName(uint32_t layer, std::string_view name) {
     return std::string(names.layerPrefix) + std::to_string(layer) + "." +
            std::string(name);
+  }
+
+  /// Weights of a layer that read the same rows, with so many rows each: each
+  /// in a tensor of its name, or, where the first has none, all of them in that
+  /// order in the tensor `fused`.
+  SmallVector<WeightSource, 3>
+  sources(uint32_t layer, std::string_view fused,
+          ArrayRef<std::pair<std::string_view, int64_t>> parts) {
+    std::string all;
+    if (!fused.empty() && !weights.find(layerName(layer, parts.front().first)))
+      all = layerName(layer, fused);
+    bool isFused = !all.empty() && weights.find(all);
+    SmallVector<WeightSource, 3> result;
+    int64_t first = 0;
+    for (auto [name, size] : parts) {
+      result.push_back({layerName(layer, name)});
+      if (isFused)
+        result.back() = {layerName(layer, name), all, first, size, size};
+      first += size;
+    }
+    for (WeightSource &source : result)
+      source.tensorRows = first;
+    return result;
   }
 
   void declareModel() {
@@ -98,7 +122,8 @@ private:
   /// A layer's rope, with the divisors that the file brings.
   Rope ropeOf(uint32_t layer) {
     Rope rope = config.sliding[layer] ? config.slidingRope : config.rope;
-    ArrayRef<float> divisors = weights.ropeDivisors(config.rotaryDim / 2);
+    ArrayRef<float> divisors =
+        weights.ropeDivisors(config.rotaryDim / 2, config.isLongContext);
     if (!divisors.empty())
       rope.divisors.assign(divisors.begin(), divisors.end());
     return rope;
@@ -117,16 +142,17 @@ private:
   }
 
   Value attention(Value x, Value batch, uint32_t layer) {
-    weights.expectSameOrder({layerName(layer, names.query),
-                             layerName(layer, names.key),
-                             layerName(layer, names.value)});
     bool sliding = config.sliding[layer];
+    int64_t width = int64_t(config.heads) * config.headDim;
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
+    auto parts =
+        sources(layer, names.fusedQKV,
+                {{names.query, width}, {names.key, kv}, {names.value, kv}});
+    weights.expectSameOrder({parts[0], parts[1], parts[2]});
     bool needsBias = config.arch.projectionBias || config.hasAttentionBias;
-    Value q = biasedLinear(x, layerName(layer, names.query),
-                           int64_t(config.heads) * config.headDim, needsBias);
-    Value k = biasedLinear(x, layerName(layer, names.key), kv, needsBias);
-    Value v = biasedLinear(x, layerName(layer, names.value), kv, needsBias);
+    Value q = biasedLinear(x, parts[0], width, needsBias);
+    Value k = biasedLinear(x, parts[1], kv, needsBias);
+    Value v = biasedLinear(x, parts[2], kv, needsBias);
     if (config.arch.headNorm) {
       q = norm(q, layerName(layer, names.queryNorm), config.headDim);
       k = norm(k, layerName(layer, names.keyNorm), config.headDim);
@@ -139,21 +165,20 @@ private:
         builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
         v, batch, state, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0));
-    return biasedLinear(a, layerName(layer, names.attentionOutput),
+    return biasedLinear(a, {layerName(layer, names.attentionOutput)},
                         config.hidden, config.hasAttentionBias);
   }
 
   Value feedForward(Value x, uint32_t layer) {
-    weights.expectSameOrder(
-        {layerName(layer, names.gate), layerName(layer, names.up)});
+    auto parts = sources(layer, names.fusedGateUp,
+                         {{names.gate, config.ffn}, {names.up, config.ffn}});
+    weights.expectSameOrder({parts[0], parts[1]});
     bool needsBias = config.hasFfnBias;
-    Value gate =
-        biasedLinear(x, layerName(layer, names.gate), config.ffn, needsBias);
-    Value up =
-        biasedLinear(x, layerName(layer, names.up), config.ffn, needsBias);
+    Value gate = biasedLinear(x, parts[0], config.ffn, needsBias);
+    Value up = biasedLinear(x, parts[1], config.ffn, needsBias);
     Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
                                  config.arch.activation);
-    return biasedLinear(h, layerName(layer, names.down), config.hidden,
+    return biasedLinear(h, {layerName(layer, names.down)}, config.hidden,
                         needsBias);
   }
 
@@ -200,7 +225,8 @@ private:
         config.arch.scaledEmbedding ? std::sqrt(float(config.hidden)) : 1.0f;
     Value x = llm::EmbeddingOp::create(
         builder, loc, rows(config.hidden), batch,
-        matrix(names.embedding, vocab, config.hidden), f32(scale));
+        matrix({std::string(names.embedding)}, vocab, config.hidden),
+        f32(scale));
     for (uint32_t layer = 0; layer < config.layers; ++layer)
       x = func::CallOp::create(builder, loc, "layer." + std::to_string(layer),
                                TypeRange{x.getType()}, ValueRange{x, batch})
@@ -213,7 +239,8 @@ private:
     if (isTied && hasHead)
       weights.ignore(names.head);
     func::ReturnOp::create(
-        builder, loc, linear(x, isTied ? names.embedding : names.head, vocab));
+        builder, loc,
+        linear(x, {std::string(isTied ? names.embedding : names.head)}, vocab));
   }
 
   const Config &config;

@@ -42,11 +42,13 @@ static std::vector<float> llama3Divisors(double base, uint32_t rotaryDim,
 /// YaRN: pairs that turn less than `slow` times within the trained context are
 /// slowed by the factor, those that turn more than `fast` times stay, those
 /// between are interpolated; and cosines and sines grow with the factor.
-static void readYarn(Rope &rope, const ConfigNames &names, uint32_t rotaryDim,
-                     uint32_t context, ConfigReader &reader) {
+static void readYarn(Rope &rope, const ConfigNames &names,
+                     const RopeSizes &sizes, ConfigReader &reader) {
+  const uint32_t rotaryDim = sizes.rotaryDim;
   double trained =
-      reader.countOr(names.ropeTrainedContext, context, kMaxContext);
-  double factor = reader.realOr(names.ropeFactor, float(context / trained));
+      reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
+  double factor =
+      reader.realOr(names.ropeFactor, float(sizes.trained / trained));
   double fast = reader.realOr(names.yarnFast, 32);
   double slow = reader.realOr(names.yarnSlow, 1);
   double base = rope.base;
@@ -76,31 +78,63 @@ static void readYarn(Rope &rope, const ConfigNames &names, uint32_t rotaryDim,
   auto growth = [&](double share) {
     return factor > 1 ? 0.1 * share * std::log(factor) + 1 : 1;
   };
-  if (reader.has(names.yarnFactor))
-    rope.factor = reader.real(names.yarnFactor);
+  if (reader.has(names.ropeGrowth))
+    rope.factor = reader.real(names.ropeGrowth);
   else if (reader.has(names.yarnScale) && reader.has(names.yarnScaleAll))
     rope.factor = float(growth(reader.real(names.yarnScale)) /
                         growth(reader.real(names.yarnScaleAll)));
   else
-    rope.factor = float(growth(1) * reader.realOr(names.yarnFactorShare, 1));
+    rope.factor = float(growth(1));
 }
 
-Rope qcc::readRope(const ConfigNames &names, uint32_t rotaryDim,
-                   uint32_t context, ConfigReader &reader) {
+bool qcc::isLongContext(const ConfigNames &names, const RopeSizes &sizes,
+                        ConfigReader &reader) {
+  return sizes.context >
+         reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
+}
+
+/// LongRope: each pair has a divisor of its own.
+static void readLongRope(Rope &rope, const ConfigNames &names,
+                         const RopeSizes &sizes, ConfigReader &reader) {
+  double trained =
+      reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
+  double factor =
+      reader.realOr(names.ropeFactor, float(sizes.trained / trained));
+  bool isLong = isLongContext(names, sizes, reader);
+  rope.divisors = reader.reals(
+      isLong ? names.longDivisors : names.shortDivisors, sizes.rotaryDim / 2);
+  if (reader.has(names.ropeGrowth))
+    rope.factor = reader.real(names.ropeGrowth);
+  else if (factor > 1 && trained > 1)
+    rope.factor = float(std::sqrt(1 + std::log(factor) / std::log(trained)));
+  else if (factor > 1)
+    reader.fail(names.ropeTrainedContext, "expected more than 1");
+}
+
+Rope qcc::readRope(const ConfigNames &names, const RopeSizes &sizes,
+                   ConfigReader &reader) {
   Rope rope;
   rope.base = reader.realOr(names.ropeBase, rope.base);
   std::string scaling = reader.text(names.ropeScaling);
   bool hasLlama3 = !names.ropeLowFactor[0].empty();
+  // Older names of it.
+  bool isLongRope = scaling == "longrope" || scaling == "su" ||
+                    (scaling == "yarn" && reader.isArray(names.shortDivisors));
   if (scaling == "linear")
     rope.divisor = reader.real(names.ropeFactor);
   else if (scaling == "llama3" && hasLlama3)
-    rope.divisors = llama3Divisors(rope.base, rotaryDim, names, reader);
+    rope.divisors = llama3Divisors(rope.base, sizes.rotaryDim, names, reader);
+  // Without keys for divisors they are tensors.
+  else if (isLongRope && !names.shortDivisors[0].empty())
+    readLongRope(rope, names, sizes, reader);
   else if (scaling == "yarn")
-    readYarn(rope, names, rotaryDim, context, reader);
-  else if (!scaling.empty() && scaling != "none" && scaling != "default")
+    readYarn(rope, names, sizes, reader);
+  else if (!scaling.empty() && scaling != "none" && scaling != "default" &&
+           !isLongRope)
     reader.fail("unsupported rope scaling " + quoted(scaling) +
                 " (supported: none, linear, " + (hasLlama3 ? "llama3, " : "") +
-                "yarn)");
+                "longrope, yarn)");
+  rope.factor *= reader.realOr(names.ropeGrowthShare, 1);
   return rope;
 }
 

@@ -19,10 +19,21 @@ struct Rope {
   std::vector<float> frequencies(uint32_t rotaryDim) const;
 };
 
-/// The rope of full layers; `rotaryDim` elements of a head turn, and the model
-/// has `context` positions.
-Rope readRope(const ConfigNames &names, uint32_t rotaryDim, uint32_t context,
+/// What a model's rope depends on besides its keys.
+struct RopeSizes {
+  uint32_t rotaryDim; ///< Elements of a head that turn.
+  uint32_t trained;   ///< Positions that the model can have.
+  uint32_t context;   ///< Positions that it is compiled for.
+};
+
+/// The rope of full layers.
+Rope readRope(const ConfigNames &names, const RopeSizes &sizes,
               ConfigReader &reader);
+/// Whether LongRope has its divisors for long contexts. That depends on the
+/// context that the model is compiled for, not on the position: keys of a
+/// conversation stay in its cache.
+bool isLongContext(const ConfigNames &names, const RopeSizes &sizes,
+                   ConfigReader &reader);
 /// The rope of layers with a window, where that of full ones is `full`.
 Rope readSlidingRope(const Architecture &arch, const ConfigNames &names,
                      const Rope &full, ConfigReader &reader);

@@ -27,12 +27,16 @@ static std::string supportedTypes() {
   return names;
 }
 
-bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
+bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
+                        ArrayRef<int64_t> shape) {
   // The file has the contiguous dimension first.
   SmallVector<int64_t> found(tensor.dims.rbegin(), tensor.dims.rend());
-  if (ArrayRef<int64_t>(found) != shape) {
+  SmallVector<int64_t> stored(shape);
+  if (!source.tensor.empty())
+    stored.front() = source.tensorRows;
+  if (found != stored) {
     std::string expected;
-    for (int64_t size : llvm::reverse(shape))
+    for (int64_t size : llvm::reverse(stored))
       expected += (expected.empty() ? "[" : ", ") + std::to_string(size);
     fail("tensor " + quoted(tensor.name) + ": expected shape " + expected +
          "], got " + tensor.shape());
@@ -48,8 +52,13 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
          ": expected a float type for a vector, got " + tensor.typeName());
     return false;
   }
-  if (used.insert(std::string(tensor.name)).second) {
+  used.emplace(tensor.name);
+  if (declared.insert(source.name).second) {
     MLIRContext *context = module.getContext();
+    qz::RowsAttr rows;
+    if (!source.tensor.empty())
+      rows = qz::RowsAttr::get(context, source.tensor, source.first, source.run,
+                               source.stride);
     auto type = qz::QTensorType::getChecked(
         [&] { return emitError(module.getLoc()); }, context, shape,
         qz::EncodingAttr::fromEncoding(context, *tensor.encoding()));
@@ -58,21 +67,22 @@ bool WeightSet::declare(const Tensor &tensor, ArrayRef<int64_t> shape) {
            tensor.shape());
       return false;
     }
-    qz::WeightOp::create(declarations, module.getLoc(), StringRef(tensor.name),
-                         type, FlatSymbolRefAttr(), qz::LayoutAttr(),
+    qz::WeightOp::create(declarations, module.getLoc(), StringRef(source.name),
+                         type, rows, FlatSymbolRefAttr(), qz::LayoutAttr(),
                          IntegerAttr(), IntegerAttr());
   }
   return true;
 }
 
-mlir::Value WeightSet::dequantized(OpBuilder &builder, std::string_view name,
+mlir::Value WeightSet::dequantized(OpBuilder &builder,
+                                   const WeightSource &source,
                                    ArrayRef<int64_t> shape) {
   Location loc = module.getLoc();
   auto result = RankedTensorType::get(shape, builder.getF32Type());
-  const Tensor *tensor = find(name);
+  const Tensor *tensor = find(source.from());
   if (!tensor)
-    fail("tensor " + quoted(name) + " is missing");
-  if (!tensor || !declare(*tensor, shape))
+    fail("tensor " + quoted(source.from()) + " is missing");
+  if (!tensor || !declare(*tensor, source, shape))
     // The module is thrown away; a value of the right type ends the building.
     return UnrealizedConversionCastOp::create(builder, loc, result,
                                               ValueRange())
@@ -81,35 +91,42 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder, std::string_view name,
       qz::QTensorType::get(builder.getContext(), shape,
                            qz::EncodingAttr::fromEncoding(builder.getContext(),
                                                           *tensor->encoding()));
-  mlir::Value weight = qz::UseOp::create(builder, loc, type, StringRef(name));
+  mlir::Value weight =
+      qz::UseOp::create(builder, loc, type, StringRef(source.name));
   return qz::DequantizeOp::create(builder, loc, result, weight);
 }
 
-mlir::Value WeightSet::bias(OpBuilder &builder, std::string_view name,
+/// The name of the bias that belongs to a weight.
+static std::string biasOf(const std::string &weight) {
+  return weight.empty() ? "" : weight.substr(0, weight.rfind('.')) + ".bias";
+}
+
+mlir::Value WeightSet::bias(OpBuilder &builder, const WeightSource &weight,
                             int64_t size, bool isRequired) {
-  std::string biasName(name.substr(0, name.rfind('.')));
-  biasName += ".bias";
-  if (const Tensor *tensor = find(biasName))
+  WeightSource source = weight;
+  source.name = biasOf(weight.name);
+  source.tensor = biasOf(weight.tensor);
+  if (const Tensor *tensor = find(source.from()))
     // One of zeros changes nothing; checkAllUsed looks at its shape.
     return isZeroVector(*tensor) ? mlir::Value()
-                                 : dequantized(builder, biasName, {size});
+                                 : dequantized(builder, source, {size});
   // Readers of quantized weights take those of zeros.
-  const Tensor *weight = find(name);
+  const Tensor *matrix = find(weight.from());
   bool isTaken =
-      weight && llvm::any_of(weight->parts, [&](const TensorPart &part) {
-        return part.name == biasName;
+      matrix && llvm::any_of(matrix->parts, [&](const TensorPart &part) {
+        return part.name == source.from();
       });
   if (isRequired && !isTaken)
-    fail("tensor " + quoted(biasName) + " is missing");
+    fail("tensor " + quoted(source.from()) + " is missing");
   return {};
 }
 
-mlir::Value WeightSet::orderOf(OpBuilder &builder, std::string_view name,
+mlir::Value WeightSet::orderOf(OpBuilder &builder, const WeightSource &weight,
                                int64_t size) {
-  const Tensor *tensor = find(name);
+  const Tensor *tensor = find(weight.from());
   const Tensor *order =
       tensor && !tensor->order.empty() ? find(tensor->order) : nullptr;
-  if (!order || !declare(*order, {size}))
+  if (!order || !declare(*order, {std::string(order->name)}, {size}))
     return {};
   MLIRContext *context = builder.getContext();
   auto type = qz::QTensorType::get(
@@ -119,25 +136,32 @@ mlir::Value WeightSet::orderOf(OpBuilder &builder, std::string_view name,
                            StringRef(order->name));
 }
 
-void WeightSet::expectSameOrder(std::initializer_list<std::string> names) {
-  const std::string &first = *names.begin();
-  for (const std::string &name : names) {
-    const Tensor *a = find(first), *b = find(name);
+void WeightSet::expectSameOrder(std::initializer_list<WeightSource> weights) {
+  const std::string &first = weights.begin()->from();
+  for (const WeightSource &weight : weights) {
+    const Tensor *a = find(first), *b = find(weight.from());
     if (a && b && a->order != b->order)
-      fail("tensors " + quoted(first) + " and " + quoted(name) +
+      fail("tensors " + quoted(first) + " and " + quoted(weight.from()) +
            ": expected the same order of k (g_idx), which is all that is "
            "supported yet");
   }
 }
 
-ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
-  const Tensor *tensor =
-      names.ropeDivisors.empty() ? nullptr : find(names.ropeDivisors);
-  if (!tensor || !divisors.empty() || error)
+ArrayRef<float> WeightSet::ropeDivisors(size_t count, bool isLong) {
+  if (!divisors.empty() || error)
     return divisors;
-  ignore(names.ropeDivisors);
+  const Tensor *tensor = nullptr;
+  for (std::string_view name :
+       {names.ropeDivisors,
+        isLong ? names.longRopeDivisors : names.shortRopeDivisors})
+    if (!tensor && !name.empty())
+      tensor = find(name);
+  if (!tensor)
+    return {};
+  ignore(tensor->name);
+  ignore(isLong ? names.shortRopeDivisors : names.longRopeDivisors);
   if (tensor->elements() != count || tensor->dims.size() != 1) {
-    fail("tensor " + quoted(names.ropeDivisors) + ": expected shape [" +
+    fail("tensor " + quoted(tensor->name) + ": expected shape [" +
          std::to_string(count) + "], got " + tensor->shape());
     return {};
   }
@@ -145,8 +169,7 @@ ArrayRef<float> WeightSet::ropeDivisors(size_t count) {
   checkpoint.decodeRows(*tensor, 0, 1, divisors.data());
   for (float divisor : divisors)
     if (!(divisor > 0) || !std::isfinite(divisor)) {
-      fail("tensor " + quoted(names.ropeDivisors) +
-           ": expected positive numbers");
+      fail("tensor " + quoted(tensor->name) + ": expected positive numbers");
       divisors.clear();
       return {};
     }

@@ -15,6 +15,18 @@
 
 namespace qcc {
 
+/// A weight, and where the checkpoint has it: in the tensor of its name, or as
+/// some rows of another one (as in `#qz.rows`).
+struct WeightSource {
+  std::string name;
+  std::string tensor = {}; ///< Empty: the one of that name.
+  int64_t first = 0, run = 0, stride = 0;
+  int64_t tensorRows = 0; ///< How many rows that tensor must have.
+
+  /// The tensor that is read.
+  const std::string &from() const { return tensor.empty() ? name : tensor; }
+};
+
 /// Declares a `qz.weight` for each tensor on its first use, and keeps the first
 /// error; after an error it hands out null values.
 class WeightSet {
@@ -25,23 +37,23 @@ public:
   const Tensor *find(std::string_view name) const {
     return checkpoint.findTensor(name);
   }
-  /// The dequantized value of tensor `name`, which must have `shape` (rows
-  /// first).
-  mlir::Value dequantized(mlir::OpBuilder &builder, std::string_view name,
+  /// The dequantized value of a weight, which must have `shape` (rows first).
+  mlir::Value dequantized(mlir::OpBuilder &builder, const WeightSource &source,
                           llvm::ArrayRef<int64_t> shape);
-  /// The bias of the linear layer with weight `name` and `size` rows; null when
+  /// The bias of the linear layer with this weight and `size` rows; null when
   /// there is none, which is an error if `isRequired`, or one of zeros.
-  mlir::Value bias(mlir::OpBuilder &builder, std::string_view name,
+  mlir::Value bias(mlir::OpBuilder &builder, const WeightSource &weight,
                    int64_t size, bool isRequired);
-  /// The order that the columns of tensor `name` stand in, a vector of `size`;
-  /// null when that is the model's.
-  mlir::Value orderOf(mlir::OpBuilder &builder, std::string_view name,
+  /// The order that the columns of a weight stand in, a vector of `size`; null
+  /// when that is the model's.
+  mlir::Value orderOf(mlir::OpBuilder &builder, const WeightSource &weight,
                       int64_t size);
-  /// Sets the error unless these tensors, which read the same rows, have their
+  /// Sets the error unless these weights, which read the same rows, have their
   /// columns in one order.
-  void expectSameOrder(std::initializer_list<std::string> names);
-  /// The divisors of rope frequencies that the file brings, or nothing.
-  llvm::ArrayRef<float> ropeDivisors(size_t count);
+  void expectSameOrder(std::initializer_list<WeightSource> weights);
+  /// The divisors of rope frequencies that the file brings, or nothing. Of two
+  /// kinds, those of long contexts or the others.
+  llvm::ArrayRef<float> ropeDivisors(size_t count, bool isLong);
   /// Lets tensor `name` be there without a use.
   void ignore(std::string_view name) { used.emplace(name); }
   /// Sets the error when the checkpoint has tensors that nothing used.
@@ -50,7 +62,8 @@ public:
   Error error;
 
 private:
-  bool declare(const Tensor &tensor, llvm::ArrayRef<int64_t> shape);
+  bool declare(const Tensor &tensor, const WeightSource &source,
+               llvm::ArrayRef<int64_t> shape);
   /// Whether this is the bias of a weight that is used without one. Some tools
   /// write one of zeros for layers without, which changes nothing; another sets
   /// the error.
@@ -63,7 +76,8 @@ private:
   const Checkpoint &checkpoint;
   const WeightNames &names;
   mlir::OpBuilder declarations;
-  std::set<std::string, std::less<>> used;
+  std::set<std::string, std::less<>> used;     ///< Tensors.
+  std::set<std::string, std::less<>> declared; ///< Weights.
   llvm::SmallVector<float> divisors;
 };
 

@@ -12,7 +12,7 @@
 #   greedy               what greedy decoding appends to prompt.0
 #
 # Without names also ropes.json: for each of ROPES (with the rest of the config of
-# "yarn") the frequencies and the factor of cosines and sines.
+# "yarn") the frequencies and the factor of cosines and sines, in sequences of `length`.
 import json
 import pathlib
 import shutil
@@ -32,6 +32,9 @@ LLAMA3 = dict(rope_type="llama3", rope_theta=5000.0, factor=8.0, low_freq_factor
 
 YARN = dict(rope_type="yarn", rope_theta=1000.0, factor=4.0,
             original_max_position_embeddings=64)
+
+LONGROPE = dict(rope_type="longrope", rope_theta=1000.0, short_factor=[1, 1.1, 1.2, 1.5, 2, 3],
+                long_factor=[1, 1.5, 2.5, 5, 8.5, 16])
 
 # Class, and what differs from SMALL.
 MODELS = {
@@ -61,10 +64,18 @@ MODELS = {
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),
+    # 12 of 16 elements turn, by other amounts in prompts of more than 32.
+    "phi3": ("Phi3", dict(
+        num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=9,
+        tie_word_embeddings=False, original_max_position_embeddings=32,
+        rope_parameters=dict(LONGROPE, partial_rotary_factor=0.75))),
     "yarn": ("Qwen3", dict(
         num_attention_heads=3, num_key_value_heads=1, head_dim=20, tie_word_embeddings=False,
         max_position_embeddings=256, rope_parameters=YARN)),
 }
+LONG = dict(rope_type="longrope", rope_theta=1000.0, original_max_position_embeddings=64,
+            short_factor=[1.0 + i / 8 for i in range(10)],
+            long_factor=[1.0 + i * i / 4 for i in range(10)])
 ROPES = [
     YARN,
     {**YARN, "truncate": False},
@@ -79,7 +90,12 @@ ROPES = [
     {**LLAMA3, "rope_theta": 10000.0},
     dict(rope_type="linear", rope_theta=10000.0, factor=3.0),
     dict(rope_type="default", rope_theta=2.5),
+    LONG,
+    {**LONG, "attention_factor": 1.25},
+    {**LONG, "factor": 9.0},
 ]
+# Lengths of sequences, where they matter.
+ROPE_LENGTHS = {"longrope": (64, 65)}
 PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16
 
@@ -138,8 +154,11 @@ def make_ropes():
         config = getattr(transformers, family + "Config")(
             **{**SMALL, **changes, "rope_parameters": dict(parameters)})
         rope = transformers.models.qwen3.modeling_qwen3.Qwen3RotaryEmbedding(config)
-        made.append({"rope_parameters": parameters, "frequencies": rope.inv_freq.tolist(),
-                     "factor": float(rope.attention_scaling)})
+        for length in ROPE_LENGTHS.get(parameters["rope_type"], (1,)):
+            rope(torch.zeros(1), torch.arange(length)[None])
+            made.append({"rope_parameters": parameters, "length": length,
+                         "frequencies": rope.inv_freq.tolist(),
+                         "factor": float(rope.attention_scaling)})
     path = pathlib.Path(__file__).resolve().parent / "ropes.json"
     path.write_text(json.dumps(made, indent=1) + "\n")
 

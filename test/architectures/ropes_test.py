@@ -20,7 +20,7 @@ OPTIONS = argparse.Namespace()
 
 
 class Ropes(unittest.TestCase):
-    def imported(self, parameters):
+    def imported(self, parameters, context):
         """Frequencies and factors of all layers."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = pathlib.Path(temporary) / "yarn"
@@ -28,7 +28,8 @@ class Ropes(unittest.TestCase):
             config = json.loads((folder / "config.json").read_text())
             config["rope_parameters"] = parameters
             (folder / "config.json").write_text(json.dumps(config))
-            result = subprocess.run([OPTIONS.qcc, folder, "--emit=import", "-o", "-"],
+            result = subprocess.run([OPTIONS.qcc, folder, "--emit=import", "-o", "-",
+                                     "--context", str(context)],
                                     capture_output=True, text=True)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         for attributes in re.findall(r"llm\.rope .*?\{(.*?)\}", result.stdout):
@@ -40,7 +41,7 @@ class Ropes(unittest.TestCase):
     def test_all(self):
         for expected in json.loads((HERE / "ropes.json").read_text()):
             with self.subTest(**expected["rope_parameters"]):
-                ropes = list(self.imported(expected["rope_parameters"]))
+                ropes = list(self.imported(expected["rope_parameters"], expected["length"]))
                 self.assertEqual(len(ropes), 4)
                 for frequencies, factor in ropes:
                     self.assertEqual(len(frequencies), len(expected["frequencies"]))

@@ -22,6 +22,7 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
          "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
+         "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
 POST_NORM_NAMES = {"post_attention_layernorm": "post_attention_norm",
                    "pre_feedforward_layernorm": "ffn_norm",
@@ -84,6 +85,16 @@ def write_gguf(folder, path):
     if rope["rope_type"] == "yarn":
         w.key(f"{kind}.rope.scaling.original_context_length", U32,
               rope["original_max_position_embeddings"])
+    if "original_max_position_embeddings" in config:
+        number("rope.scaling.original_context_length", "original_max_position_embeddings")
+    if rope.get("partial_rotary_factor", 1) != 1:
+        w.key(f"{kind}.rope.dimension_count", U32,
+              int(config["head_dim"] * rope["partial_rotary_factor"]))
+    if rope["rope_type"] == "longrope":
+        trained = config["original_max_position_embeddings"]
+        growth = config["max_position_embeddings"] / trained
+        w.key(f"{kind}.rope.scaling.attn_factor", F32,
+              float(np.sqrt(1 + np.log(growth) / np.log(trained))))
     words = config["vocab_size"] - 3
     w.key("tokenizer.ggml.model", STRING, "llama")
     w.array("tokenizer.ggml.tokens", STRING,
@@ -99,6 +110,9 @@ def write_gguf(folder, path):
     names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
     if rope["rope_type"] == "llama3":
         tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))
+    for length in ("long", "short"):
+        if rope["rope_type"] == "longrope":
+            tensor(f"rope_factors_{length}.weight", np.array(rope[f"{length}_factor"]))
     for name, values in tensors.items():
         module, _, ending = name.rpartition(".")
         if module.endswith("norm") and kind in OFFSET:

@@ -55,20 +55,31 @@ struct ConfigNames {
   KeyNames ropeFactor, ropeLowFactor, ropeHighFactor, ropeTrainedContext;
   KeyNames yarnFast, yarnSlow; ///< Turns; default: 32 and 1.
   KeyNames yarnTruncate;       ///< To whole pairs; default: true.
-  /// Factor of cosines and sines; or 0.1 * scale * ln(ropeFactor) + 1 over the
-  /// same with the other scale; default: 0.1 * ln(ropeFactor) + 1, times share.
-  KeyNames yarnFactor, yarnScale, yarnScaleAll, yarnFactorShare;
+  /// Divisors of each pair for contexts up to ropeTrainedContext, and for
+  /// longer ones.
+  KeyNames shortDivisors, longDivisors;
+  /// Factor of cosines and sines with YaRN and LongRope.
+  KeyNames ropeGrowth;
+  /// Without it, of YaRN: 0.1 * scale * ln(ropeFactor) + 1 over the same with
+  /// the other scale; default: 0.1 * ln(ropeFactor) + 1.
+  KeyNames yarnScale, yarnScaleAll;
+  KeyNames ropeGrowthShare; ///< A further factor, of any rope.
 };
 
 /// Names of tensors.
 struct WeightNames {
   std::string_view embedding, finalNorm, head;
   std::string_view ropeDivisors; ///< One for each pair, or absent.
-  std::string_view layerPrefix;  ///< Before the layer's number and a dot.
+  /// The same, for contexts up to the trained one, and for longer ones.
+  std::string_view shortRopeDivisors, longRopeDivisors;
+  std::string_view layerPrefix; ///< Before the layer's number and a dot.
   // Of a layer, after prefix, number and dot.
   std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
       attentionOutput, attentionPostNorm;
   std::string_view ffnNorm, gate, up, down, ffnPostNorm;
+  /// Query, key and value in one tensor, and gate and up, in files without a
+  /// tensor for the first of them.
+  std::string_view fusedQKV, fusedGateUp;
   /// ffnNorm of an architecture with norms of sub-layers' outputs.
   std::string_view ffnNormWithPost;
   /// Ends of names that hold nothing that the model needs.

@@ -458,3 +458,24 @@ func.func @short_order(%x: tensor<?x64xf32>, %o: !qz.tensor<32, #f32>) {
   %y = qz.quantize %x order %o : tensor<?x64xf32> by !qz.tensor<32, #f32> -> <64>
   return
 }
+
+// -----
+
+// Runs of rows do not overlap.
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected runs of at least one row, no further apart than 2^31 and not overlapping, got 32 rows each 31 from 0}}
+qz.weight @w : !qz.tensor<64x32, #f32> {rows = #qz.rows<"t", first = 0, run = 32, stride = 31>}
+
+// -----
+
+// Nor do they begin before the tensor.
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{got 1 rows each 1 from -1}}
+qz.weight @w : !qz.tensor<64x32, #f32> {rows = #qz.rows<"t", first = -1, run = 1, stride = 1>}
+
+// -----
+
+// A part has whole runs.
+#f32 = #qz.encoding<f32>
+// expected-error@+1 {{expected whole runs of 48 rows, got 64 rows}}
+qz.weight @w : !qz.tensor<64x32, #f32> {rows = #qz.rows<"t", first = 0, run = 48, stride = 96>}

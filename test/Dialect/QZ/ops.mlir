@@ -31,6 +31,8 @@ qz.weight @vector : !qz.tensor<64, #float>
 qz.weight @"a name.with/anything" : !qz.tensor<96x64, #symmetric>
 // CHECK: qz.weight @placed : !qz.tensor<96x64, #q5> {bytes = 4608 : i64, layout = #qz.layout<r16k4>, offset = 64 : i64}
 qz.weight @placed : !qz.tensor<96x64, #asymmetric> {layout = #qz.layout<r16k4>, offset = 64 : i64, bytes = 4608 : i64}
+// CHECK: qz.weight @part : !qz.tensor<96x64, #q4> {rows = #qz.rows<"all of them", first = 32, run = 32, stride = 96>}
+qz.weight @part : !qz.tensor<96x64, #symmetric> {rows = #qz.rows<"all of them", first = 32, run = 32, stride = 96>}
 qz.weight @table : !qz.tensor<8x64, #table>
 qz.weight @two_level : !qz.tensor<8x256, #two_level>
 qz.weight @signed : !qz.tensor<8x256, #signed>
