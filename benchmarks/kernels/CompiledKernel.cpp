@@ -124,7 +124,7 @@ CompiledKernel::CompiledKernel(const Encoding &encoding, const Shape &shape,
   std::optional<qz::Activations> kind = qz::symbolizeActivations(form);
   check(kind.has_value(), "naming the activations");
   ScheduleOptions schedule;
-  schedule.generate = schedule.prompt = *kind;
+  schedule.generate = schedule.prompt = schedule.felt = *kind;
   PassManager passes(&context);
   buildLayoutPipeline(passes);
   buildSchedulePipeline(passes, schedule);

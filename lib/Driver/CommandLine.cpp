@@ -95,7 +95,7 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
                  "(default: native)");
   app.add_option("--activations", options.activations,
                  "How activations enter matmuls (default: chosen for each "
-                 "format and target)")
+                 "matmul and target)")
       ->check(CLI::IsMember({"a8", "a8g16", "a16", "f16", "f32"}));
   app.add_option("--kv", options.kv,
                  "Type of keys and values (default: f16; f32 with "

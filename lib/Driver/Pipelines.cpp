@@ -36,7 +36,7 @@ scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
   ScheduleOptions schedule;
   bool takesHalves = target.dot == DotKind::Mma;
   if (takesHalves)
-    schedule.generate = schedule.prompt = qz::Activations::F16;
+    schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
   if (options.activations.empty())
     return schedule;
   std::optional<qz::Activations> activations =
@@ -50,7 +50,7 @@ scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
         "target '" + llvm::StringRef(target.name) +
         "' has no products of activations '" + options.activations + "' (" +
         (takesHalves ? "f16" : "a8, a8g16, a16, f32") + ")");
-  schedule.generate = schedule.prompt = *activations;
+  schedule.generate = schedule.prompt = schedule.felt = *activations;
   return schedule;
 }
 

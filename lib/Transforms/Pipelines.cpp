@@ -36,7 +36,8 @@ void qcc::buildLayoutPipeline(OpPassManager &pm, const LayoutOptions &options) {
 
 void qcc::buildSchedulePipeline(OpPassManager &pm,
                                 const ScheduleOptions &options) {
-  pm.addPass(createSelectActivationsPass({options.generate, options.prompt}));
+  pm.addPass(createSelectActivationsPass(
+      {options.generate, options.prompt, options.felt}));
   pm.addPass(createPlanSchedulePass());
   pm.addPass(createPlanMemoryPass({options.rowCapacity, options.generateRows}));
 }

@@ -32,9 +32,29 @@ static int64_t sumGroup(const Encoding &encoding) {
   return least;
 }
 
+/// Whether each scale of `encoding` is for 64 elements or more.
+static bool hasLargeGroups(const Encoding &encoding) {
+  if (encoding.isTwoLevel())
+    return false;
+  if (encoding.spans.empty())
+    return encoding.group >= 64;
+  return llvm::all_of(encoding.spans, [](const Encoding::Span &span) {
+    return span.group >= 64;
+  });
+}
+
 static bool isEightBit(qz::Activations activations) {
   return activations == qz::Activations::A8 ||
          activations == qz::Activations::A8G16;
+}
+
+/// Whether `op` makes rows whose errors are felt most.
+static bool isFelt(qz::QuantizeOp op) {
+  if (!op.getNorm() && op.getInput().getDefiningOp<qz::MatmulOp>())
+    return true;
+  return llvm::any_of(op->getUsers(), [](Operation *user) {
+    return llvm::any_of(user->getUsers(), llvm::IsaPred<llm::RopeAppendOp>);
+  });
 }
 
 /// Adds to `outputs` the values of `block` that are made of rows that want
@@ -77,14 +97,19 @@ struct SelectActivationsPass
 private:
   void select(qz::QuantizeOp op, bool isOutput) {
     int64_t group = 32;
+    // More scales of activations cost little where weights have few.
+    bool isCheap = true;
     for (Operation *user : op->getUsers())
       if (auto matmul = dyn_cast<qz::MatmulOp>(user))
         for (Value weight : matmul.getWeights()) {
           auto type = cast<qz::QTensorType>(weight.getType());
-          group = std::min(group, sumGroup(type.getEncoding().toEncoding()));
+          Encoding encoding = type.getEncoding().toEncoding();
+          group = std::min(group, sumGroup(encoding));
+          isCheap &= hasLargeGroups(encoding);
         }
 
-    qz::Activations choice[] = {generate, prompt};
+    qz::Activations choice[] = {generate,
+                                isFelt(op) || isCheap ? felt : prompt};
     for (qz::Activations &activations : choice) {
       if (group == 0) {
         numFloat += activations != qz::Activations::F32;
@@ -94,8 +119,6 @@ private:
         activations = qz::Activations::A16;
       }
     }
-    if (llvm::is_contained(choice, qz::Activations::A8G16))
-      group = 16;
     MLIRContext *context = &getContext();
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice[0]));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice[1]));

@@ -3,9 +3,9 @@
 //
 // RUN: qcc-opt %s --qcc-layout --qcc-select-activations --qcc-plan-schedule --qcc-plan-memory \
 // RUN:   --qcc-generate-code=target=x86-64-v4 | FileCheck %s --check-prefix=X86
-// RUN: qcc-opt %s --qcc-layout --qcc-select-activations="generate=f16 prompt=f16" --qcc-plan-schedule --qcc-plan-memory \
+// RUN: qcc-opt %s --qcc-layout --qcc-select-activations="generate=f16 prompt=f16 felt=f16" --qcc-plan-schedule --qcc-plan-memory \
 // RUN:   --qcc-generate-code=target=sm_86 | FileCheck %s --check-prefix=NVPTX
-// RUN: qcc-opt %s --qcc-layout --qcc-select-activations="generate=f16 prompt=f16" --qcc-plan-schedule --qcc-plan-memory \
+// RUN: qcc-opt %s --qcc-layout --qcc-select-activations="generate=f16 prompt=f16 felt=f16" --qcc-plan-schedule --qcc-plan-memory \
 // RUN:   --qcc-generate-code=target=sm_86 --qcc-nvvm | FileCheck %s --check-prefix=NVVM
 
 #f32 = #qz.encoding<f32>

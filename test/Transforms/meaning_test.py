@@ -172,7 +172,7 @@ MODELS = {
                                         "biases": ("q", "v", "gate", "up", "down")},
     "64 layers": {"layers": [{}] * 64, "bodies": 1},
 }
-SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32"]
+SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32 felt=f32"]
 
 
 def main():

@@ -1,13 +1,14 @@
 // RUN: qcc-opt %s --qcc-select-activations | FileCheck %s
 // RUN: qcc-opt %s --qcc-select-activations='generate=a8 prompt=a8g16' \
 // RUN:   | FileCheck %s --check-prefix=FINE
-// RUN: qcc-opt %s --qcc-select-activations='generate=f32 prompt=f32' \
+// RUN: qcc-opt %s --qcc-select-activations='generate=f32 prompt=f32 felt=f32' \
 // RUN:   | FileCheck %s --check-prefix=FLOAT
 
 #f32 = #qz.encoding<f32>
 #bf16 = #qz.encoding<bf16>
 #g4 = #qz.encoding<bits = 4, zero = 8, group = 4, scale = f16>
 #g16 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
+#g128 = #qz.encoding<bits = 4, zero = 8, group = 128, scale = f16>
 #g32 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 
 // CHECK-LABEL: func private @body.0
@@ -18,13 +19,14 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
                           %bf: !qz.tensor<768x768, #bf16>) -> tensor<?x768xf32> {
   // Groups of 32 have sums of 32.
   // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 32 : i64}
-  // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<a8>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64}
+  // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<a8>, prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   // FLOAT: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
   %a = qz.quantize %x : tensor<?x768xf32> -> <768>
   %0 = qz.matmul %a, [%w32] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
 
-  // One segment with groups of 16 is enough for sums of 16.
-  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 16 : i64}
+  // One segment with groups of 16 is enough for sums of 16. Rows from a matmul
+  // are felt most.
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64}
   %b = qz.quantize %0 : tensor<?x768xf32> -> <768>
   %1 = qz.matmul %b, [%w32, %w16] : <768>, [!qz.tensor<768x768, #g32>, !qz.tensor<768x768, #g16>] -> tensor<?x1536xf32>
 
@@ -43,6 +45,43 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
   %e = qz.quantize %3 : tensor<?x768xf32> -> <768>
   %5 = qz.matmul %e, [%w4] : <768>, [!qz.tensor<768x768, #g4>] -> tensor<?x768xf32>
   return %x : tensor<?x768xf32>
+}
+
+// CHECK-LABEL: func private @attention
+// FLOAT-LABEL: func private @attention
+func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tensor<?x16xf32>, %n: !qz.tensor<64, #f32>,
+                             %w: !qz.tensor<128x64, #g32>, %o: !qz.tensor<64x64, #g32>,
+                             %state: !llm.state<2, 16>) -> tensor<?x64xf32> {
+  // Queries, keys and values are felt most.
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
+  // FLOAT: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<f32>
+  %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<128x64, #g32>] -> tensor<?x128xf32>
+  %q = llm.rope_append %p, %r, %batch, %state {scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x16xf32>, !llm.state<2, 16> -> tensor<?x64xf32>
+  // What attention gives is not.
+  %t = llm.attend %q, %batch, %state : tensor<?x64xf32>, !llm.state<2, 16>
+  // CHECK: qz.quantize {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
+  %b = qz.quantize %t : tensor<?x64xf32> -> <64>
+  %y = qz.matmul %b, [%o] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<64x64, #g32>], tensor<?x64xf32> -> tensor<?x64xf32>
+  // Nor is the norm of the residual stream, which is a matmul's result too.
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
+  %c = qz.quantize %y norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
+  %z = qz.matmul %c, [%o] : <64>, [!qz.tensor<64x64, #g32>] -> tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func private @large
+func.func private @large(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #g128>,
+                         %v: !qz.tensor<128x128, #g32>) -> tensor<?x128xf32> {
+  // Where weights have few scales, activations may have more.
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
+  %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
+  %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <128>, [!qz.tensor<128x128, #g128>], tensor<?x128xf32> -> tensor<?x128xf32>
+  // All of the weights.
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
+  %b = qz.quantize %y norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
+  %z = qz.matmul %b, [%w, %v] : <128>, [!qz.tensor<128x128, #g128>, !qz.tensor<128x128, #g32>] -> tensor<?x256xf32>
+  return %y : tensor<?x128xf32>
 }
 
 // A body that is called with rows that want logits is part of the head.

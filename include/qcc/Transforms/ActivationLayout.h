@@ -8,9 +8,12 @@
 //   dots   [planes][8][tile] four bytes   k-group q of row r; planes: one for
 //                                         8 bits, high then low byte for 16
 //   scale  [32 / actGroup][tile] f32
-//   nsum   [32 / sumGroup][tile] i32      minus the sum of the integers, times
+//   nsum   [32 / dotGroup][tile] i32      minus the sum of the integers, times
 //                                         zeroFactor
 //   fsum   [32 / sumGroup][tile] f32      scale times the sum
+//
+// with dotGroup the smaller of actGroup and sumGroup, for an integer dot
+// product covers elements of one scale on either side.
 //
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
 // 32639. The f32 form holds [32][tile] f32. The f16 form is not meant to be
@@ -43,6 +46,8 @@ struct ActivationLayout {
   int64_t planes() const { return kind == qz::Activations::A16 ? 2 : 1; }
   /// Elements that share a scale.
   int64_t group() const { return kind == qz::Activations::A8G16 ? 16 : 32; }
+  /// Elements under one integer sum.
+  int64_t dotGroup() const { return std::min(group(), sumGroup); }
   /// The largest integer, which the largest magnitude of a group maps to.
   float peak() const {
     return kind == qz::Activations::A16 ? 32639.0f : 127.0f;
@@ -58,7 +63,7 @@ struct ActivationLayout {
     return scaleOffset(kChunk / group() + index, row);
   }
   int64_t fsumOffset(int64_t index, int64_t row) const {
-    return nsumOffset(kChunk / sumGroup + index, row);
+    return nsumOffset(kChunk / dotGroup() + index, row);
   }
   /// f32 form: element k of the chunk.
   int64_t floatOffset(int64_t k, int64_t row) const {

@@ -285,9 +285,15 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
     * otherwise what the options ask for, but nothing coarser than `a16` for
-      rows that come from `llm.select_outputs`: the logits feel every error;
+      rows that come from `llm.select_outputs`: the logits feel every error.
+      `felt` is for the rows of prompts whose errors are felt most: those that
+      become queries, keys and values, since softmax raises e to their products,
+      and those that come from a matmul, the hidden rows of a feed-forward,
+      whose largest elements stand out most. It is also for rows of which all
+      consumers have weights with a scale for 64 elements or more, beside which
+      more scales of activations cost little;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
-      32 or activations are `a8g16`, else 32.
+      32, else 32.
 
     Before:
 
@@ -318,6 +324,16 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     Option<"prompt", "prompt", "::qcc::qz::Activations",
            /*default=*/"::qcc::qz::Activations::A8",
            "Activations of prompt steps", [{
+             ::llvm::cl::values(
+               clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
+               clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),
+               clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
+               clEnumValN(::qcc::qz::Activations::F16, "f16", "f16"),
+               clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
+           }]>,
+    Option<"felt", "felt", "::qcc::qz::Activations",
+           /*default=*/"::qcc::qz::Activations::A8G16",
+           "Activations of prompt steps whose errors are felt most", [{
              ::llvm::cl::values(
                clEnumValN(::qcc::qz::Activations::A16, "a16", "int16"),
                clEnumValN(::qcc::qz::Activations::A8, "a8", "int8, groups of 32"),

@@ -31,6 +31,8 @@ struct ScheduleOptions {
   /// Activations of generating steps and of prompt steps.
   qz::Activations generate = qz::Activations::A16;
   qz::Activations prompt = qz::Activations::A8;
+  /// Those of prompt steps whose errors the result feels most.
+  qz::Activations felt = qz::Activations::A8G16;
   /// Rows that a buffer holds: the most rows of a prompt step, padding to the
   /// tile included.
   int64_t rowCapacity = 264;

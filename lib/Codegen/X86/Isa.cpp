@@ -12,7 +12,7 @@ int64_t Isa::tileRows(qz::Activations kind, int64_t sumGroup,
                       int64_t wanted) const {
   bool wide = registers >= 32;
   int64_t most = wide ? 12 : 4;
-  if (kind == qz::Activations::A16 ||
+  if (kind == qz::Activations::A16 || kind == qz::Activations::A8G16 ||
       (kind != qz::Activations::F32 && sumGroup < 32))
     most = wide ? 8 : 2;
   return std::min(wanted, most);

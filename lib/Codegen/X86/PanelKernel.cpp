@@ -5,8 +5,10 @@
 //
 //   acc += float(sum (code - zero) * x) * (S * scale(x)) + M * fsum(x)
 //
-// with the zero point entering through the precomputed sum of x, as the start
-// value of the integer accumulator. Float activations: acc += value * x.
+// with a zero point that all groups share entering through the precomputed sum
+// of x, as the start value of the integer accumulator. Zero points of their own
+// are minima of -zero * S: a multiplication of integers for each row would take
+// longer than that of floats for all. Float activations: acc += value * x.
 //===----------------------------------------------------------------------===//
 
 #include "PanelKernel.h"
@@ -101,6 +103,44 @@ Values PanelKernel::numbers(Value codes, Value zero) {
 /// Integer sums are exact in any order.
 static constexpr int64_t kGroupOrder[] = {0, 4, 2, 6, 1, 5, 3, 7};
 
+bool PanelKernel::isFactorLate() const {
+  return !act.isFloat() && layout.scaleInUnit && !encoding.isTwoLevel() &&
+         !encoding.hasMin() && layout.unitK > PackedLayout::kChunk;
+}
+
+Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
+                                int64_t end,
+                                function_ref<Value(int64_t)> line) {
+  VectorType ints = e.vec(instructions.lanes, e.i32());
+  SmallVector<Values> sums(act.planes(), Values(act.tile, e.zero(ints)));
+  if (!hasZeros && zeroPoint() != 0)
+    for (int64_t r = 0; r < act.tile; ++r) {
+      // What a group of weights covers may be more than one sum.
+      Value start;
+      for (int64_t k = first; k < end; k += act.dotGroup()) {
+        Value sum =
+            e.loadSplat(ints, tileChunk, act.nsumOffset(k / act.dotGroup(), r));
+        start = start ? e.add(start, sum) : sum;
+      }
+      sums.back()[r] = e.mul(start, zeroPoint() / act.zeroFactor);
+    }
+  for (int64_t q : kGroupOrder) {
+    if (q < first / 4 || q >= end / 4)
+      continue;
+    Value word = codes(q, line);
+    for (int64_t r = 0; r < act.tile; ++r)
+      for (int64_t plane = 0; plane < act.planes(); ++plane)
+        sums[plane][r] = instructions.dotProduct(
+            e, sums[plane][r], word,
+            e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r)),
+            maxCode());
+  }
+  if (act.planes() == 2)
+    for (auto [high, low] : llvm::zip(sums[0], sums[1]))
+      low = e.add(e.shift(high, 8), low);
+  return sums.back();
+}
+
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
                                  const PanelScales &unit, int64_t half,
                                  Values acc) {
@@ -116,54 +156,45 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
       value = e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
     return value;
   };
-  PanelScales scales;
-  for (int64_t d = 0; d < 32 / dotGroup; ++d) {
-    int64_t first = d * dotGroup;
-    if (first % weightGroup == 0)
-      scales =
-          scaleReader.group(unit, chunk, first / weightGroup, lane, floats);
-    // Sums are kept for groups of act.sumGroup, which divides dotGroup.
-    int64_t sumFirst = first / act.sumGroup, sums = dotGroup / act.sumGroup;
-    SmallVector<Values> ints32(act.planes(), Values(act.tile));
-    for (int64_t r = 0; r < act.tile; ++r)
-      for (int64_t plane = 0; plane < act.planes(); ++plane) {
-        bool low = plane + 1 == act.planes();
-        Value start = e.zero(ints);
-        if (low && (scales.zero || zeroPoint() != 0)) {
-          start = e.loadSplat(ints, tileChunk, act.nsumOffset(sumFirst, r));
-          for (int64_t s = 1; s < sums; ++s)
-            start = e.add(start, e.loadSplat(ints, tileChunk,
-                                             act.nsumOffset(sumFirst + s, r)));
-          start = scales.zero ? e.mul(start, scales.zero)
-                              : e.mul(start, zeroPoint() / act.zeroFactor);
-        }
-        ints32[plane][r] = start;
+  for (int64_t group = 0; group < 32; group += weightGroup) {
+    PanelScales scales =
+        scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    Value min = scales.min;
+    if (scales.zero) {
+      Value zero = e.intToFloat(scales.zero, e.f32());
+      if (!isFactorLate())
+        zero = e.mulf(zero, scales.factor);
+      min = min ? e.subf(min, zero) : arith::NegFOp::create(e.b, e.loc, zero);
+    }
+    // Products of a group of weights that several scales of activations cover.
+    Values partial;
+    for (int64_t first = group; first < group + weightGroup;
+         first += dotGroup) {
+      Values sums = dotProducts(tileChunk, bool(scales.zero), first,
+                                first + dotGroup, line);
+      for (int64_t r = 0; r < act.tile; ++r) {
+        Value sum = e.intToFloat(sums[r], e.f32());
+        Value scale = e.loadSplat(floats, tileChunk,
+                                  act.scaleOffset(first / act.group(), r));
+        if (isFactorLate())
+          acc[r] = e.fma(sum, scale, acc[r]);
+        else if (dotGroup == weightGroup)
+          acc[r] = e.fma(sum, e.mulf(scales.factor, scale), acc[r]);
+        else if (first == group)
+          partial.push_back(e.mulf(sum, scale));
+        else
+          partial[r] = e.fma(sum, scale, partial[r]);
       }
-    for (int64_t q : kGroupOrder) {
-      if (q < first / 4 || q >= (first + dotGroup) / 4)
-        continue;
-      Value word = codes(q, line);
-      for (int64_t r = 0; r < act.tile; ++r)
-        for (int64_t plane = 0; plane < act.planes(); ++plane)
-          ints32[plane][r] = instructions.dotProduct(
-              e, ints32[plane][r], word,
-              e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r)),
-              maxCode());
     }
     for (int64_t r = 0; r < act.tile; ++r) {
-      Value sum = ints32.back()[r];
-      if (act.planes() == 2)
-        sum = e.add(e.shift(ints32[0][r], 8), sum);
-      Value scale = e.mulf(
-          scales.factor, e.loadSplat(floats, tileChunk,
-                                     act.scaleOffset(first / act.group(), r)));
-      acc[r] = e.fma(e.intToFloat(sum, e.f32()), scale, acc[r]);
-      if (encoding.hasMin())
-        for (int64_t s = 0; s < sums; ++s)
-          acc[r] = e.fma(
-              scales.min,
-              e.loadSplat(floats, tileChunk, act.fsumOffset(sumFirst + s, r)),
-              acc[r]);
+      if (!partial.empty())
+        acc[r] = e.fma(partial[r], scales.factor, acc[r]);
+      if (min)
+        for (int64_t s = group; s < group + weightGroup; s += act.sumGroup)
+          acc[r] = e.fma(min,
+                         e.loadSplat(floats, tileChunk,
+                                     act.fsumOffset(s / act.sumGroup, r)),
+                         acc[r]);
     }
   }
   return acc;
@@ -240,15 +271,24 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
     Value lane = e.c64(half * instructions.lanes);
     PanelScales scales = scaleReader.unit(unit, lane, floats);
     Value first = e.offset(unit, layout.chunkOffset);
+    Values sums(in.begin(), in.end());
+    if (isFactorLate())
+      sums.assign(sums.size(), e.zero(floats));
     if (count == 1)
-      return emitChunk(first, x,
-                       scaleReader.chunk(scales, Value(), lane, floats), in);
-    return e.loop(
-        e.c64(0), e.c64(count), e.c64(1), in, [&](Value c, ValueRange inner) {
-          return emitChunk(e.offset(first, e.mul(c, layout.chunkBytes)),
-                           e.offset(x, e.mul(c, act.chunkBytes())),
-                           scaleReader.chunk(scales, c, lane, floats), inner);
-        });
+      sums = emitChunk(first, x,
+                       scaleReader.chunk(scales, Value(), lane, floats), sums);
+    else
+      sums = e.loop(e.c64(0), e.c64(count), e.c64(1), sums,
+                    [&](Value c, ValueRange inner) {
+                      return emitChunk(
+                          e.offset(first, e.mul(c, layout.chunkBytes)),
+                          e.offset(x, e.mul(c, act.chunkBytes())),
+                          scaleReader.chunk(scales, c, lane, floats), inner);
+                    });
+    if (isFactorLate())
+      for (auto [sum, before] : llvm::zip_equal(sums, in))
+        sum = e.fma(sum, scales.factor, before);
+    return sums;
   };
   int64_t whole = k / layout.unitK, rest = k % layout.unitK;
   if (whole)

@@ -50,6 +50,14 @@ public:
 private:
   Values minifloats(Value codes);
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
+  /// Whether the sums of a unit's chunks are multiplied by its scale at the
+  /// end, once for all of them.
+  bool isFactorLate() const;
+  /// The integer dot products of elements [first, end) of a chunk, less the
+  /// share of the zero point unless groups have their own, for each row of the
+  /// tile.
+  Values dotProducts(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
+                     llvm::function_ref<Value(int64_t)> line);
   Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
                       int64_t half, Values acc);
   Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,

@@ -123,13 +123,17 @@ public:
     }
     for (int64_t i = 0; i < 32 / layout.group(); ++i)
       e.store(scales[i], at, layout.scaleOffset(i, 0));
-    if (layout.sumGroup == 32)
+    if (layout.dotGroup() == 32)
       sums[0] = e.add(sums[0], sums[1]);
-    for (int64_t i = 0; i < 32 / layout.sumGroup; ++i) {
+    Value products[2];
+    for (int64_t i = 0; i < 32 / layout.dotGroup(); ++i) {
       e.store(e.mul(sums[i], -layout.zeroFactor), at, layout.nsumOffset(i, 0));
-      e.store(e.mulf(e.intToFloat(sums[i], e.f32()), scales[i]), at,
-              layout.fsumOffset(i, 0));
+      products[i] = e.mulf(e.intToFloat(sums[i], e.f32()), scales[i]);
     }
+    if (layout.sumGroup > layout.dotGroup())
+      products[0] = e.addf(products[0], products[1]);
+    for (int64_t i = 0; i < 32 / layout.sumGroup; ++i)
+      e.store(products[i], at, layout.fsumOffset(i, 0));
   }
 
 private:

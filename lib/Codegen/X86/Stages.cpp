@@ -62,10 +62,8 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
-      if (encoding.isFloat())
+      if (encoding.isFloat() || encoding.hasZeros())
         continue;
-      if (encoding.hasZeros())
-        factor = 1;
       for (const Encoding::Span &span : encoding.spans)
         factor = std::gcd(factor, int64_t(span.zero));
       if (encoding.spans.empty())

@@ -110,6 +110,7 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
   schedule.prompt = options.prompt.empty()
                         ? schedule.generate
                         : *qz::symbolizeActivations(options.prompt);
+  schedule.felt = schedule.prompt;
   PassManager passes(&context);
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);

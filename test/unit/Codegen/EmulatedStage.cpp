@@ -98,7 +98,7 @@ EmulatedStage::EmulatedStage(const std::string &text,
       parseSourceString<ModuleOp>(text, &testContext());
   diagnostics.check(bool(module), "parsing");
   ScheduleOptions schedule;
-  schedule.generate = schedule.prompt = qz::Activations::F16;
+  schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
   PassManager passes(&testContext());
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);

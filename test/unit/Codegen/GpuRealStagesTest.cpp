@@ -42,7 +42,7 @@ public:
     if (!imported)
       throw std::runtime_error(imported.message());
     ScheduleOptions schedule;
-    schedule.generate = schedule.prompt = qz::Activations::F16;
+    schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
     mlir::PassManager passes(&testContext());
     buildFusePipeline(passes);
     buildLayoutPipeline(passes);
