@@ -104,6 +104,7 @@ Result<Checkpoint> Checkpoint::create(Contents contents) {
   result.contents = std::move(contents);
   result.entryOrder = sortedByName(result.metadata(), keyOf);
   result.tensorOrder = sortedByName(result.tensors(), nameOf);
+  std::sort(result.contents.nulls.begin(), result.contents.nulls.end());
   if (const MetadataEntry *entry =
           findDuplicate(result.metadata(), result.entryOrder, keyOf))
     return result.configError("key " + quoted(entry->key) + " occurs twice");
@@ -117,6 +118,10 @@ Result<Checkpoint> Checkpoint::create(Contents contents) {
 const Value *Checkpoint::findMetadata(std::string_view key) const {
   const MetadataEntry *entry = findByName(metadata(), entryOrder, key, keyOf);
   return entry ? &entry->value : nullptr;
+}
+
+bool Checkpoint::isNull(std::string_view key) const {
+  return std::binary_search(contents.nulls.begin(), contents.nulls.end(), key);
 }
 
 const Tensor *Checkpoint::findTensor(std::string_view name) const {

@@ -9,6 +9,7 @@
 #include "HuggingFaceTokenizer.h"
 #include "OffsetNorms.h"
 #include "SourceTensors.h"
+#include "TextModel.h"
 #include "TorchFile.h"
 
 using namespace qcc;
@@ -131,6 +132,7 @@ private:
     }
     if (!readJson("config.json", kMaxConfigBytes, config))
       return false;
+    hasOtherParts = takeTextConfig(config);
     contents.path = folder.path;
     contents.configPath = pathOf("config.json");
     if (folder.has("generation_config.json")) {
@@ -188,7 +190,7 @@ private:
     if (quantization.is_null() && folder.has("hf_quant_config.json") &&
         !readModelOptConfig("hf_quant_config.json"))
       return false;
-    flattenJson(config, "", contents.texts, contents.metadata);
+    flattenJson(config, "", contents.texts, contents.metadata, &contents.nulls);
     if (!quantization.is_null())
       flattenJson(quantization, "quantization_config.", contents.texts,
                   contents.metadata);
@@ -385,6 +387,11 @@ private:
     for (const SourceTensor &source : sources->all())
       if (!source.isTaken && !readPlain(*sources, source, isOffset))
         return false;
+    std::string removed;
+    if (hasOtherParts)
+      removed = keepTextTensors(contents.tensors, contents.texts);
+    if (!removed.empty())
+      contents.format += ", without " + removed;
     std::sort(contents.tensors.begin(), contents.tensors.end(),
               [](const Tensor &a, const Tensor &b) {
                 return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);
@@ -462,6 +469,7 @@ private:
   const std::string chosen;
   Checkpoint::Contents contents;
   Json config, generation, quantization, weightMap;
+  bool hasOtherParts = false; ///< The model is the language model of several.
   std::string quantizationWhere;
   /// Files that have members of `quantization`, and where in them.
   std::vector<std::pair<std::string, std::vector<std::string>>>

@@ -191,17 +191,20 @@ Value scalarMetadata(const Json &value, TextPool &texts) {
 
 // The depth is bounded by the parser's limit.
 void qcc::flattenJson(const Json &object, const std::string &prefix,
-                      TextPool &texts, std::vector<MetadataEntry> &out) {
+                      TextPool &texts, std::vector<MetadataEntry> &out,
+                      std::vector<std::string_view> *nulls) {
   for (auto it = object.begin(); it != object.end(); ++it) {
     const Json &value = *it;
     std::string key =
         prefix +
         (object.is_array() ? std::to_string(it - object.begin()) : it.key());
     ValueType type = value.is_array() ? elementType(value) : ValueType::Array;
+    if (value.is_null() && nulls)
+      nulls->push_back(texts.keep(key));
     if (value.is_null() || (value.is_array() && value.empty()))
       continue;
     if (value.is_object() || (value.is_array() && type == ValueType::Array))
-      flattenJson(value, key + ".", texts, out);
+      flattenJson(value, key + ".", texts, out, nulls);
     else if (value.is_array())
       out.push_back({texts.keep(key), arrayMetadata(type, value, texts)});
     else

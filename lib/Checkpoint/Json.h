@@ -20,9 +20,10 @@ Result<Json> parseJsonObject(const Checkpoint::File &file, size_t maxBytes);
 /// Appends an object's members as metadata: "a": {"b": 1} becomes
 /// "<prefix>a.b". Arrays of numbers of a kind, of bools or of strings stay
 /// arrays; the members of others are numbered ("a.0.b"). A null is as good as
-/// absent.
+/// absent, but that its key is appended to `nulls`.
 void flattenJson(const Json &object, const std::string &prefix, TextPool &texts,
-                 std::vector<MetadataEntry> &out);
+                 std::vector<MetadataEntry> &out,
+                 std::vector<std::string_view> *nulls = nullptr);
 
 /// The names of the members of an object in a file that parseJsonObject takes,
 /// in the order of the file, which Json does not keep: of the member of the

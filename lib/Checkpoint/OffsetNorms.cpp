@@ -7,7 +7,8 @@
 using namespace qcc;
 
 bool qcc::hasOffsetNorms(std::string_view modelType) {
-  return modelType == "gemma" || modelType == "gemma3_text";
+  return modelType == "gemma" || modelType == "gemma2" ||
+         modelType == "gemma3_text";
 }
 
 void qcc::addOneToNorm(Tensor &tensor) {

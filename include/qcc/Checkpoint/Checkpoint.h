@@ -136,6 +136,8 @@ public:
     std::string configPath;  ///< Of the file that has the metadata.
     std::vector<File> files; ///< At least one.
     std::vector<MetadataEntry> metadata;
+    /// Keys that the configuration has with the value null.
+    std::vector<std::string_view> nulls;
     std::vector<Tensor> tensors;
     TextPool texts;
   };
@@ -186,6 +188,9 @@ public:
   void release(const Tensor &tensor, uint64_t firstRow, uint64_t count) const;
 
   bool has(std::string_view key) const { return findMetadata(key) != nullptr; }
+  /// Whether the configuration says that there is nothing of this key, which
+  /// without it may have a default.
+  bool isNull(std::string_view key) const;
   /// The value of `key` as T (see Value::as); an error that names the file when
   /// it is missing or has another type.
   template <typename T>
