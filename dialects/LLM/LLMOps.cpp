@@ -38,6 +38,14 @@ static LogicalResult verifyFrequencies(Operation *op, size_t count,
   return success();
 }
 
+static LogicalResult verifySoftcap(Operation *op, const APFloat &softcap) {
+  if (softcap.isFinite() && (softcap.isZero() || !softcap.isNegative()))
+    return success();
+  return op->emitOpError() << "expected a softcap that is positive, or 0 for "
+                              "none, got "
+                           << softcap.convertToFloat();
+}
+
 LogicalResult StateOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto state =
       symbols.lookupNearestSymbolFrom<KVStateOp>(*this, getStateAttr());
@@ -84,6 +92,8 @@ LogicalResult RopeOp::verify() {
 }
 
 LogicalResult AttentionOp::verify() {
+  if (failed(verifySoftcap(*this, getSoftcap())))
+    return failure();
   StateType state = getState().getType();
   if (columns(getKey()) != state.getKvHeads() * state.getHeadDim())
     return emitOpError() << "expected keys of "
@@ -113,10 +123,13 @@ LogicalResult RopeAppendOp::verify() {
   if (failed(verifyHeads(*this, columns(getResult()), kv,
                          "queries (in units of all key heads)")))
     return failure();
-  for (Value norm : {getQueryNorm(), getKeyNorm()})
-    if (norm && weightShape(norm) != ArrayRef<int64_t>(state.getHeadDim()))
-      return emitOpError() << "expected head norms of " << state.getHeadDim()
-                           << " elements, got " << norm.getType();
+  for (auto [norm, width] :
+       {std::pair{getQueryNorm(), columns(getResult())}, {getKeyNorm(), kv}})
+    if (norm && weightShape(norm) != ArrayRef<int64_t>(state.getHeadDim()) &&
+        weightShape(norm) != ArrayRef<int64_t>(width))
+      return emitOpError() << "expected norms of " << state.getHeadDim()
+                           << " elements, or of all heads, got "
+                           << norm.getType();
   if (columns(getRotations()) % 2)
     return emitOpError() << "expected cosines and sines in equal number, got "
                          << columns(getRotations()) << " elements";
@@ -132,8 +145,17 @@ LogicalResult AddNormOp::verify() {
 }
 
 LogicalResult AttendOp::verify() {
+  if (failed(verifySoftcap(*this, getSoftcap())))
+    return failure();
   StateType state = getState().getType();
   return verifyHeads(*this, columns(getQuery()),
                      state.getKvHeads() * state.getHeadDim(),
                      "queries (in units of all key heads)");
+}
+
+LogicalResult ScaleLogitsOp::verify() {
+  if (!getScale().isFinite())
+    return emitOpError() << "expected a finite scale, got "
+                         << getScale().convertToFloat();
+  return verifySoftcap(*this, getSoftcap());
 }

@@ -154,12 +154,14 @@ def LLM_AttentionOp : LLM_Op<"attention", [
     Each row's key and value are stored at its position of its sequence. Then,
     for each query head h of a row at position p, over the visible positions j
     (p - window < j <= p, all j <= p when window is 0), with g = h / (heads /
-    kv_heads): softmax_j(scale * q_h . k_g[j]) weights v_g[j].
+    kv_heads): softmax_j(scale * q_h . k_g[j]) weights v_g[j]. With a `softcap` c
+    that is not 0 a score s enters the softmax as c * tanh(s / c).
   }];
   let arguments = (ins LLM_Rows:$query, LLM_Rows:$key, LLM_Rows:$value,
                        LLM_BatchType:$batch, LLM_StateType:$state,
                        F32Attr:$scale,
-                       DefaultValuedAttr<I64Attr, "0">:$window);
+                       DefaultValuedAttr<I64Attr, "0">:$window,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
     $query `,` $key `,` $value `,` $batch `,` $state attr-dict
@@ -192,7 +194,9 @@ def LLM_RopeAppendOp : LLM_Op<"rope_append", [AttrSizedOperandSegments]> {
     The fused form of what stands between the Q/K/V matmul and attention. Rows
     of `qkv` hold the query heads, then the key heads, then the value heads.
     Queries come out normed (with `query_norm`), rotated and multiplied by
-    `scale`; keys are normed, rotated and stored in `state`, values stored.
+    `scale`; keys are normed, rotated and stored in `state`, values stored. Norms
+    of head_dim elements are of each head; those of a whole row's queries and
+    keys, of the row.
   }];
   let arguments = (ins LLM_Rows:$qkv, LLM_Rows:$rotations, LLM_BatchType:$batch,
                        LLM_StateType:$state,
@@ -234,7 +238,8 @@ def LLM_AttendOp : LLM_Op<"attend", [
   }];
   let arguments = (ins LLM_Rows:$query, LLM_BatchType:$batch,
                        LLM_StateType:$state,
-                       DefaultValuedAttr<I64Attr, "0">:$window);
+                       DefaultValuedAttr<I64Attr, "0">:$window,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
     $query `,` $batch `,` $state attr-dict `:` type($query) `,` type($state)
@@ -248,6 +253,24 @@ def LLM_SelectOutputsOp : LLM_Op<"select_outputs", [Pure,
   let arguments = (ins LLM_Rows:$input, LLM_BatchType:$batch);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = "$input `,` $batch attr-dict `:` type($result)";
+}
+
+def LLM_ScaleLogitsOp : LLM_Op<"scale_logits", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "Scale and cap logits";
+  let description = [{
+    result = scale * x; with a `softcap` c that is not 0, c * tanh(scale * x / c).
+
+    ```mlir
+    %y = llm.scale_logits %x {softcap = 30.0 : f32} : tensor<?x512xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$input,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$scale,
+                       DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$input attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 #endif // LLM_OPS

@@ -143,6 +143,16 @@ LogicalResult MatmulOp::verify() {
   if (bool(getResidual()) != (getEpilogue() == Epilogue::Residual))
     return emitOpError() << "expected a residual operand exactly with the "
                             "residual epilogue";
+  bool isLogits = getEpilogue() == Epilogue::Logits;
+  if (bool(getScale()) != isLogits || bool(getSoftcap()) != isLogits)
+    return emitOpError() << "expected scale and softcap exactly with the "
+                            "logits epilogue";
+  if (isLogits && (!getScale()->isFinite() || !getSoftcap()->isFinite() ||
+                   getSoftcap()->isNegative()))
+    return emitOpError() << "expected a finite scale and a softcap of at least "
+                            "0, got "
+                         << getScale()->convertToFloat() << " and "
+                         << getSoftcap()->convertToFloat();
   if (getResidual() && getResidual().getType() != getResult().getType())
     return emitOpError() << "expected a residual of the result's type";
   return verifyRows(*this, getResult().getType(), rows, "a result");

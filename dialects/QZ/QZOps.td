@@ -138,7 +138,8 @@ def QZ_Epilogue : I32EnumAttr<"Epilogue", "What follows a matmul's dot products"
       I32EnumAttrCase<"None", 0, "none">,
       I32EnumAttrCase<"Residual", 1, "residual">,
       I32EnumAttrCase<"GluSilu", 2, "glu_silu">,
-      I32EnumAttrCase<"GluGeluTanh", 3, "glu_gelu_tanh">]> {
+      I32EnumAttrCase<"GluGeluTanh", 3, "glu_gelu_tanh">,
+      I32EnumAttrCase<"Logits", 4, "logits">]> {
   let cppNamespace = "::qcc::qz";
   let genSpecializedAttr = 0;
 }
@@ -164,6 +165,9 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * `glu_silu`, `glu_gelu_tanh`: exactly two weights of the same shape, gate
       and up; result = act(gate product) * up product.
 
+    * `logits`: result = scale * product; with a `softcap` c that is not 0,
+      c * tanh(scale * product / c).
+
     ```mlir
     %y = qz.matmul %a, [%q, %k, %v] : (!qz.activation<576>, [!qz.tensor<...>, ...])
            -> tensor<?x960xf32>
@@ -178,7 +182,9 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                        Optional<RankedTensorOf<[F32]>>:$residual,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$bias_of,
                        DefaultValuedAttr<QZ_EpilogueAttr,
-                           "::qcc::qz::Epilogue::None">:$epilogue);
+                           "::qcc::qz::Epilogue::None">:$epilogue,
+                       OptionalAttr<F32Attr>:$scale,
+                       OptionalAttr<F32Attr>:$softcap);
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
     $input `,` `[` $weights `]` (`bias` `[` $biases^ `]`)?
@@ -187,6 +193,18 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     (`bias` `[` type($biases)^ `]`)? (`,` type($residual)^)?
     `->` type($result)
   }];
+  let builders = [
+    // With an epilogue that has no parameters.
+    OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
+                   "::mlir::ValueRange":$weights, "::mlir::ValueRange":$biases,
+                   "::mlir::Value":$residual,
+                   "::llvm::ArrayRef<int64_t>":$bias_of,
+                   "::qcc::qz::Epilogue":$epilogue), [{
+      build($_builder, $_state, result, input, weights, biases, residual,
+            $_builder.getDenseI64ArrayAttr(bias_of),
+            EpilogueAttr::get($_builder.getContext(), epilogue),
+            ::mlir::FloatAttr(), ::mlir::FloatAttr());
+    }]>];
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     bool isGlu() {

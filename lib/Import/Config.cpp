@@ -93,6 +93,42 @@ static float scaleOfScores(const Config &c, const ConfigNames &names,
   return 1.0f / std::sqrt(reader.realOr(names.queryScalar, float(size)));
 }
 
+static void refuse(const KeyNames &names, const Architecture &arch,
+                   ConfigReader &reader) {
+  reader.fail(names, "is not supported for architecture " + quoted(arch.name));
+}
+
+/// A cap, which is `fallback` without the key; 0 where the family has none.
+static float readCap(float fallback, const KeyNames &names,
+                     const Architecture &arch, ConfigReader &reader) {
+  if (!reader.has(names))
+    return reader.isNull(names) ? 0 : fallback;
+  float cap = reader.realOrZero(names);
+  if (cap != 0 && fallback == 0)
+    refuse(names, arch, reader);
+  return cap;
+}
+
+/// Factors of the embedding, of residual sums and of logits.
+static void readMultipliers(Config &c, const ConfigNames &names,
+                            ConfigReader &reader) {
+  c.embeddingScale = c.arch.scaledEmbedding ? std::sqrt(float(c.hidden)) : 1.0f;
+  for (const KeyNames *key :
+       {&names.embeddingScale, &names.residualScale, &names.logitDivisor})
+    if (!c.arch.multipliers && reader.has(*key))
+      refuse(*key, c.arch, reader);
+  if (!c.arch.multipliers)
+    return;
+  c.embeddingScale = reader.realOr(names.embeddingScale, 1);
+  c.residualScale = reader.realOr(names.residualScale, 1);
+  c.logitScale = 1 / reader.realOr(names.logitDivisor, 1);
+  // Rows of the residual are kept divided by the scale of what is added.
+  float eps = c.eps / (c.residualScale * c.residualScale);
+  if (!(eps > 0) || !std::isfinite(eps) || !std::isfinite(c.logitScale) ||
+      !std::isfinite(c.embeddingScale / c.residualScale))
+    reader.fail(names.residualScale, "expected a number nearer to 1");
+}
+
 /// Whether the config's name of an activation is the architecture's.
 static bool isActivation(const Architecture &arch, std::string_view name) {
   if (!arch.activationName.empty() && name == arch.activationName)
@@ -159,8 +195,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.sliding = slidingLayers(c, names, reader);
   c.turning = turningLayers(c, names, reader);
   c.attentionScale = scaleOfScores(c, names, reader);
-  if (reader.has(names.softcaps))
-    reader.fail(names.softcaps, "caps of logits are not supported yet");
+  c.scoreCap = readCap(c.arch.scoreCap, names.scoreCap, c.arch, reader);
+  c.logitCap = readCap(c.arch.logitCap, names.logitCap, c.arch, reader);
+  readMultipliers(c, names, reader);
   if (reader.has(names.acausal) && reader.flag(names.acausal))
     reader.fail(names.acausal, "attention to later positions is not supported");
   // Where a family has those of projections, it does not ask the config.

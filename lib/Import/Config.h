@@ -27,6 +27,10 @@ struct Config {
   /// The file says that these layers have biases.
   bool hasAttentionBias = false, hasFfnBias = false;
   float attentionScale;
+  float scoreCap, logitCap; ///< 0: none.
+  float embeddingScale;
+  float residualScale = 1; ///< Of what each part of a layer adds.
+  float logitScale = 1;
   uint32_t rotaryDim;
   bool isRopeAdjacent; ///< Pairs are (2i, 2i+1) rather than (i, i + n/2).
   Rope rope, slidingRope;

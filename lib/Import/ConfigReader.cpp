@@ -35,7 +35,7 @@ std::string ConfigReader::find(const KeyNames &names) const {
 }
 
 std::optional<double> ConfigReader::defaultOf(const KeyNames &names) const {
-  if (defaults && !checkpoint.has(find(names)))
+  if (defaults && !checkpoint.has(find(names)) && !isNull(names))
     for (const auto &[name, value] : *defaults)
       if (std::find(names.begin(), names.end(), name) != names.end())
         return value;
@@ -69,6 +69,17 @@ float ConfigReader::real(const KeyNames &names) {
   if (!(value > 0) || !std::isfinite(value))
     fail(names, "expected a positive number");
   return value;
+}
+
+float ConfigReader::realOrZero(const KeyNames &names) {
+  float value = has(names) ? take(checkpoint.get<float>(find(names))) : 0;
+  return value == 0 ? 0 : real(names);
+}
+
+bool ConfigReader::isNull(const KeyNames &names) const {
+  return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+    return !name.empty() && checkpoint.isNull(prefix + std::string(name));
+  });
 }
 
 std::vector<float> ConfigReader::reals(const KeyNames &names, size_t count) {

@@ -39,6 +39,9 @@ public:
   float realOr(const KeyNames &names, float fallback) {
     return has(names) ? real(names) : fallback;
   }
+  float realOrZero(const KeyNames &names);
+  /// Whether the checkpoint says that there is none of it.
+  bool isNull(const KeyNames &names) const;
   /// "" without the key.
   std::string text(const KeyNames &names);
   bool flag(const KeyNames &names);

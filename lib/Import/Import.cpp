@@ -50,10 +50,30 @@ private:
   Value matrix(const WeightSource &source, int64_t out, int64_t in) {
     return weights.dequantized(builder, source, {out, in});
   }
-  Value norm(Value x, std::string_view name, int64_t size) {
+  Value norm(Value x, std::string_view name, int64_t size, float eps) {
     Value w = weights.dequantized(builder, {std::string(name)}, {size});
-    return llm::RMSNormOp::create(builder, loc, x.getType(), x, w,
-                                  f32(config.eps));
+    return llm::RMSNormOp::create(builder, loc, x.getType(), x, w, f32(eps));
+  }
+  Value norm(Value x, std::string_view name, int64_t size) {
+    return norm(x, name, size, config.eps);
+  }
+  /// The norm of rows that are queries or keys.
+  Value projectionNorm(Value x, std::string_view name) {
+    if (config.arch.headNorm)
+      return norm(x, name, config.headDim);
+    if (config.arch.projectionNorm)
+      return norm(x, name, cast<RankedTensorType>(x.getType()).getDimSize(1));
+    return x;
+  }
+  /// What a part of a layer gets of the residual.
+  Value input(Value residual, std::string_view name) {
+    return config.arch.preNorm ? residualNorm(residual, name) : residual;
+  }
+  /// The norm of rows of the residual. These are kept divided by the scale of
+  /// what is added to them, which a norm does not see, but for its eps.
+  Value residualNorm(Value x, std::string_view name) {
+    float scale = config.residualScale;
+    return norm(x, name, config.hidden, config.eps / (scale * scale));
   }
   Value linear(Value x, const WeightSource &source, int64_t out,
                Value bias = Value()) {
@@ -153,10 +173,8 @@ private:
     Value q = biasedLinear(x, parts[0], width, needsBias);
     Value k = biasedLinear(x, parts[1], kv, needsBias);
     Value v = biasedLinear(x, parts[2], kv, needsBias);
-    if (config.arch.headNorm) {
-      q = norm(q, layerName(layer, names.queryNorm), config.headDim);
-      k = norm(k, layerName(layer, names.keyNorm), config.headDim);
-    }
+    q = projectionNorm(q, layerName(layer, names.queryNorm));
+    k = projectionNorm(k, layerName(layer, names.keyNorm));
     auto stateType = llm::StateType::get(builder.getContext(), config.kvHeads,
                                          config.headDim);
     Value state = llm::StateOp::create(builder, loc, stateType,
@@ -164,7 +182,8 @@ private:
     Value a = llm::AttentionOp::create(
         builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
         v, batch, state, f32(config.attentionScale),
-        builder.getI64IntegerAttr(sliding ? config.window : 0));
+        builder.getI64IntegerAttr(sliding ? config.window : 0),
+        f32(config.scoreCap));
     return biasedLinear(a, {layerName(layer, names.attentionOutput)},
                         config.hidden, config.hasAttentionBias);
   }
@@ -197,16 +216,14 @@ private:
     builder.setInsertionPointToStart(entry);
     Value residual = entry->getArgument(0), batch = entry->getArgument(1);
 
-    Value a = attention(
-        norm(residual, layerName(layer, names.attentionNorm), config.hidden),
-        batch, layer);
+    Value a = attention(input(residual, layerName(layer, names.attentionNorm)),
+                        batch, layer);
     if (config.arch.postNorm)
       a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
     residual = add(residual, a);
 
     auto ffnNorm = config.arch.postNorm ? names.ffnNormWithPost : names.ffnNorm;
-    Value f = feedForward(
-        norm(residual, layerName(layer, ffnNorm), config.hidden), layer);
+    Value f = feedForward(input(residual, layerName(layer, ffnNorm)), layer);
     if (config.arch.postNorm)
       f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
     residual = add(residual, f);
@@ -221,26 +238,27 @@ private:
     Block *entry = func.addEntryBlock();
     builder.setInsertionPointToStart(entry);
     Value batch = entry->getArgument(0);
-    float scale =
-        config.arch.scaledEmbedding ? std::sqrt(float(config.hidden)) : 1.0f;
     Value x = llm::EmbeddingOp::create(
         builder, loc, rows(config.hidden), batch,
         matrix({std::string(names.embedding)}, vocab, config.hidden),
-        f32(scale));
+        f32(config.embeddingScale / config.residualScale));
     for (uint32_t layer = 0; layer < config.layers; ++layer)
       x = func::CallOp::create(builder, loc, "layer." + std::to_string(layer),
                                TypeRange{x.getType()}, ValueRange{x, batch})
               .getResult(0);
     x = llm::SelectOutputsOp::create(builder, loc, x.getType(), x, batch);
-    x = norm(x, names.finalNorm, config.hidden);
+    x = residualNorm(x, names.finalNorm);
     bool hasHead = weights.find(names.head);
     bool isTied = config.isHeadTied.value_or(!hasHead);
     // Some tools write the table a second time.
     if (isTied && hasHead)
       weights.ignore(names.head);
-    func::ReturnOp::create(
-        builder, loc,
-        linear(x, {std::string(isTied ? names.embedding : names.head)}, vocab));
+    x = linear(x, {std::string(isTied ? names.embedding : names.head)}, vocab);
+    if (config.logitScale != 1 || config.logitCap != 0)
+      x = llm::ScaleLogitsOp::create(builder, loc, x.getType(), x,
+                                     f32(config.logitScale),
+                                     f32(config.logitCap));
+    func::ReturnOp::create(builder, loc, x);
   }
 
   const Config &config;

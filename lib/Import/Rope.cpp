@@ -145,7 +145,8 @@ Rope qcc::readSlidingRope(const Architecture &arch, const ConfigNames &names,
     reader.fail(names.slidingRopeScaling,
                 "rope scaling " + quoted(scaling) +
                     " of layers with a window is not supported");
-  if (arch.slidingRopeBase == 0 && !reader.has(names.slidingRopeBase))
+  if (arch.slidingRopeBase == 0 && !arch.plainSlidingRope &&
+      !reader.has(names.slidingRopeBase))
     return full;
   Rope rope;
   rope.base = reader.realOr(names.slidingRopeBase, arch.slidingRopeBase > 0

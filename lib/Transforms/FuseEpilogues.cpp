@@ -98,6 +98,25 @@ private:
   }
 };
 
+struct FuseLogits : OpRewritePattern<llm::ScaleLogitsOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::ScaleLogitsOp op,
+                                PatternRewriter &rewriter) const override {
+    auto matmul = op.getInput().getDefiningOp<qz::MatmulOp>();
+    if (!matmul || !matmul->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "input is no matmul of its own");
+    if (matmul.getEpilogue() != qz::Epilogue::None)
+      return rewriter.notifyMatchFailure(op, "matmul has an epilogue");
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+        op, op.getType(), matmul.getInput(), matmul.getWeights(),
+        matmul.getBiases(), /*residual=*/Value(), matmul.getBiasOfAttr(),
+        qz::EpilogueAttr::get(op.getContext(), qz::Epilogue::Logits),
+        op.getScaleAttr(), op.getSoftcapAttr());
+    return success();
+  }
+};
+
 /// How many of each kind of fused operation there are.
 struct Count {
   int64_t residuals = 0, norms = 0, addNorms = 0, left = 0;
@@ -109,7 +128,7 @@ struct Count {
       else if (auto quantize = dyn_cast<qz::QuantizeOp>(op))
         norms += bool(quantize.getNorm());
       addNorms += isa<llm::AddNormOp>(op);
-      left += isa<llm::AddOp, llm::RMSNormOp>(op);
+      left += isa<llm::AddOp, llm::RMSNormOp, llm::ScaleLogitsOp>(op);
     });
   }
 };
@@ -133,5 +152,5 @@ struct FuseEpiloguesPass : qcc::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
 } // namespace
 
 void qcc::populateFuseEpiloguesPatterns(RewritePatternSet &patterns) {
-  patterns.add<FuseNorm, FuseSum>(patterns.getContext());
+  patterns.add<FuseNorm, FuseSum, FuseLogits>(patterns.getContext());
 }

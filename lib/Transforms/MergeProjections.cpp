@@ -25,7 +25,7 @@ namespace {
 /// What stands between one projection and the attention.
 struct Head {
   qz::MatmulOp matmul;
-  llm::RMSNormOp norm; ///< Of each head; null without.
+  llm::RMSNormOp norm; ///< Of each head, or of the row; null without.
   llm::RopeOp rope;    ///< Null in layers without.
 };
 } // namespace
@@ -114,8 +114,9 @@ static FailureOr<Head> matchHead(Value value, llm::AttentionOp attention,
     auto weight = head.norm.getWeight().getDefiningOp<qz::DequantizeOp>();
     if (!weight)
       return no("the weight of a head norm is not dequantized");
-    if (weight.getWeight().getType().getColumns() != headDim)
-      return no("a norm covers more or less than a head");
+    int64_t normed = weight.getWeight().getType().getColumns();
+    if (normed != headDim && normed != columns(value))
+      return no("a norm covers neither a head nor a row");
     input = head.norm.getInput();
   }
   head.matmul = matchProjection(input, attention, rewriter);
@@ -193,9 +194,9 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
         rewriter, loc, op.getQuery().getType(), projections, rotations,
         op.getBatch(), op.getState(), normWeight(*query), normWeight(*key), eps,
         rotation.adjacent, op.getScaleAttr());
-    rewriter.replaceOpWithNewOp<llm::AttendOp>(op, op.getType(), heads,
-                                               op.getBatch(), op.getState(),
-                                               op.getWindowAttr());
+    rewriter.replaceOpWithNewOp<llm::AttendOp>(
+        op, op.getType(), heads, op.getBatch(), op.getState(),
+        op.getWindowAttr(), op.getSoftcapAttr());
     return success();
   }
 };

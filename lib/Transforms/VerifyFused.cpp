@@ -43,7 +43,8 @@ static StringRef responsiblePass(Operation *op) {
         return isHeadNorm(norm) ? "qcc-merge-projections"
                                 : "qcc-fuse-epilogues";
       })
-      .Case([](llm::AddOp) { return "qcc-fuse-epilogues"; })
+      .Case<llm::AddOp, llm::ScaleLogitsOp>(
+          [](auto) { return "qcc-fuse-epilogues"; })
       .Case([](qz::PermuteOp) { return "qcc-fold-permutations"; })
       .Case<qz::UseOp, llm::StateOp, llm::RotationsOp>(
           [](auto) { return "qcc-roll-layers"; })

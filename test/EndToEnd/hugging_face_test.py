@@ -86,7 +86,14 @@ class Plain(TestCase):
         self.check_logits(self.make(config={"rope_scaling": {"type": "linear", "factor": 4}}))
         for rope, message in (
                 ({"rope_type": "dynamic", "factor": 4.0}, "unsupported rope scaling 'dynamic' "
-                 "(supported: none, linear, llama3, yarn)"),
+                 "(supported: none, linear, llama3, longrope, yarn)"),
+                ({"rope_type": "longrope", "long_factor": [1.0] * 3}, "key "
+                 "'rope_parameters.short_factor' is missing"),
+                ({"rope_type": "longrope", "short_factor": [1.0] * 3},
+                 "key 'rope_scaling.short_factor': expected 8 positive numbers, got 3"),
+                ({"rope_type": "su", "short_factor": [1.0] * 7 + [0.0]},
+                 "key 'rope_scaling.short_factor': expected 8 positive numbers, got 8 with others"),
+                ({"rope_type": "longrope", "short_factor": "1"}, "key 'rope_scaling.short_factor'"),
                 ({"type": "linear", "factor": 1e-9}, "expected rope to turn by less than 10000 "),
                 ({"type": "linear", "factor": -1}, "key 'rope_scaling.factor': expected a positive"),
                 ({"rope_type": "yarn", "factor": 4, "beta_slow": 0}, "key 'rope_scaling.beta_slow'"),
@@ -169,8 +176,20 @@ class Plain(TestCase):
         refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
         refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
                "says nothing", config={"layer_types": ["sliding_attention"] * 2})
-        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
-            refuse(nothing, f"key '{key}': caps of logits are not supported yet", config={key: 30.0})
+        for key in ("attn_logit_softcapping", "final_logit_softcapping", "embedding_multiplier",
+                    "residual_multiplier", "logits_scaling"):
+            refuse(nothing, f"key '{key}': is not supported for architecture 'llama'",
+                   config={key: 30.0})
+        granite = {"model_type": "granite"}
+        refuse(nothing, "key 'residual_multiplier': expected a number nearer to 1",
+               config={**granite, "residual_multiplier": 1e-30})
+        refuse(nothing, "key 'logits_scaling': expected a positive number",
+               config={**granite, "logits_scaling": -2})
+        refuse(nothing, "key 'final_logit_softcapping': expected a positive number",
+               config={"model_type": "gemma2", "final_logit_softcapping": -2})
+        refuse(lambda t: t.update({"model.layers.0.self_attn.qkv_proj.weight":
+                                   t.pop("model.layers.0.self_attn.q_proj.weight")}),
+               "tensor 'model.layers.0.self_attn.qkv_proj.weight': expected shape [64, 128], got")
         refuse(nothing, "key 'use_bidirectional_attention': attention to later positions",
                config={"use_bidirectional_attention": True})
         refuse(nothing, "key 'query_pre_attn_scalar': expected a positive number",

@@ -67,6 +67,16 @@ func.func @add_norm(%x: tensor<?x64xf32>, %y: tensor<?x64xf32>, %n: !qz.tensor<6
   return %z : tensor<?x64xf32>
 }
 
+// CHECK-LABEL: func @logits
+// CHECK-SAME:      %[[A:.*]]: !qz.activation<64>, %[[W:.*]]: !qz.tensor<80x64, #{{.*}}>, %[[B:.*]]: !qz.tensor<80,
+func.func @logits(%a: !qz.activation<64>, %w: !qz.tensor<80x64, #q4>, %b: !qz.tensor<80, #f32>) -> tensor<?x80xf32> {
+  // CHECK-NEXT: %[[Y:.*]] = qz.matmul %[[A]], [%[[W]]] bias[%[[B]]] {bias_of = array<i64: 0>, epilogue = #qz.epilogue<logits>, scale = 2.500000e-01 : f32, softcap = 3.000000e+01 : f32}
+  // CHECK-NEXT: return %[[Y]]
+  %p = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<80x64, #q4>] bias[!qz.tensor<80, #f32>] -> tensor<?x80xf32>
+  %y = llm.scale_logits %p {scale = 0.25 : f32, softcap = 30.0 : f32} : tensor<?x80xf32>
+  return %y : tensor<?x80xf32>
+}
+
 //===----------------------------------------------------------------------===//
 // What is left alone
 //===----------------------------------------------------------------------===//
@@ -142,4 +152,27 @@ func.func @no_match_normed_already(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32
   %h = llm.rms_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
   %a = qz.quantize %h norm %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
   return %a : !qz.activation<64>
+}
+
+// CHECK-LABEL: func @no_match_logits_of_rows
+func.func @no_match_logits_of_rows(%x: tensor<?x80xf32>) -> tensor<?x80xf32> {
+  // CHECK: llm.scale_logits
+  %y = llm.scale_logits %x {scale = 0.25 : f32} : tensor<?x80xf32>
+  return %y : tensor<?x80xf32>
+}
+
+// CHECK-LABEL: func @no_match_logits_used_twice
+func.func @no_match_logits_used_twice(%a: !qz.activation<64>, %w: !qz.tensor<80x64, #q4>) -> (tensor<?x80xf32>, tensor<?x80xf32>) {
+  // CHECK: llm.scale_logits
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<80x64, #q4>] -> tensor<?x80xf32>
+  %y = llm.scale_logits %p {scale = 0.25 : f32} : tensor<?x80xf32>
+  return %p, %y : tensor<?x80xf32>, tensor<?x80xf32>
+}
+
+// CHECK-LABEL: func @no_match_logits_after_epilogue
+func.func @no_match_logits_after_epilogue(%x: tensor<?x80xf32>, %a: !qz.activation<64>, %w: !qz.tensor<80x64, #q4>) -> tensor<?x80xf32> {
+  // CHECK: llm.scale_logits
+  %p = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<80x64, #q4>], tensor<?x80xf32> -> tensor<?x80xf32>
+  %y = llm.scale_logits %p {scale = 0.25 : f32} : tensor<?x80xf32>
+  return %y : tensor<?x80xf32>
 }

@@ -102,6 +102,11 @@ def activate(gate, name):
     return gate / (1 + np.exp(-gate))
 
 
+def softcap(op, x):
+    cap = op.number("softcap")
+    return cap * np.tanh(x / cap) if cap else x
+
+
 class Machine:
     """Runs @step once on `batch`, a dict of token, position, sequence, output."""
 
@@ -219,6 +224,8 @@ class Machine:
             products[owner] = products[owner] + bias
         if has_residual:
             return rest[-1] + np.concatenate(products, axis=1)
+        if "epilogue<logits>" in op.attributes:
+            return softcap(op, op.number("scale") * np.concatenate(products, axis=1))
         if "epilogue<glu" in op.attributes:
             return activate(products[0], op.attributes) * products[1]
         return np.concatenate(products, axis=1)
@@ -272,7 +279,7 @@ class Machine:
             heads = row.reshape(-1, head_dim)
             for h, query in enumerate(heads):
                 g = h // (len(heads) // keys.shape[1])
-                score = np.exp(scale * keys[:, g] @ query)
+                score = np.exp(softcap(op, scale * keys[:, g] @ query))
                 result[m, h * head_dim:(h + 1) * head_dim] = score / score.sum() @ values[:, g]
         return result
 
@@ -295,6 +302,9 @@ class Machine:
 
     def llm_attend(self, op, query, batch, state):
         return self.attend(op, query, *state, 1.0)
+
+    def llm_scale_logits(self, op, x):
+        return softcap(op, op.number("scale") * x)
 
     def llm_select_outputs(self, op, x, batch):
         return x[batch["output"]]

@@ -89,7 +89,8 @@ class Builder:
         base = 100.0 if window else 1000.0
         q, k = self.rope(q, q_size, base), self.rope(k, kv_size, base)
         s = self.value(f"llm.state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}>")
-        a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s} {{scale = 0.2 : f32, window = {window} : i64}} : "
+        a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s} {{scale = 0.2 : f32, window = {window} : i64, "
+                       f"softcap = {model.get('caps', 0.0)} : f32}} : "
                        f"tensor<?x{q_size}xf32>, tensor<?x{kv_size}xf32>, <{KV_HEADS}, {HEAD_DIM}>")
         a = self.linear(self.permute(a, q_size, p + "o.order"), q_size, p + "o", HIDDEN)
         if model.get("post_norm"):
@@ -124,6 +125,9 @@ class Builder:
         x = self.value(f"llm.select_outputs {x}, %batch : {rows}")
         x = self.norm(x, HIDDEN, "output_norm", HIDDEN)
         logits = self.linear(x, HIDDEN, "table", VOCAB, "q8")
+        if "caps" in self.model:
+            logits = self.value(f"llm.scale_logits {logits} {{scale = 0.25 : f32, "
+                                f"softcap = {self.model['caps']} : f32}} : tensor<?x{VOCAB}xf32>")
         functions += [f"func.func @step(%batch: !llm.batch) -> tensor<?x{VOCAB}xf32> {{",
                       *self.lines, f"  return {logits} : tensor<?x{VOCAB}xf32>", "}"]
         header = [f"#{name} = #qz.encoding<{text}>" for name, text in ENCODINGS.items()]
@@ -162,6 +166,7 @@ MODELS = {
     "llama": {"layers": PLAIN, "adjacent": True, "bodies": 1},
     "sums with the residual on the right": {"layers": PLAIN, "sum_on_the_right": True, "bodies": 1},
     "gemma": {"layers": SLIDING, "head_norm": True, "post_norm": True, "activation": "gelu_tanh", "bodies": 4},
+    "gemma with caps": {"layers": SLIDING, "post_norm": True, "activation": "gelu_tanh", "caps": 1.5, "bodies": 4},
     "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
     "parallel": {"layers": PLAIN, "parallel": True, "bodies": 1},
     "groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1},

@@ -137,6 +137,25 @@ func.func @without_rope(
   return %y : tensor<?x64xf32>
 }
 
+// A norm may be of all heads together.
+// CHECK-LABEL: func @norm_of_row
+func.func @norm_of_row(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wnq: !qz.tensor<64, #f32>, %wnk: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
+  // CHECK: llm.rope_append {{.*}} query_norm %{{.*}} key_norm %{{.*}} {{.*}}!qz.tensor<64, #{{.*}}>, !qz.tensor<32, #{{.*}}> -> tensor<?x64xf32>
+  %nq = qz.dequantize %wnq : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %nk = qz.dequantize %wnk : !qz.tensor<32, #f32> -> tensor<32xf32>
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %qn = llm.rms_norm %q, %nq {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %kn = llm.rms_norm %k, %nk {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<32xf32>
+  %qr = llm.rope %qn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x64xf32>
+  %kr = llm.rope %kn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x32xf32>
+  %y = llm.attention %qr, %kr, %v, %batch, %s {scale = 0.25 : f32, window = 128 : i64} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
 //===----------------------------------------------------------------------===//
 // What is left alone
 //===----------------------------------------------------------------------===//
@@ -275,17 +294,17 @@ func.func @no_match_plain_norm_weight(
   return %y : tensor<?x64xf32>
 }
 
-// CHECK-LABEL: func @no_match_norm_of_row
-func.func @no_match_norm_of_row(
+// CHECK-LABEL: func @no_match_norm_of_part
+func.func @no_match_norm_of_part(
     %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
-    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wnq: !qz.tensor<64, #f32>, %wnk: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wnq: !qz.tensor<16, #f32>, %wnk: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
   // CHECK: llm.attention
-  %nq = qz.dequantize %wnq : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %nq = qz.dequantize %wnq : !qz.tensor<16, #f32> -> tensor<16xf32>
   %nk = qz.dequantize %wnk : !qz.tensor<32, #f32> -> tensor<32xf32>
   %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
   %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
   %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
-  %qn = llm.rms_norm %q, %nq {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %qn = llm.rms_norm %q, %nq {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<16xf32>
   %kn = llm.rms_norm %k, %nk {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<32xf32>
   %qr = llm.rope %qn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x64xf32>
   %kr = llm.rope %kn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x32xf32>

@@ -54,6 +54,9 @@ MODELS = {
     "qwen3": ("Qwen3", dict(num_attention_heads=5, num_key_value_heads=1,
                             tie_word_embeddings=True)),
     "gemma": ("Gemma", dict(num_key_value_heads=1)),
+    "gemma2": ("Gemma2", dict(
+        num_key_value_heads=1, head_dim=10, sliding_window=5, query_pre_attn_scalar=20,
+        attn_logit_softcapping=2.0, final_logit_softcapping=0.5)),
     # Query scalar and pattern are not what head_dim and the class say.
     "gemma3": ("Gemma3Text", dict(
         num_hidden_layers=3, head_dim=10, sliding_window=5, query_pre_attn_scalar=20,
@@ -61,9 +64,25 @@ MODELS = {
         rope_parameters=dict(
             sliding_attention=dict(rope_type="default", rope_theta=100.0),
             full_attention=dict(rope_type="linear", rope_theta=10000.0, factor=2.0)))),
+    # A language model beside a vision tower.
+    "gemma3-vision": ("Gemma3", dict(
+        sliding_window=5, vocab_size=61, head_dim=10,
+        layer_types=["sliding_attention", "full_attention"])),
+    "granite": ("Granite", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+        embedding_multiplier=2.0, attention_multiplier=0.5, residual_multiplier=0.6,
+        logits_scaling=3.0, tie_word_embeddings=True)),
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),
+    "olmo2": ("Olmo2", dict(num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+                            tie_word_embeddings=False)),
+    # The rope of layers with a window is not scaled.
+    "olmo3": ("Olmo3", dict(
+        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=1, head_dim=8,
+        sliding_window=5, tie_word_embeddings=False, max_position_embeddings=256,
+        rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=1000.0),
+                             full_attention=YARN))),
     # 12 of 16 elements turn, by other amounts in prompts of more than 32.
     "phi3": ("Phi3", dict(
         num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=9,
@@ -100,10 +119,20 @@ PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16
 
 
+VISION = dict(mm_tokens_per_image=4, boi_token_index=54, eoi_token_index=55, image_token_index=56,
+              vision_config=dict(hidden_size=8, intermediate_size=12, num_hidden_layers=1,
+                                 num_attention_heads=2, image_size=14, patch_size=7))
+
+
+def wrapped(name, text):
+    """The config of a model with this language model."""
+    return {"text_config": text} if name.endswith("-vision") else text
+
+
 def randomize(model, seed):
     """Weights that keep rows near unit length, and norms that are told from 1."""
     random = torch.Generator().manual_seed(seed)
-    scale = getattr(model.model.embed_tokens, "scalar_embed_scale", 1)
+    scale = getattr(model.get_input_embeddings(), "scalar_embed_scale", 1)
     for name, weight in model.named_parameters():
         values = torch.randn(weight.shape, generator=random)
         if "embed" in name:
@@ -119,10 +148,12 @@ def randomize(model, seed):
 
 def make(name, seed):
     family, changes = MODELS[name]
-    config = getattr(transformers, family + "Config")(**{**SMALL, **changes})
+    config = getattr(transformers, family + "Config")(
+        **(VISION if name.endswith("-vision") else {}), **wrapped(name, {**SMALL, **changes}))
     config._attn_implementation = "eager"
     kind = family.removesuffix("Text")
-    model = getattr(transformers, kind + "ForCausalLM")(config).eval()
+    task = "ConditionalGeneration" if name.endswith("-vision") else "CausalLM"
+    model = getattr(transformers, f"{kind}For{task}")(config).eval()
     randomize(model, seed)
     model.tie_weights()
     folder = pathlib.Path(__file__).resolve().parent / name
@@ -132,10 +163,11 @@ def make(name, seed):
     (folder / "model.safetensors").chmod(0o644)
 
     random = np.random.default_rng(seed)
+    vocabulary = config.get_text_config().vocab_size
     reference = {}
     with torch.no_grad():
         for i, length in enumerate(PROMPT_LENGTHS):
-            ids = random.integers(3, config.vocab_size, length)
+            ids = random.integers(3, vocabulary, length)
             reference[f"prompt.{i}"] = ids.astype(np.int32)
             reference[f"logits.{i}"] = model(torch.tensor(ids)[None]).logits[0].numpy()
         ids = reference["prompt.0"].tolist()

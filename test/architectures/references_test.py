@@ -33,6 +33,8 @@ def older(config):
     """A config as versions of transformers before 5 wrote it, without what its class
     assumes."""
     config = dict(config)
+    if "text_config" in config:
+        return {**config, "text_config": older(config["text_config"])}
     if config["model_type"].startswith(("gemma", "smollm3")):
         del config["tie_word_embeddings"]
     config.pop("no_rope_layers", None)
@@ -42,11 +44,15 @@ def older(config):
         config.pop("use_sliding_window", None)
     rope = config.pop("rope_parameters")
     if "full_attention" in rope:
-        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        base = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
+        if base != rope["rope_theta"]:
+            config["rope_local_base_freq"] = base
     if "sliding_attention" in config.get("layer_types", []):
-        config["sliding_window_pattern"] = 1 + config.pop("layer_types").index("full_attention")
-        del config["_sliding_window_pattern"]
+        period = 1 + config.pop("layer_types").index("full_attention")
+        # The other families have one, which their classes know.
+        if config.pop("_sliding_window_pattern", None):
+            config["sliding_window_pattern"] = period
     config["rope_theta"] = rope["rope_theta"]
     if "partial_rotary_factor" in rope:
         config["partial_rotary_factor"] = rope["partial_rotary_factor"]
@@ -92,6 +98,7 @@ class Reference(unittest.TestCase):
         transformers with them: LongRope depends on the length of a sequence there, and
         here on the longest that there may be."""
         config = json.loads((self.model / "config.json").read_text())
+        config = config.get("text_config", config)
         if config["rope_parameters"].get("rope_type") != "longrope":
             return [((), 1, config["max_position_embeddings"])]
         trained = config["original_max_position_embeddings"]

@@ -13,11 +13,16 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 
-ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3"}
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2"}
+# Numbers that only some families have.
+FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
+          "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
+          "attn_logit_softcapping": "attn_logit_softcapping",
+          "final_logit_softcapping": "final_logit_softcapping"}
 # Whose rows of Q and K are in pairs.
-ADJACENT = ("llama", "smollm3")
+ADJACENT = ("llama", "smollm3", "granite")
 # Whose norms multiply by 1 + w in a folder.
-OFFSET = ("gemma", "gemma3")
+OFFSET = ("gemma", "gemma2", "gemma3")
 NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
@@ -51,6 +56,8 @@ def pairs(weight, heads):
 
 def write_gguf(folder, path):
     config = json.loads((folder / "config.json").read_text())
+    # Such a file has the language model alone.
+    config = config.get("text_config", config)
     kind = config["model_type"]
     kind = ARCHITECTURES.get(kind, kind)
     w = Writer()
@@ -71,14 +78,17 @@ def write_gguf(folder, path):
     w.key(f"{kind}.rope.freq_base", F32, rope["rope_theta"])
     if config.get("sliding_window"):
         number("attention.sliding_window", "sliding_window")
+    for key, name in FLOATS.items():
+        if config.get(name) is not None:
+            number(key, name, F32)
     if "query_pre_attn_scalar" in config:
         w.key(f"{kind}.attention.scale", F32, config["query_pre_attn_scalar"] ** -0.5)
     if "sliding_attention" in config.get("layer_types", []):
         w.array(f"{kind}.attention.sliding_window_pattern", BOOL,
                 [layer == "sliding_attention" for layer in config["layer_types"]])
-    if "sliding_attention" in config["rope_parameters"]:
-        w.key(f"{kind}.rope.freq_base_swa", F32,
-              config["rope_parameters"]["sliding_attention"]["rope_theta"])
+    sliding = config["rope_parameters"].get("sliding_attention", rope)["rope_theta"]
+    if sliding != rope["rope_theta"]:
+        w.key(f"{kind}.rope.freq_base_swa", F32, sliding)
     if rope["rope_type"] in ("linear", "yarn"):
         w.key(f"{kind}.rope.scaling.type", STRING, rope["rope_type"])
         w.key(f"{kind}.rope.scaling.factor", F32, rope["factor"])
@@ -105,8 +115,10 @@ def write_gguf(folder, path):
 
     def tensor(name, values):
         w.tensor(name, list(reversed(values.shape)), "F32", values.astype("<f4").tobytes())
-    tensors = read_safetensors(folder / "model.safetensors")
-    has_post_norm = any("pre_feedforward" in name for name in tensors)
+    tensors = {name.removeprefix("language_model."): values
+               for name, values in read_safetensors(folder / "model.safetensors").items()
+               if not name.startswith(("vision_tower.", "multi_modal_projector."))}
+    has_post_norm = any("post_feedforward" in name for name in tensors)
     names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
     if rope["rope_type"] == "llama3":
         tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))

@@ -27,6 +27,11 @@ struct Architecture {
   bool adjacentRope = false;
   /// RMS norm of each query and key head before rope.
   bool headNorm = false;
+  /// RMS norm of all query heads of a row together, and of all key heads,
+  /// before rope.
+  bool projectionNorm = false;
+  /// RMS norm of each sub-layer's input.
+  bool preNorm = true;
   /// RMS norm of each sub-layer's output before it is added to the residual.
   bool postNorm = false;
   /// The projections to queries, keys and values have biases. Any linear layer
@@ -34,6 +39,11 @@ struct Architecture {
   bool projectionBias = false;
   /// The embedding is multiplied by sqrt(hidden).
   bool scaledEmbedding = false;
+  /// Embedding, residual sums and logits have factors that the file states.
+  bool multipliers = false;
+  /// Caps of scores and of logits where the file does not state them; 0: the
+  /// family has none.
+  float scoreCap = 0, logitCap = 0;
   llm::Activation activation = llm::Activation::Silu;
   /// Another name that configs have for it, which would mean something else.
   std::string_view activationName = {};
@@ -41,6 +51,8 @@ struct Architecture {
   /// every n-th layer attends to all positions, the others to the window; 0:
   /// every layer has the window.
   unsigned fullAttentionPeriod = 0;
+  /// Layers with a window have no rope scaling.
+  bool plainSlidingRope = false;
   /// Rope base of sliding layers when the file does not state it; 0: their rope
   /// is that of full layers.
   float slidingRopeBase = 0;

@@ -45,8 +45,12 @@ struct ConfigNames {
   /// Scores are divided by the root of the one, or multiplied by the other;
   /// default: divided by the root of headDim.
   KeyNames queryScalar, attentionScale;
-  KeyNames softcaps; ///< Any of them is an error.
-  KeyNames acausal;  ///< True is an error.
+  /// Caps of scores and of logits; 0: none.
+  KeyNames scoreCap, logitCap;
+  /// Factors of the embedding and of what each part of a layer adds, and what
+  /// logits are divided by.
+  KeyNames embeddingScale, residualScale, logitDivisor;
+  KeyNames acausal; ///< True is an error.
 
   KeyNames ropeLayers;     ///< True of each layer with rope.
   KeyNames ropelessPeriod; ///< Every n-th layer has none.

@@ -77,8 +77,9 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
     ```
 
     and `llm.glu (qz.matmul %a, [%g]), (qz.matmul %a, [%u])` becomes
-    `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads
-    between matmul and rope become the norm operands of `llm.rope_append`. In an
+    `qz.matmul %a, [%g, %u] {epilogue = ...}`. Norms of query and key heads,
+    or of all heads of a row together, between matmul and rope become the norm
+    operands of `llm.rope_append`. In an
     attention without rope one pair of each head turns by a frequency of 0, which
     leaves it as it is.
 
@@ -156,7 +157,8 @@ def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
     %y = qz.matmul %a, [%m] residual %x {epilogue = #qz.epilogue<residual>} ...
     ```
 
-    A sum of which one side is a norm becomes `llm.add_norm`. When both sides
+    `llm.scale_logits` of a matmul becomes its `logits` epilogue. A sum of which
+    one side is a norm becomes `llm.add_norm`. When both sides
     of a sum can be fused, the right one is. Biases of a matmul stay; they are
     added before the residual.
 

@@ -59,6 +59,30 @@ Value qcc::codegen::emitGeluTanh(Emitter &e, Value x) {
   return gate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588));
 }
 
+/// 1 - 2 / (e^2x + 1) away from 0, where that cancels.
+static Value emitTanh(Emitter &e, Value x) {
+  Type type = x.getType();
+  auto isBelow = [&](Value a, double limit) {
+    return arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OLT, a,
+                                 e.constant(type, limit));
+  };
+  Value size = e.unary("llvm.fabs", x), one = e.constant(type, 1.0);
+  Value far = e.subf(one, e.divf(e.constant(type, 2.0),
+                                 e.addf(emitExp(e, e.mulf(size, 2.0)), one)));
+  far = e.select(isBelow(x, 0), arith::NegFOp::create(e.b, e.loc, far), far);
+  Value square = e.mulf(x, x);
+  Value near =
+      polynomial(e, square,
+                 {-5.70498872745e-3, 2.06390887954e-2, -5.37397155531e-2,
+                  1.33314422036e-1, -3.33332819422e-1});
+  near = e.fma(e.mulf(near, square), x, x);
+  return e.select(isBelow(size, 0.625), near, far);
+}
+
+Value qcc::codegen::emitSoftcap(Emitter &e, Value x, double cap) {
+  return e.mulf(emitTanh(e, e.mulf(x, 1 / cap)), cap);
+}
+
 std::pair<Value, Value> qcc::codegen::emitSinCos(Emitter &e, Value angle) {
   Type f32 = e.f32(), f64 = e.b.getF64Type();
   // Reduction to [-pi/4, pi/4] in double precision loses nothing that an f32

@@ -55,6 +55,8 @@ static std::string kernelKey(const MatmulPlan &plan, const GpuKernel &kernel) {
   for (Value weight : op.getWeights())
     os << weight.getType() << ';';
   os << stringifyEnum(op.getEpilogue()) << ';' << bool(quantize.getNorm());
+  if (op.getScale())
+    os << op.getScaleAttr() << ';' << op.getSoftcapAttr();
   if (quantize.getNorm())
     os << quantize.getEpsAttr();
   os << ';' << kernel.inputStride << ';' << kernel.outputStride;

@@ -145,6 +145,11 @@ void MatmulKernel::emitEpilogue() {
     switch (op.getEpilogue()) {
     case qz::Epilogue::None:
       break;
+    case qz::Epilogue::Logits:
+      result = e.mulf(result, double(op.getScale()->convertToFloat()));
+      if (double cap = op.getSoftcap()->convertToFloat(); cap != 0)
+        result = emitSoftcap(e, result, cap);
+      break;
     case qz::Epilogue::Residual:
       result =
           e.addf(e.load(e.f32(), e.offset(named[KernelParameter::Residual], at),

@@ -120,6 +120,8 @@ bool Kernel::emit(Operation *op) {
           .Case([&](llm::GluOp op) { return emitGlu(op), true; })
           .Case([&](llm::RopeOp op) { return emitRope(op), true; })
           .Case([&](llm::AttentionOp op) { return emitAttention(op), true; })
+          .Case(
+              [&](llm::ScaleLogitsOp op) { return emitScaleLogits(op), true; })
           .Case([&](llm::SelectOutputsOp op) {
             return emitSelectOutputs(op), true;
           })

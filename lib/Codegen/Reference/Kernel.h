@@ -73,6 +73,7 @@ private:
   void emitGlu(llm::GluOp op);
   void emitRope(llm::RopeOp op);
   void emitAttention(llm::AttentionOp op);
+  void emitScaleLogits(llm::ScaleLogitsOp op);
   void emitSelectOutputs(llm::SelectOutputsOp op);
 
   /// Waits for all threads; returns false when the step was cancelled.

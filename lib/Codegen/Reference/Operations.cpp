@@ -193,6 +193,28 @@ void Kernel::emitRope(llm::RopeOp op) {
   });
 }
 
+/// c tanh(x / c), or x without a cap.
+static Value capped(Emitter &e, Value x, float cap) {
+  if (cap == 0)
+    return x;
+  return e.fmul(e.f32(cap), e.libm("tanhf", e.fdiv(x, e.f32(cap))));
+}
+
+void Kernel::emitScaleLogits(llm::ScaleLogitsOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  Value scale = e.f32(op.getScale().convertToFloat());
+  float cap = op.getSoftcap().convertToFloat();
+  forRows([&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value i) {
+      Value at = e.add(start, i);
+      Value x = e.fmul(scale, e.loadF32(from, at));
+      e.storeF32(capped(e, x, cap), to, at);
+    });
+  });
+}
+
 // A page holds keys then values, each [kv head][position % 64][head_dim].
 void Kernel::emitAttention(llm::AttentionOp op) {
   constexpr int64_t kPage = QCC_PAGE_TOKENS;
@@ -233,6 +255,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
   barrier();
 
   Value scale = e.f32(op.getScale().convertToFloat());
+  float cap = op.getSoftcap().convertToFloat();
   Value scores = ownMemory;
   int64_t window = op.getWindow();
   forRows([&](Value m) {
@@ -252,7 +275,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
                                      e.loadF32(state, e.add(at, d)));
               return e.fadd(sum, product);
             });
-        Value score = e.fmul(scale, dot);
+        Value score = capped(e, e.fmul(scale, dot), cap);
         e.storeF32(score, scores, j);
         return e.fmax(high, score);
       });

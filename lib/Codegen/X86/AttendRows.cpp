@@ -168,8 +168,10 @@ private:
           e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, index, position),
           e.cmp(arith::CmpIPredicate::sge, index, first));
       int64_t at = (q * kBlock + t * 16) * 4;
-      Value s =
-          e.select(visible, e.load(vec, scores, at), e.constant(vec, kMasked));
+      Value s = e.load(vec, scores, at);
+      if (shape.softcap != 0)
+        s = emitSoftcap(e, s, shape.softcap);
+      s = e.select(visible, s, e.constant(vec, kMasked));
       e.store(s, scores, at);
       largest = largest ? e.maxf(largest, s) : s;
     }

@@ -58,16 +58,17 @@ static void storePairs(Emitter &e, const RopeShape &shape, Value base, Value k,
 }
 
 void qcc::x86::ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape,
-                        Value in, Value norm, float eps, Value rotations,
+                        Value in, const HeadNorm &norm, Value rotations,
                         float scale, Value out) {
   VectorType type = e.vec(isa.lanes, e.f32());
-  Value factor;
-  if (norm)
-    factor = e.splat(inverseRms(e, isa, in, shape.headDim, eps), type);
+  Value factor, weight = norm.weight;
+  if (weight)
+    factor =
+        e.splat(inverseRms(e, isa, norm.row, norm.columns, norm.eps), type);
   forRow(e, isa.lanes, shape.pairs, [&](Value k, int64_t valid) {
     auto [a, c] = loadPairs(e, isa, shape, in, k, valid);
-    if (norm) {
-      auto [wa, wc] = loadPairs(e, isa, shape, norm, k, valid);
+    if (weight) {
+      auto [wa, wc] = loadPairs(e, isa, shape, weight, k, valid);
       a = e.mulf(e.mulf(a, factor), wa);
       c = e.mulf(e.mulf(c, factor), wc);
     }
@@ -85,9 +86,9 @@ void qcc::x86::ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape,
   forRow(e, isa.lanes, rest, [&](Value k, int64_t valid) {
     Value at = e.mul(e.add(k, 2 * shape.pairs), 4);
     Value x = loadPartial(e, isa.lanes, e.offset(in, at), valid);
-    if (norm)
+    if (weight)
       x = e.mulf(e.mulf(x, factor),
-                 loadPartial(e, isa.lanes, e.offset(norm, at), valid));
+                 loadPartial(e, isa.lanes, e.offset(weight, at), valid));
     storePartial(e, e.mulf(x, double(scale)), e.offset(out, at), valid);
   });
 }

@@ -17,7 +17,8 @@ namespace qcc::x86 {
 /// Shapes of one layer's attention and the storage type of its state.
 struct AttentionShape {
   int64_t heads, kvHeads, headDim;
-  Type element; ///< f16, bf16 or f32.
+  Type element;       ///< f16, bf16 or f32.
+  double softcap = 0; ///< Of scores; 0: none.
 
   int64_t group() const { return heads / kvHeads; }
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
@@ -48,10 +49,19 @@ struct RopeShape {
   bool adjacent;
 };
 
-/// Norms (with `norm`, may be null), rotates and multiplies by `scale` the head
-/// at `in`; writes f32 to `out` (which may be `in`).
+/// The RMS norm of a head, over `columns` elements from `row` on, which are the
+/// head or all heads of a row.
+struct HeadNorm {
+  Value weight; ///< Of the head's elements; null without a norm.
+  Value row;
+  int64_t columns = 0;
+  float eps = 0;
+};
+
+/// Norms, rotates and multiplies by `scale` the head at `in`; writes f32 to
+/// `out` (which may be `in`).
 void ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape, Value in,
-              Value norm, float eps, Value rotations, float scale, Value out);
+              const HeadNorm &norm, Value rotations, float scale, Value out);
 
 /// Stores a key or a value (headDim f32) of KV head `head` (i64) at `position`
 /// (i64) in the page at `page`.

@@ -105,6 +105,11 @@ private:
     switch (op.getEpilogue()) {
     case qz::Epilogue::None:
       return value;
+    case qz::Epilogue::Logits:
+      value = e.mulf(value, double(op.getScale()->convertToFloat()));
+      if (double cap = op.getSoftcap()->convertToFloat(); cap != 0)
+        value = emitSoftcap(e, value, cap);
+      return value;
     case qz::Epilogue::Residual:
       return e.addf(e.load(value.getType(), e.offset(residual, at)), value);
     case qz::Epilogue::GluSilu:
@@ -191,6 +196,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
      << activations.tile << ";" << output.stride << ";" << output.exactRows;
+  if (op.getScale())
+    os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())
     os << ";b" << weight;
   func::FuncOp &function = functions[key];

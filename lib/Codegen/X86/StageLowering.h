@@ -26,7 +26,8 @@ struct LoweringContext {
   Isa isa;
   Type kvElement;
   MatmulKernels matmuls;
-  /// Offset of attention's scratch in a thread's memory, and its size.
+  /// Offset of the scratch of attention and of rope in a thread's memory, and
+  /// its size.
   int64_t scratchOffset = 0, scratchBytes = 0;
 
   LoweringContext(mlir::ModuleOp source, mlir::ModuleOp module,

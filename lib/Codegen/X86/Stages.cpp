@@ -171,18 +171,15 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
   Value sequences = field(StepField::Sequence);
   Value table = field(StepField::PageTable);
   Value pagesPerSequence = field(StepField::PagesPerSequence);
-  Value queryNorm = op.getQueryNorm() ? place(op.getQueryNorm()) : Value();
-  Value keyNorm = op.getKeyNorm() ? place(op.getKeyNorm()) : Value();
-  float eps = op.getEps().convertToFloat();
   auto word = [&](Value base, Value row) {
     return e.zext(e.load(e.i32(), e.offset(base, e.mul(row, 4))), e.i64());
   };
 
   forUnits(e.mul(rows, heads), [&](Value unit) {
     Value row = e.udiv(unit, heads), head = e.urem(unit, heads);
-    Value in =
-        e.offset(place(op.getQkv()), e.add(e.mul(row, rowStride(op.getQkv())),
-                                           e.mul(head, headBytes)));
+    Value rowStart =
+        e.offset(place(op.getQkv()), e.mul(row, rowStride(op.getQkv())));
+    Value in = e.offset(rowStart, e.mul(head, headBytes));
     Value rotations = e.offset(place(op.getRotations()),
                                e.mul(row, rowStride(op.getRotations())));
     auto below = [&](int64_t limit) {
@@ -191,12 +188,28 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
     auto notBelow = [&](int64_t limit) {
       return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
     };
+    // The norm of this head, where `first` is the first that it may go over.
+    auto normOf = [&](Value weight, int64_t first) {
+      HeadNorm norm;
+      if (!weight)
+        return norm;
+      norm.eps = op.getEps().convertToFloat();
+      norm.columns = cast<qz::QTensorType>(weight.getType()).getColumns();
+      norm.weight = place(weight);
+      norm.row = in;
+      if (norm.columns == shape.headDim)
+        return norm;
+      norm.weight =
+          e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
+      norm.row = e.offset(rowStart, first * headBytes);
+      return norm;
+    };
     e.ifThen(below(shape.heads), [&] {
       Value out = e.offset(
           place(op.getResult()),
           e.add(e.mul(row, rowStride(op.getResult())), e.mul(head, headBytes)));
-      ropeHead(e, context.isa, rope, in, queryNorm, eps, rotations,
-               op.getScale().convertToFloat(), out);
+      ropeHead(e, context.isa, rope, in, normOf(op.getQueryNorm(), 0),
+               rotations, op.getScale().convertToFloat(), out);
     });
     e.ifThen(notBelow(shape.heads), [&] {
       Value position = word(positions, row);
@@ -205,8 +218,11 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
       Value page =
           e.offset(place(op.getState()), e.mul(number, shape.pageBytes()));
       e.ifThen(below(shape.heads + shape.kvHeads), [&] {
-        ropeHead(e, context.isa, rope, in, keyNorm, eps, rotations, 1.0f, in);
-        appendKey(e, shape, page, e.add(head, -shape.heads), position, in);
+        // Other heads of the row still read this one where it is.
+        Value key = e.offset(scratch, context.scratchOffset);
+        ropeHead(e, context.isa, rope, in, normOf(op.getKeyNorm(), shape.heads),
+                 rotations, 1.0f, key);
+        appendKey(e, shape, page, e.add(head, -shape.heads), position, key);
       });
       e.ifThen(notBelow(shape.heads + shape.kvHeads), [&] {
         appendValue(e, context.isa, shape, page,
@@ -219,6 +235,7 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
 void StageLowering::lowerAttend(llm::AttendOp op) {
   AttentionShape shape = context.attentionShape(op.getState().getType(),
                                                 columnsOf(op.getResult()));
+  shape.softcap = op.getSoftcap().convertToFloat();
   auto field = [&](StepField f) {
     return loadStepField(builder, e.loc, step, f);
   };

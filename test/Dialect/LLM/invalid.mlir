@@ -209,11 +209,11 @@ func.func @f(%batch: !llm.batch, %x: tensor<?x128xf32>, %r: tensor<?x32xf32>, %s
 
 // -----
 
-// Norms cover a head.
+// Norms cover a head, or all of them.
 #f32 = #qz.encoding<f32>
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 func.func @f(%batch: !llm.batch, %x: tensor<?x128xf32>, %r: tensor<?x32xf32>, %s: !llm.state<1, 32>, %n: !qz.tensor<32, #f32>, %m: !qz.tensor<64, #f32>, %odd: tensor<?x3xf32>) {
-  // expected-error@+1 {{expected head norms of 32 elements, got}}
+  // expected-error@+1 {{expected norms of 32 elements, or of all heads, got}}
   %q = llm.rope_append %x, %r, %batch, %s query_norm %n key_norm %m {scale = 1.0 : f32} : tensor<?x128xf32>, tensor<?x32xf32>, <1, 32>, !qz.tensor<32, #f32>, !qz.tensor<64, #f32> -> tensor<?x64xf32>
   return
 }
@@ -260,4 +260,41 @@ func.func @f(%x: tensor<?x64xf32>, %n: !qz.tensor<32, #f32>) {
   // expected-error@+1 {{expected a weight of 64 elements, got}}
   %y = llm.add_norm %x, %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<32, #f32>
   return
+}
+
+// -----
+
+// Caps are positive.
+func.func @softcap(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{expected a softcap that is positive, or 0 for none, got -1.0}}
+  %y = llm.scale_logits %x {softcap = -1.0 : f32} : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+llm.kv_state @kv : !llm.state<2, 32>
+func.func @attention_softcap(%q: tensor<?x64xf32>, %batch: !llm.batch) -> tensor<?x64xf32> {
+  %s = llm.state @kv : !llm.state<2, 32>
+  // expected-error@+1 {{expected a softcap that is positive, or 0 for none}}
+  %y = llm.attention %q, %q, %q, %batch, %s {scale = 1.0 : f32, softcap = 0x7F800000 : f32} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+llm.kv_state @kv : !llm.state<2, 32>
+func.func @attend_softcap(%q: tensor<?x64xf32>, %batch: !llm.batch) -> tensor<?x64xf32> {
+  %s = llm.state @kv : !llm.state<2, 32>
+  // expected-error@+1 {{expected a softcap that is positive, or 0 for none}}
+  %y = llm.attend %q, %batch, %s {softcap = -2.0 : f32} : tensor<?x64xf32>, <2, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @scale(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{expected a finite scale}}
+  %y = llm.scale_logits %x {scale = 0x7F800000 : f32} : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
 }

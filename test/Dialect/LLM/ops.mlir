@@ -23,13 +23,15 @@ func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32
   %b = llm.linear %0, %w bias %n : tensor<?x64xf32>, tensor<64x64xf32> bias tensor<64xf32> -> tensor<?x64xf32>
   // CHECK: %[[R:.*]] = llm.rope %[[Q]], %[[B]] {adjacent, factor = 1.500000e+00 : f32, frequencies = array<f32: 1.000000e+00, 5.000000e-01>, head_dim = 32 : i64} : tensor<?x64xf32>
   %2 = llm.rope %1, %batch {adjacent, factor = 1.5 : f32, frequencies = array<f32: 1.0, 0.5>, head_dim = 32 : i64} : tensor<?x64xf32>
-  // CHECK: llm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[B]], %{{.*}} {scale = 2.500000e-01 : f32, window = 512 : i64} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>
-  %3 = llm.attention %2, %1, %0, %batch, %t {scale = 0.25 : f32, window = 512 : i64} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>
+  // CHECK: llm.attention %{{.*}}, %{{.*}}, %{{.*}}, %[[B]], %{{.*}} {scale = 2.500000e-01 : f32, softcap = 5.000000e+01 : f32, window = 512 : i64} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>
+  %3 = llm.attention %2, %1, %0, %batch, %t {scale = 0.25 : f32, softcap = 50.0 : f32, window = 512 : i64} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 32>
   // CHECK: llm.add %{{.*}}, %{{.*}} : tensor<?x64xf32>
   %4 = llm.add %x, %3 : tensor<?x64xf32>
   // CHECK: llm.glu %{{.*}}, %{{.*}} {activation = #llm.activation<gelu_tanh>} : tensor<?x64xf32>
   %5 = llm.glu %4, %x {activation = #llm.activation<gelu_tanh>} : tensor<?x64xf32>
-  return %5 : tensor<?x64xf32>
+  // CHECK: llm.scale_logits %{{.*}} {scale = 2.500000e-01 : f32, softcap = 3.000000e+01 : f32} : tensor<?x64xf32>
+  %6 = llm.scale_logits %5 {scale = 0.25 : f32, softcap = 30.0 : f32} : tensor<?x64xf32>
+  return %6 : tensor<?x64xf32>
 }
 
 // The fused form.
@@ -44,8 +46,8 @@ func.func @fused(%batch: !llm.batch, %table: !qz.tensor<8x64, #q4>, %n: !qz.tens
   %0 = llm.rope_append %qkv, %r, %batch, %s {adjacent, scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32> -> tensor<?x64xf32>
   // CHECK: llm.rope_append %{{.*}}, %[[R]], %{{.*}}, %{{.*}} query_norm %{{.*}} key_norm %{{.*}} {eps = 9.99999997E-7 : f32, scale = 2.500000e-01 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32>, !qz.tensor<32, #f32>, !qz.tensor<32, #f32> -> tensor<?x64xf32>
   %1 = llm.rope_append %qkv, %r, %batch, %s query_norm %h key_norm %h {eps = 1.0e-6 : f32, scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32>, !qz.tensor<32, #f32>, !qz.tensor<32, #f32> -> tensor<?x64xf32>
-  // CHECK: llm.attend %{{.*}}, %{{.*}}, %{{.*}} {window = 512 : i64} : tensor<?x64xf32>, <1, 32>
-  %2 = llm.attend %1, %batch, %s {window = 512 : i64} : tensor<?x64xf32>, <1, 32>
+  // CHECK: llm.attend %{{.*}}, %{{.*}}, %{{.*}} {softcap = 2.000000e+00 : f32, window = 512 : i64} : tensor<?x64xf32>, <1, 32>
+  %2 = llm.attend %1, %batch, %s {softcap = 2.0 : f32, window = 512 : i64} : tensor<?x64xf32>, <1, 32>
   // CHECK: llm.add_norm %{{.*}}, %{{.*}}, %{{.*}} {eps = 9.99999997E-7 : f32} : tensor<?x64xf32>, <64, #f32>
   %3 = llm.add_norm %x, %2, %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32>
   // CHECK: llm.select_outputs %{{.*}}, %{{.*}} : tensor<?x64xf32>

@@ -479,3 +479,31 @@ qz.weight @w : !qz.tensor<64x32, #f32> {rows = #qz.rows<"t", first = -1, run = 1
 #f32 = #qz.encoding<f32>
 // expected-error@+1 {{expected whole runs of 48 rows, got 64 rows}}
 qz.weight @w : !qz.tensor<64x32, #f32> {rows = #qz.rows<"t", first = 0, run = 48, stride = 96>}
+
+// -----
+
+// Logits have a scale and a cap, which nothing else has.
+#f32 = #qz.encoding<f32>
+func.func @logits(%a: !qz.activation<32>, %w: !qz.tensor<64x32, #f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{expected scale and softcap exactly with the logits epilogue}}
+  %y = qz.matmul %a, [%w] {epilogue = #qz.epilogue<logits>, scale = 1.0 : f32} : <32>, [!qz.tensor<64x32, #f32>] -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+func.func @no_logits(%a: !qz.activation<32>, %w: !qz.tensor<64x32, #f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{expected scale and softcap exactly with the logits epilogue}}
+  %y = qz.matmul %a, [%w] {softcap = 1.0 : f32} : <32>, [!qz.tensor<64x32, #f32>] -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+func.func @bad_cap(%a: !qz.activation<32>, %w: !qz.tensor<64x32, #f32>) -> tensor<?x64xf32> {
+  // expected-error@+1 {{expected a finite scale and a softcap of at least 0}}
+  %y = qz.matmul %a, [%w] {epilogue = #qz.epilogue<logits>, scale = 1.0 : f32, softcap = -1.0 : f32} : <32>, [!qz.tensor<64x32, #f32>] -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

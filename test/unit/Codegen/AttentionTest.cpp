@@ -30,9 +30,17 @@ struct Shape {
   size_t window = 0;
   ScalarType kv = ScalarType::F32;
   bool still = false; ///< All frequencies are 0.
+  double softcap = 0;
+  bool rowNorms = false; ///< Norms are of all heads of a row.
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
+  size_t queryNormColumns() const {
+    return rowNorms ? queryColumns() : headDim;
+  }
+  size_t keyNormColumns() const {
+    return rowNorms ? kvHeads * headDim : headDim;
+  }
   size_t columns() const { return (heads() + 2 * kvHeads) * headDim; }
 };
 
@@ -74,8 +82,11 @@ std::string AttentionCase::module(const std::string &scaleText) const {
   std::string table = tensorText(kTokens, shape.columns(), f32);
   size_t out = shape.queryColumns();
   std::string identity = tensorText(out, out, f32);
-  std::string norm =
-      "!qz.tensor<" + number(shape.headDim) + ", " + encodingText(f32) + ">";
+  auto vector = [&](size_t size) {
+    return "!qz.tensor<" + number(size) + ", " + encodingText(f32) + ">";
+  };
+  std::string queryNormType = vector(shape.queryNormColumns());
+  std::string keyNormType = vector(shape.keyNormColumns());
   std::string state = "!llm.state<" + number(shape.kvHeads) + ", " +
                       number(shape.headDim) + ">";
   std::string window = number(shape.window) + " : i64";
@@ -88,14 +99,15 @@ std::string AttentionCase::module(const std::string &scaleText) const {
       "qz.weight @table : " + table + "\nqz.weight @identity : " + identity +
       "\nllm.kv_state @kv : " + state + " {window = " + window + "}\n";
   if (shape.norms)
-    text += "qz.weight @qn : " + norm + "\nqz.weight @kn : " + norm + "\n";
+    text += "qz.weight @qn : " + queryNormType +
+            "\nqz.weight @kn : " + keyNormType + "\n";
   text += "func.func @step(%batch: !llm.batch) -> " + rows(out) + " {\n";
   text += "%t = qz.use @table : " + table +
           "\n%i = qz.use @identity : " + identity +
           "\n%s = llm.state @kv : " + state + "\n";
   if (shape.norms)
-    text +=
-        "%qn = qz.use @qn : " + norm + "\n%kn = qz.use @kn : " + norm + "\n";
+    text += "%qn = qz.use @qn : " + queryNormType +
+            "\n%kn = qz.use @kn : " + keyNormType + "\n";
   text += "%x = llm.embedding %batch, %t : " + table + " -> " +
           rows(shape.columns()) + "\n";
   text += "%r = llm.rotations %batch {frequencies = array<f32: " + values +
@@ -105,10 +117,12 @@ std::string AttentionCase::module(const std::string &scaleText) const {
           (shape.adjacent ? "adjacent, " : "") +
           "eps = 1.0e-5 : f32, scale = " + scaleText +
           " : f32} : " + rows(shape.columns()) + ", " + rows(2 * shape.pairs) +
-          ", " + state + (shape.norms ? ", " + norm + ", " + norm : "") +
+          ", " + state +
+          (shape.norms ? ", " + queryNormType + ", " + keyNormType : "") +
           " -> " + rows(out) + "\n";
   text += "%y = llm.attend %h, %batch, %s {window = " + window +
-          "} : " + rows(out) + ", " + state + "\n";
+          ", softcap = " + std::to_string(shape.softcap) +
+          " : f32} : " + rows(out) + ", " + state + "\n";
   text += "%a = qz.quantize %y : " + rows(out) + " -> " + activation + "\n";
   text += "%l = qz.matmul %a, [%i] : " + activation + ", [" + identity +
           "] -> " + rows(out) + "\nreturn %l : " + rows(out) + "\n}\n";
@@ -130,10 +144,10 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
       row.push_back(normal(random));
     x.push_back(row);
   }
-  for (size_t d = 0; d < shape.headDim; ++d) {
+  for (size_t d = 0; d < shape.queryNormColumns(); ++d)
     queryNorm.push_back(1 + 0.3f * normal(random));
+  for (size_t d = 0; d < shape.keyNormColumns(); ++d)
     keyNorm.push_back(1 + 0.3f * normal(random));
-  }
   StepOptions options;
   options.target = target;
   options.kv = scalarName(shape.kv);
@@ -160,12 +174,17 @@ std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
   std::vector<double> v(row.begin() + head * shape.headDim,
                         row.begin() + (head + 1) * shape.headDim);
   if (norm) {
+    // The heads that are normed together, and this one's place among them.
+    bool isKey = head >= shape.heads();
+    size_t first = shape.rowNorms ? (isKey ? shape.heads() : 0) : head;
+    size_t size = isKey ? shape.keyNormColumns() : shape.queryNormColumns();
     double sum = 0;
-    for (double value : v)
-      sum += value * value;
-    double inverse = 1 / std::sqrt(sum / double(v.size()) + kEps);
+    for (size_t i = 0; i < size; ++i)
+      sum += double(row[first * shape.headDim + i]) *
+             row[first * shape.headDim + i];
+    double inverse = 1 / std::sqrt(sum / double(size) + kEps);
     for (size_t d = 0; d < v.size(); ++d)
-      v[d] *= inverse * norm[d];
+      v[d] *= inverse * norm[(head - first) * shape.headDim + d];
   }
   for (size_t i = 0; i < shape.pairs; ++i) {
     size_t a = shape.adjacent ? 2 * i : i;
@@ -245,9 +264,12 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
           rotated(row, head, place.position,
                   shape.norms ? queryNorm.data() : nullptr, scale);
       std::vector<double> scores(count), sums(size);
-      for (size_t j = 0; j < count; ++j)
+      for (size_t j = 0; j < count; ++j) {
         scores[j] = std::inner_product(query.begin(), query.end(),
                                        keys.begin() + j * size, 0.0);
+        if (shape.softcap != 0)
+          scores[j] = shape.softcap * std::tanh(scores[j] / shape.softcap);
+      }
       double max = *std::max_element(scores.begin(), scores.end()), total = 0;
       for (size_t j = 0; j < count; ++j) {
         double p = std::exp(scores[j] - max);
@@ -368,6 +390,27 @@ TEST_P(Attention, Windows) {
            .headDim = 64,
            .pairs = 32,
            .window = window});
+}
+
+TEST_P(Attention, NormsOfRows) {
+  for (size_t kvHeads : {1, 3})
+    check({.kvHeads = kvHeads,
+           .group = 2,
+           .headDim = 20,
+           .pairs = 8,
+           .norms = true,
+           .rowNorms = true});
+}
+
+TEST_P(Attention, Softcaps) {
+  for (double softcap : {0.5, 2.0, 50.0})
+    for (size_t window : {0, 30})
+      check({.kvHeads = 2,
+             .group = 2,
+             .headDim = 80,
+             .pairs = 40,
+             .window = window,
+             .softcap = softcap});
 }
 
 TEST_P(Attention, StateTypes) {

@@ -124,6 +124,16 @@ TEST(GpuStage, GatedUnits) {
   EXPECT_LE(totals.kernel, totals.half);
 }
 
+TEST(GpuStage, Logits) {
+  std::mt19937 random(13);
+  ErrorTotals totals;
+  StageCase c{256, {{ggml("Q6_K"), 40, {}}}, "logits"};
+  c.hasNorm = true;
+  c.fill(random, 3);
+  expectRight(c, "sm_86", totals);
+  EXPECT_LE(totals.kernel, totals.half);
+}
+
 /// Rows far from 1, where f16 would overflow or vanish.
 TEST(GpuStage, LargeAndSmallRows) {
   std::mt19937 random(10);

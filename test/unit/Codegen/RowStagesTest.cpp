@@ -112,6 +112,47 @@ TEST_P(RowStages, Embedding) {
   }
 }
 
+TEST_P(RowStages, Logits) {
+  const size_t columns = 83;
+  std::string rows = "tensor<?x83xf32>", activation = "!qz.activation<83>";
+  std::string identity =
+      tensorText(columns, columns, floatEncoding(ScalarType::F32));
+  std::vector<std::vector<float>> x;
+  std::vector<Fields> table;
+  for (size_t token = 0; token < kTokens; ++token) {
+    x.push_back(randomVector(columns));
+    // From where tanh is its argument to where it is 1.
+    for (float &value : x.back())
+      value *= std::ldexp(1.0f, int(token) - 12);
+    table.push_back(floatRow(x.back()));
+  }
+  for (double cap : {0.0, 2.5, 30.0}) {
+    SCOPED_TRACE(cap);
+    std::string body =
+        "%x = llm.embedding %batch, %t : " +
+        tensorText(kTokens, columns, floatEncoding(ScalarType::F32)) + " -> " +
+        rows + "\n%a = qz.quantize %x : " + rows + " -> " + activation +
+        "\n%y = qz.matmul %a, [%i] {epilogue = #qz.epilogue<logits>, scale = "
+        "0.75 : f32, softcap = " +
+        std::to_string(cap) + " : f32} : " + activation + ", [" + identity +
+        "] -> " + rows + "\n";
+    auto step = compile(
+        rowModule(columns, floatEncoding(ScalarType::F32), "", body), table);
+    for (bool prompt : {false, true}) {
+      StepRows rowsOfStep;
+      for (size_t token = 0; token < kTokens; ++token)
+        rowsOfStep.token.push_back(int32_t(token));
+      rowsOfStep.prompt = prompt;
+      std::vector<float> got = step->run(rowsOfStep);
+      for (size_t i = 0; i < got.size(); ++i) {
+        double scaled = 0.75 * x[i / columns][i % columns];
+        double expected = cap == 0 ? scaled : cap * std::tanh(scaled / cap);
+        ASSERT_NEAR(got[i], expected, 6e-7 * std::fabs(expected)) << scaled;
+      }
+    }
+  }
+}
+
 double inverseRms(const float *row, size_t columns) {
   double sum = 0;
   for (size_t i = 0; i < columns; ++i)

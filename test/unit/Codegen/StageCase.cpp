@@ -82,8 +82,10 @@ std::string StageCase::module() const {
          (hasNorm ? ", " + normType : "") + " -> " + activation +
          "\n%y = qz.matmul %a, [" + operands + "]" +
          (isResidual ? " residual %x" : "") +
-         (epilogue.empty() ? ""
-                           : " {epilogue = #qz.epilogue<" + epilogue + ">}") +
+         (epilogue.empty() ? "" : " {epilogue = #qz.epilogue<" + epilogue) +
+         (epilogue.empty()       ? ""
+          : epilogue == "logits" ? ">, scale = 0.25 : f32, softcap = 1.5 : f32}"
+                                 : ">}") +
          " : " + activation + ", [" + types + "]" +
          (isResidual ? ", " + rowsX : "") + " -> " + rowsY +
          "\nreturn %y : " + rowsY + "\n}\n";
@@ -158,6 +160,12 @@ std::vector<Expected> meaning(const StageCase &c, size_t row) {
       sums[i].value += c.residual[row][i];
       sums[i].inHalf = toHalf(sums[i].inHalf + toHalf(c.residual[row][i]));
       sums[i].bound += std::fabs(sums[i].value) * 1e-6;
+    }
+  if (c.epilogue == "logits")
+    for (Expected &sum : sums) {
+      sum.value = 1.5 * std::tanh(0.25 / 1.5 * sum.value);
+      sum.inHalf = toHalf(1.5 * std::tanh(0.25 / 1.5 * sum.inHalf));
+      sum.bound = 0.25 * sum.bound + 4e-7 * std::fabs(sum.value);
     }
   if (!c.isGlu())
     return sums;

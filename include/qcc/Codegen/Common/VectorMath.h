@@ -18,6 +18,10 @@ Value emitSilu(Emitter &e, Value x);
 /// The tanh form of GELU: x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
 Value emitGeluTanh(Emitter &e, Value x);
 
+/// cap * tanh(x / cap), of which the tanh has an absolute error below 2e-7 and,
+/// for small x, a relative one.
+Value emitSoftcap(Emitter &e, Value x, double cap);
+
 /// Sine and cosine of a scalar f32 angle of up to 2^31; absolute error below
 /// 2e-7.
 std::pair<Value, Value> emitSinCos(Emitter &e, Value angle);
