@@ -145,14 +145,46 @@ private:
   }
 
   bool readTokenizerFiles() {
-    if (!folder.has("tokenizer.json"))
+    const char *name = nullptr;
+    for (const char *known :
+         {"tokenizer.json", "tokenizer.model", "vocab.json"})
+      if (!name && folder.has(known) &&
+          (folder.has("merges.txt") || known != std::string_view("vocab.json")))
+        name = known;
+    if (!name)
       return true;
-    TokenizerFiles files{{}, {}, std::move(generation), config, {}};
-    if (!readJson("tokenizer.json", kMaxTokenizerBytes, files.tokenizer))
+    TokenizerFiles files{{}, {}, std::move(generation), config, {}, {}, {}};
+    for (auto [file, out] : {std::pair("tokenizer_config.json", &files.config),
+                             std::pair("added_tokens.json", &files.added)})
+      if (folder.has(file) && !readJson(file, kMaxTokenizerBytes, *out))
+        return false;
+    Error unsupported;
+    std::optional<Checkpoint::File> model;
+    if (name == std::string_view("tokenizer.model")) {
+      Result<Checkpoint::File> file = folder.open(name);
+      if (!file)
+        return fail(file.takeError());
+      model = std::move(*file);
+      files.sentencePiece = model->bytes;
+      if (files.sentencePiece.empty())
+        return fail(Error(pathOf(name) + ": is empty"));
+    } else if (!readJson(name, kMaxTokenizerBytes, files.tokenizer)) {
       return false;
-    if (folder.has("tokenizer_config.json") &&
-        !readJson("tokenizer_config.json", kMaxTokenizerBytes, files.config))
-      return false;
+    }
+    if (name == std::string_view("vocab.json")) {
+      Result<Checkpoint::File> merges = folder.open("merges.txt");
+      if (!merges)
+        return fail(merges.takeError());
+      Result<Json> whole = vocabularyTokenizer(
+          std::move(files.tokenizer),
+          {reinterpret_cast<const char *>(merges->bytes.data()),
+           merges->bytes.size()},
+          files.config);
+      if (whole)
+        files.tokenizer = std::move(*whole);
+      else
+        unsupported = Error(pathOf(name) + ": " + whole.message());
+    }
     if (folder.has("chat_template.jinja")) {
       Result<Checkpoint::File> file = folder.open("chat_template.jinja");
       if (!file)
@@ -160,11 +192,13 @@ private:
       files.chatTemplate.assign(file->bytes.begin(), file->bytes.end());
     }
     // Weights are of use without it, so whoever needs it shall complain.
-    if (Error why = readTokenizer(pathOf("tokenizer.json"), files,
-                                  contents.texts, contents.metadata))
+    if (!unsupported)
+      unsupported =
+          readTokenizer(pathOf(name), files, contents.texts, contents.metadata);
+    if (unsupported)
       contents.metadata.push_back(
           {"tokenizer.unsupported",
-           Value::string(contents.texts.keep(why.message()))});
+           Value::string(contents.texts.keep(unsupported.message()))});
     return true;
   }
 

@@ -5,6 +5,7 @@
 #include "HuggingFaceTokenizer.h"
 #include <map>
 #include <set>
+#include "SentencePiece.h"
 
 using namespace qcc;
 
@@ -18,53 +19,9 @@ enum TokenType : int32_t {
   Normal = 1,
   Control = 3,
   UserDefined = 4,
-  Unused = 5
+  Unused = 5,
+  Byte = 6
 };
-
-/// A split that the runtime knows under the name `pre`.
-struct KnownSplit {
-  const char *pre;
-  bool ignoreMerges; ///< A word that is a token as it stands is not merged.
-  bool isDigits;     ///< Digits one by one, before the rest.
-  /// Of a Split before ByteLevel; empty: ByteLevel splits itself, as GPT-2 did.
-  std::string_view pattern;
-};
-
-#define LLAMA3(digits)                                                         \
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits         \
-  "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-constexpr KnownSplit kSplits[] = {
-    {"gpt-2", false, false, ""},
-    {"smollm", false, true, ""},
-    {"llama-bpe", true, false, LLAMA3("\\p{N}{1,3}")},
-    {"dbrx", false, false, LLAMA3("\\p{N}{1,3}")},
-    {"qwen2", false, false, LLAMA3("\\p{N}")},
-};
-
-/// A member of an object, or null.
-const Json *member(const Json &object, const char *key) {
-  if (!object.is_object())
-    return nullptr;
-  auto it = object.find(key);
-  return it == object.end() || it->is_null() ? nullptr : &*it;
-}
-
-std::string_view textOf(const Json *value) {
-  return value && value->is_string()
-             ? std::string_view(value->get_ref<const std::string &>())
-             : std::string_view();
-}
-
-bool isTrue(const Json &object, const char *key) {
-  const Json *value = member(object, key);
-  return value && *value == Json(true);
-}
-
-/// A text that is there and not empty.
-bool isText(const Json &object, const char *key) {
-  return !textOf(member(object, key)).empty();
-}
 
 /// The steps of a Sequence, or the one step itself.
 std::vector<const Json *> steps(const Json &step, const char *key) {
@@ -83,9 +40,10 @@ public:
       : where(where), files(files), tokenizer(files.tokenizer) {}
 
   Error read(TextPool &texts, std::vector<MetadataEntry> &out) {
-    if (!readModel() || !readAddedTokens() || !checkNormalizer() ||
-        !findSplit() || !readSpecialTokens() || !readPostProcessor() ||
-        !fillHoles())
+    bool isRead = files.sentencePiece.empty()
+                      ? readModel() && readAddedTokens()
+                      : readPieces() && readAddedByConfig();
+    if (!isRead || !readSpecialTokens() || !readPostProcessor() || !fillHoles())
       return std::move(error);
     append(texts, out);
     return Error();
@@ -97,7 +55,7 @@ private:
     return false;
   }
   bool unsupported(const std::string &what) {
-    return fail(what + " is not supported yet");
+    return fail(what + " is not supported");
   }
 
   bool setToken(const std::string &text, const Json &id, int32_t type) {
@@ -121,30 +79,165 @@ private:
 
   bool readModel() {
     const Json *model = member(tokenizer, "model");
-    const Json *vocab = model ? member(*model, "vocab") : nullptr;
-    const Json *list = model ? member(*model, "merges") : nullptr;
     if (!model)
       return fail("key 'model' is missing");
-    if (std::string type(textOf(member(*model, "type"))); type != "BPE")
-      return unsupported("a tokenizer of type " + quoted(type));
-    if (isTrue(*model, "byte_fallback") || member(*model, "dropout") ||
-        isText(*model, "continuing_subword_prefix") ||
-        isText(*model, "end_of_word_suffix"))
-      return unsupported("BPE with byte_fallback, dropout, a prefix or suffix");
-    if (!vocab || !vocab->is_object() || !list || !list->is_array())
-      return fail("model: expected a vocab and merges");
-    ignoreMerges = isTrue(*model, "ignore_merges");
-    for (auto it = vocab->begin(); it != vocab->end(); ++it)
-      if (!setToken(it.key(), *it, Normal))
+    type = textOf(member(*model, "type"));
+    // Left out by older versions.
+    if (type.empty() && member(*model, "merges"))
+      type = "BPE";
+    const Json *vocab = member(*model, "vocab");
+    bool isRead =
+        type == "Unigram" ? readScores(vocab) : readVocabulary(*model, vocab);
+    return isRead && readMerges(*model) && readUnknown(*model);
+  }
+
+  /// The tables of a tokenizer.model.
+  bool readPieces() {
+    Result<SentencePieceModel> model =
+        readSentencePiece(files.sentencePiece, kMaxTokens);
+    if (!model)
+      return fail(model.takeError().message());
+    pieces = std::move(*model);
+    type = pieces.isUnigram ? "t5" : "llama";
+    for (const SentencePieceModel::Piece &piece : pieces.pieces) {
+      // Of several with a text, the first one counts.
+      ids.emplace(piece.text, tokens.size());
+      tokens.emplace_back(piece.text);
+      types.push_back(piece.type);
+      scores.push_back(double(piece.score));
+      if (piece.type == Byte && !isByteName(piece.text))
+        return fail("piece " + std::to_string(tokens.size() - 1) +
+                    ": expected <0x00> to <0xFF>, got " + quoted(piece.text));
+    }
+    auto known = [&](int64_t id) {
+      return id >= 0 && id < int64_t(tokens.size()) ? id : -1;
+    };
+    unknown = known(pieces.unknown);
+    bos = known(pieces.bos);
+    eos = known(pieces.eos);
+    pad = known(pieces.pad);
+    return true;
+  }
+
+  /// What tokenizer_config.json and added_tokens.json add to such a file.
+  bool readAddedByConfig() {
+    auto add = [&](const std::string &text, const Json &id, bool isSpecial) {
+      // Pieces keep their types, but control tokens come from here, too.
+      auto it = ids.find(text);
+      bool isKnown = it != ids.end() && id == Json(it->second);
+      if (isKnown && types[it->second] != Normal)
+        return true;
+      return setToken(text, id, isSpecial ? Control : UserDefined);
+    };
+    if (const Json *list = member(files.config, "added_tokens_decoder"))
+      for (const auto &[id, token] : list->items()) {
+        std::string text = textOf(member(token, "content"));
+        if (text.empty() || id.size() > 9 || id.empty() ||
+            id.find_first_not_of("0123456789") != std::string::npos)
+          return fail("added_tokens_decoder: expected ids and objects with "
+                      "content");
+        size_t number = 0;
+        for (char c : id)
+          number = number * 10 + size_t(c - '0');
+        if (!add(text, Json(number), isTrue(token, "special")))
+          return false;
+      }
+    for (const auto &[text, id] : files.added.items())
+      if (!ids.count(text) && !add(text, id, true))
         return false;
+    scores.resize(tokens.size());
+    return true;
+  }
+
+  bool readVocabulary(const Json &model, const Json *vocab) {
+    if (type != "BPE" && type != "WordPiece")
+      return unsupported("a tokenizer of type " + quoted(type) +
+                         " (supported: BPE, Unigram, WordPiece)");
+    for (const char *key : {"dropout", "end_of_word_suffix"})
+      if (const Json *value = member(model, key);
+          value && *value != Json("") && *value != Json(0.0))
+        return unsupported(type + " with " + key);
+    if (type == "BPE" &&
+        !textOf(member(model, "continuing_subword_prefix")).empty())
+      return unsupported("BPE with continuing_subword_prefix");
+    if (!vocab || !vocab->is_object())
+      return fail("model: expected a vocab");
+    bool hasBytes = isTrue(model, "byte_fallback");
+    for (auto it = vocab->begin(); it != vocab->end(); ++it)
+      if (!setToken(it.key(), *it,
+                    hasBytes && isByteName(it.key()) ? Byte : Normal))
+        return false;
+    return true;
+  }
+
+  /// The vocab of Unigram: [text, score] for each token.
+  bool readScores(const Json *vocab) {
+    if (!vocab || !vocab->is_array())
+      return fail("model: expected a vocab");
+    bool hasBytes = isTrue(*member(tokenizer, "model"), "byte_fallback");
+    for (const Json &entry : *vocab) {
+      if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() ||
+          !entry[1].is_number())
+        return fail("model: vocab: expected pairs of a text and a score");
+      std::string text = textOf(&entry[0]);
+      ids.erase(text); // of several the last one counts
+      if (!setToken(text, Json(scores.size()),
+                    hasBytes && isByteName(text) ? Byte : Normal))
+        return false;
+      scores.push_back(entry[1].get<double>());
+    }
+    return true;
+  }
+
+  static bool isByteName(std::string_view text) {
+    return text.size() == 6 && text.starts_with("<0x") && text[5] == '>' &&
+           text.find_first_not_of("0123456789ABCDEF", 3) == 5;
+  }
+
+  bool readMerges(const Json &model) {
+    const Json *list = member(model, "merges");
+    if (type != "BPE")
+      return true;
+    if (!list || !list->is_array())
+      return fail("model: expected merges");
     for (const Json &merge : *list) {
-      bool isPair = merge.is_array() && merge.size() == 2 &&
-                    merge[0].is_string() && merge[1].is_string();
-      if (!isPair && !merge.is_string())
+      std::string left, right;
+      if (merge.is_string()) {
+        std::string text = textOf(&merge);
+        size_t space = text.find(' ', 1);
+        left = text.substr(0, space);
+        right = space == text.npos ? "" : text.substr(space + 1);
+      } else if (merge.is_array() && merge.size() == 2 &&
+                 merge[0].is_string() && merge[1].is_string()) {
+        left = textOf(&merge[0]);
+        right = textOf(&merge[1]);
+      } else {
         return fail("merges: expected texts or pairs of texts");
-      merges.push_back(isPair ? std::string(textOf(&merge[0])) + " " +
-                                    std::string(textOf(&merge[1]))
-                              : std::string(textOf(&merge)));
+      }
+      for (const std::string &part : {left, right}) {
+        auto it = ids.find(part);
+        if (it == ids.end())
+          return fail("merge " + std::to_string(merges.size() / 2) + " needs " +
+                      quoted(part) + ", which is no token");
+        merges.push_back(int32_t(it->second));
+      }
+    }
+    return true;
+  }
+
+  bool readUnknown(const Json &model) {
+    const Json *value = member(model, "unk_id");
+    std::string text = textOf(member(model, "unk_token"));
+    if (value && value->is_number_unsigned() &&
+        value->get<uint64_t>() < tokens.size()) {
+      unknown = value->get<int64_t>();
+    } else if (value) {
+      return fail("unk_id: expected an id below " +
+                  std::to_string(tokens.size()));
+    } else if (auto it = ids.find(text); it != ids.end()) {
+      unknown = int64_t(it->second);
+    } else if (!text.empty()) {
+      unknownText = text; // an added token may follow
     }
     return true;
   }
@@ -155,63 +248,19 @@ private:
       return fail("added_tokens: expected an array");
     for (size_t i = 0; list && i < list->size(); ++i) {
       const Json &token = (*list)[i];
-      std::string text(textOf(member(token, "content")));
+      std::string text = textOf(member(token, "content"));
       const Json *id = member(token, "id");
       if (text.empty() || !id)
         return fail("added_tokens: expected objects with content and id");
-      for (const char *key : {"lstrip", "rstrip", "single_word"})
-        if (isTrue(token, key))
-          return unsupported("added token " + quoted(text) + " with " + key);
       if (!setToken(text, *id,
                     isTrue(token, "special") ? Control : UserDefined))
         return false;
     }
+    if (auto it = ids.find(unknownText); it != ids.end())
+      unknown = int64_t(it->second);
+    else if (!unknownText.empty() && type == "WordPiece")
+      return fail("unk_token " + quoted(unknownText) + " is no token");
     return true;
-  }
-
-  bool checkNormalizer() {
-    const Json *normalizer = member(tokenizer, "normalizer");
-    return !normalizer ||
-           unsupported("normalizer " +
-                       quoted(textOf(member(*normalizer, "type"))));
-  }
-
-  bool findSplit() {
-    const Json *pre = member(tokenizer, "pre_tokenizer");
-    if (!pre)
-      return unsupported("a tokenizer without pre_tokenizer");
-    bool isDigits = false, isGPT2 = false, isByteLevel = false;
-    std::string pattern;
-    for (const Json *step : steps(*pre, "pretokenizers")) {
-      std::string_view type = textOf(member(*step, "type"));
-      const Json *regex = member(*step, "pattern");
-      if (isByteLevel)
-        return unsupported("a pre_tokenizer with a step after ByteLevel");
-      if (type == "ByteLevel" && !isTrue(*step, "add_prefix_space")) {
-        isByteLevel = true;
-        // Left out, it is true.
-        isGPT2 = !member(*step, "use_regex") || isTrue(*step, "use_regex");
-      } else if (type == "Digits" && isTrue(*step, "individual_digits") &&
-                 !isDigits && pattern.empty()) {
-        isDigits = true;
-      } else if (type == "Split" && regex && isText(*regex, "Regex") &&
-                 textOf(member(*step, "behavior")) == "Isolated" &&
-                 !isTrue(*step, "invert") && pattern.empty()) {
-        pattern = textOf(member(*regex, "Regex"));
-      } else {
-        return unsupported("pre_tokenizer step " + quoted(type) +
-                           ", or how it is set,");
-      }
-    }
-    for (const KnownSplit &known : kSplits)
-      if (isByteLevel && isGPT2 == known.pattern.empty() &&
-          pattern == known.pattern && isDigits == known.isDigits &&
-          ignoreMerges == known.ignoreMerges) {
-        preName = known.pre;
-        return true;
-      }
-    return unsupported("a pre_tokenizer that splits at " + quoted(pattern) +
-                       (ignoreMerges ? " with ignore_merges" : ""));
   }
 
   /// The id that a config gives by text or by number.
@@ -219,7 +268,7 @@ private:
     const Json *value = member(files.config, textKey);
     if (value && value->is_object())
       value = member(*value, "content");
-    if (std::string text(textOf(value)); !text.empty()) {
+    if (std::string text = textOf(value); !text.empty()) {
       auto it = ids.find(text);
       if (it == ids.end())
         return fail("token " + quoted(text) + " is missing, which is " +
@@ -255,9 +304,16 @@ private:
     const Json *post = member(tokenizer, "post_processor");
     for (const Json *step :
          post ? steps(*post, "processors") : std::vector<const Json *>()) {
-      std::string_view type = textOf(member(*step, "type"));
+      std::string type = textOf(member(*step, "type"));
       if (type == "ByteLevel")
         continue;
+      if (type == "RobertaProcessing" || type == "BertProcessing") {
+        // [text, id] of what is before and after a text.
+        if (!addAround(nameOf(*step, "cls"), false) ||
+            !addAround(nameOf(*step, "sep"), true))
+          return false;
+        continue;
+      }
       const Json *single = member(*step, "single");
       if (type != "TemplateProcessing" || !single || !single->is_array())
         return unsupported("post_processor " + quoted(type));
@@ -268,41 +324,77 @@ private:
           continue;
         }
         const Json *special = member(piece, "SpecialToken");
-        auto it = ids.find(special ? std::string(textOf(member(*special, "id")))
-                                   : std::string());
-        int64_t id = it == ids.end() ? -1 : int64_t(it->second);
-        bool &adds = isAfter ? addsEos : addsBos;
-        if (id < 0 || id != (isAfter ? eos : bos) || adds)
-          return unsupported("a post_processor that adds other tokens than bos "
-                             "and eos");
-        adds = true;
+        if (!addAround(
+                std::string(special ? textOf(member(*special, "id")) : ""),
+                isAfter))
+          return false;
       }
     }
     return true;
   }
 
+  static std::string nameOf(const Json &step, const char *key) {
+    const Json *pair = member(step, key);
+    return std::string(
+        pair && pair->is_array() && !pair->empty() ? textOf(&(*pair)[0]) : "");
+  }
+
+  bool addAround(const std::string &text, bool isAfter) {
+    auto it = ids.find(text);
+    int64_t id = it == ids.end() ? -1 : int64_t(it->second);
+    bool &adds = isAfter ? addsEos : addsBos;
+    int64_t &known = isAfter ? eos : bos;
+    if (known < 0)
+      known = id;
+    if (id < 0 || id != known || adds)
+      return unsupported("a post_processor that adds other tokens than bos "
+                         "and eos");
+    adds = true;
+    return true;
+  }
+
   /// Models round the size of their tables up.
   bool fillHoles() {
-    const Json *value = member(files.model, "vocab_size");
+    const Json *text = member(files.model, "text_config");
+    const Json *value = member(text ? *text : files.model, "vocab_size");
     size_t size = tokens.size();
     if (value && value->is_number_unsigned() &&
         value->get<uint64_t>() < kMaxTokens)
       size = value->get<size_t>();
-    if (size < tokens.size())
-      return fail("expected at most " + std::to_string(size) +
-                  " tokens, as the model has, got " +
-                  std::to_string(tokens.size()));
+    // Tokens of another modality may have no row in this model.
+    for (size_t i = size; i < tokens.size(); ++i)
+      if (types[i] != Control && types[i] != UserDefined)
+        return fail("expected at most " + std::to_string(size) +
+                    " tokens, as the model has, got " +
+                    std::to_string(tokens.size()));
     tokens.resize(size);
     types.resize(size, Unused);
+    if (!scores.empty())
+      scores.resize(size);
     for (size_t i = 0; i < size; ++i)
       if (types[i] == Unused)
         tokens[i] = "[PAD" + std::to_string(i) + "]";
-    for (int64_t id : {bos, eos, pad})
+    for (int64_t id : {bos, eos, pad, unknown})
       if (id >= int64_t(size))
         return fail("expected ids of special tokens below " +
                     std::to_string(size) + ", got " + std::to_string(id));
     std::erase_if(stops, [&](int64_t id) { return id >= int64_t(size); });
     return true;
+  }
+
+  /// The file without its tables.
+  std::string rest() const {
+    Json result = Json::object();
+    for (const char *key :
+         {"normalizer", "pre_tokenizer", "decoder", "added_tokens"})
+      if (const Json *value = member(tokenizer, key))
+        result[key] = *value;
+    Json &model = result["model"];
+    for (const auto &[key, value] : member(tokenizer, "model")->items())
+      if (key != "vocab" && key != "merges")
+        model[key] = value;
+    model["type"] = type;
+    return result.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
 
   static Value textList(const std::vector<std::string> &list, TextPool &texts) {
@@ -326,12 +418,21 @@ private:
       add(key, Value::number(ValueType::Bool,
                              texts.keep(std::vector<uint8_t>{value})));
     };
-    add("tokenizer.ggml.model", Value::string("gpt2"));
-    add("tokenizer.ggml.pre", Value::string(preName));
+    bool hasPieces = !files.sentencePiece.empty();
+    add("tokenizer.ggml.model",
+        Value::string(texts.keep(hasPieces ? type : "huggingface")));
+    if (!hasPieces)
+      add("tokenizer.huggingface.json", Value::string(texts.keep(rest())));
     add("tokenizer.ggml.tokens", textList(tokens, texts));
     add("tokenizer.ggml.token_type",
         Value::numbers(ValueType::I32, texts.keep(types), types.size()));
-    add("tokenizer.ggml.merges", textList(merges, texts));
+    if (type == "BPE")
+      add("tokenizer.huggingface.merges",
+          Value::numbers(ValueType::I32, texts.keep(merges), merges.size()));
+    if (!scores.empty())
+      add("tokenizer.ggml.scores",
+          Value::numbers(ValueType::F64, texts.keep(scores), scores.size()));
+    addId("tokenizer.ggml.unknown_token_id", unknown);
     addId("tokenizer.ggml.bos_token_id", bos);
     addId("tokenizer.ggml.eos_token_id", eos);
     addId("tokenizer.ggml.padding_token_id", pad);
@@ -340,11 +441,34 @@ private:
       add("tokenizer.ggml.eos_token_ids",
           Value::numbers(ValueType::I64, texts.keep(list), list.size()));
     }
-    addFlag("tokenizer.ggml.add_bos_token", addsBos);
-    addFlag("tokenizer.ggml.add_eos_token", addsEos);
+    if (hasPieces) {
+      addFlag("tokenizer.ggml.add_space_prefix", pieces.addsSpacePrefix);
+      addFlag("tokenizer.ggml.remove_extra_whitespaces",
+              pieces.removesExtraSpaces);
+      if (!pieces.charsmap.empty())
+        add("tokenizer.ggml.precompiled_charsmap",
+            Value::numbers(ValueType::U8,
+                           texts.keep(std::vector<uint8_t>(
+                               pieces.charsmap.begin(), pieces.charsmap.end())),
+                           pieces.charsmap.size()));
+    }
+    // Without a post-processor the config tells, or the class: left out then.
+    for (auto [key, name, adds] :
+         {std::tuple("tokenizer.ggml.add_bos_token", "add_bos_token", addsBos),
+          std::tuple("tokenizer.ggml.add_eos_token", "add_eos_token", addsEos)})
+      if (!hasPieces)
+        addFlag(key, adds);
+      else if (member(files.config, name))
+        addFlag(key, isTrue(files.config, name));
     std::string chat = files.chatTemplate;
     if (chat.empty())
       chat = textOf(member(files.config, "chat_template"));
+    // The form with several names.
+    const Json *list = member(files.config, "chat_template");
+    for (const Json &entry :
+         list &&chat.empty() && list->is_array() ? *list : Json::array())
+      if (textOf(member(entry, "name")) == "default")
+        chat = textOf(member(entry, "template"));
     if (!chat.empty())
       add("tokenizer.chat_template", Value::string(texts.keep(chat)));
   }
@@ -354,12 +478,14 @@ private:
   const Json &tokenizer;
   Error error;
   std::map<std::string, size_t> ids;
-  std::vector<std::string> tokens, merges;
-  std::vector<int32_t> types;
-  const char *preName = "";
-  bool ignoreMerges = false, addsBos = false, addsEos = false;
-  int64_t bos = -1, eos = -1, pad = -1;
+  std::string type, unknownText;
+  std::vector<std::string> tokens;
+  std::vector<int32_t> types, merges; ///< of each merge two ids
+  std::vector<double> scores;
+  bool addsBos = false, addsEos = false;
+  int64_t bos = -1, eos = -1, pad = -1, unknown = -1;
   std::set<int64_t> stops;
+  SentencePieceModel pieces;
 };
 
 } // namespace

@@ -7,7 +7,6 @@
 
 #include "Info.h"
 #include "Pipelines.h"
-#include "Tokenizer.h"
 #include "Weights.h"
 
 #include "qcc/Checkpoint/Checkpoint.h"
@@ -19,6 +18,7 @@
 #include "qcc/Import/NameTable.h"
 #include "qcc/Package/AtomicFile.h"
 #include "qcc/Package/Package.h"
+#include "qcc/Text/TextParts.h"
 
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 

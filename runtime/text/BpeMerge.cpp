@@ -1,10 +1,10 @@
-//===- BpeMerge.cpp - Byte-level BPE --------------------------------------===//
+//===- BpeMerge.cpp - BPE by merges ---------------------------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each word starts as its bytes. Of all neighbours that a merge names, the pair
-// of the lowest rank (the leftmost of several) becomes one token, until no
-// merge applies. A queue holds the candidates; one whose tokens have meanwhile
-// changed is skipped when it comes up.
+// Each word starts as its bytes or characters. Of all neighbours that a merge
+// names, the pair of the lowest rank (the leftmost of several) becomes one
+// token, until no merge applies. A queue holds the candidates; one whose tokens
+// have meanwhile changed is skipped when it comes up.
 //===----------------------------------------------------------------------===//
 
 #include "Tokenizer.h"
@@ -33,6 +33,7 @@ struct Tokenizer::RankMerger {
   const Tokenizer &tokenizer;
   std::vector<Symbol> symbols;
   std::vector<Candidate> queue;
+  std::vector<int32_t> bytes;
 
   bool candidate(uint32_t at, Candidate &out) const {
     uint32_t next = symbols[at].next;
@@ -54,16 +55,55 @@ struct Tokenizer::RankMerger {
     }
   }
 
+  void append(int32_t id) {
+    uint32_t index = static_cast<uint32_t>(symbols.size());
+    symbols.push_back({id, index == 0 ? none : index - 1, index + 1});
+  }
+
+  /// The symbols before any merge.
+  void start(std::string_view word) {
+    uint32_t flags = tokenizer.header->flags;
+    bool isByteLevel = tokenizer.header->model ==
+                       static_cast<uint32_t>(TokenizerSpec::Model::Bpe);
+    bool wasUnknown = false;
+    uint32_t codePoint = 0;
+    for (size_t at = 0; at < word.size();) {
+      size_t length = 1;
+      int32_t id;
+      if (isByteLevel) {
+        id = tokenizer.byteTokens[static_cast<uint8_t>(word[at])];
+      } else {
+        length = std::max<size_t>(decodeUtf8(word, at, codePoint), 1);
+        id = tokenizer.lookUp(word.substr(at, length));
+      }
+      std::string_view character = word.substr(at, length);
+      at += length;
+      if (tokenizer.isToken(id)) {
+        append(id);
+        wasUnknown = false;
+        continue;
+      }
+      bytes.clear();
+      if (flags & image::ByteFallback &&
+          tokenizer.fallBackToBytes(character, bytes)) {
+        for (int32_t byte : bytes)
+          append(byte);
+        wasUnknown = false;
+        continue;
+      }
+      // Without an unknown token it is dropped before merging, as Hugging Face
+      // does.
+      if (flags & image::UseUnknown &&
+          !(wasUnknown && flags & image::FuseUnknown))
+        append(tokenizer.unk());
+      wasUnknown = true;
+    }
+  }
+
   void run(std::string_view word, std::vector<int32_t> &ids) {
     symbols.clear();
     queue.clear();
-    // A byte without a token is dropped before merging, as Hugging Face does.
-    for (char c : word) {
-      int32_t id = tokenizer.byteTokens[static_cast<uint8_t>(c)];
-      uint32_t index = static_cast<uint32_t>(symbols.size());
-      if (tokenizer.isToken(id))
-        symbols.push_back({id, index == 0 ? none : index - 1, index + 1});
-    }
+    start(word);
     if (symbols.empty())
       return;
     symbols.back().next = none;
@@ -96,21 +136,11 @@ struct Tokenizer::RankMerger {
   }
 };
 
-bool Tokenizer::mergeByRank(std::string_view text, std::vector<int32_t> &ids,
-                            std::string &error) const {
-  std::string valid;
-  if (!isValidUtf8(text)) {
-    valid = replaceInvalidUtf8(text);
-    text = valid;
-  }
-  std::vector<size_t> ends;
-  if (!preTokenizer->split(text, ends, error))
-    return false;
-  RankMerger merger{*this, {}, {}};
-  size_t begin = 0;
-  for (size_t end : ends) {
-    std::string_view word = text.substr(begin, end - begin);
-    begin = end;
+void Tokenizer::mergeByRank(std::string_view text, std::span<const Word> words,
+                            std::vector<int32_t> &ids) const {
+  RankMerger merger{*this, {}, {}, {}};
+  for (Word place : words) {
+    std::string_view word = text.substr(place.begin, place.end - place.begin);
     if (header->flags & image::IgnoreMerges)
       if (int32_t id = lookUp(word); id >= 0) {
         ids.push_back(id);
@@ -118,7 +148,6 @@ bool Tokenizer::mergeByRank(std::string_view text, std::vector<int32_t> &ids,
       }
     merger.run(word, ids);
   }
-  return true;
 }
 
 } // namespace qcc::text

@@ -16,10 +16,6 @@
 
 namespace qcc::text {
 
-// SentencePiece writes a space as U+2581; the image holds spaces. A U+2581 in
-// the text is thus a space, too.
-static constexpr std::string_view spaceMark = "\xE2\x96\x81";
-
 struct Tokenizer::ScoreMerger {
   static constexpr uint32_t none = UINT32_MAX;
   struct Symbol {
@@ -144,16 +140,6 @@ struct Tokenizer::ScoreMerger {
 
 void Tokenizer::mergeByScore(std::string_view text,
                              std::vector<int32_t> &ids) const {
-  std::string spaced;
-  if (text.find(spaceMark) != std::string_view::npos) {
-    spaced.reserve(text.size());
-    for (size_t at = 0; at < text.size();) {
-      bool mark = text.substr(at, spaceMark.size()) == spaceMark;
-      spaced += mark ? ' ' : text[at];
-      at += mark ? spaceMark.size() : 1;
-    }
-    text = spaced;
-  }
   ScoreMerger merger{*this, text, ids, {}, {}, {}};
   merger.run();
 }

@@ -4,6 +4,7 @@
 
 #include "Tokenizer.h"
 
+#include "UnicodeAdditions.h"
 #include "Utf8.h"
 
 #include <bit>
@@ -60,21 +61,36 @@ std::unique_ptr<Tokenizer> Tokenizer::open(const void *image, size_t bytes,
             " of " + std::to_string(header->imageSize);
     return nullptr;
   }
+  auto model = static_cast<TokenizerSpec::Model>(header->model);
+  bool isSpm = model == TokenizerSpec::Model::Spm;
+  bool isUnigram = model == TokenizerSpec::Model::Unigram;
+  std::span<const image::Step> steps;
+  std::span<const uint8_t> stepData;
   if (!t.section(header->textOffsets, "text offsets", t.textOffsets, error) ||
       !t.section(header->texts, "texts", t.texts, error) ||
+      !t.section(header->keyOffsets, "key offsets", t.keyOffsets, error) ||
+      !t.section(header->keys, "keys", t.keys, error) ||
       !t.section(header->types, "types", t.types, error) ||
-      !t.section(header->scores, "scores", t.scores, error) ||
+      (isSpm && !t.section(header->scores, "scores", t.scores, error)) ||
+      (isUnigram &&
+       !t.section(header->scores, "scores", t.logProbabilities, error)) ||
       !t.section(header->textSlots, "text slots", t.textSlots, error) ||
       !t.section(header->byteTokens, "byte tokens", t.byteTokens, error) ||
       !t.section(header->merges, "merges", t.merges, error) ||
       !t.section(header->mergeSlots, "merge slots", t.mergeSlots, error) ||
-      !t.section(header->trie, "special tokens", t.trie, error))
+      !t.section(header->trie, "special tokens", t.trie, error) ||
+      !t.section(header->normalizedTrie, "special tokens", t.normalizedTrie,
+                 error) ||
+      !t.section(header->steps, "steps", steps, error) ||
+      !t.section(header->stepData, "texts of steps", stepData, error) ||
+      !t.section(header->wordPrefix, "word prefix", t.wordPrefix, error))
     return nullptr;
-  bool spm = header->flags & image::Spm;
   size_t vocab = header->vocabSize;
-  if (vocab == 0 || vocab > INT32_MAX || t.textOffsets.size() != vocab + 1 ||
-      t.types.size() != vocab || t.byteTokens.size() != 256 ||
-      (spm && t.scores.size() != vocab)) {
+  if (model > TokenizerSpec::Model::WordPiece || vocab == 0 ||
+      vocab > INT32_MAX || t.textOffsets.size() != vocab + 1 ||
+      t.keyOffsets.size() != vocab + 1 || t.types.size() != vocab ||
+      t.byteTokens.size() != 256 || (isSpm && t.scores.size() != vocab) ||
+      (isUnigram && t.logProbabilities.size() != vocab)) {
     error = "tokenizer image: the sizes of its parts disagree with a "
             "vocabulary of " +
             std::to_string(vocab);
@@ -91,12 +107,8 @@ std::unique_ptr<Tokenizer> Tokenizer::open(const void *image, size_t bytes,
     error = "tokenizer image: a token that is added to each text is not named";
     return nullptr;
   }
-  if (!spm) {
-    t.preTokenizer = PreTokenizer::create(header->preTokenizer, error);
-    if (!t.preTokenizer)
-      return nullptr;
-  }
-  return result;
+  t.pipeline = Pipeline::create(steps, stepData, header->normalizers, error);
+  return t.pipeline ? std::move(result) : nullptr;
 }
 
 //===-- Tables ------------------------------------------------------------===//
@@ -104,22 +116,31 @@ std::unique_ptr<Tokenizer> Tokenizer::open(const void *image, size_t bytes,
 // Indices inside of the sections are not checked when the image is opened,
 // which would touch all of it; they are checked where they are used.
 
-std::string_view Tokenizer::textOf(uint32_t id) const {
-  size_t begin = textOffsets[id], end = textOffsets[id + 1];
+static std::string_view textAt(std::span<const uint32_t> offsets,
+                               std::span<const char> texts, uint32_t id) {
+  size_t begin = offsets[id], end = offsets[id + 1];
   if (begin > end || end > texts.size())
     return {};
   return {texts.data() + begin, end - begin};
 }
 
-int32_t Tokenizer::lookUp(std::string_view text) const {
+std::string_view Tokenizer::textOf(uint32_t id) const {
+  return textAt(textOffsets, texts, id);
+}
+
+std::string_view Tokenizer::keyOf(uint32_t id) const {
+  return textAt(keyOffsets, keys, id);
+}
+
+int32_t Tokenizer::lookUp(std::string_view key, uint32_t hash) const {
   if (textSlots.empty())
     return -1;
-  size_t slot = image::slot(image::hashText(text), textSlots.size());
+  size_t slot = image::slot(hash, textSlots.size());
   for (size_t tries = 0; tries < textSlots.size(); ++tries) {
     uint32_t id = textSlots[slot];
     if (id >= header->vocabSize)
       return -1;
-    if (textOf(id) == text)
+    if (keyOf(id) == key)
       return static_cast<int32_t>(id);
     slot = slot + 1 == textSlots.size() ? 0 : slot + 1;
   }
@@ -142,9 +163,12 @@ int32_t Tokenizer::findMerge(uint32_t left, uint32_t right) const {
   return -1;
 }
 
-int32_t Tokenizer::matchSpecial(std::string_view text, size_t at,
+int32_t Tokenizer::matchSpecial(std::span<const image::TrieNode> trie,
+                                std::string_view text, size_t at,
                                 bool parseSpecial, size_t &length) const {
   int32_t best = -1;
+  if (trie.empty())
+    return best;
   size_t node = 0;
   size_t end = std::min(text.size(), at + image::maxSpecialBytes);
   for (size_t i = at; i < end; ++i) {
@@ -176,6 +200,137 @@ int32_t Tokenizer::matchSpecial(std::string_view text, size_t at,
 
 //===-- Text to ids -------------------------------------------------------===//
 
+/// A letter, digit, mark or joining sign, roughly: what borders on a token that
+/// must stand alone.
+static bool isWordCharacter(std::string_view character) {
+  static const Pattern word = [] {
+    std::string error;
+    return Pattern::compile(
+        "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200C}\\x{200D}]", error);
+  }();
+  size_t begin = 0, end = 0;
+  std::string error, storage;
+  return word && Matcher(character.size())
+                     .find(word, replaceUnicodeAdditions(character, storage), 0,
+                           begin, end, error);
+}
+
+/// Finds the special tokens of a trie in a text, from left to right.
+struct Tokenizer::Splitter {
+  const Tokenizer &tokenizer;
+  std::span<const image::TrieNode> trie;
+  bool parseSpecial;
+  std::string_view text;
+  size_t searched = 0, done = 0;
+
+  bool standsAlone(size_t begin, size_t end) const {
+    if (end < text.size()) {
+      uint32_t codePoint = 0;
+      size_t length = decodeUtf8(text, end, codePoint);
+      if (isWordCharacter(text.substr(end, length)))
+        return false;
+    }
+    size_t start = begin;
+    while (start > 0 && begin - start < 4 &&
+           (start == begin || (text[start] & 0xC0) == 0x80))
+      --start;
+    return !isWordCharacter(text.substr(start, begin - start));
+  }
+
+  /// The next token and the text between the one before and it. -1: none, and
+  /// the rest of the text.
+  int32_t next(std::string_view &before) {
+    for (size_t at = searched; !trie.empty() && at < text.size();) {
+      size_t length = 0;
+      int32_t id = tokenizer.matchSpecial(trie, text, at, parseSpecial, length);
+      if (id < 0) {
+        ++at;
+        continue;
+      }
+      uint8_t flags = tokenizer.types[static_cast<size_t>(id)];
+      size_t begin = at, end = at += length;
+      if (flags & SingleWord && !standsAlone(begin, end))
+        continue;
+      if (flags & LeftStrip && begin > done)
+        begin -= whiteSpaceAtEnd(text.substr(done, begin - done));
+      if (flags & RightStrip)
+        end += whiteSpaceAtStart(text.substr(end));
+      before = text.substr(done, begin > done ? begin - done : 0);
+      // As the reference: white space that was taken may hold a token, too.
+      done = end;
+      searched = at;
+      return id;
+    }
+    before = text.substr(done);
+    return -1;
+  }
+};
+
+bool Tokenizer::fallBackToBytes(std::string_view text,
+                                std::vector<int32_t> &ids) const {
+  for (char c : text)
+    if (!isToken(byteTokens[static_cast<uint8_t>(c)]))
+      return false;
+  for (char c : text)
+    ids.push_back(byteTokens[static_cast<uint8_t>(c)]);
+  return true;
+}
+
+bool Tokenizer::tokenizeWords(std::string_view text, bool isFirst,
+                              std::vector<int32_t> &ids,
+                              std::string &error) const {
+  std::string storage;
+  std::vector<Word> words;
+  if (!pipeline->split(text, isFirst, storage, text, words, error))
+    return false;
+  using Model = TokenizerSpec::Model;
+  switch (static_cast<Model>(header->model)) {
+  case Model::Spm:
+    for (Word word : words)
+      mergeByScore(text.substr(word.begin, word.end - word.begin), ids);
+    break;
+  case Model::Bpe:
+  case Model::CharBpe:
+    mergeByRank(text, words, ids);
+    break;
+  case Model::Unigram:
+    for (Word word : words)
+      unigram(text.substr(word.begin, word.end - word.begin), ids);
+    break;
+  case Model::WordPiece:
+    for (Word word : words)
+      wordPiece(text.substr(word.begin, word.end - word.begin), ids);
+    break;
+  }
+  return true;
+}
+
+bool Tokenizer::tokenizePiece(std::string_view text, bool isFirst,
+                              bool parseSpecial, std::vector<int32_t> &ids,
+                              std::string &error) const {
+  if (text.empty())
+    return true;
+  std::string valid, storage;
+  if (pipeline->needsUtf8() && !isValidUtf8(text)) {
+    valid = replaceInvalidUtf8(text);
+    text = valid;
+  }
+  std::string_view normalized;
+  if (!pipeline->normalize(text, isFirst, storage, normalized, error))
+    return false;
+  Splitter splitter{*this, normalizedTrie, parseSpecial, normalized};
+  for (;;) {
+    std::string_view before;
+    bool isStart = isFirst && splitter.done == 0;
+    int32_t id = splitter.next(before);
+    if (!before.empty() && !tokenizeWords(before, isStart, ids, error))
+      return false;
+    if (id < 0)
+      return true;
+    ids.push_back(id);
+  }
+}
+
 bool Tokenizer::tokenize(std::string_view text, bool addSpecial,
                          bool parseSpecial, std::vector<int32_t> &ids,
                          std::string &error) const {
@@ -184,45 +339,20 @@ bool Tokenizer::tokenize(std::string_view text, bool addSpecial,
             " bytes, expected at most " + std::to_string(INT32_MAX);
     return false;
   }
+  error.clear();
   if (addSpecial && addsBos())
     ids.push_back(bos());
-
-  // SentencePiece puts a space before the text, and before each piece of it
-  // that follows a special token.
-  bool prefix = addsSpacePrefix();
-  std::string spaced;
-  auto add = [&](std::string_view piece) {
-    if (piece.empty())
-      return true;
-    if (preTokenizer)
-      return mergeByRank(piece, ids, error);
-    if (prefix) {
-      spaced.assign(1, ' ');
-      spaced += piece;
-      piece = spaced;
-    }
-    prefix = false;
-    mergeByScore(piece, ids);
-    return true;
-  };
-
-  size_t begin = 0;
-  for (size_t at = 0; !trie.empty() && at < text.size();) {
-    size_t length = 0;
-    int32_t id = matchSpecial(text, at, parseSpecial, length);
-    if (id < 0) {
-      ++at;
-      continue;
-    }
-    if (!add(text.substr(begin, at - begin)))
+  Splitter splitter{*this, trie, parseSpecial, text};
+  for (;;) {
+    std::string_view before;
+    bool isFirst = splitter.done == 0;
+    int32_t id = splitter.next(before);
+    if (!tokenizePiece(before, isFirst, parseSpecial, ids, error))
       return false;
+    if (id < 0)
+      break;
     ids.push_back(id);
-    prefix = addsSpacePrefix();
-    begin = at += length;
   }
-  if (!add(text.substr(begin)))
-    return false;
-
   if (addSpecial && addsEos())
     ids.push_back(eos());
   return true;
@@ -243,16 +373,24 @@ std::string_view Tokenizer::piece(int32_t id, bool special) const {
   return textOf(static_cast<uint32_t>(id));
 }
 
+void Tokenizer::dropSpace(std::string_view &text) const {
+  while (!text.empty() && text[0] == ' ' &&
+         header->flags & (image::DropSpace | image::DropAllSpaces)) {
+    text.remove_prefix(1);
+    if (header->flags & image::DropSpace)
+      return;
+  }
+}
+
 std::string Tokenizer::detokenize(std::span<const int32_t> ids,
                                   bool special) const {
   std::string out;
-  bool dropSpace = addsSpacePrefix();
+  bool isStart = true;
   for (int32_t id : ids) {
     std::string_view text = piece(id, special);
-    if (dropSpace && !isControl(id)) {
-      if (!text.empty() && text[0] == ' ')
-        text.remove_prefix(1);
-      dropSpace = false;
+    if (isStart && !isControl(id)) {
+      dropSpace(text);
+      isStart = false;
     }
     out += text;
   }
@@ -262,19 +400,20 @@ std::string Tokenizer::detokenize(std::span<const int32_t> ids,
 int32_t Tokenizer::find(std::string_view text) const {
   if (int32_t id = lookUp(text); id >= 0)
     return id;
-  size_t length = 0;
-  if (!trie.empty() && !text.empty())
-    if (int32_t id = matchSpecial(text, 0, true, length); length == text.size())
+  for (std::span<const image::TrieNode> nodes : {trie, normalizedTrie}) {
+    size_t length = 0;
+    int32_t id = matchSpecial(nodes, text, 0, true, length);
+    if (length == text.size() && length > 0)
       return id;
+  }
   return -1;
 }
 
 void StreamDecoder::push(int32_t id, std::string &out) {
   std::string_view text = tokenizer->piece(id, special);
-  if (dropSpace && !tokenizer->isControl(id)) {
-    if (!text.empty() && text[0] == ' ')
-      text.remove_prefix(1);
-    dropSpace = false;
+  if (isStart && !tokenizer->isControl(id)) {
+    tokenizer->dropSpace(text);
+    isStart = false;
   }
   held += text;
   size_t at = 0;

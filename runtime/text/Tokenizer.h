@@ -4,14 +4,15 @@
 // Works in place on an image made by buildTokenizerImage(). Gives the ids that
 // llama.cpp and Hugging Face tokenizers give for the same vocabulary.
 //
-// Text need not be valid UTF-8. Byte-level BPE reads each byte that starts no
-// well-formed sequence as U+FFFD; SentencePiece falls back to byte tokens.
+// Text need not be valid UTF-8. A tokenizer that looks at characters reads each
+// byte that starts no well-formed sequence as U+FFFD; SentencePiece of GGUF
+// falls back to byte tokens.
 //===----------------------------------------------------------------------===//
 
 #ifndef RUNTIME_TEXT_TOKENIZER_H
 #define RUNTIME_TEXT_TOKENIZER_H
 
-#include "PreTokenizer.h"
+#include "Pipeline.h"
 #include "TokenizerImage.h"
 
 #include <memory>
@@ -35,7 +36,7 @@ public:
   /// model wants them; `parseSpecial` reads names of control tokens in the text
   /// as these tokens (user-defined ones are always read so). Time and memory
   /// grow linearly with the text, up to a logarithm. False and an error when
-  /// the pre-tokenizer gave up; `ids` then holds what came before.
+  /// a pattern gave up; `ids` then holds what came before.
   bool tokenize(std::string_view text, bool addSpecial, bool parseSpecial,
                 std::vector<int32_t> &ids, std::string &error) const;
 
@@ -44,7 +45,7 @@ public:
   /// tokens. Valid as long as the image.
   std::string_view piece(int32_t id, bool special) const;
 
-  /// The bytes of all pieces. Drops the space that tokenize() put in front.
+  /// The bytes of all pieces. Drops the space that tokenize() puts in front.
   std::string detokenize(std::span<const int32_t> ids, bool special) const;
 
   /// The normal or user-defined token with exactly this text, else the control
@@ -61,7 +62,6 @@ public:
   int32_t pad() const { return header->pad; }
   bool addsBos() const { return header->flags & image::AddBos; }
   bool addsEos() const { return header->flags & image::AddEos; }
-  bool addsSpacePrefix() const { return header->flags & image::AddSpacePrefix; }
   /// Whether the token ends an answer.
   bool isEndOfGeneration(int32_t id) const {
     return isToken(id) && types[id] & image::endFlag;
@@ -80,32 +80,54 @@ private:
     return id >= 0 && static_cast<uint32_t>(id) < header->vocabSize;
   }
   std::string_view textOf(uint32_t id) const;
-  /// Id of a text in the hash table, or -1.
-  int32_t lookUp(std::string_view text) const;
+  std::string_view keyOf(uint32_t id) const;
+  /// Drops what tokenize() put in front from the first text of an answer.
+  void dropSpace(std::string_view &text) const;
+  friend class StreamDecoder;
+
+  /// Id of a key in the hash table, or -1.
+  int32_t lookUp(std::string_view key) const {
+    return lookUp(key, image::hashText(key));
+  }
+  int32_t lookUp(std::string_view key, uint32_t hash) const;
   /// Rank of a merge, or -1.
   int32_t findMerge(uint32_t left, uint32_t right) const;
-  /// Longest special token at `at`: its id and length, or -1.
-  int32_t matchSpecial(std::string_view text, size_t at, bool parseSpecial,
-                       size_t &length) const;
 
-  void mergeByScore(std::string_view text, std::vector<int32_t> &ids) const;
-  bool mergeByRank(std::string_view text, std::vector<int32_t> &ids,
-                   std::string &error) const;
+  /// Longest special token at `at`: its id and length, or -1.
+  int32_t matchSpecial(std::span<const image::TrieNode> trie,
+                       std::string_view text, size_t at, bool parseSpecial,
+                       size_t &length) const;
+  struct Splitter;
+
+  bool tokenizePiece(std::string_view text, bool isFirst, bool parseSpecial,
+                     std::vector<int32_t> &ids, std::string &error) const;
+  bool tokenizeWords(std::string_view text, bool isFirst,
+                     std::vector<int32_t> &ids, std::string &error) const;
+  /// Appends the ids of one word; not for Spm.
   struct RankMerger;
   struct ScoreMerger;
+  struct Unigram;
+  void mergeByScore(std::string_view text, std::vector<int32_t> &ids) const;
+  void mergeByRank(std::string_view text, std::span<const Word> words,
+                   std::vector<int32_t> &ids) const;
+  void unigram(std::string_view word, std::vector<int32_t> &ids) const;
+  void wordPiece(std::string_view word, std::vector<int32_t> &ids) const;
+  /// Appends the byte tokens of `text`; false when not each byte has one.
+  bool fallBackToBytes(std::string_view text, std::vector<int32_t> &ids) const;
 
   const image::Header *header = nullptr;
   size_t bytes = 0;
-  std::span<const uint32_t> textOffsets;
-  std::span<const char> texts;
+  std::span<const uint32_t> textOffsets, keyOffsets;
+  std::span<const char> texts, keys, wordPrefix;
   std::span<const uint8_t> types;
   std::span<const float> scores;
+  std::span<const double> logProbabilities;
   std::span<const uint32_t> textSlots;
   std::span<const int32_t> byteTokens;
   std::span<const image::Merge> merges;
   std::span<const uint32_t> mergeSlots;
-  std::span<const image::TrieNode> trie;
-  std::unique_ptr<PreTokenizer> preTokenizer; ///< null for SentencePiece
+  std::span<const image::TrieNode> trie, normalizedTrie;
+  std::unique_ptr<Pipeline> pipeline;
 };
 
 /// Turns tokens into text as they arrive. What comes out is always valid UTF-8:
@@ -118,8 +140,7 @@ public:
   /// tokenize() puts in front is dropped.
   explicit StreamDecoder(const Tokenizer &tokenizer, bool special = false,
                          bool atStart = false)
-      : tokenizer(&tokenizer), special(special),
-        dropSpace(atStart && tokenizer.addsSpacePrefix()) {}
+      : tokenizer(&tokenizer), special(special), isStart(atStart) {}
 
   /// Appends to `out` the characters that became certain.
   void push(int32_t id, std::string &out);
@@ -129,7 +150,7 @@ public:
 private:
   const Tokenizer *tokenizer;
   std::string held; ///< start of a character, at most 3 bytes
-  bool special, dropSpace;
+  bool special, isStart;
 };
 
 } // namespace qcc::text

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "PreTokenizer.h"
+#include "Pipeline.h"
+#include "PreTokenizerTable.h"
 #include "TokenizerImage.h"
 #include "Utf8.h"
 
@@ -63,7 +64,8 @@ private:
     error = std::move(message);
     return false;
   }
-  bool isSpm() const { return spec.model == TokenizerSpec::Model::Spm; }
+  using Model = TokenizerSpec::Model;
+  bool isSpm() const { return spec.model == Model::Spm; }
   TokenType type(size_t id) const {
     return static_cast<TokenType>(types[id] & image::typeMask);
   }
@@ -73,9 +75,15 @@ private:
   bool resolveKind();
   bool readTypes();
   void markEnds();
+  bool buildSteps(std::vector<PipelineStep> steps, size_t normalizers);
   bool readTexts();
+  bool addText(std::string_view text, std::vector<uint32_t> &offsets,
+               std::vector<uint8_t> &texts);
   bool readMerges();
-  bool buildTrie();
+  bool findParts(size_t index, uint32_t (&ids)[3]);
+  bool buildTries();
+  using Words = std::vector<std::pair<std::string, int32_t>>;
+  void buildTrie(Words words, std::vector<image::TrieNode> &trie);
   void buildTextSlots();
   std::vector<uint8_t> write();
 
@@ -83,14 +91,17 @@ private:
   std::string &error;
   image::Header header{};
   std::unordered_map<std::string_view, uint32_t> idOfText;
-  std::vector<uint32_t> textOffsets;
-  std::vector<uint8_t> texts;
+  std::vector<image::Step> steps;
+  std::vector<uint8_t> stepData;
+  std::unique_ptr<Pipeline> pipeline;
+  std::vector<uint32_t> textOffsets, keyOffsets;
+  std::vector<uint8_t> texts, keys;
   std::vector<uint8_t> types;
   std::vector<uint32_t> textSlots;
   std::vector<int32_t> byteTokens;
   std::vector<image::Merge> merges;
   std::vector<uint32_t> mergeSlots;
-  std::vector<image::TrieNode> trie;
+  std::vector<image::TrieNode> trie, normalizedTrie;
 };
 } // namespace
 
@@ -112,10 +123,16 @@ bool Builder::checkSizes() {
   if (!spec.types.empty() && spec.types.size() != count)
     return fail("the tokenizer has " + number(spec.types.size()) +
                 " token types for " + number(count) + " tokens");
-  if (isSpm() && spec.scores.size() != count)
+  bool hasScores = isSpm() || spec.model == Model::Unigram;
+  if (hasScores && spec.scores.size() != count)
     return fail("the tokenizer has " + number(spec.scores.size()) +
                 " scores for " + number(count) + " tokens");
-  for (size_t i = 0; isSpm() && i < count; ++i)
+  if ((!spec.texts.empty() && spec.texts.size() != count) ||
+      (!spec.added.empty() && spec.added.size() != count))
+    return fail("the tokenizer has " + number(spec.texts.size()) +
+                " texts and " + number(spec.added.size()) + " flags for " +
+                number(count) + " tokens");
+  for (size_t i = 0; hasScores && i < count; ++i)
     if (std::isnan(spec.scores[i]))
       return fail("the score of token " + number(i) + " is not a number");
   const std::pair<int32_t, const char *> ids[] = {
@@ -131,8 +148,20 @@ bool Builder::checkSizes() {
 }
 
 bool Builder::resolveKind() {
-  PreTokenizerKind kind{0, false, false};
-  if (!isSpm()) {
+  PreTokenizerKind kind;
+  kind.ignoreMerges = spec.ignoreMerges;
+  size_t normalizers = spec.normalizers;
+  bool addSpace = isSpm() && spec.addSpacePrefix.value_or(true);
+  if (spec.steps) {
+    kind.steps = *spec.steps;
+  } else if (isSpm()) {
+    // SentencePiece writes a space as U+2581; the keys hold spaces. A U+2581 in
+    // the text is thus a space, too.
+    kind.steps.push_back({StepKind::Replace, 0, std::string(spaceMark), " "});
+    if (addSpace)
+      kind.steps.push_back({StepKind::Prepend, 0, "", " "});
+    normalizers = kind.steps.size();
+  } else if (spec.model == Model::Bpe) {
     std::string_view pre = "default";
     if (!spec.pre.empty())
       pre = spec.pre;
@@ -146,13 +175,45 @@ bool Builder::resolveKind() {
   if (spec.addEos.value_or(false) && spec.eos < 0)
     return fail("the tokenizer adds an eos token but names none");
   bool addBos = spec.addBos.value_or((isSpm() || kind.addBos) && spec.bos >= 0);
-  bool addSpace = isSpm() && spec.addSpacePrefix.value_or(true);
-  header.preTokenizer = kind.index;
-  header.flags = (isSpm() ? image::Spm : 0u) | (addBos ? image::AddBos : 0u) |
-                 (spec.addEos.value_or(false) ? image::AddEos : 0u) |
-                 (addSpace ? image::AddSpacePrefix : 0u) |
-                 (kind.ignoreMerges ? image::IgnoreMerges : 0u);
-  return true;
+  using Drop = TokenizerSpec::DropSpace;
+  Drop drop = spec.dropSpace.value_or(addSpace ? Drop::One : Drop::None);
+  auto flag = [](bool isSet, image::Flags flag) { return isSet ? flag : 0u; };
+  header.flags = flag(addBos, image::AddBos) |
+                 flag(spec.addEos.value_or(false), image::AddEos) |
+                 flag(drop == Drop::One, image::DropSpace) |
+                 flag(drop == Drop::All, image::DropAllSpaces) |
+                 flag(kind.ignoreMerges, image::IgnoreMerges) |
+                 flag(spec.byteFallback, image::ByteFallback) |
+                 flag(spec.steps && spec.unk >= 0, image::UseUnknown) |
+                 flag(spec.fuseUnknown, image::FuseUnknown) |
+                 flag(spec.singlePrecision, image::SinglePrecision);
+  header.model = static_cast<uint32_t>(spec.model);
+  header.unknownScore = spec.unknownScore;
+  header.maxWordCharacters = spec.maxWordCharacters;
+  return buildSteps(std::move(kind.steps), normalizers);
+}
+
+bool Builder::buildSteps(std::vector<PipelineStep> list, size_t normalizers) {
+  auto add = [&](const std::string &text) {
+    stepData.resize((stepData.size() + 3) / 4 * 4);
+    stepData.insert(stepData.end(), text.begin(), text.end());
+    return static_cast<uint32_t>(stepData.size() - text.size());
+  };
+  size_t size = 0;
+  for (const PipelineStep &step : list)
+    size += step.pattern.size() + step.content.size() + 8;
+  if (size > UINT32_MAX)
+    return fail("the steps of the tokenizer exceed 4 GiB");
+  for (const PipelineStep &step : list) {
+    uint32_t pattern = add(step.pattern);
+    steps.push_back({static_cast<uint32_t>(step.kind), step.flags, pattern,
+                     static_cast<uint32_t>(step.pattern.size()),
+                     add(step.content),
+                     static_cast<uint32_t>(step.content.size())});
+  }
+  header.normalizers = static_cast<uint32_t>(normalizers);
+  pipeline = Pipeline::create(steps, stepData, normalizers, error);
+  return pipeline != nullptr;
 }
 
 bool Builder::readTypes() {
@@ -163,6 +224,9 @@ bool Builder::readTypes() {
                   std::to_string(spec.types[i]) + ", expected 1 to 6");
     types[i] = static_cast<uint8_t>(spec.types[i]);
   }
+  for (size_t i = 0; i < spec.added.size(); ++i)
+    types[i] |=
+        spec.added[i] & (LeftStrip | RightStrip | SingleWord | Normalized);
   for (uint32_t i = 0; i < spec.tokens.size(); ++i)
     idOfText[spec.tokens[i]] = i;
   return true;
@@ -188,7 +252,9 @@ void Builder::markEnds() {
       header.eot = find(name);
   for (std::string_view name : endNames)
     if (int32_t id = find(name); id >= 0 && type(id) != TokenType::Byte) {
-      types[static_cast<size_t>(id)] = static_cast<uint8_t>(TokenType::Control);
+      uint8_t &known = types[static_cast<size_t>(id)];
+      known = static_cast<uint8_t>((known & ~image::typeMask) |
+                                   static_cast<uint8_t>(TokenType::Control));
       mark(id);
     }
   for (std::string_view name : endNamesOfControl)
@@ -211,23 +277,13 @@ void Builder::markEnds() {
 
 /// The byte that GPT-2's printable character `codePoint` stands for, or -1.
 static int byteOfPrintable(uint32_t codePoint) {
-  auto standsForItself = [](uint32_t c) {
-    return (c >= 33 && c <= 126) || (c >= 161 && c <= 172) ||
-           (c >= 174 && c <= 255);
-  };
-  if (codePoint < 256)
-    return standsForItself(codePoint) ? static_cast<int>(codePoint) : -1;
-  // The others have the characters from U+0100 on, in order.
-  uint32_t next = 256;
-  for (uint32_t byte = 0; byte < 256; ++byte)
-    if (!standsForItself(byte) && next++ == codePoint)
-      return static_cast<int>(byte);
+  for (int byte = 0; byte < 256; ++byte)
+    if (printableOfByte(static_cast<uint8_t>(byte)) == codePoint)
+      return byte;
   return -1;
 }
 
-/// Undoes GPT-2's mapping of bytes to printable characters. A text that is not
-/// such a mapping stands for itself.
-static std::string decodeBytes(const std::string &text) {
+std::string decodeBytes(const std::string &text) {
   std::string out;
   uint32_t codePoint = 0;
   for (size_t at = 0; at < text.size();) {
@@ -268,64 +324,104 @@ static int byteOfName(const std::string &text) {
   return digit(text[3]) * 16 + digit(text[4]);
 }
 
+bool Builder::addText(std::string_view text, std::vector<uint32_t> &offsets,
+                      std::vector<uint8_t> &texts) {
+  if (text.size() > UINT32_MAX - texts.size())
+    return fail("the texts of the tokens exceed 4 GiB");
+  texts.insert(texts.end(), text.begin(), text.end());
+  offsets.push_back(static_cast<uint32_t>(texts.size()));
+  return true;
+}
+
 bool Builder::readTexts() {
   byteTokens.assign(256, -1);
-  textOffsets.reserve(spec.tokens.size() + 1);
+  keyOffsets.push_back(0);
   textOffsets.push_back(0);
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     const std::string &token = spec.tokens[i];
-    std::string text = token;
+    std::string key = token;
     if (type(i) == TokenType::Byte) {
       int byte = byteOfName(token);
       if (byte < 0)
         return fail("byte token " + number(i) + " is '" + token +
                     "', expected <0x00> to <0xFF>");
-      text.assign(1, static_cast<char>(byte));
+      key.assign(1, static_cast<char>(byte));
       byteTokens[static_cast<size_t>(byte)] = static_cast<int32_t>(i);
     } else if (isSpm()) {
       if (type(i) != TokenType::Control && type(i) != TokenType::Unknown)
-        text = replaceSpaceMarks(token);
-    } else if (type(i) == TokenType::Normal || type(i) == TokenType::Unused) {
-      text = decodeBytes(token);
-      if (text.size() == 1) {
-        int32_t &slot = byteTokens[static_cast<uint8_t>(text[0])];
+        key = replaceSpaceMarks(token);
+    } else if (spec.model == Model::Bpe &&
+               (type(i) == TokenType::Normal || type(i) == TokenType::Unused)) {
+      key = decodeBytes(token);
+      if (key.size() == 1) {
+        int32_t &slot = byteTokens[static_cast<uint8_t>(key[0])];
         // A byte token by type comes first.
         if (slot < 0 || type(static_cast<size_t>(slot)) != TokenType::Byte)
           slot = static_cast<int32_t>(i);
       }
     }
-    if (text.size() > UINT32_MAX - texts.size())
-      return fail("the texts of the tokens exceed 4 GiB");
-    texts.insert(texts.end(), text.begin(), text.end());
-    textOffsets.push_back(static_cast<uint32_t>(texts.size()));
+    // In an answer, too, it is what was looked for.
+    std::string storage;
+    std::string_view normalized = key;
+    if (types[i] & Normalized && spec.texts.empty() &&
+        !pipeline->normalize(key, true, storage, normalized, error))
+      return false;
+    if (!addText(normalized, keyOffsets, keys) ||
+        (!spec.texts.empty() && !addText(spec.texts[i], textOffsets, texts)))
+      return false;
+  }
+  return true;
+}
+
+/// The ids of the two tokens of a merge and of what they become.
+bool Builder::findParts(size_t index, uint32_t (&ids)[3]) {
+  std::string parts[3];
+  if (!spec.mergeIds.empty()) {
+    auto [left, right] = spec.mergeIds[index];
+    if (left >= spec.tokens.size() || right >= spec.tokens.size())
+      return fail("merge " + number(index) + " is of tokens " + number(left) +
+                  " and " + number(right) + ", expected less than " +
+                  number(spec.tokens.size()));
+    parts[0] = spec.tokens[left];
+    parts[1] = spec.tokens[right];
+  } else {
+    const std::string &merge = spec.merges[index];
+    size_t space = merge.find(' ', 1);
+    if (space == std::string::npos || space + 1 == merge.size())
+      return fail("merge " + number(index) + " is '" + merge +
+                  "', expected two tokens with a space between");
+    parts[0] = merge.substr(0, space);
+    parts[1] = merge.substr(space + 1);
+  }
+  parts[2] = parts[0] + parts[1];
+  for (size_t part = 0; part < 3; ++part) {
+    auto it = idOfText.find(parts[part]);
+    if (it == idOfText.end())
+      return fail("merge " + number(index) + " ('" + parts[0] + " " + parts[1] +
+                  "') needs '" + parts[part] + "', which is no token");
+    ids[part] = it->second;
+  }
+  if (!spec.mergeIds.empty()) {
+    ids[0] = spec.mergeIds[index].first;
+    ids[1] = spec.mergeIds[index].second;
   }
   return true;
 }
 
 bool Builder::readMerges() {
-  if (isSpm())
+  if (spec.model != Model::Bpe && spec.model != Model::CharBpe)
     return true;
-  if (spec.merges.size() > INT32_MAX)
-    return fail("the tokenizer has " + number(spec.merges.size()) +
+  size_t count =
+      spec.mergeIds.empty() ? spec.merges.size() : spec.mergeIds.size();
+  if (count > INT32_MAX)
+    return fail("the tokenizer has " + number(count) +
                 " merges, expected at most 2147483647");
-  mergeSlots.assign(spec.merges.size() * 3 / 2 + 1, image::emptySlot);
-  merges.reserve(spec.merges.size());
-  for (size_t i = 0; i < spec.merges.size(); ++i) {
-    const std::string &merge = spec.merges[i];
-    size_t space = merge.find(' ', 1);
-    if (space == std::string::npos || space + 1 == merge.size())
-      return fail("merge " + number(i) + " is '" + merge +
-                  "', expected two tokens with a space between");
-    std::string left = merge.substr(0, space), right = merge.substr(space + 1);
+  mergeSlots.assign(count * 3 / 2 + 1, image::emptySlot);
+  merges.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
     uint32_t ids[3];
-    const std::string parts[3] = {left, right, left + right};
-    for (size_t part = 0; part < 3; ++part) {
-      auto it = idOfText.find(parts[part]);
-      if (it == idOfText.end())
-        return fail("merge " + number(i) + " ('" + merge + "') needs '" +
-                    parts[part] + "', which is no token");
-      ids[part] = it->second;
-    }
+    if (!findParts(i, ids))
+      return false;
     merges.push_back({ids[0], ids[1], ids[2]});
     size_t slot =
         image::slot(image::hashPair(ids[0], ids[1]), mergeSlots.size());
@@ -341,21 +437,33 @@ bool Builder::readMerges() {
   return true;
 }
 
-bool Builder::buildTrie() {
-  std::vector<std::pair<std::string_view, int32_t>> words;
+bool Builder::buildTries() {
+  Words words, normalized;
   for (size_t i = 0; i < spec.tokens.size(); ++i) {
     if (type(i) != TokenType::Control && type(i) != TokenType::Unknown &&
         type(i) != TokenType::UserDefined)
       continue;
-    if (spec.tokens[i].size() > image::maxSpecialBytes)
-      return fail("special token " + number(i) + " has " +
-                  number(spec.tokens[i].size()) + " bytes, expected at most " +
-                  number(image::maxSpecialBytes));
-    if (!spec.tokens[i].empty())
-      words.push_back({spec.tokens[i], static_cast<int32_t>(i)});
+    std::string_view text = spec.tokens[i];
+    std::string storage;
+    bool isNormalized = types[i] & Normalized;
+    if (isNormalized &&
+        !pipeline->normalize(spec.tokens[i], true, storage, text, error))
+      return false;
+    if (text.size() > image::maxSpecialBytes)
+      return fail("special token " + number(i) + " has " + number(text.size()) +
+                  " bytes, expected at most " + number(image::maxSpecialBytes));
+    if (!text.empty())
+      (isNormalized ? normalized : words)
+          .push_back({std::string(text), static_cast<int32_t>(i)});
   }
+  buildTrie(std::move(words), trie);
+  buildTrie(std::move(normalized), normalizedTrie);
+  return true;
+}
+
+void Builder::buildTrie(Words words, std::vector<image::TrieNode> &trie) {
   if (words.empty())
-    return true;
+    return;
   std::sort(words.begin(), words.end());
 
   // Breadth first, so that children lie side by side. Each entry is a range of
@@ -385,14 +493,13 @@ bool Builder::buildTrie() {
       begin = next;
     }
   }
-  return true;
 }
 
 void Builder::buildTextSlots() {
   auto text = [&](size_t id) {
-    return std::string_view(reinterpret_cast<const char *>(texts.data()),
-                            texts.size())
-        .substr(textOffsets[id], textOffsets[id + 1] - textOffsets[id]);
+    return std::string_view(reinterpret_cast<const char *>(keys.data()),
+                            keys.size())
+        .substr(keyOffsets[id], keyOffsets[id + 1] - keyOffsets[id]);
   };
   std::vector<uint32_t> ids;
   for (uint32_t i = 0; i < spec.tokens.size(); ++i) {
@@ -425,15 +532,29 @@ std::vector<uint8_t> Builder::write() {
     const auto *bytes = reinterpret_cast<const uint8_t *>(data.data());
     out.insert(out.end(), bytes, bytes + data.size() * sizeof(data[0]));
   };
-  add(header.textOffsets, textOffsets);
-  add(header.texts, texts);
+  add(header.keyOffsets, keyOffsets);
+  add(header.keys, keys);
+  header.textOffsets = header.keyOffsets;
+  header.texts = header.keys;
+  if (!spec.texts.empty() && (texts != keys || textOffsets != keyOffsets)) {
+    add(header.textOffsets, textOffsets);
+    add(header.texts, texts);
+  }
   add(header.types, types);
-  add(header.scores, isSpm() ? spec.scores : std::vector<float>());
+  if (isSpm())
+    add(header.scores,
+        std::vector<float>(spec.scores.begin(), spec.scores.end()));
+  else if (spec.model == Model::Unigram)
+    add(header.scores, spec.scores);
   add(header.textSlots, textSlots);
   add(header.byteTokens, byteTokens);
   add(header.merges, merges);
   add(header.mergeSlots, mergeSlots);
   add(header.trie, trie);
+  add(header.normalizedTrie, normalizedTrie);
+  add(header.steps, steps);
+  add(header.stepData, stepData);
+  add(header.wordPrefix, spec.wordPrefix);
   std::memcpy(header.magic, image::magic, sizeof header.magic);
   header.version = image::version;
   header.headerSize = sizeof header;
@@ -447,7 +568,7 @@ std::vector<uint8_t> Builder::build() {
   if (!checkSizes() || !resolveKind() || !readTypes())
     return {};
   markEnds();
-  if (!readTexts() || !readMerges() || !buildTrie())
+  if (!readTexts() || !readMerges() || !buildTries())
     return {};
   buildTextSlots();
   return write();

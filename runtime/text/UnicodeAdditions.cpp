@@ -13,7 +13,18 @@
 namespace qcc::text {
 
 namespace {
-enum Category : uint8_t { Lu, Ll, Lm, Lo, Mark, Number, Punctuation, Symbol };
+enum Category : uint8_t {
+  Lu,
+  Ll,
+  Lm,
+  Lo,
+  Mark,
+  Number,
+  Punctuation,
+  Symbol,
+  Han,
+  OtherNumber
+};
 struct Range {
   uint32_t first, last;
   Category category;
@@ -105,7 +116,7 @@ static constexpr Range additions[] = {
     {0x1CC00, 0x1CCEF, Symbol},
     {0x1CCF0, 0x1CCF9, Number},
     {0x1CD00, 0x1CEB3, Symbol},
-    {0x1D2C0, 0x1D2D3, Number},
+    {0x1D2C0, 0x1D2D3, OtherNumber},
     {0x1DF25, 0x1DF2A, Ll},
     {0x1E030, 0x1E06D, Lm},
     {0x1E08F, 0x1E08F, Mark},
@@ -136,9 +147,9 @@ static constexpr Range additions[] = {
     {0x1FAE8, 0x1FAE9, Symbol},
     {0x1FAF7, 0x1FAF8, Symbol},
     {0x1FBCB, 0x1FBEF, Symbol},
-    {0x2B739, 0x2B739, Lo},
-    {0x2EBF0, 0x2EE5D, Lo},
-    {0x31350, 0x323AF, Lo},
+    {0x2B739, 0x2B739, Han},
+    {0x2EBF0, 0x2EE5D, Han},
+    {0x31350, 0x323AF, Han},
 };
 
 // One old character of each category. In three bytes there are two sets: one
@@ -157,7 +168,8 @@ static const char *const fourBytes[] = {
     "\xF0\x90\x90\x80" /*U+10400*/, "\xF0\x90\x90\xA8" /*U+10428*/,
     "\xF0\x96\xAD\x80" /*U+16B40*/, "\xF0\x90\x91\x90" /*U+10450*/,
     "\xF0\x90\xA8\x81" /*U+10A01*/, "\xF0\x90\x92\xA0" /*U+104A0*/,
-    "\xF0\x90\x84\x80" /*U+10100*/, "\xF0\x9F\x8C\x80" /*U+1F300*/};
+    "\xF0\x90\x84\x80" /*U+10100*/, "\xF0\x9F\x8C\x80" /*U+1F300*/,
+    "\xF0\xAC\xBA\xB0" /*U+2CEB0*/, "\xF0\x90\x84\x87" /*U+10107*/};
 
 std::string_view replaceUnicodeAdditions(std::string_view text,
                                          std::string &storage) {

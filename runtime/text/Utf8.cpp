@@ -85,6 +85,16 @@ void appendUtf8(std::string &out, uint32_t codePoint) {
   }
 }
 
+uint32_t printableOfByte(uint8_t byte) {
+  // Those that print stand for themselves, the others have the characters from
+  // U+0100 on, in order.
+  if (byte <= 32)
+    return 256u + byte;
+  if (byte >= 127 && byte <= 160)
+    return 256u + 33 + byte - 127u;
+  return byte == 173 ? 256u + 67 : byte;
+}
+
 bool isValidUtf8(std::string_view text) {
   uint32_t codePoint;
   for (size_t at = 0; at < text.size();) {

@@ -25,6 +25,9 @@ size_t malformedUtf8(std::string_view text, size_t at, bool &incomplete);
 /// Appends a code point, which must be a Unicode scalar value.
 void appendUtf8(std::string &out, uint32_t codePoint);
 
+/// The printable character that stands for a byte in byte-level vocabularies.
+uint32_t printableOfByte(uint8_t byte);
+
 bool isValidUtf8(std::string_view text);
 
 /// The text with each byte that starts no well-formed sequence replaced by

@@ -15,6 +15,7 @@ ALLOWED = {
     "Support": set(),
     "Formats": set(),
     "Checkpoint": {"Support", "Formats", "nlohmann", "pcre2.h"},
+    "Text": {"Support", "Checkpoint", "Runtime", "nlohmann", "utf8proc.h"},
     "Dialects": {"Formats"} | COMPILER,
     "Import": {"Support", "Formats", "Checkpoint", "Dialects"} | COMPILER,
     "Transforms": {"Formats", "Dialects"} | COMPILER,
@@ -23,7 +24,7 @@ ALLOWED = {
     "Codegen/NVPTX": {"Formats", "Dialects", "Codegen/Common"} | COMPILER,
     "Codegen/X86": {"Formats", "Dialects", "Transforms", "Codegen/Common", "qcc_abi.h"} | COMPILER,
     "Package": {"Support", "llvm", "lld", "qcc_payload.h", "qcc_abi.h"},
-    "Driver": {"Support", "Formats", "Checkpoint", "Dialects", "Import", "Transforms",
+    "Driver": {"Support", "Formats", "Checkpoint", "Text", "Dialects", "Import", "Transforms",
                "Codegen/Common", "Codegen/NVPTX", "Codegen/Reference", "Codegen/X86", "Package",
                "Runtime",
                "qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI"} | COMPILER,
@@ -63,7 +64,7 @@ def target_of(include):
         return "llvm"
     if parts[0] in {"mlir", "mlir-c"}:
         return "mlir"
-    if parts[0] in {"lld", "nlohmann", "CLI"} or include == "pcre2.h":
+    if parts[0] in {"lld", "nlohmann", "CLI"} or include in {"pcre2.h", "utf8proc.h"}:
         return parts[0]
     return None
 

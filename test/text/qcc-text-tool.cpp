@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // usage: qcc-text-tool build SPEC.json IMAGE
+//        qcc-text-tool read CHECKPOINT IMAGE
 //        qcc-text-tool run [IMAGE]
 //
 // `run` reads one JSON request a line from standard input and writes one JSON
@@ -9,11 +10,14 @@
 //   {"op": "tokenize", "text": ... or "hex": ..., "add": bool, "parse": bool}
 //   {"op": "detokenize" or "stream", "ids": [...], "special": bool}
 //   {"op": "split", "pre": name, "text": ...}: ends of the words, in bytes
+//   {"op": "normalize" or "words", "text": ...}: what the image's steps do
 //   {"op": "render", "template": ..., "variables": JSON text}
 //   {"op": "info"}
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Text/TextParts.h"
 #include "text/ChatTemplate.h"
+#include "text/PreTokenizerTable.h"
 #include "text/Tokenizer.h"
 
 #include <cstdlib>
@@ -49,6 +53,31 @@ static std::optional<bool> optionalBool(const json &spec, const char *key) {
   return spec[key].get<bool>();
 }
 
+static int write(const std::vector<uint8_t> &image, const char *file) {
+  std::ofstream out(file, std::ios::binary);
+  out.write(reinterpret_cast<const char *>(image.data()),
+            static_cast<std::streamsize>(image.size()));
+  out.close();
+  return out ? 0 : 1;
+}
+
+/// The tokenizer of a folder or GGUF file, as qcc reads it.
+static int read(const char *path, const char *imageFile) {
+  auto fail = [](const qcc::Error &error) {
+    std::cerr << "error: " << error.message() << "\n";
+    return 1;
+  };
+  qcc::Result<qcc::Checkpoint> checkpoint = qcc::openCheckpoint(path);
+  if (!checkpoint)
+    return fail(checkpoint.takeError());
+  auto tokens = checkpoint->get<qcc::StringArray>("tokenizer.ggml.tokens");
+  qcc::Result<qcc::TextParts> parts =
+      qcc::readTextParts(*checkpoint, tokens ? tokens->size() : 0);
+  if (!parts)
+    return fail(parts.takeError());
+  return write(parts->image, imageFile);
+}
+
 static int build(const char *specFile, const char *imageFile) {
   std::ifstream in(specFile);
   json j = json::parse(in);
@@ -79,26 +108,58 @@ static int build(const char *specFile, const char *imageFile) {
     std::cerr << "error: " << specFile << ": " << error << "\n";
     return 1;
   }
-  std::ofstream out(imageFile, std::ios::binary);
-  out.write(reinterpret_cast<const char *>(image.data()),
-            static_cast<std::streamsize>(image.size()));
-  out.close();
-  return out ? 0 : 1;
+  return write(image, imageFile);
 }
 
-static json answer(const json &request, const Tokenizer *tokenizer) {
-  std::string op = request.at("op"), error;
-  if (op == "split") {
-    static std::map<std::string, std::unique_ptr<PreTokenizer>> known;
-    std::unique_ptr<PreTokenizer> &pre = known[request.at("pre")];
-    PreTokenizerKind kind;
-    if (!pre && findPreTokenizer(request.at("pre").get<std::string>(), kind))
-      pre = PreTokenizer::create(kind.index, error);
-    std::vector<size_t> ends;
-    if (!pre || !pre->split(request.at("text").get<std::string>(), ends, error))
-      return {{"error", error}};
-    return {{"ends", ends}};
+/// The steps of an image alone.
+static json runSteps(const std::vector<uint8_t> &image, const json &request) {
+  const auto &header = *reinterpret_cast<const image::Header *>(image.data());
+  std::string error, storage, text = request.at("text");
+  static std::map<const void *, std::unique_ptr<Pipeline>> known;
+  std::unique_ptr<Pipeline> &pipeline = known[image.data()];
+  if (!pipeline)
+    pipeline = Pipeline::create(
+        {reinterpret_cast<const image::Step *>(image.data() +
+                                               header.steps.offset),
+         header.steps.count},
+        {image.data() + header.stepData.offset, header.stepData.count},
+        header.normalizers, error);
+  std::string_view out;
+  std::vector<Word> words;
+  bool isDone = pipeline != nullptr;
+  if (isDone && request.at("op") == "normalize")
+    isDone = pipeline->normalize(text, true, storage, out, error);
+  else if (isDone)
+    isDone = pipeline->split(text, true, storage, out, words, error);
+  if (!isDone)
+    return {{"error", error}};
+  std::vector<std::string> parts;
+  std::vector<size_t> ends;
+  for (Word word : words) {
+    parts.emplace_back(out.substr(word.begin, word.end - word.begin));
+    ends.push_back(word.end);
   }
+  return {{"text", out}, {"words", parts}, {"ends", ends}};
+}
+
+/// A pre-tokenizer of GGUF alone.
+static json split(const json &request) {
+  static std::map<std::string, std::vector<uint8_t>> known;
+  std::vector<uint8_t> &image = known[request.at("pre")];
+  TokenizerSpec spec;
+  spec.pre = request.at("pre");
+  spec.tokens = {"a"};
+  std::string error;
+  if (image.empty())
+    image = buildTokenizerImage(spec, error);
+  return image.empty() ? json{{"error", error}} : runSteps(image, request);
+}
+
+static json answer(const json &request, const std::vector<uint8_t> &image,
+                   const Tokenizer *tokenizer) {
+  std::string op = request.at("op"), error;
+  if (op == "split")
+    return split(request);
   if (op == "render") {
     static std::map<std::string, std::unique_ptr<ChatTemplate>> known;
     std::unique_ptr<ChatTemplate> &parsed = known[request.at("template")];
@@ -117,6 +178,8 @@ static json answer(const json &request, const Tokenizer *tokenizer) {
   }
   if (!tokenizer)
     return {{"error", "no tokenizer image was given"}};
+  if (op == "normalize" || op == "words")
+    return runSteps(image, request);
   if (op == "tokenize") {
     std::string text = request.contains("hex")
                            ? fromHex(request["hex"])
@@ -153,7 +216,8 @@ static json answer(const json &request, const Tokenizer *tokenizer) {
 }
 
 static int run(const char *imageFile) {
-  std::string image, error;
+  std::vector<uint8_t> image;
+  std::string error;
   std::unique_ptr<Tokenizer> tokenizer;
   if (imageFile) {
     std::ifstream in(imageFile, std::ios::binary);
@@ -165,7 +229,7 @@ static int run(const char *imageFile) {
     }
   }
   for (std::string line; std::getline(std::cin, line);)
-    std::cout << answer(json::parse(line), tokenizer.get())
+    std::cout << answer(json::parse(line), image, tokenizer.get())
                      .dump(-1, ' ', false, json::error_handler_t::replace)
               << "\n";
   return 0;
@@ -175,8 +239,11 @@ int main(int argc, char **argv) {
   std::string command = argc > 1 ? argv[1] : "";
   if (command == "build" && argc == 4)
     return build(argv[2], argv[3]);
+  if (command == "read" && argc == 4)
+    return read(argv[2], argv[3]);
   if (command == "run" && argc <= 3)
     return run(argc == 3 ? argv[2] : nullptr);
-  std::cerr << "usage: qcc-text-tool build SPEC.json IMAGE | run [IMAGE]\n";
+  std::cerr << "usage: qcc-text-tool build SPEC.json IMAGE | "
+               "read CHECKPOINT IMAGE | run [IMAGE]\n";
   return 2;
 }

@@ -71,6 +71,15 @@ def build(spec, folder, name="tokenizer"):
     return image
 
 
+def read(checkpoint, folder, name="tokenizer"):
+    """The image of a folder's or GGUF file's tokenizer, as build() makes one."""
+    image = pathlib.Path(folder) / (name + ".image")
+    done = subprocess.run([TOOL, "read", checkpoint, image], text=True, capture_output=True)
+    if done.returncode:
+        raise ValueError(done.stderr.strip())
+    return image
+
+
 def ask(requests, image=None):
     """The answers to a list of requests."""
     lines = "".join(json.dumps(r) + "\n" for r in requests)

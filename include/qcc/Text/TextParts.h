@@ -1,9 +1,9 @@
-//===- Tokenizer.h - The checkpoint's tokenizer -----------------*- C++ -*-===//
+//===- TextParts.h - The checkpoint's tokenizer -----------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_LIB_DRIVER_TOKENIZER_H
-#define QCC_LIB_DRIVER_TOKENIZER_H
+#ifndef QCC_TEXT_TEXTPARTS_H
+#define QCC_TEXT_TEXTPARTS_H
 
 #include "qcc/Checkpoint/Checkpoint.h"
 
@@ -22,4 +22,4 @@ Result<TextParts> readTextParts(const Checkpoint &checkpoint, uint64_t vocab);
 
 } // namespace qcc
 
-#endif // QCC_LIB_DRIVER_TOKENIZER_H
+#endif // QCC_TEXT_TEXTPARTS_H

@@ -1,10 +1,12 @@
-//===- Tokenizer.cpp - The checkpoint's tokenizer -------------------------===//
+//===- TextParts.cpp - The checkpoint's tokenizer -------------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "Tokenizer.h"
+#include "qcc/Text/TextParts.h"
 
-#include "text/TokenizerImage.h"
+#include <algorithm>
+#include "HuggingFacePipeline.h"
+#include "text/Pipeline.h"
 
 using namespace qcc;
 
@@ -77,6 +79,82 @@ public:
 };
 } // namespace
 
+/// The normalizer of a SentencePiece model, and what sets Unigram apart.
+static Error readSentencePiece(const Checkpoint &checkpoint,
+                               text::TokenizerSpec &spec) {
+  using text::StepKind;
+  static const std::string mark = "\xE2\x96\x81"; // U+2581, there a space
+  KeyReader read(checkpoint);
+  std::optional<bool> removes;
+  std::vector<uint8_t> map;
+  read.flag("tokenizer.ggml.remove_extra_whitespaces", removes);
+  read.numbers("tokenizer.ggml.precompiled_charsmap", false, map);
+  if (read.error)
+    return std::move(read.error);
+  bool isUnigram = spec.model == text::TokenizerSpec::Model::Unigram;
+  bool addsPrefix = spec.addSpacePrefix.value_or(!isUnigram);
+  std::vector<text::PipelineStep> steps;
+  if (!map.empty()) {
+    steps.push_back(
+        {StepKind::Charsmap, 0, std::string(map.begin(), map.end()), ""});
+    std::string out, why;
+    if (!text::applyCharsmap(steps[0].pattern, nullptr, "a", out, why))
+      return checkpoint.error("key 'tokenizer.ggml.precompiled_charsmap': "
+                              "expected a trie and texts");
+  }
+  if (removes.value_or(false)) {
+    steps.push_back({StepKind::ReplacePattern, 0, " {2,}", " "});
+    steps.push_back({StepKind::ReplacePattern, 0, "\\A | \\z", ""});
+  }
+  if (addsPrefix)
+    steps.push_back(
+        {StepKind::Prepend, isUnigram ? text::OnlyFirst : 0u, "", " "});
+  steps.push_back({StepKind::Replace, 0, mark, " "});
+  spec.normalizers = steps.size();
+  spec.steps = std::move(steps);
+  spec.addSpacePrefix = addsPrefix;
+  spec.dropSpace = addsPrefix ? text::TokenizerSpec::DropSpace::One
+                              : text::TokenizerSpec::DropSpace::None;
+  if (!isUnigram)
+    return Error();
+
+  double lowest = 0;
+  bool hasBytes = false;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    auto type = i < spec.types.size() ? text::TokenType(spec.types[i])
+                                      : text::TokenType::Normal;
+    hasBytes |= type == text::TokenType::Byte;
+    if (type == text::TokenType::Normal && i < spec.scores.size())
+      lowest = std::min(lowest, spec.scores[i]);
+    if (type == text::TokenType::Normal)
+      spec.tokens[i] = replaced(spec.tokens[i], mark, " ");
+  }
+  spec.byteFallback = hasBytes;
+  spec.fuseUnknown = spec.singlePrecision = true;
+  spec.unknownScore = lowest - 10;
+  if (!spec.addEos && spec.eos >= 0)
+    spec.addEos = true;
+  return Error();
+}
+
+/// What a tokenizer.json has beside the keys of GGUF.
+static Error readFolder(const Checkpoint &checkpoint,
+                        text::TokenizerSpec &spec) {
+  KeyReader read(checkpoint);
+  std::string rest;
+  std::vector<uint32_t> merges;
+  read.text("tokenizer.huggingface.json", rest);
+  read.numbers("tokenizer.huggingface.merges", false, merges);
+  if (read.error)
+    return std::move(read.error);
+  for (size_t i = 0; i + 1 < merges.size(); i += 2)
+    spec.mergeIds.push_back({merges[i], merges[i + 1]});
+  Json tokenizer = Json::parse(rest, nullptr, /*allow_exceptions=*/false);
+  if (Error error = readHuggingFaceTokenizer(tokenizer, spec))
+    return checkpoint.error("tokenizer.json: " + error.message());
+  return Error();
+}
+
 Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
                                      uint64_t vocab) {
   if (checkpoint.has("tokenizer.unsupported")) {
@@ -95,21 +173,22 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
     return model.takeError();
 
   text::TokenizerSpec spec;
-  if (*model == "llama")
-    spec.model = text::TokenizerSpec::Model::Spm;
-  else if (*model == "gpt2")
-    spec.model = text::TokenizerSpec::Model::Bpe;
-  else
+  bool isSpm = *model == "llama", isUnigram = *model == "t5";
+  bool isFolder =
+      *model == "huggingface" && checkpoint.naming() == Naming::HuggingFace;
+  spec.model = isSpm       ? text::TokenizerSpec::Model::Spm
+               : isUnigram ? text::TokenizerSpec::Model::Unigram
+                           : text::TokenizerSpec::Model::Bpe;
+  if (!isSpm && !isUnigram && !isFolder && *model != "gpt2")
     return checkpoint.error("unsupported tokenizer " + quoted(*model) +
-                            " (supported: gpt2, llama)");
-  bool isSpm = spec.model == text::TokenizerSpec::Model::Spm;
+                            " (supported: gpt2, llama, t5)");
 
   KeyReader read(checkpoint);
   read.text("tokenizer.ggml.pre", spec.pre);
   read.texts("tokenizer.ggml.tokens", true, spec.tokens);
-  read.numbers("tokenizer.ggml.scores", isSpm, spec.scores);
+  read.numbers("tokenizer.ggml.scores", isSpm || isUnigram, spec.scores);
   read.numbers("tokenizer.ggml.token_type", false, spec.types);
-  read.texts("tokenizer.ggml.merges", !isSpm, spec.merges);
+  read.texts("tokenizer.ggml.merges", *model == "gpt2", spec.merges);
   read.id("tokenizer.ggml.bos_token_id", spec.bos);
   read.id("tokenizer.ggml.eos_token_id", spec.eos);
   read.id("tokenizer.ggml.eot_token_id", spec.eot);
@@ -129,6 +208,13 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
                             std::to_string(vocab) +
                             " tokens, as the embedding has rows, got " +
                             std::to_string(spec.tokens.size()));
+
+  if (isSpm || isUnigram)
+    if (Error error = readSentencePiece(checkpoint, spec))
+      return error;
+  if (isFolder)
+    if (Error error = readFolder(checkpoint, spec))
+      return error;
 
   TextParts parts;
   std::string why;
