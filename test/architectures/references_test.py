@@ -140,12 +140,16 @@ class Reference(unittest.TestCase):
     def test_quantized(self):
         """Rounded weights are near, and are not the same."""
         context, least, most = self.contexts()[0]
-        self.compile(self.model, "--quantize", "q8_0", *context)
-        for ids, expected in self.prompts():
-            if least <= len(ids) <= most:
-                far = distance(self.logits(ids), expected)
-                self.assertLess(far, 0.06)
-                self.assertGreater(far, 2e-4)
+        prompts = [prompt for prompt in self.prompts() if least <= len(prompt[0]) <= most]
+        rounded = {}
+        for target in ("reference", "native"):
+            self.compile(self.model, "--quantize", "q8_0", "--target", target, *context)
+            rounded[target] = [self.logits(ids) for ids, _ in prompts]
+        for reference, native, (_, expected) in zip(*rounded.values(), prompts):
+            self.assertLess(distance(native, reference), 1e-5)
+            far = distance(native, expected)
+            self.assertLess(far, 0.06)
+            self.assertGreater(far, 2e-4)
 
 
 if __name__ == "__main__":
