@@ -26,6 +26,8 @@ std::string Tensor::typeName() const {
     return type->name;
   if (format == &kRoundedFormat)
     return roundedType(storedNumbers).name;
+  if (format == &kTransposedFormat)
+    return findGGMLType(uint32_t(storedNumbers[0]))->name;
   if (storedEncoding.isFloat())
     return format->name;
   std::string name = std::string(format->name) + "-";

@@ -11,6 +11,7 @@
 #include "SourceTensors.h"
 #include "TextModel.h"
 #include "TorchFile.h"
+#include "TransposedLinears.h"
 
 using namespace qcc;
 
@@ -416,10 +417,11 @@ private:
     if (!checkIndex(*sources) || !readQuantized(*sources))
       return false;
     auto kind = config.find("model_type");
-    bool isOffset = kind != config.end() && kind->is_string() &&
-                    hasOffsetNorms(kind->get_ref<const std::string &>());
+    std::string modelType = kind != config.end() && kind->is_string()
+                                ? kind->get_ref<const std::string &>()
+                                : "";
     for (const SourceTensor &source : sources->all())
-      if (!source.isTaken && !readPlain(*sources, source, isOffset))
+      if (!source.isTaken && !readPlain(*sources, source, modelType))
         return false;
     std::string removed;
     if (hasOtherParts)
@@ -477,7 +479,7 @@ private:
   }
 
   bool readPlain(const SourceTensors &sources, const SourceTensor &source,
-                 bool isOffset) {
+                 const std::string &modelType) {
     const SafetensorsEntry &entry = source.entry;
     Tensor tensor;
     tensor.name = contents.texts.keep(entry.name);
@@ -493,8 +495,10 @@ private:
     tensor.file = source.file;
     tensor.offset = entry.offset;
     tensor.bytes = entry.bytes;
-    if (isOffset)
+    if (hasOffsetNorms(modelType))
       addOneToNorm(tensor);
+    if (hasTransposedLinears(modelType))
+      transposeLinear(tensor);
     contents.tensors.push_back(std::move(tensor));
     return true;
   }

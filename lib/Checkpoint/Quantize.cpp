@@ -7,21 +7,26 @@
 
 using namespace qcc;
 
-/// Makes the tensor, which is in one range of a file, one of codes.
+/// Makes the tensor, which is in one range of a file or stored as its
+/// transpose, one of codes.
 static void roundTensor(Tensor &tensor, const QuantizationType &type,
                         Encoding encoding) {
-  TensorPart part;
-  part.name = tensor.name;
-  part.type = tensor.type->name;
-  part.dims = tensor.dims;
-  part.file = tensor.file;
-  part.offset = tensor.offset;
-  part.bytes = tensor.bytes;
-  tensor.parts = {std::move(part)};
+  bool isTransposed = tensor.format == &kTransposedFormat;
+  uint64_t source = isTransposed ? tensor.storedNumbers[0] : tensor.type->id;
+  if (!isTransposed) {
+    TensorPart part;
+    part.name = tensor.name;
+    part.type = tensor.type->name;
+    part.dims = tensor.dims;
+    part.file = tensor.file;
+    part.offset = tensor.offset;
+    part.bytes = tensor.bytes;
+    tensor.parts = {std::move(part)};
+  }
   tensor.format = &kRoundedFormat;
   tensor.storedEncoding = std::move(encoding);
-  tensor.storedNumbers = {tensor.type->id,
-                          uint64_t(&type - quantizationTypes().data())};
+  tensor.storedNumbers = {source, uint64_t(&type - quantizationTypes().data()),
+                          isTransposed};
   tensor.type = nullptr;
 }
 
@@ -33,7 +38,8 @@ qcc::quantizeCheckpoint(Checkpoint checkpoint, const QuantizationType &type,
   for (Tensor &tensor : contents.tensors) {
     if (tensor.dims.size() != 2)
       continue;
-    if (!tensor.encoding() || !tensor.encoding()->isFloat() || tensor.format)
+    bool isPlain = !tensor.format || tensor.format == &kTransposedFormat;
+    if (!tensor.encoding() || !tensor.encoding()->isFloat() || !isPlain)
       return mismatchError(path + ": tensor " + quoted(tensor.name),
                            "F32, F16 or BF16, to be rounded to " +
                                std::string(type.name),

@@ -217,9 +217,19 @@ void unpackRounded(const StoredWeight &weight, uint64_t firstRow,
   const QuantizationType &type = roundedType(weight.numbers);
   const size_t rowBytes = source.rowBytes(weight.columns);
   std::vector<float> values(weight.columns);
+  std::vector<Fields> turned;
+  if (weight.numbers[2]) {
+    turned.resize(count);
+    kTransposedFormat.unpackRows({*source.encoding, weight.rows, weight.columns,
+                                  weight.arrays, weight.numbers},
+                                 firstRow, count, turned.data());
+  }
   for (unsigned i = 0; i < count; ++i) {
-    source.decodeRow(weight.arrays[0] + (firstRow + i) * rowBytes,
-                     weight.columns, values.data());
+    if (turned.empty())
+      source.decodeRow(weight.arrays[0] + (firstRow + i) * rowBytes,
+                       weight.columns, values.data());
+    for (uint64_t k = 0; !turned.empty() && k < weight.columns; ++k)
+      values[k] = decodeElement(*source.encoding, turned[i], k);
     quantizeRow(type, values.data(), weight.columns, out[i]);
   }
 }

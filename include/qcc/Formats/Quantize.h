@@ -48,7 +48,8 @@ void quantizeRow(const QuantizationType &type, const float *values,
                  size_t columns, Fields &out);
 
 /// Rows of floats, rounded as they are read. The numbers are the id of their
-/// ggml type and the place in quantizationTypes():
+/// ggml type, the place in quantizationTypes(), and 1 for floats that are
+/// stored as in kTransposedFormat (else 0):
 ///
 ///   weight  [out, in]
 extern const StoredFormat kRoundedFormat;

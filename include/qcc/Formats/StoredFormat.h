@@ -197,6 +197,12 @@ extern const StoredFormat kLLMInt8Format;
 ///   weight  f32, f16 or bf16 [n]
 extern const StoredFormat kOnePlusFormat;
 
+/// Floats whose rows are columns in the file. The number is the id of their
+/// ggml type:
+///
+///   weight  f32, f16 or bf16 [in, out]
+extern const StoredFormat kTransposedFormat;
+
 } // namespace qcc
 
 #endif // QCC_FORMATS_STOREDFORMAT_H

@@ -1,0 +1,37 @@
+//===- TransposedLinears.cpp - Linear layers stored as [in, out] ----------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "TransposedLinears.h"
+
+using namespace qcc;
+
+bool qcc::hasTransposedLinears(std::string_view modelType) {
+  return modelType == "gpt2";
+}
+
+static bool isLinear(std::string_view name) {
+  for (const char *end : {".c_attn.weight", ".c_proj.weight", ".c_fc.weight"})
+    if (name.ends_with(end))
+      return true;
+  return false;
+}
+
+void qcc::transposeLinear(Tensor &tensor) {
+  bool isFloat = tensor.type->encoding && tensor.type->encoding->isFloat();
+  if (!isFloat || tensor.dims.size() != 2 || !isLinear(tensor.name))
+    return;
+  TensorPart part;
+  part.name = tensor.name;
+  part.type = tensor.type->name;
+  part.dims = tensor.dims;
+  part.file = tensor.file;
+  part.offset = tensor.offset;
+  part.bytes = tensor.bytes;
+  tensor.parts = {std::move(part)};
+  std::swap(tensor.dims[0], tensor.dims[1]);
+  tensor.format = &kTransposedFormat;
+  tensor.storedEncoding = *tensor.type->encoding;
+  tensor.storedNumbers = {tensor.type->id};
+  tensor.type = nullptr;
+}
