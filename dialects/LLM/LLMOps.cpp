@@ -4,6 +4,8 @@
 
 #include "dialects/LLM/LLMDialect.h"
 
+#include "mlir/IR/BuiltinOps.h"
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::llm;
@@ -62,6 +64,18 @@ LogicalResult EmbeddingOp::verify() {
   if (shape.size() != 2 || shape[1] != columns(getResult()))
     return emitOpError() << "expected a table with " << columns(getResult())
                          << " columns";
+  if (!getPositions())
+    return success();
+  shape = weightShape(getPositions());
+  if (shape.size() != 2 || shape[1] != columns(getResult()))
+    return emitOpError() << "expected positions with " << columns(getResult())
+                         << " columns";
+  auto module = (*this)->getParentOfType<ModuleOp>();
+  auto context = module ? module->getAttrOfType<IntegerAttr>("llm.context")
+                        : IntegerAttr();
+  if (context && context.getInt() > shape[0])
+    return emitOpError() << "expected positions for a context of "
+                         << context.getInt() << ", got " << shape[0];
   return success();
 }
 
@@ -70,6 +84,17 @@ LogicalResult RMSNormOp::verify() {
   if (shape.size() != 1)
     return emitOpError() << "expected a weight of one dimension";
   return verifyHeads(*this, columns(getInput()), shape[0], "the row");
+}
+
+LogicalResult LayerNormOp::verify() {
+  int64_t width = columns(getInput());
+  if (weightShape(getWeight()) != ArrayRef<int64_t>(width))
+    return emitOpError() << "expected a weight of " << width
+                         << " elements, got " << getWeight().getType();
+  if (getBias() && weightShape(getBias()) != ArrayRef<int64_t>(width))
+    return emitOpError() << "expected a bias of " << width << " elements, got "
+                         << getBias().getType();
+  return success();
 }
 
 LogicalResult LinearOp::verify() {

@@ -60,13 +60,21 @@ def LLM_StateOp : LLM_Op<"state", [Pure,
 def LLM_EmbeddingOp : LLM_Op<"embedding", [Pure]> {
   let summary = "Rows of the embedding table for the step's tokens";
   let description = [{
-    result[m] = scale * table[token(m)].
+    result[m] = scale * table[token(m)], plus positions[position(m)] with a table
+    of `positions`, which has a row for every position of the module's context.
+
+    ```mlir
+    %x = llm.embedding %batch, %t positions %p : !qz.tensor<512x64, #f16>
+           positions !qz.tensor<128x64, #f16> -> tensor<?x64xf32>
+    ```
   }];
   let arguments = (ins LLM_BatchType:$batch, LLM_Weight:$table,
+                       Optional<LLM_Weight>:$positions,
                        DefaultValuedAttr<F32Attr, "1.0f">:$scale);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $batch `,` $table attr-dict `:` type($table) `->` type($result)
+    $batch `,` $table (`positions` $positions^)? attr-dict `:` type($table)
+    (`positions` type($positions)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -83,6 +91,28 @@ def LLM_RMSNormOp : LLM_Op<"rms_norm", [Pure,
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
     $input `,` $weight attr-dict `:` type($input) `,` type($weight)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_LayerNormOp : LLM_Op<"layer_norm", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "Norm of each row by its mean and variance";
+  let description = [{
+    (x - mean(x)) * rsqrt(mean((x - mean(x))^2) + eps) * weight, plus `bias` if
+    there is one, over whole rows.
+
+    ```mlir
+    %y = llm.layer_norm %x, %w bias %b {eps = 1.0e-5 : f32}
+           : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight,
+                       Optional<RankedTensorOf<[F32]>>:$bias, F32Attr:$eps);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `,`
+    type($weight) (`bias` type($bias)^)?
   }];
   let hasVerifier = 1;
 }
@@ -118,6 +148,19 @@ def LLM_AddOp : LLM_Op<"add", [Pure, Commutative,
 
 def LLM_ActivationAttr : EnumAttr<LLM_Dialect, LLM_Activation, "activation"> {
   let assemblyFormat = "`<` $value `>`";
+}
+
+def LLM_ActivateOp : LLM_Op<"activate", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "Activation function of each element";
+  let description = [{
+    `silu`: x / (1 + e^-x). `relu`: max(x, 0). `gelu_erf`: x Phi(x), Phi being the
+    normal distribution function, (1 + erf(x / sqrt(2))) / 2. `gelu_tanh`: the same
+    with (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2.
+  }];
+  let arguments = (ins LLM_Rows:$input, LLM_ActivationAttr:$activation);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$input attr-dict `:` type($result)";
 }
 
 def LLM_GluOp : LLM_Op<"glu", [Pure,

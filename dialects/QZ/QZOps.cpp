@@ -80,6 +80,12 @@ LogicalResult QuantizeOp::verify() {
     return emitOpError() << "expected a norm of " << columns
                          << " elements, got "
                          << getNorm().getType().getColumns();
+  if (!getNorm() && (getNormBias() || getCentered()))
+    return emitOpError() << "expected norm_bias and centered with a norm";
+  if (getNormBias() &&
+      getNormBias().getType().getShape() != ArrayRef<int64_t>(columns))
+    return emitOpError() << "expected a norm_bias of " << columns
+                         << " elements, got " << getNormBias().getType();
   if (getOrder() && failed(verifyOrder(*this, getOrder().getType(), columns)))
     return failure();
   if (getSumGroup() && *getSumGroup() != 16 && *getSumGroup() != 32)

@@ -110,26 +110,34 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
   let description = [{
     Turns f32 rows into the form that the dot products of `qz.matmul` take. With
     a `norm` operand each row is first RMS-normed: x * rsqrt(mean(x^2) + eps) *
-    norm. With an `order` operand the elements then stand in that order, as after
+    norm. If it is `centered`, x there is what remains when the row's mean is
+    subtracted (a layer norm). `norm_bias` is added to the normed row. With an
+    `order` operand the elements then stand in that order, as after
     `qz.permute`. `generate` and `prompt` say how activations are stored in generating
     and in prompt steps (written by `qcc-select-activations`); `sum_group` is
     the number of k elements that share one sum.
 
     ```mlir
     %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x576xf32>, !qz.tensor<576, #f32>
+           -> !qz.activation<576>
+    %a = qz.quantize %x norm %n bias %b {centered, eps = 1.0e-5 : f32} : tensor<?x576xf32>,
+           !qz.tensor<576, #f32> bias !qz.tensor<576, #f32> -> !qz.activation<576>
     ```
   }];
   let arguments = (ins RankedTensorOf<[F32]>:$input,
                        Optional<QZ_TensorType>:$norm,
+                       Optional<QZ_TensorType>:$norm_bias,
                        Optional<QZ_TensorType>:$order,
                        OptionalAttr<F32Attr>:$eps,
+                       UnitAttr:$centered,
                        OptionalAttr<QZ_ActivationsAttr>:$generate,
                        OptionalAttr<QZ_ActivationsAttr>:$prompt,
                        OptionalAttr<I64Attr>:$sum_group);
   let results = (outs QZ_QActivationType:$result);
   let assemblyFormat = [{
-    $input (`norm` $norm^)? (`order` $order^)? attr-dict `:` type($input)
-    (`,` type($norm)^)? (`by` type($order)^)? `->` type($result)
+    $input (`norm` $norm^)? (`bias` $norm_bias^)? (`order` $order^)? attr-dict
+    `:` type($input) (`,` type($norm)^)? (`bias` type($norm_bias)^)?
+    (`by` type($order)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -139,7 +147,13 @@ def QZ_Epilogue : I32EnumAttr<"Epilogue", "What follows a matmul's dot products"
       I32EnumAttrCase<"Residual", 1, "residual">,
       I32EnumAttrCase<"GluSilu", 2, "glu_silu">,
       I32EnumAttrCase<"GluGeluTanh", 3, "glu_gelu_tanh">,
-      I32EnumAttrCase<"Logits", 4, "logits">]> {
+      I32EnumAttrCase<"Logits", 4, "logits">,
+      I32EnumAttrCase<"GluGeluErf", 5, "glu_gelu_erf">,
+      I32EnumAttrCase<"GluRelu", 6, "glu_relu">,
+      I32EnumAttrCase<"Silu", 7, "silu">,
+      I32EnumAttrCase<"GeluTanh", 8, "gelu_tanh">,
+      I32EnumAttrCase<"GeluErf", 9, "gelu_erf">,
+      I32EnumAttrCase<"Relu", 10, "relu">]> {
   let cppNamespace = "::qcc::qz";
   let genSpecializedAttr = 0;
 }
@@ -162,11 +176,14 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
 
     With an epilogue, which comes after the biases:
     * `residual`: result = residual + product;
-    * `glu_silu`, `glu_gelu_tanh`: exactly two weights of the same shape, gate
+    * `silu`, `gelu_tanh`, `gelu_erf`, `relu`: result = act(product);
+    * the same with `glu_` before: exactly two weights of the same shape, gate
       and up; result = act(gate product) * up product.
 
     * `logits`: result = scale * product; with a `softcap` c that is not 0,
       c * tanh(scale * product / c).
+
+    `llm.activate` says what the functions are.
 
     ```mlir
     %y = qz.matmul %a, [%q, %k, %v] : (!qz.activation<576>, [!qz.tensor<...>, ...])
@@ -208,8 +225,15 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
   let hasVerifier = 1;
   let extraClassDeclaration = [{
     bool isGlu() {
-      return getEpilogue() == ::qcc::qz::Epilogue::GluSilu ||
-             getEpilogue() == ::qcc::qz::Epilogue::GluGeluTanh;
+      switch (getEpilogue()) {
+      case ::qcc::qz::Epilogue::GluSilu:
+      case ::qcc::qz::Epilogue::GluGeluTanh:
+      case ::qcc::qz::Epilogue::GluGeluErf:
+      case ::qcc::qz::Epilogue::GluRelu:
+        return true;
+      default:
+        return false;
+      }
     }
     /// The bias of a weight; null without.
     ::mlir::Value findBias(unsigned weight);

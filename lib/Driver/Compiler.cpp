@@ -133,7 +133,8 @@ Compilation::show(EmitKind kind, StringRef suffix,
 
 /// The checkpoint with its matrices rounded to the type of that name.
 static Result<Checkpoint> quantized(Checkpoint checkpoint,
-                                    const std::string &name) {
+                                    const std::string &name,
+                                    const ImportOptions &import) {
   const QuantizationType *type = findQuantizationType(name);
   if (!type) {
     std::string names;
@@ -142,18 +143,22 @@ static Result<Checkpoint> quantized(Checkpoint checkpoint,
     return checkpoint.error("rounding to " + quoted(name) +
                             " is not supported (supported: " + names + ")");
   }
-  const WeightNames &names = nameTable(checkpoint.naming()).weights;
-  const std::string_view sensitive[] = {names.embedding, names.head};
+  std::vector<std::string_view> sensitive;
+  if (std::optional<WeightNames> names = weightNames(checkpoint, import))
+    sensitive = {names->embedding, names->head, names->positions};
   return quantizeCheckpoint(std::move(checkpoint), *type, sensitive);
 }
 
 llvm::Error Compilation::read() {
+  ImportOptions import;
+  import.context = options.context;
+  import.extraArchitectures = options.extraArchitectures;
   if (llvm::Error error = stages.run("read", [&]() -> llvm::Error {
         Result<Checkpoint> opened = openCheckpoint(options.input);
         if (!opened)
           return toLLVM(opened.takeError());
         if (!options.quantize.empty()) {
-          opened = quantized(std::move(*opened), options.quantize);
+          opened = quantized(std::move(*opened), options.quantize, import);
           if (!opened)
             return toLLVM(opened.takeError());
         }
@@ -166,9 +171,6 @@ llvm::Error Compilation::read() {
               llvm::Twine(checkpoint->tensors().size()) + " tensors");
 
   return stages.run("import", [&]() -> llvm::Error {
-    ImportOptions import;
-    import.context = options.context;
-    import.extraArchitectures = options.extraArchitectures;
     Result<OwningOpRef<ModuleOp>> module =
         importCheckpoint(context, *checkpoint, import);
     if (!module)

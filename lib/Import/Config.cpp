@@ -34,6 +34,29 @@ static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                 " (supported: " + supported + ")");
 }
 
+static WeightNames namesOf(const Architecture &arch,
+                           const Checkpoint &checkpoint) {
+  bool isOther = checkpoint.naming() == Naming::HuggingFace && arch.folderNames;
+  WeightNames names =
+      isOther ? *arch.folderNames : nameTable(checkpoint.naming()).weights;
+  const size_t prefix = names.basePrefix.size();
+  if (!checkpoint.findTensor(names.embedding) &&
+      checkpoint.findTensor(names.embedding.substr(prefix)))
+    for (std::string_view *name : {&names.embedding, &names.positions,
+                                   &names.finalNorm, &names.layerPrefix})
+      if (name->starts_with(names.basePrefix))
+        name->remove_prefix(prefix);
+  return names;
+}
+
+std::optional<WeightNames> qcc::weightNames(const Checkpoint &checkpoint,
+                                            const ImportOptions &options) {
+  Result<Architecture> arch = findArchitecture(checkpoint, options);
+  if (!arch)
+    return std::nullopt;
+  return namesOf(*arch, checkpoint);
+}
+
 /// Which layers have the window.
 static std::vector<bool>
 slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
@@ -73,7 +96,8 @@ turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
       reader.countOr(names.ropelessPeriod, c.arch.ropelessPeriod, kMaxLayers);
   std::vector<bool> layers;
   for (uint32_t i = 0; i < c.layers; ++i)
-    layers.push_back(period == 0 || (i + 1) % period != 0);
+    layers.push_back(!c.arch.learnedPositions &&
+                     (period == 0 || (i + 1) % period != 0));
   return layers;
 }
 
@@ -84,6 +108,8 @@ static uint32_t countOrNone(ConfigReader &reader, const KeyNames &names) {
 
 static float scaleOfScores(const Config &c, const ConfigNames &names,
                            ConfigReader &reader) {
+  if (!reader.flagOr(names.scaledScores, true))
+    return 1;
   if (reader.has(names.attentionScale))
     return reader.real(names.attentionScale);
   uint32_t size = c.headDim;
@@ -129,18 +155,29 @@ static void readMultipliers(Config &c, const ConfigNames &names,
     reader.fail(names.residualScale, "expected a number nearer to 1");
 }
 
-/// Whether the config's name of an activation is the architecture's.
-static bool isActivation(const Architecture &arch, std::string_view name) {
-  if (!arch.activationName.empty() && name == arch.activationName)
-    return true;
-  switch (arch.activation) {
-  case llm::Activation::Silu:
-    return name == "silu" || name == "swish";
-  case llm::Activation::GeluTanh:
-    return name == "gelu_pytorch_tanh" || name == "gelu_new";
-  default:
-    return false;
+static llm::Activation activationOf(const Architecture &arch,
+                                    const ConfigNames &names,
+                                    ConfigReader &reader) {
+  static constexpr std::pair<std::string_view, llm::Activation> known[] = {
+      {"silu", llm::Activation::Silu},
+      {"swish", llm::Activation::Silu},
+      {"gelu_pytorch_tanh", llm::Activation::GeluTanh},
+      {"gelu_new", llm::Activation::GeluTanh},
+      {"gelu_fast", llm::Activation::GeluTanh},
+      {"gelu", llm::Activation::GeluErf},
+      {"relu", llm::Activation::Relu}};
+  std::string name = reader.text(names.activation);
+  if (name.empty() || name == arch.activationName)
+    return arch.activation;
+  std::string supported;
+  for (const auto &[other, activation] : known) {
+    if (name == other)
+      return activation;
+    supported += (supported.empty() ? "" : ", ") + std::string(other);
   }
+  reader.fail("unsupported activation " + quoted(name) +
+              " (supported: " + supported + ")");
+  return arch.activation;
 }
 
 Result<Config> Config::read(const Checkpoint &checkpoint,
@@ -150,15 +187,24 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     return arch.takeError();
   Config c;
   c.arch = *arch;
-  c.names = &nameTable(checkpoint.naming());
-  const ConfigNames &names = c.names->config;
+  c.names = namesOf(c.arch, checkpoint);
+  const ConfigNames &names = nameTable(checkpoint.naming()).config;
   ConfigReader reader(checkpoint, c.arch);
   c.layers = reader.count(names.layers, kMaxLayers);
   c.hidden = reader.count(names.hidden, kMaxWidth);
-  c.ffn = reader.count(names.ffn, kMaxWidth);
+  c.ffn = c.arch.ffnPerHidden && !reader.has(names.ffn)
+              ? c.arch.ffnPerHidden * c.hidden
+              : reader.count(names.ffn, kMaxWidth);
   c.heads = reader.count(names.heads, kMaxWidth);
   c.kvHeads = reader.countOr(names.kvHeads, c.heads, kMaxWidth);
-  c.eps = reader.real(names.normEps);
+  bool isGrouped = reader.flagOr(names.groupedQuery, false);
+  if (reader.has(names.multiQuery) && !isGrouped)
+    c.kvHeads = reader.flag(names.multiQuery) ? 1 : c.heads;
+  c.qkvGroups = c.arch.groupedQKV && checkpoint.naming() == Naming::HuggingFace
+                    ? c.kvHeads
+                    : 1;
+  c.isParallel = isGrouped || reader.flagOr(names.parallel, c.arch.isParallel);
+  c.eps = reader.real(c.arch.layerNorm ? names.layerNormEps : names.normEps);
   uint32_t trained = reader.count(names.context, kMaxContext);
   c.context = options.context ? options.context : trained;
   c.vocab = reader.countOr(names.vocab, 0, 1u << 31);
@@ -178,6 +224,8 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                 ": expected at most 1");
   else
     c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
+  if (c.arch.learnedPositions)
+    c.rotaryDim = 0;
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
   const RopeSizes sizes{c.rotaryDim, trained, c.context};
   c.rope = readRope(names, sizes, reader);
@@ -200,14 +248,17 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   readMultipliers(c, names, reader);
   if (reader.has(names.acausal) && reader.flag(names.acausal))
     reader.fail(names.acausal, "attention to later positions is not supported");
+  for (std::string_view name : names.refused)
+    if (KeyNames key = {name}; !name.empty() && reader.has(key))
+      if (!reader.isFlag(key) || reader.flag(key))
+        reader.fail("key " + quoted(reader.find(key)) + " is not supported");
   // Where a family has those of projections, it does not ask the config.
+  c.hasProjectionBias =
+      c.arch.projectionBias || reader.flagOr(names.projectionBias, false);
   c.hasAttentionBias =
       !c.arch.projectionBias && reader.flagOr(names.attentionBias, false);
   c.hasFfnBias = reader.flagOr(names.ffnBias, false);
-  std::string activation = reader.text(names.activation);
-  if (!activation.empty() && !isActivation(c.arch, activation))
-    reader.fail("activation " + quoted(activation) +
-                " is not supported for architecture " + quoted(c.arch.name));
+  c.activation = activationOf(c.arch, names, reader);
   std::string experts = reader.find(names.experts);
   if (checkpoint.has(experts)) {
     Result<uint32_t> count = checkpoint.get<uint32_t>(experts);
@@ -239,7 +290,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   if (reader.error)
     return std::move(reader.error);
 
-  if (c.rotaryDim == 0)
+  if (c.rotaryDim == 0 && !c.arch.learnedPositions)
     reader.fail("expected rope to turn some elements of a head");
   if (reader.error)
     return std::move(reader.error);

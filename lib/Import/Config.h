@@ -15,17 +15,22 @@ namespace qcc {
 /// evenly, the context is within bounds.
 struct Config {
   Architecture arch;
-  const NameTable *names;
+  WeightNames names;
   std::string name;
   uint32_t layers, hidden, heads, kvHeads, headDim, ffn, context;
   uint32_t vocab; ///< 0: as many as the embedding table has rows.
   /// The head is the embedding table; without a value, if there is no head.
   std::optional<bool> isHeadTied;
   float eps;
+  llm::Activation activation;
   uint32_t window;           ///< 0: none.
   std::vector<bool> sliding; ///< Whether each layer has the window.
   /// The file says that these layers have biases.
-  bool hasAttentionBias = false, hasFfnBias = false;
+  bool hasProjectionBias = false, hasAttentionBias = false, hasFfnBias = false;
+  bool isParallel; ///< As in Architecture.
+  /// Of queries, keys and values in one tensor: groups, each of which has an
+  /// equal share of all three.
+  uint32_t qkvGroups;
   float attentionScale;
   float scoreCap, logitCap; ///< 0: none.
   float embeddingScale;

@@ -56,6 +56,10 @@ public:
                                const std::array<std::string_view, 2> &kinds);
   /// Of each layer, from an array of flags or numbers, whether it is not 0.
   std::vector<bool> layerFlags(const KeyNames &names, size_t layers);
+  bool isFlag(const KeyNames &names) const {
+    const Value *value = checkpoint.findMetadata(find(names));
+    return value && value->type() == ValueType::Bool;
+  }
   bool isArray(const KeyNames &names) const {
     const Value *value = checkpoint.findMetadata(find(names));
     return value && value->isArray();

@@ -24,9 +24,8 @@ class GraphBuilder {
 public:
   GraphBuilder(ModuleOp module, const Checkpoint &checkpoint,
                const Config &config)
-      : config(config), names(config.names->weights),
-        weights(module, checkpoint, names), module(module),
-        builder(module.getBodyRegion()), loc(module.getLoc()) {}
+      : config(config), names(config.names), weights(module, checkpoint, names),
+        module(module), builder(module.getBodyRegion()), loc(module.getLoc()) {}
 
   Error build() {
     declareModel();
@@ -52,6 +51,11 @@ private:
   }
   Value norm(Value x, std::string_view name, int64_t size, float eps) {
     Value w = weights.dequantized(builder, {std::string(name)}, {size});
+    if (config.arch.layerNorm)
+      return llm::LayerNormOp::create(
+          builder, loc, x.getType(), x, w,
+          weights.bias(builder, {std::string(name)}, size, /*isRequired=*/true),
+          f32(eps));
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w, f32(eps));
   }
   Value norm(Value x, std::string_view name, int64_t size) {
@@ -101,24 +105,26 @@ private:
 
   /// Weights of a layer that read the same rows, with so many rows each: each
   /// in a tensor of its name, or, where the first has none, all of them in that
-  /// order in the tensor `fused`.
+  /// order in the tensor `fused`, of which each of `groups` has a share.
   SmallVector<WeightSource, 3>
   sources(uint32_t layer, std::string_view fused,
-          ArrayRef<std::pair<std::string_view, int64_t>> parts) {
+          ArrayRef<std::pair<std::string_view, int64_t>> parts,
+          int64_t groups = 1) {
     std::string all;
     if (!fused.empty() && !weights.find(layerName(layer, parts.front().first)))
       all = layerName(layer, fused);
     bool isFused = !all.empty() && weights.find(all);
     SmallVector<WeightSource, 3> result;
-    int64_t first = 0;
+    int64_t total = 0, first = 0;
+    for (auto [name, size] : parts)
+      total += size;
     for (auto [name, size] : parts) {
       result.push_back({layerName(layer, name)});
       if (isFused)
-        result.back() = {layerName(layer, name), all, first, size, size};
-      first += size;
+        result.back() = {layerName(layer, name), all,  first, size / groups,
+                         total / groups,         total};
+      first += size / groups;
     }
-    for (WeightSource &source : result)
-      source.tensorRows = first;
     return result;
   }
 
@@ -167,9 +173,10 @@ private:
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
     auto parts =
         sources(layer, names.fusedQKV,
-                {{names.query, width}, {names.key, kv}, {names.value, kv}});
+                {{names.query, width}, {names.key, kv}, {names.value, kv}},
+                config.qkvGroups);
     weights.expectSameOrder({parts[0], parts[1], parts[2]});
-    bool needsBias = config.arch.projectionBias || config.hasAttentionBias;
+    bool needsBias = config.hasProjectionBias || config.hasAttentionBias;
     Value q = biasedLinear(x, parts[0], width, needsBias);
     Value k = biasedLinear(x, parts[1], kv, needsBias);
     Value v = biasedLinear(x, parts[2], kv, needsBias);
@@ -189,16 +196,34 @@ private:
   }
 
   Value feedForward(Value x, uint32_t layer) {
-    auto parts = sources(layer, names.fusedGateUp,
-                         {{names.gate, config.ffn}, {names.up, config.ffn}});
-    weights.expectSameOrder({parts[0], parts[1]});
     bool needsBias = config.hasFfnBias;
-    Value gate = biasedLinear(x, parts[0], config.ffn, needsBias);
-    Value up = biasedLinear(x, parts[1], config.ffn, needsBias);
-    Value h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
-                                 config.arch.activation);
+    Value h;
+    if (config.arch.isGated) {
+      auto parts = sources(layer, names.fusedGateUp,
+                           {{names.gate, config.ffn}, {names.up, config.ffn}});
+      weights.expectSameOrder({parts[0], parts[1]});
+      Value gate = biasedLinear(x, parts[0], config.ffn, needsBias);
+      Value up = biasedLinear(x, parts[1], config.ffn, needsBias);
+      h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
+                             config.activation);
+    } else {
+      h = biasedLinear(x, {layerName(layer, names.up)}, config.ffn, needsBias);
+      h = llm::ActivateOp::create(builder, loc, h.getType(), h,
+                                  config.activation);
+    }
     return biasedLinear(h, {layerName(layer, names.down)}, config.hidden,
                         needsBias);
+  }
+
+  /// The names of the norms before attention and feed-forward part.
+  std::pair<std::string, std::string> normsOf(uint32_t layer) {
+    if (!names.attentionNormOfTwo.empty() &&
+        weights.find(layerName(layer, names.attentionNormOfTwo)))
+      return {layerName(layer, names.attentionNormOfTwo),
+              layerName(layer, names.ffnNormOfTwo)};
+    return {layerName(layer, names.attentionNorm),
+            layerName(layer, config.arch.postNorm ? names.ffnNormWithPost
+                                                  : names.ffnNorm)};
   }
 
   void buildLayer(uint32_t layer) {
@@ -207,27 +232,40 @@ private:
                            llm::StateType::get(builder.getContext(),
                                                config.kvHeads, config.headDim),
                            config.sliding[layer] ? config.window : 0);
-    Type x = rows(config.hidden);
-    auto func =
-        func::FuncOp::create(builder, loc, "layer." + std::to_string(layer),
-                             builder.getFunctionType({x, batchType()}, {x}));
+    Type type = rows(config.hidden);
+    auto func = func::FuncOp::create(
+        builder, loc, "layer." + std::to_string(layer),
+        builder.getFunctionType({type, batchType()}, {type}));
     func.setPrivate();
     Block *entry = func.addEntryBlock();
     builder.setInsertionPointToStart(entry);
-    Value residual = entry->getArgument(0), batch = entry->getArgument(1);
+    Value x = entry->getArgument(0), batch = entry->getArgument(1);
 
-    Value a = attention(input(residual, layerName(layer, names.attentionNorm)),
-                        batch, layer);
+    auto [attentionNorm, ffnNorm] = normsOf(layer);
+    Value normed = input(x, attentionNorm);
+    Value a = attention(normed, batch, layer);
     if (config.arch.postNorm)
       a = norm(a, layerName(layer, names.attentionPostNorm), config.hidden);
-    residual = add(residual, a);
+    Value residual = add(x, a);
 
-    auto ffnNorm = config.arch.postNorm ? names.ffnNormWithPost : names.ffnNorm;
-    Value f = feedForward(input(residual, layerName(layer, ffnNorm)), layer);
+    // Parallel parts may share a norm.
+    if (!config.isParallel || weights.find(ffnNorm))
+      normed = input(config.isParallel ? x : residual, ffnNorm);
+    Value f = feedForward(normed, layer);
     if (config.arch.postNorm)
       f = norm(f, layerName(layer, names.ffnPostNorm), config.hidden);
-    residual = add(residual, f);
-    func::ReturnOp::create(builder, loc, residual);
+    func::ReturnOp::create(builder, loc, add(residual, f));
+  }
+
+  /// The table of learned positions, of at least the context's; null without.
+  Value positions() {
+    if (!config.arch.learnedPositions)
+      return {};
+    const Tensor *table = weights.find(names.positions);
+    int64_t count = table && table->dims.size() == 2 ? int64_t(table->dims[1])
+                                                     : int64_t(config.context);
+    return matrix({std::string(names.positions)},
+                  std::max<int64_t>(count, config.context), config.hidden);
   }
 
   void buildStep() {
@@ -241,7 +279,7 @@ private:
     Value x = llm::EmbeddingOp::create(
         builder, loc, rows(config.hidden), batch,
         matrix({std::string(names.embedding)}, vocab, config.hidden),
-        f32(config.embeddingScale / config.residualScale));
+        positions(), f32(config.embeddingScale / config.residualScale));
     for (uint32_t layer = 0; layer < config.layers; ++layer)
       x = func::CallOp::create(builder, loc, "layer." + std::to_string(layer),
                                TypeRange{x.getType()}, ValueRange{x, batch})
@@ -253,7 +291,11 @@ private:
     // Some tools write the table a second time.
     if (isTied && hasHead)
       weights.ignore(names.head);
-    x = linear(x, {std::string(isTied ? names.embedding : names.head)}, vocab);
+    WeightSource head = {std::string(isTied ? names.embedding : names.head)};
+    Value bias;
+    if (config.arch.headBias)
+      bias = weights.bias(builder, head, vocab, /*isRequired=*/true);
+    x = linear(x, head, vocab, bias);
     if (config.logitScale != 1 || config.logitCap != 0)
       x = llm::ScaleLogitsOp::create(builder, loc, x.getType(), x,
                                      f32(config.logitScale),

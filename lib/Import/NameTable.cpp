@@ -13,10 +13,14 @@ static constexpr NameTable kGGUF = {
                .ffn = {"feed_forward_length"},
                .heads = {"attention.head_count"},
                .kvHeads = {"attention.head_count_kv"},
-               .normEps = {"attention.layer_norm_rms_epsilon"},
                .context = {"context_length"},
+               .normEps = {"attention.layer_norm_rms_epsilon"},
+               .layerNormEps = {"attention.layer_norm_epsilon"},
                .headDim = {"attention.key_length"},
                .valueDim = {"attention.value_length"},
+               .multiQuery = {},
+               .groupedQuery = {},
+               .parallel = {"use_parallel_residual"},
                .experts = {"expert_count"},
                .vocab = {},
                .window = {"attention.sliding_window"},
@@ -24,6 +28,7 @@ static constexpr NameTable kGGUF = {
                .layerKinds = {},
                .windowPattern = {"attention.sliding_window_pattern"},
                .firstWindow = {},
+               .projectionBias = {},
                .attentionBias = {},
                .ffnBias = {},
                .activation = {},
@@ -39,6 +44,8 @@ static constexpr NameTable kGGUF = {
                .embeddingScale = {"embedding_scale"},
                .residualScale = {"residual_scale"},
                .logitDivisor = {"logit_scale"},
+               .scaledScores = {},
+               .refused = {"attention.max_alibi_bias", "attention.clamp_kqv"},
                .acausal = {},
                .ropeLayers = {},
                .ropelessPeriod = {},
@@ -61,10 +68,12 @@ static constexpr NameTable kGGUF = {
     .weights = {.embedding = "token_embd.weight",
                 .finalNorm = "output_norm.weight",
                 .head = "output.weight",
+                .positions = "position_embd.weight",
                 .ropeDivisors = "rope_freqs.weight",
                 .shortRopeDivisors = "rope_factors_short.weight",
                 .longRopeDivisors = "rope_factors_long.weight",
                 .layerPrefix = "blk.",
+                .basePrefix = "",
                 .attentionNorm = "attn_norm.weight",
                 .query = "attn_q.weight",
                 .key = "attn_k.weight",
@@ -80,120 +89,212 @@ static constexpr NameTable kGGUF = {
                 .ffnPostNorm = "post_ffw_norm.weight",
                 .fusedQKV = "attn_qkv.weight",
                 .fusedGateUp = "ffn_up.weight",
+                .attentionNormOfTwo = "attn_norm_2.weight",
+                .ffnNormOfTwo = "attn_norm.weight",
                 .ffnNormWithPost = "ffn_norm.weight",
                 .ignored = {}}};
 
 // Members of objects come under "object.member": rope_parameters is what
 // rope_scaling and rope_theta became.
-static constexpr NameTable kHuggingFace = {
-    .config =
-        {.hasPrefix = false,
-         .layers = {"num_hidden_layers"},
-         .hidden = {"hidden_size"},
-         .ffn = {"intermediate_size"},
-         .heads = {"num_attention_heads"},
-         .kvHeads = {"num_key_value_heads"},
-         .normEps = {"rms_norm_eps"},
-         .context = {"max_position_embeddings"},
-         .headDim = {"head_dim"},
-         .valueDim = {},
-         .experts = {"num_local_experts", "num_experts"},
-         .vocab = {"vocab_size"},
-         .window = {"sliding_window"},
-         .windowUsed = {"use_sliding_window"},
-         .layerKinds = {"layer_types"},
-         .windowPattern = {"sliding_window_pattern", "_sliding_window_pattern"},
-         .firstWindow = {"max_window_layers"},
-         .attentionBias = {"attention_bias"},
-         .ffnBias = {"mlp_bias"},
-         .activation = {"hidden_act", "hidden_activation"},
-         .tiedHead = {"tie_word_embeddings"},
-         .rotaryDim = {},
-         .rotaryShare = {"rope_parameters.partial_rotary_factor",
-                         "partial_rotary_factor"},
-         .ropeBase = {"rope_parameters.rope_theta",
-                      "rope_parameters.full_attention.rope_theta",
-                      "rope_theta"},
-         .slidingRopeBase = {"rope_parameters.sliding_attention.rope_theta",
-                             "rope_local_base_freq"},
-         .queryScalar = {"query_pre_attn_scalar"},
-         .attentionScale = {"attention_multiplier"},
-         .scoreCap = {"attn_logit_softcapping"},
-         .logitCap = {"final_logit_softcapping"},
-         .embeddingScale = {"embedding_multiplier"},
-         .residualScale = {"residual_multiplier"},
-         .logitDivisor = {"logits_scaling"},
-         .acausal = {"use_bidirectional_attention"},
-         .ropeLayers = {"no_rope_layers"},
-         .ropelessPeriod = {"no_rope_layer_interval"},
-         .ropeScaling = {"rope_parameters.rope_type",
-                         "rope_parameters.full_attention.rope_type",
-                         "rope_scaling.rope_type", "rope_scaling.type"},
-         .slidingRopeScaling = {"rope_parameters.sliding_attention.rope_type"},
-         .ropeFactor = {"rope_parameters.factor",
-                        "rope_parameters.full_attention.factor",
-                        "rope_scaling.factor"},
-         .ropeLowFactor = {"rope_parameters.low_freq_factor",
-                           "rope_parameters.full_attention.low_freq_factor",
-                           "rope_scaling.low_freq_factor"},
-         .ropeHighFactor = {"rope_parameters.high_freq_factor",
-                            "rope_parameters.full_attention.high_freq_factor",
-                            "rope_scaling.high_freq_factor"},
-         .ropeTrainedContext =
-             {"rope_parameters.original_max_position_embeddings",
-              "rope_parameters.full_attention.original_max_position_embeddings",
-              "rope_scaling.original_max_position_embeddings",
-              "original_max_position_embeddings"},
-         .yarnFast = {"rope_parameters.beta_fast",
-                      "rope_parameters.full_attention.beta_fast",
-                      "rope_scaling.beta_fast"},
-         .yarnSlow = {"rope_parameters.beta_slow",
-                      "rope_parameters.full_attention.beta_slow",
-                      "rope_scaling.beta_slow"},
-         .yarnTruncate = {"rope_parameters.truncate",
-                          "rope_parameters.full_attention.truncate",
-                          "rope_scaling.truncate"},
-         .shortDivisors = {"rope_parameters.short_factor",
-                           "rope_scaling.short_factor"},
-         .longDivisors = {"rope_parameters.long_factor",
-                          "rope_scaling.long_factor"},
-         .ropeGrowth = {"rope_parameters.attention_factor",
-                        "rope_parameters.full_attention.attention_factor",
-                        "rope_scaling.attention_factor"},
-         .yarnScale = {"rope_parameters.mscale",
-                       "rope_parameters.full_attention.mscale",
-                       "rope_scaling.mscale"},
-         .yarnScaleAll = {"rope_parameters.mscale_all_dim",
-                          "rope_parameters.full_attention.mscale_all_dim",
-                          "rope_scaling.mscale_all_dim"},
-         .ropeGrowthShare = {}},
-    .weights = {.embedding = "model.embed_tokens.weight",
-                .finalNorm = "model.norm.weight",
-                .head = "lm_head.weight",
-                .ropeDivisors = "",
-                .shortRopeDivisors = "",
-                .longRopeDivisors = "",
-                .layerPrefix = "model.layers.",
-                .attentionNorm = "input_layernorm.weight",
-                .query = "self_attn.q_proj.weight",
-                .key = "self_attn.k_proj.weight",
-                .value = "self_attn.v_proj.weight",
-                .queryNorm = "self_attn.q_norm.weight",
-                .keyNorm = "self_attn.k_norm.weight",
-                .attentionOutput = "self_attn.o_proj.weight",
-                .attentionPostNorm = "post_attention_layernorm.weight",
-                .ffnNorm = "post_attention_layernorm.weight",
-                .gate = "mlp.gate_proj.weight",
-                .up = "mlp.up_proj.weight",
-                .down = "mlp.down_proj.weight",
-                .ffnPostNorm = "post_feedforward_layernorm.weight",
-                .fusedQKV = "self_attn.qkv_proj.weight",
-                .fusedGateUp = "mlp.gate_up_proj.weight",
-                .ffnNormWithPost = "pre_feedforward_layernorm.weight",
-                // Old files kept the frequencies of rope. Scales are those of
-                // a cache in FP8, which is not used here.
-                .ignored = {".rotary_emb.inv_freq", ".k_scale", ".v_scale"}}};
+static constexpr NameTable kHuggingFace =
+    {.config =
+         {.hasPrefix = false,
+          .layers = {"num_hidden_layers", "n_layer"},
+          .hidden = {"hidden_size", "n_embd"},
+          .ffn = {"intermediate_size", "n_inner", "ffn_hidden_size"},
+          .heads = {"num_attention_heads", "n_head"},
+          .kvHeads = {"num_key_value_heads", "num_kv_heads"},
+          .context = {"max_position_embeddings", "n_positions"},
+          .normEps = {"rms_norm_eps"},
+          .layerNormEps = {"layer_norm_eps", "layer_norm_epsilon",
+                           "norm_epsilon"},
+          .headDim = {"head_dim"},
+          .valueDim = {},
+          .multiQuery = {"multi_query"},
+          .groupedQuery = {"new_decoder_architecture"},
+          .parallel = {"use_parallel_residual", "parallel_attn"},
+          .experts = {"num_local_experts", "num_experts"},
+          .vocab = {"vocab_size"},
+          .window = {"sliding_window"},
+          .windowUsed = {"use_sliding_window"},
+          .layerKinds = {"layer_types"},
+          .windowPattern = {"sliding_window_pattern",
+                            "_sliding_window_pattern"},
+          .firstWindow = {"max_window_layers"},
+          .projectionBias = {"use_qkv_bias"},
+          .attentionBias = {"attention_bias", "use_bias", "bias"},
+          .ffnBias = {"mlp_bias", "use_bias", "bias"},
+          .activation = {"hidden_act", "hidden_activation",
+                         "activation_function", "activation"},
+          .tiedHead = {"tie_word_embeddings"},
+          .rotaryDim = {},
+          .rotaryShare = {"rope_parameters.partial_rotary_factor",
+                          "partial_rotary_factor", "rotary_pct"},
+          .ropeBase = {"rope_parameters.rope_theta",
+                       "rope_parameters.full_attention.rope_theta",
+                       "rope_theta", "rotary_emb_base"},
+          .slidingRopeBase = {"rope_parameters.sliding_attention.rope_theta",
+                              "rope_local_base_freq"},
+          .queryScalar = {"query_pre_attn_scalar"},
+          .attentionScale = {"attention_multiplier"},
+          .scoreCap = {"attn_logit_softcapping"},
+          .logitCap = {"final_logit_softcapping"},
+          .embeddingScale = {"embedding_multiplier"},
+          .residualScale = {"residual_multiplier"},
+          .logitDivisor = {"logits_scaling"},
+          .scaledScores = {"scale_attn_weights"},
+          .refused = {"alibi", "qk_layernorm", "add_cross_attention",
+                      "scale_attn_by_inverse_layer_idx"},
+          .acausal = {"use_bidirectional_attention"},
+          .ropeLayers = {"no_rope_layers"},
+          .ropelessPeriod = {"no_rope_layer_interval"},
+          .ropeScaling = {"rope_parameters.rope_type",
+                          "rope_parameters.full_attention.rope_type",
+                          "rope_scaling.rope_type", "rope_scaling.type"},
+          .slidingRopeScaling = {"rope_parameters.sliding_attention.rope_type"},
+          .ropeFactor = {"rope_parameters.factor",
+                         "rope_parameters.full_attention.factor",
+                         "rope_scaling.factor"},
+          .ropeLowFactor = {"rope_parameters.low_freq_factor",
+                            "rope_parameters.full_attention.low_freq_factor",
+                            "rope_scaling.low_freq_factor"},
+          .ropeHighFactor = {"rope_parameters.high_freq_factor",
+                             "rope_parameters.full_attention.high_freq_factor",
+                             "rope_scaling.high_freq_factor"},
+          .ropeTrainedContext =
+              {"rope_parameters.original_max_position_embeddings",
+               "rope_parameters.full_attention.original_max_position_"
+               "embeddings",
+               "rope_scaling.original_max_position_embeddings",
+               "original_max_position_embeddings"},
+          .yarnFast = {"rope_parameters.beta_fast",
+                       "rope_parameters.full_attention.beta_fast",
+                       "rope_scaling.beta_fast"},
+          .yarnSlow = {"rope_parameters.beta_slow",
+                       "rope_parameters.full_attention.beta_slow",
+                       "rope_scaling.beta_slow"},
+          .yarnTruncate = {"rope_parameters.truncate",
+                           "rope_parameters.full_attention.truncate",
+                           "rope_scaling.truncate"},
+          .shortDivisors = {"rope_parameters.short_factor",
+                            "rope_scaling.short_factor"},
+          .longDivisors = {"rope_parameters.long_factor",
+                           "rope_scaling.long_factor"},
+          .ropeGrowth = {"rope_parameters.attention_factor",
+                         "rope_parameters.full_attention.attention_factor",
+                         "rope_scaling.attention_factor"},
+          .yarnScale = {"rope_parameters.mscale",
+                        "rope_parameters.full_attention.mscale",
+                        "rope_scaling.mscale"},
+          .yarnScaleAll = {"rope_parameters.mscale_all_dim",
+                           "rope_parameters.full_attention.mscale_all_dim",
+                           "rope_scaling.mscale_all_dim"},
+          .ropeGrowthShare = {}},
+     .weights = {.embedding = "model.embed_tokens.weight",
+                 .finalNorm = "model.norm.weight",
+                 .head = "lm_head.weight",
+                 .positions = "",
+                 .ropeDivisors = "",
+                 .shortRopeDivisors = "",
+                 .longRopeDivisors = "",
+                 .layerPrefix = "model.layers.",
+                 .basePrefix = "model.",
+                 .attentionNorm = "input_layernorm.weight",
+                 .query = "self_attn.q_proj.weight",
+                 .key = "self_attn.k_proj.weight",
+                 .value = "self_attn.v_proj.weight",
+                 .queryNorm = "self_attn.q_norm.weight",
+                 .keyNorm = "self_attn.k_norm.weight",
+                 .attentionOutput = "self_attn.o_proj.weight",
+                 .attentionPostNorm = "post_attention_layernorm.weight",
+                 .ffnNorm = "post_attention_layernorm.weight",
+                 .gate = "mlp.gate_proj.weight",
+                 .up = "mlp.up_proj.weight",
+                 .down = "mlp.down_proj.weight",
+                 .ffnPostNorm = "post_feedforward_layernorm.weight",
+                 .fusedQKV = "self_attn.qkv_proj.weight",
+                 .fusedGateUp = "mlp.gate_up_proj.weight",
+                 .attentionNormOfTwo = "",
+                 .ffnNormOfTwo = "",
+                 .ffnNormWithPost = "pre_feedforward_layernorm.weight",
+                 // Old files kept the frequencies of rope. Scales are those of
+                 // a cache in FP8, which is not used here.
+                 .ignored = {".rotary_emb.inv_freq", ".k_scale", ".v_scale"}}};
 
 const NameTable &qcc::nameTable(Naming naming) {
   return naming == Naming::GGUF ? kGGUF : kHuggingFace;
 }
+
+//===----------------------------------------------------------------------===//
+// Families with other names in folders
+//===----------------------------------------------------------------------===//
+
+static constexpr WeightNames starCoder2Names() {
+  WeightNames names = kHuggingFace.weights;
+  names.up = "mlp.c_fc.weight";
+  names.down = "mlp.c_proj.weight";
+  return names;
+}
+constexpr WeightNames qcc::kStarCoder2Names = starCoder2Names();
+
+static constexpr WeightNames gpt2Names() {
+  WeightNames names = kHuggingFace.weights;
+  names.embedding = "transformer.wte.weight";
+  names.positions = "transformer.wpe.weight";
+  names.finalNorm = "transformer.ln_f.weight";
+  names.layerPrefix = "transformer.h.";
+  names.basePrefix = "transformer.";
+  names.attentionNorm = "ln_1.weight";
+  names.fusedQKV = "attn.c_attn.weight";
+  names.attentionOutput = "attn.c_proj.weight";
+  names.ffnNorm = "ln_2.weight";
+  names.up = "mlp.c_fc.weight";
+  names.down = "mlp.c_proj.weight";
+  // Old files kept the mask.
+  names.ignored = {".attn.bias", ".attn.masked_bias"};
+  return names;
+}
+constexpr WeightNames qcc::kGPT2Names = gpt2Names();
+
+static constexpr WeightNames gptNeoXNames() {
+  WeightNames names = kHuggingFace.weights;
+  names.embedding = "gpt_neox.embed_in.weight";
+  names.finalNorm = "gpt_neox.final_layer_norm.weight";
+  names.head = "embed_out.weight";
+  names.layerPrefix = "gpt_neox.layers.";
+  names.basePrefix = "gpt_neox.";
+  names.fusedQKV = "attention.query_key_value.weight";
+  names.attentionOutput = "attention.dense.weight";
+  names.up = "mlp.dense_h_to_4h.weight";
+  names.down = "mlp.dense_4h_to_h.weight";
+  names.ignored = {".attention.bias", ".attention.masked_bias",
+                   ".rotary_emb.inv_freq"};
+  return names;
+}
+constexpr WeightNames qcc::kGPTNeoXNames = gptNeoXNames();
+
+static constexpr WeightNames falconNames() {
+  WeightNames names = kHuggingFace.weights;
+  names.embedding = "transformer.word_embeddings.weight";
+  names.finalNorm = "transformer.ln_f.weight";
+  names.layerPrefix = "transformer.h.";
+  names.basePrefix = "transformer.";
+  names.fusedQKV = "self_attention.query_key_value.weight";
+  names.attentionOutput = "self_attention.dense.weight";
+  names.up = "mlp.dense_h_to_4h.weight";
+  names.down = "mlp.dense_4h_to_h.weight";
+  names.attentionNormOfTwo = "ln_attn.weight";
+  names.ffnNormOfTwo = "ln_mlp.weight";
+  return names;
+}
+constexpr WeightNames qcc::kFalconNames = falconNames();
+
+static constexpr WeightNames phiNames() {
+  WeightNames names = kHuggingFace.weights;
+  names.finalNorm = "model.final_layernorm.weight";
+  names.attentionOutput = "self_attn.dense.weight";
+  names.up = "mlp.fc1.weight";
+  names.down = "mlp.fc2.weight";
+  return names;
+}
+constexpr WeightNames qcc::kPhiNames = phiNames();

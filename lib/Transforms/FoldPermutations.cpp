@@ -49,9 +49,16 @@ struct FoldPermutationsPass
 private:
   /// Stores the weights and biases that make the rows in their order.
   bool foldIntoUnit(qz::PermuteOp op) {
-    auto matmul = op.getInput().getDefiningOp<qz::MatmulOp>();
+    Value rows = op.getInput();
+    auto activate = rows.getDefiningOp<llm::ActivateOp>();
+    if (activate && activate->hasOneUse())
+      rows = activate.getInput();
+    auto matmul = rows.getDefiningOp<qz::MatmulOp>();
     auto order = op.getOrder().getDefiningOp<qz::UseOp>();
-    if (!order || !matmul || !matmul.isGlu() || !matmul->hasOneUse())
+    if (!order || !matmul || !matmul->hasOneUse())
+      return false;
+    bool isUnit = activate ? matmul.getWeights().size() == 1 : matmul.isGlu();
+    if (!isUnit)
       return false;
     SmallVector<qz::WeightOp> weights;
     SmallVector<Value> values(matmul.getWeights());

@@ -1,8 +1,9 @@
 //===- FuseEpilogues.cpp - Fuse norms and sums into neighbours ------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is left between matmuls are norms before and sums after them. Each takes
-// a pass over rows that a neighbour has in registers anyway, and a barrier.
+// What is left between matmuls are norms before, and activation functions and
+// sums after them. Each takes a pass over rows that a neighbour has in
+// registers anyway, and a barrier.
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Transforms/Passes.h"
@@ -19,20 +20,26 @@ namespace qcc {
 using namespace mlir;
 using namespace qcc;
 
+/// The quantized form of a dequantized weight, null for another.
+static Value quantized(Value weight) {
+  auto dequantize = weight.getDefiningOp<qz::DequantizeOp>();
+  return dequantize ? dequantize.getWeight() : Value();
+}
+
 /// The quantized weight of a norm over whole rows, else null after saying why.
 static Value matchRowNorm(llm::RMSNormOp norm, Operation *anchor,
                           PatternRewriter &rewriter) {
-  auto weight = norm.getWeight().getDefiningOp<qz::DequantizeOp>();
+  Value weight = quantized(norm.getWeight());
   if (!weight) {
     (void)rewriter.notifyMatchFailure(anchor, "norm weight is not dequantized");
     return {};
   }
-  if (weight.getWeight().getType().getColumns() !=
+  if (cast<qz::QTensorType>(weight.getType()).getColumns() !=
       norm.getInput().getType().getDimSize(1)) {
     (void)rewriter.notifyMatchFailure(anchor, "norm covers part of a row");
     return {};
   }
-  return weight.getWeight();
+  return weight;
 }
 
 namespace {
@@ -50,10 +57,68 @@ struct FuseNorm : OpRewritePattern<qz::QuantizeOp> {
     if (!weight)
       return failure();
     rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
-        op, op.getType(), norm.getInput(), weight, op.getOrder(),
-        norm.getEpsAttr(), op.getGenerateAttr(), op.getPromptAttr(),
-        op.getSumGroupAttr());
+        op, op.getType(), norm.getInput(), weight, /*norm_bias=*/Value(),
+        op.getOrder(), norm.getEpsAttr(), /*centered=*/UnitAttr(),
+        op.getGenerateAttr(), op.getPromptAttr(), op.getSumGroupAttr());
     return success();
+  }
+};
+
+struct FuseLayerNorm : OpRewritePattern<qz::QuantizeOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(qz::QuantizeOp op,
+                                PatternRewriter &rewriter) const override {
+    if (op.getNorm())
+      return rewriter.notifyMatchFailure(op, "has a norm already");
+    auto norm = op.getInput().getDefiningOp<llm::LayerNormOp>();
+    if (!norm)
+      return rewriter.notifyMatchFailure(op, "input is not normed");
+    Value weight = quantized(norm.getWeight()), bias;
+    if (!weight)
+      return rewriter.notifyMatchFailure(op, "norm weight is not dequantized");
+    if (norm.getBias() && !(bias = quantized(norm.getBias())))
+      return rewriter.notifyMatchFailure(op, "norm bias is not dequantized");
+    rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
+        op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
+        norm.getEpsAttr(), rewriter.getUnitAttr(), op.getGenerateAttr(),
+        op.getPromptAttr(), op.getSumGroupAttr());
+    return success();
+  }
+};
+
+struct FuseActivation : OpRewritePattern<llm::ActivateOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::ActivateOp op,
+                                PatternRewriter &rewriter) const override {
+    auto matmul = op.getInput().getDefiningOp<qz::MatmulOp>();
+    if (!matmul)
+      return rewriter.notifyMatchFailure(op, "input is not a matmul");
+    if (!matmul->hasOneUse())
+      return rewriter.notifyMatchFailure(op, "product has other uses");
+    if (matmul.getEpilogue() != qz::Epilogue::None)
+      return rewriter.notifyMatchFailure(op, "matmul has an epilogue");
+    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+        op, op.getType(), matmul.getInput(), matmul.getWeights(),
+        matmul.getBiases(), /*residual=*/Value(), matmul.getBiasOf(),
+        epilogueOf(op.getActivation()));
+    return success();
+  }
+
+private:
+  static qz::Epilogue epilogueOf(llm::Activation activation) {
+    switch (activation) {
+    case llm::Activation::Silu:
+      return qz::Epilogue::Silu;
+    case llm::Activation::GeluTanh:
+      return qz::Epilogue::GeluTanh;
+    case llm::Activation::GeluErf:
+      return qz::Epilogue::GeluErf;
+    case llm::Activation::Relu:
+      return qz::Epilogue::Relu;
+    }
+    llvm_unreachable("unknown activation");
   }
 };
 
@@ -119,7 +184,7 @@ struct FuseLogits : OpRewritePattern<llm::ScaleLogitsOp> {
 
 /// How many of each kind of fused operation there are.
 struct Count {
-  int64_t residuals = 0, norms = 0, addNorms = 0, left = 0;
+  int64_t residuals = 0, activations = 0, norms = 0, addNorms = 0, left = 0;
 
   explicit Count(func::FuncOp func) {
     func.walk([&](Operation *op) {
@@ -128,7 +193,9 @@ struct Count {
       else if (auto quantize = dyn_cast<qz::QuantizeOp>(op))
         norms += bool(quantize.getNorm());
       addNorms += isa<llm::AddNormOp>(op);
-      left += isa<llm::AddOp, llm::RMSNormOp, llm::ScaleLogitsOp>(op);
+      activations += isa<llm::ActivateOp>(op);
+      left += isa<llm::AddOp, llm::RMSNormOp, llm::LayerNormOp, llm::ActivateOp,
+                  llm::ScaleLogitsOp>(op);
     });
   }
 };
@@ -144,6 +211,7 @@ struct FuseEpiloguesPass : qcc::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
       return signalPassFailure();
     Count after(getOperation());
     numResiduals += after.residuals - before.residuals;
+    numActivations += before.activations - after.activations;
     numNorms += after.norms - before.norms;
     numAddNorms += after.addNorms - before.addNorms;
     numMissed += after.left;
@@ -152,5 +220,6 @@ struct FuseEpiloguesPass : qcc::impl::FuseEpiloguesPassBase<FuseEpiloguesPass> {
 } // namespace
 
 void qcc::populateFuseEpiloguesPatterns(RewritePatternSet &patterns) {
-  patterns.add<FuseNorm, FuseSum, FuseLogits>(patterns.getContext());
+  patterns.add<FuseNorm, FuseLayerNorm, FuseActivation, FuseSum, FuseLogits>(
+      patterns.getContext());
 }

@@ -48,7 +48,8 @@ struct FuseLinear : OpRewritePattern<llm::LinearOp> {
     auto type = qz::QActivationType::get(getContext(), input.getDimSize(1));
     auto activations = qz::QuantizeOp::create(
         rewriter, linear.getLoc(), type, linear.getInput(), /*norm=*/Value(),
-        /*order=*/Value(), /*eps=*/FloatAttr(),
+        /*norm_bias=*/Value(), /*order=*/Value(), /*eps=*/FloatAttr(),
+        /*centered=*/UnitAttr(),
         /*generate=*/qz::ActivationsAttr(),
         /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
@@ -67,8 +68,17 @@ struct FuseEmbedding : OpRewritePattern<llm::EmbeddingOp> {
     auto table = embedding.getTable().getDefiningOp<qz::DequantizeOp>();
     if (!table)
       return rewriter.notifyMatchFailure(embedding, "table is not dequantized");
+    qz::DequantizeOp positions;
+    if (embedding.getPositions()) {
+      positions = embedding.getPositions().getDefiningOp<qz::DequantizeOp>();
+      if (!positions)
+        return rewriter.notifyMatchFailure(embedding,
+                                           "positions are not dequantized");
+    }
     rewriter.modifyOpInPlace(embedding, [&] {
       embedding.getTableMutable().assign(table.getWeight());
+      if (positions)
+        embedding.getPositionsMutable().assign(positions.getWeight());
     });
     return success();
   }

@@ -204,6 +204,20 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
 struct MergeGlu : OpRewritePattern<llm::GluOp> {
   using OpRewritePattern::OpRewritePattern;
 
+  static qz::Epilogue epilogueOf(llm::Activation activation) {
+    switch (activation) {
+    case llm::Activation::Silu:
+      return qz::Epilogue::GluSilu;
+    case llm::Activation::GeluTanh:
+      return qz::Epilogue::GluGeluTanh;
+    case llm::Activation::GeluErf:
+      return qz::Epilogue::GluGeluErf;
+    case llm::Activation::Relu:
+      return qz::Epilogue::GluRelu;
+    }
+    llvm_unreachable("unknown activation");
+  }
+
   LogicalResult matchAndRewrite(llm::GluOp op,
                                 PatternRewriter &rewriter) const override {
     qz::MatmulOp gate = matchProjection(op.getGate(), op, rewriter);
@@ -214,18 +228,10 @@ struct MergeGlu : OpRewritePattern<llm::GluOp> {
       return failure();
     if (!readSameRows(gate, up))
       return rewriter.notifyMatchFailure(op, "projections read different rows");
-    qz::Epilogue epilogue = qz::Epilogue::GluSilu;
-    switch (op.getActivation()) {
-    case llm::Activation::Silu:
-      break;
-    case llm::Activation::GeluTanh:
-      epilogue = qz::Epilogue::GluGeluTanh;
-      break;
-    }
     Segments segments = {gate, up};
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         op, op.getType(), gate.getInput(), segments.weights, segments.biases,
-        /*residual=*/Value(), segments.biasOf, epilogue);
+        /*residual=*/Value(), segments.biasOf, epilogueOf(op.getActivation()));
     return success();
   }
 };

@@ -43,7 +43,7 @@ static StringRef responsiblePass(Operation *op) {
         return isHeadNorm(norm) ? "qcc-merge-projections"
                                 : "qcc-fuse-epilogues";
       })
-      .Case<llm::AddOp, llm::ScaleLogitsOp>(
+      .Case<llm::AddOp, llm::LayerNormOp, llm::ActivateOp, llm::ScaleLogitsOp>(
           [](auto) { return "qcc-fuse-epilogues"; })
       .Case([](qz::PermuteOp) { return "qcc-fold-permutations"; })
       .Case<qz::UseOp, llm::StateOp, llm::RotationsOp>(
@@ -54,7 +54,9 @@ static StringRef responsiblePass(Operation *op) {
 /// Operations of both @step and bodies.
 static bool isStage(Operation *op) {
   if (auto embedding = dyn_cast<llm::EmbeddingOp>(op))
-    return isa<qz::QTensorType>(embedding.getTable().getType());
+    return llvm::all_of(embedding.getOperands().drop_front(), [](Value table) {
+      return isa<qz::QTensorType>(table.getType());
+    });
   return isa<qz::QuantizeOp, qz::MatmulOp, llm::RopeAppendOp, llm::AttendOp,
              llm::AddNormOp, llm::SelectOutputsOp, func::ReturnOp>(op);
 }

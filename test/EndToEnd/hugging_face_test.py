@@ -156,9 +156,13 @@ class Plain(TestCase):
                "tensor 'model.norm.weight': expected shape [64], got [63]")
         refuse(lambda t: t.update({"x": np.ones(4, np.uint8)}), "model.safetensors: tensor 'x'",
                "dtype U8")
-        refuse(nothing, "unsupported architecture 'gpt2' (supported: llama, mistral, ",
-               config={"model_type": "gpt2"})
-        refuse(nothing, "activation 'gelu' is not supported", config={"hidden_act": "gelu"})
+        refuse(nothing, "unsupported architecture 'bloom' (supported: llama, mistral, ",
+               config={"model_type": "bloom"})
+        refuse(nothing, "unsupported activation 'quick_gelu' (supported: silu, swish, ",
+               config={"hidden_act": "quick_gelu"})
+        for key in ("alibi", "qk_layernorm", "add_cross_attention",
+                    "scale_attn_by_inverse_layer_idx"):
+            refuse(nothing, f"config.json: key '{key}' is not supported", config={key: True})
         refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
         refuse(nothing, "quantization by 'hqq' is not supported yet",
                config={"quantization_config": {"quant_method": "hqq", "bits": 4}})

@@ -28,6 +28,56 @@ func.func @unit(%a: !qz.activation<32>) -> !qz.activation<64> {
 #f32 = #qz.encoding<f32>
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 
+// So is the weight before an activation of its own.
+// CHECK-DAG: qz.weight @up : !qz.tensor<64x32, #q4> {row_order = @order}
+qz.weight @up : !qz.tensor<64x32, #q4>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @activation
+func.func @activation(%a: !qz.activation<32>) -> !qz.activation<64> {
+  %u = qz.use @up : !qz.tensor<64x32, #q4>
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  // CHECK: %[[H:.*]] = llm.activate
+  // CHECK-NEXT: qz.quantize %[[H]] :
+  %m = qz.matmul %a, [%u] : <32>, [!qz.tensor<64x32, #q4>] -> tensor<?x64xf32>
+  %h = llm.activate %m {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %b = qz.quantize %p : tensor<?x64xf32> -> <64>
+  return %b : !qz.activation<64>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
+// Not so a part of the rows that are activated, or rows that are read twice.
+// CHECK: qz.weight @up : !qz.tensor<32x32, #q4>{{$}}
+// CHECK: qz.weight @other : !qz.tensor<64x32, #q4>{{$}}
+qz.weight @up : !qz.tensor<32x32, #q4>
+qz.weight @other : !qz.tensor<64x32, #q4>
+qz.weight @order : !qz.tensor<64, #f32>
+// CHECK-LABEL: func @no_match_activation
+func.func @no_match_activation(%a: !qz.activation<32>) -> (!qz.activation<64>, !qz.activation<64>, tensor<?x64xf32>) {
+  // CHECK-COUNT-2: qz.quantize %{{.*}} order
+  %u = qz.use @up : !qz.tensor<32x32, #q4>
+  %v = qz.use @other : !qz.tensor<64x32, #q4>
+  %o = qz.use @order : !qz.tensor<64, #f32>
+  %m = qz.matmul %a, [%u, %u] : <32>, [!qz.tensor<32x32, #q4>, !qz.tensor<32x32, #q4>] -> tensor<?x64xf32>
+  %h = llm.activate %m {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  %p = qz.permute %h by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %b = qz.quantize %p : tensor<?x64xf32> -> <64>
+  %n = qz.matmul %a, [%v] : <32>, [!qz.tensor<64x32, #q4>] -> tensor<?x64xf32>
+  %i = llm.activate %n {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  %q = qz.permute %i by %o : tensor<?x64xf32>, !qz.tensor<64, #f32>
+  %c = qz.quantize %q : tensor<?x64xf32> -> <64>
+  return %b, %c, %i : !qz.activation<64>, !qz.activation<64>, tensor<?x64xf32>
+}
+
+// -----
+
+#f32 = #qz.encoding<f32>
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+
 // A weight that another matmul reads too keeps its order; so do the rows of a
 // unit that are read twice. Quantize operations take them in the wanted order.
 // CHECK: qz.weight @gate : !qz.tensor<64x32, #q4>{{$}}

@@ -77,6 +77,52 @@ func.func @logits(%a: !qz.activation<64>, %w: !qz.tensor<80x64, #q4>, %b: !qz.te
   return %y : tensor<?x80xf32>
 }
 
+// CHECK-LABEL: func @layer_norm
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %[[N:.*]]: !qz.tensor<64, #{{.*}}>, %[[B:.*]]: !qz.tensor<64,
+func.func @layer_norm(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %b: !qz.tensor<64, #f32>) -> !qz.activation<64> {
+  // CHECK-NEXT: %[[A:.*]] = qz.quantize %[[X]] norm %[[N]] bias %[[B]] {centered, eps = 9.99999997E-7 : f32}
+  // CHECK-NEXT: return %[[A]]
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %g = qz.dequantize %b : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.layer_norm %x, %f bias %g {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+  %a = qz.quantize %h : tensor<?x64xf32> -> <64>
+  return %a : !qz.activation<64>
+}
+
+// CHECK-LABEL: func @layer_norm_without_bias
+// CHECK-SAME:      %[[X:.*]]: tensor<?x64xf32>, %[[N:.*]]: !qz.tensor<64,
+func.func @layer_norm_without_bias(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> !qz.activation<64> {
+  // CHECK-NEXT: qz.quantize %[[X]] norm %[[N]] {centered, eps = 9.99999997E-7 : f32}
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.layer_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %h : tensor<?x64xf32> -> <64>
+  return %a : !qz.activation<64>
+}
+
+// An activation comes after the bias.
+// CHECK-LABEL: func @activation
+func.func @activation(%a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>, %b: !qz.tensor<64, #f32>) -> tensor<?x64xf32> {
+  // CHECK-NEXT: %[[Y:.*]] = qz.matmul %{{.*}}, [%{{.*}}] bias[%{{.*}}] {bias_of = array<i64: 0>, epilogue = #qz.epilogue<gelu_tanh>}
+  // CHECK-NEXT: return %[[Y]]
+  %p = qz.matmul %a, [%w] bias[%b] {bias_of = array<i64: 0>} : <64>, [!qz.tensor<64x64, #q4>] bias[!qz.tensor<64, #f32>] -> tensor<?x64xf32>
+  %y = llm.activate %p {activation = #llm.activation<gelu_tanh>} : tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @every_activation
+func.func @every_activation(%a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> (tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK-NEXT: qz.matmul {{.*}} {epilogue = #qz.epilogue<silu>}
+  // CHECK-NEXT: qz.matmul {{.*}} {epilogue = #qz.epilogue<gelu_erf>}
+  // CHECK-NEXT: qz.matmul {{.*}} {epilogue = #qz.epilogue<relu>}
+  %p0 = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y0 = llm.activate %p0 {activation = #llm.activation<silu>} : tensor<?x64xf32>
+  %p1 = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y1 = llm.activate %p1 {activation = #llm.activation<gelu_erf>} : tensor<?x64xf32>
+  %p2 = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y2 = llm.activate %p2 {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  return %y0, %y1, %y2 : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>
+}
+
 //===----------------------------------------------------------------------===//
 // What is left alone
 //===----------------------------------------------------------------------===//
@@ -175,4 +221,40 @@ func.func @no_match_logits_after_epilogue(%x: tensor<?x80xf32>, %a: !qz.activati
   %p = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<80x64, #q4>], tensor<?x80xf32> -> tensor<?x80xf32>
   %y = llm.scale_logits %p {scale = 0.25 : f32} : tensor<?x80xf32>
   return %y : tensor<?x80xf32>
+}
+
+// CHECK-LABEL: func @no_match_plain_layer_norm
+func.func @no_match_plain_layer_norm(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %g: tensor<64xf32>) -> (!qz.activation<64>, !qz.activation<64>) {
+  // CHECK: %[[G:.*]] = llm.layer_norm
+  // CHECK: qz.quantize %[[G]] : tensor<?x64xf32>
+  // CHECK: %[[H:.*]] = llm.layer_norm
+  // CHECK: qz.quantize %[[H]] : tensor<?x64xf32>
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.layer_norm %x, %g {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %h : tensor<?x64xf32> -> <64>
+  %i = llm.layer_norm %x, %f bias %g {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+  %b = qz.quantize %i : tensor<?x64xf32> -> <64>
+  return %a, %b : !qz.activation<64>, !qz.activation<64>
+}
+
+// CHECK-LABEL: func @no_match_layer_normed_already
+func.func @no_match_layer_normed_already(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> !qz.activation<64> {
+  // CHECK: %[[H:.*]] = llm.layer_norm
+  // CHECK: qz.quantize %[[H]] norm
+  %f = qz.dequantize %n : !qz.tensor<64, #f32> -> tensor<64xf32>
+  %h = llm.layer_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %a = qz.quantize %h norm %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
+  return %a : !qz.activation<64>
+}
+
+// CHECK-LABEL: func @no_match_activation
+func.func @no_match_activation(%x: tensor<?x64xf32>, %a: !qz.activation<64>, %w: !qz.tensor<64x64, #q4>) -> (tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>) {
+  // Of no product, of one with other uses, and of one with an epilogue.
+  // CHECK-COUNT-3: llm.activate
+  %y0 = llm.activate %x {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y1 = llm.activate %p {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  %q = qz.matmul %a, [%w] {epilogue = #qz.epilogue<silu>} : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %y2 = llm.activate %q {activation = #llm.activation<relu>} : tensor<?x64xf32>
+  return %y0, %y1, %y2, %p : tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>, tensor<?x64xf32>
 }

@@ -50,6 +50,29 @@ func.func @embedding_and_head(%batch: !llm.batch) -> tensor<?x128xf32> {
   return %y : tensor<?x128xf32>
 }
 
+// CHECK-LABEL: func @positions
+func.func @positions(%batch: !llm.batch) -> tensor<?x64xf32> {
+  // CHECK:      %[[T:.*]] = qz.use @table
+  // CHECK-NEXT: %[[P:.*]] = qz.use @w
+  // CHECK-NEXT: llm.embedding %{{.*}}, %[[T]] positions %[[P]] : !qz.tensor<128x64, #{{.*}}> positions !qz.tensor<96x64, #{{.*}}> -> tensor<?x64xf32>
+  // CHECK-NOT:  qz.dequantize
+  %t = qz.use @table : !qz.tensor<128x64, #q4>
+  %p = qz.use @w : !qz.tensor<96x64, #q4>
+  %f = qz.dequantize %t : !qz.tensor<128x64, #q4> -> tensor<128x64xf32>
+  %g = qz.dequantize %p : !qz.tensor<96x64, #q4> -> tensor<96x64xf32>
+  %x = llm.embedding %batch, %f positions %g : tensor<128x64xf32> positions tensor<96x64xf32> -> tensor<?x64xf32>
+  return %x : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_plain_positions
+func.func @no_match_plain_positions(%batch: !llm.batch, %g: tensor<96x64xf32>) -> tensor<?x64xf32> {
+  // CHECK: llm.embedding {{.*}} : tensor<128x64xf32> positions tensor<96x64xf32>
+  %t = qz.use @table : !qz.tensor<128x64, #q4>
+  %f = qz.dequantize %t : !qz.tensor<128x64, #q4> -> tensor<128x64xf32>
+  %x = llm.embedding %batch, %f positions %g : tensor<128x64xf32> positions tensor<96x64xf32> -> tensor<?x64xf32>
+  return %x : tensor<?x64xf32>
+}
+
 // CHECK-LABEL: func @no_match_plain_weight
 func.func @no_match_plain_weight(%x: tensor<?x64xf32>, %f: tensor<96x64xf32>) -> tensor<?x96xf32> {
   // CHECK: llm.linear

@@ -6,6 +6,7 @@ Reads the generic form that qcc-opt prints. With an arena, rows live where the
 `buffer` and `stride` attributes say (one float64 for each four bytes), so that
 a plan that lets two values overlap gives other numbers, or fails.
 """
+import math
 import re
 
 import numpy as np
@@ -85,6 +86,11 @@ def norm(x, weight, eps):
     return (heads / np.sqrt(mean + eps) * weight).reshape(x.shape)
 
 
+def layer_norm(x, weight, eps, bias=0):
+    centered = x - x.mean(axis=1, keepdims=True)
+    return norm(centered, weight, eps) + bias
+
+
 def rotate(x, head_dim, cos, sin, adjacent):
     heads = x.reshape(len(x), -1, head_dim).copy()
     n = cos.shape[1]
@@ -99,6 +105,10 @@ def rotate(x, head_dim, cos, sin, adjacent):
 def activate(gate, name):
     if "gelu_tanh" in name:
         return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate ** 3)))
+    if "gelu_erf" in name:
+        return 0.5 * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2)))
+    if "relu" in name:
+        return np.maximum(gate, 0)
     return gate / (1 + np.exp(-gate))
 
 
@@ -211,9 +221,12 @@ class Machine:
         return x[:, order.astype(int)]
 
     def qz_quantize(self, op, x, *rest):
-        _, has_norm, has_order = op.segments()
+        _, has_norm, has_bias, has_order = op.segments()
         if has_norm:
-            x = norm(x, rest[0], op.number("eps"))
+            kind = layer_norm if op.has("centered") else norm
+            x = kind(x, rest[0], op.number("eps"))
+        if has_bias:
+            x = x + rest[1]
         return x[:, rest[-1].astype(int)] if has_order else x
 
     def qz_matmul(self, op, a, *rest):
@@ -228,17 +241,25 @@ class Machine:
             return softcap(op, op.number("scale") * np.concatenate(products, axis=1))
         if "epilogue<glu" in op.attributes:
             return activate(products[0], op.attributes) * products[1]
-        return np.concatenate(products, axis=1)
+        result = np.concatenate(products, axis=1)
+        return result if "epilogue<none>" in op.attributes else activate(result, op.attributes)
 
     def llm_state(self, op):
         return self.states.setdefault(op.symbol("state"), {}), \
             int(re.search(r"!llm.state<\d+, (\d+)>", op.types).group(1))
 
-    def llm_embedding(self, op, batch, table):
-        return op.number("scale") * table[batch["token"]]
+    def llm_embedding(self, op, batch, table, positions=None):
+        x = op.number("scale") * table[batch["token"]]
+        return x if positions is None else x + positions[batch["position"]]
 
     def llm_rms_norm(self, op, x, weight):
         return norm(x, weight, op.number("eps"))
+
+    def llm_layer_norm(self, op, x, weight, bias=0):
+        return layer_norm(x, weight, op.number("eps"), bias)
+
+    def llm_activate(self, op, x):
+        return activate(x, op.attributes)
 
     def llm_linear(self, op, x, weight, bias=0):
         return x @ weight.T + bias

@@ -59,6 +59,10 @@ class Builder:
 
     def norm(self, x, columns, name, size):
         w = self.weight(name, (size,), "f32")
+        if self.model.get("layer_norm"):
+            bias = self.weight(name + ".bias", (size,), "f32")
+            return self.value(f"llm.layer_norm {x}, {w} bias {bias} {{eps = 1.0e-5 : f32}} : tensor<?x{columns}xf32>, "
+                              f"tensor<{size}xf32> bias tensor<{size}xf32>")
         return self.value(f"llm.rms_norm {x}, {w} {{eps = 1.0e-5 : f32}} : "
                           f"tensor<?x{columns}xf32>, tensor<{size}xf32>")
 
@@ -96,13 +100,17 @@ class Builder:
         if model.get("post_norm"):
             a = self.norm(a, HIDDEN, p + "post_attn", HIDDEN)
         middle = self.add("%x", a)
-        # In a parallel block both parts read the layer's input.
-        h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, p + "ffn_norm", HIDDEN)
+        # In a parallel block both parts read the layer's input, perhaps normed once.
+        name = p + ("attn_norm" if model.get("parallel") == "one norm" else "ffn_norm")
+        h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, name, HIDDEN)
         h = self.permute(h, HIDDEN, p + "gate_up.order")
-        g = self.linear(h, HIDDEN, p + "gate", FFN)
-        u = self.linear(h, HIDDEN, p + "up", FFN, kind.get("up", "q4"))
-        f = self.value(f"llm.glu {g}, {u} {{activation = #llm.activation<{model.get('activation', 'silu')}>}} : "
-                       f"tensor<?x{FFN}xf32>")
+        activation = f"{{activation = #llm.activation<{model.get('activation', 'silu')}>}} : tensor<?x{FFN}xf32>"
+        if model.get("ungated"):
+            f = self.value(f"llm.activate {self.linear(h, HIDDEN, p + 'up', FFN)} {activation}")
+        else:
+            g = self.linear(h, HIDDEN, p + "gate", FFN)
+            u = self.linear(h, HIDDEN, p + "up", FFN, kind.get("up", "q4"))
+            f = self.value(f"llm.glu {g}, {u} {activation}")
         f = self.permute(f, FFN, p + "down.order")
         f = self.linear(f, FFN, p + "down", HIDDEN, kind.get("down", "q4"))
         if model.get("post_norm"):
@@ -118,8 +126,12 @@ class Builder:
                           *self.lines, f"  return {result} : {rows}", "}"]
         self.lines = []
         table = self.weight("table", (VOCAB, HIDDEN), "q8")
-        x = self.value(f"llm.embedding %batch, {table} {{scale = 3.0 : f32}} : "
-                       f"tensor<{VOCAB}x{HIDDEN}xf32> -> {rows}")
+        positions = kind = ""
+        if self.model.get("positions"):
+            positions = " positions " + self.weight("positions", (ROWS, HIDDEN), "f16")
+            kind = f" positions tensor<{ROWS}x{HIDDEN}xf32>"
+        x = self.value(f"llm.embedding %batch, {table}{positions} {{scale = 3.0 : f32}} : "
+                       f"tensor<{VOCAB}x{HIDDEN}xf32>{kind} -> {rows}")
         for number in range(len(self.model["layers"])):
             x = self.value(f"func.call @layer.{number}({x}, %batch) : ({rows}, !llm.batch) -> {rows}")
         x = self.value(f"llm.select_outputs {x}, %batch : {rows}")
@@ -168,7 +180,13 @@ MODELS = {
     "gemma": {"layers": SLIDING, "head_norm": True, "post_norm": True, "activation": "gelu_tanh", "bodies": 4},
     "gemma with caps": {"layers": SLIDING, "post_norm": True, "activation": "gelu_tanh", "caps": 1.5, "bodies": 4},
     "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
-    "parallel": {"layers": PLAIN, "parallel": True, "bodies": 1},
+    "parallel": {"layers": PLAIN, "parallel": "two norms", "bodies": 1},
+    "parallel, one norm": {"layers": PLAIN, "parallel": "one norm", "layer_norm": True, "ungated": True,
+                           "activation": "gelu_erf", "bodies": 1},
+    "layer norms and positions": {"layers": SLIDING, "layer_norm": True, "ungated": True, "positions": True,
+                                  "activation": "gelu_tanh", "biases": ("q", "v", "o", "up", "down"), "bodies": 4},
+    "relu of groups by importance": {"layers": PLAIN, "ungated": True, "activation": "relu", "act_order": True,
+                                     "bodies": 1},
     "groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1},
     "biases": {"layers": PLAIN, "biases": ("q", "k", "v", "o", "gate", "up", "down"), "bodies": 1},
     "biases of some segments": {"layers": SLIDING, "biases": ("k", "v", "up", "table"), "head_norm": True,
@@ -188,7 +206,7 @@ def main():
         plain, fused = Module(opt(plain_text)), Module(fused_text)
         weights = random_weights(plain)
         expected = Machine(plain, weights, BATCH).run()
-        ordered = 2 + len({"gate", "up"}.intersection(model.get("biases", ())))
+        ordered = (1 if model.get("ungated") else 2) + len({"gate", "up"}.intersection(model.get("biases", ())))
         assert len(fused.row_order) == (ordered * len(model["layers"]) if model.get("act_order") else 0)
         weights = stored(weights, fused)
         got = Machine(fused, weights, BATCH).run()

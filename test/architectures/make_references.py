@@ -36,7 +36,7 @@ YARN = dict(rope_type="yarn", rope_theta=1000.0, factor=4.0,
 LONGROPE = dict(rope_type="longrope", rope_theta=1000.0, short_factor=[1, 1.1, 1.2, 1.5, 2, 3],
                 long_factor=[1, 1.5, 2.5, 5, 8.5, 16])
 
-# Class, and what differs from SMALL.
+# Class, and what differs from those members of SMALL that its config has.
 MODELS = {
     "llama": ("Llama", dict(tie_word_embeddings=False, rope_parameters=LLAMA3)),
     "llama-linear": ("Llama", dict(
@@ -88,6 +88,27 @@ MODELS = {
         num_attention_heads=2, num_key_value_heads=1, head_dim=16, sliding_window=9,
         tie_word_embeddings=False, original_max_position_embeddings=32,
         rope_parameters=dict(LONGROPE, partial_rotary_factor=0.75))),
+    # Norms by mean and variance, no gate, and heads of another size than hidden / heads.
+    "starcoder2": ("Starcoder2", dict(
+        num_attention_heads=3, num_key_value_heads=1, head_dim=10, sliding_window=9,
+        tie_word_embeddings=False)),
+    # Learned positions, and linear layers that are stored as [in, out].
+    "gpt2": ("GPT2", {}),
+    # A quarter of each head turns.
+    "gpt_neox": ("GPTNeoX", dict(hidden_size=64)),
+    "gpt_neox-sequential": ("GPTNeoX", dict(
+        use_parallel_residual=False, attention_bias=False)),
+    "stablelm": ("StableLm", dict(hidden_size=64, use_qkv_bias=True)),
+    # Both parts of a layer share a norm.
+    "stablelm-parallel": ("StableLm", dict(use_parallel_residual=True)),
+    "falcon-7b": ("Falcon", dict(num_attention_heads=2)),
+    "falcon-40b": ("Falcon", dict(
+        num_kv_heads=2, new_decoder_architecture=True, tie_word_embeddings=False)),
+    "falcon-11b": ("Falcon", dict(
+        num_kv_heads=2, new_decoder_architecture=True, num_ln_in_parallel_attn=1,
+        ffn_hidden_size=40, bias=True)),
+    # The head has a bias.
+    "phi": ("Phi", dict(hidden_size=64, num_key_value_heads=1)),
     "yarn": ("Qwen3", dict(
         num_attention_heads=3, num_key_value_heads=1, head_dim=20, tie_word_embeddings=False,
         max_position_embeddings=256, rope_parameters=YARN)),
@@ -133,13 +154,17 @@ def randomize(model, seed):
     """Weights that keep rows near unit length, and norms that are told from 1."""
     random = torch.Generator().manual_seed(seed)
     scale = getattr(model.get_input_embeddings(), "scalar_embed_scale", 1)
-    for name, weight in model.named_parameters():
+    tables = {id(module.weight) for module in model.modules()
+              if isinstance(module, torch.nn.Embedding)}
+    turned = {id(module.weight) for module in model.modules()
+              if isinstance(module, transformers.pytorch_utils.Conv1D)}
+    for weight in model.parameters():
         values = torch.randn(weight.shape, generator=random)
-        if "embed" in name:
+        if id(weight) in tables:
             # Small, so that a tied head does not only repeat the last token.
             values *= 0.2 / scale
         elif weight.dim() == 2:
-            values *= weight.shape[1] ** -0.5
+            values *= weight.shape[id(weight) not in turned] ** -0.5
         elif weight.dim() == 1:
             # A norm that starts at 0 multiplies by 1 + w.
             values = 0.3 * values + weight.mean().round().item()
@@ -148,12 +173,16 @@ def randomize(model, seed):
 
 def make(name, seed):
     family, changes = MODELS[name]
-    config = getattr(transformers, family + "Config")(
-        **(VISION if name.endswith("-vision") else {}), **wrapped(name, {**SMALL, **changes}))
+    kind = getattr(transformers, family + "Config")
+    is_vision = name.endswith("-vision")
+    known = {*kind().to_dict(), *kind.attribute_map}
+    small = {key: value for key, value in SMALL.items() if is_vision or key in known}
+    config = kind(**(VISION if is_vision else {}), **wrapped(name, {**small, **changes}))
     config._attn_implementation = "eager"
     kind = family.removesuffix("Text")
-    task = "ConditionalGeneration" if name.endswith("-vision") else "CausalLM"
-    model = getattr(transformers, f"{kind}For{task}")(config).eval()
+    tasks = ("ForConditionalGeneration",) if is_vision else ("ForCausalLM", "LMHeadModel")
+    whole = next(kind + task for task in tasks if hasattr(transformers, kind + task))
+    model = getattr(transformers, whole)(config).eval()
     randomize(model, seed)
     model.tie_weights()
     folder = pathlib.Path(__file__).resolve().parent / name

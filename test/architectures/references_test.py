@@ -29,6 +29,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 OPTIONS = argparse.Namespace()
 
 
+# What else older configs could leave out, where it is this.
+ASSUMED = {
+    "starcoder2": dict(norm_epsilon=1e-5, use_bias=True),
+    "gpt2": dict(layer_norm_epsilon=1e-5, n_inner=None, tie_word_embeddings=True),
+    "gpt_neox": dict(layer_norm_eps=1e-5, attention_bias=True, use_parallel_residual=True,
+                     rotary_pct=0.25),
+    "stablelm": dict(layer_norm_eps=1e-5, partial_rotary_factor=0.25, use_qkv_bias=False),
+    "falcon": dict(layer_norm_epsilon=1e-5, bias=False, multi_query=True,
+                   new_decoder_architecture=False, parallel_attn=True, tie_word_embeddings=True),
+    "phi": dict(layer_norm_eps=1e-5, partial_rotary_factor=0.5)}
+# Other names of keys in such configs.
+OLD_KEYS = {"gpt_neox": dict(rope_theta="rotary_emb_base", partial_rotary_factor="rotary_pct")}
+
+
 def older(config):
     """A config as versions of transformers before 5 wrote it, without what its class
     assumes."""
@@ -42,7 +56,7 @@ def older(config):
         del config["layer_types"]
     else:
         config.pop("use_sliding_window", None)
-    rope = config.pop("rope_parameters")
+    rope = config.pop("rope_parameters", dict(rope_theta=None, rope_type="default"))
     if "full_attention" in rope:
         base = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
@@ -59,6 +73,11 @@ def older(config):
     scaling = {key: value for key, value in rope.items()
                if key not in ("rope_theta", "partial_rotary_factor")}
     config["rope_scaling"] = None if rope["rope_type"] == "default" else scaling
+    for key, old in OLD_KEYS.get(config["model_type"], {}).items():
+        config[old] = config.pop(key)
+    for key, value in ASSUMED.get(config["model_type"], {}).items():
+        if config[key] == value:
+            del config[key]
     return config
 
 
@@ -99,8 +118,9 @@ class Reference(unittest.TestCase):
         here on the longest that there may be."""
         config = json.loads((self.model / "config.json").read_text())
         config = config.get("text_config", config)
-        if config["rope_parameters"].get("rope_type") != "longrope":
-            return [((), 1, config["max_position_embeddings"])]
+        if config.get("rope_parameters", {}).get("rope_type") != "longrope":
+            longest = config.get("max_position_embeddings") or config["n_positions"]
+            return [((), 1, longest)]
         trained = config["original_max_position_embeddings"]
         return [(("--context", trained), 1, trained),
                 ((), trained + 1, config["max_position_embeddings"])]

@@ -13,12 +13,18 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 
-ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2"}
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
+                 "gpt_neox": "gptneox", "phi": "phi2"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
           "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
           "attn_logit_softcapping": "attn_logit_softcapping",
           "final_logit_softcapping": "final_logit_softcapping"}
+# What some families call a key that most have.
+KEYS = {"n_embd": "hidden_size", "n_layer": "num_hidden_layers",
+        "n_head": "num_attention_heads", "n_positions": "max_position_embeddings",
+        "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size",
+        "layer_norm_eps": "norm_epsilon", "layer_norm_epsilon": "norm_epsilon"}
 # Whose rows of Q and K are in pairs.
 ADJACENT = ("llama", "smollm3", "granite")
 # Whose norms multiply by 1 + w in a folder.
@@ -28,12 +34,27 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
          "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
          "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
-         "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
+         "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+         "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
+         "ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
+         "ln_2": "ffn_norm", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
+         "attention.query_key_value": "attn_qkv", "attention.dense": "attn_output",
+         "self_attention.query_key_value": "attn_qkv", "self_attention.dense": "attn_output",
+         "self_attn.dense": "attn_output", "mlp.dense_h_to_4h": "ffn_up",
+         "mlp.dense_4h_to_h": "ffn_down", "ln_attn": "attn_norm_2", "ln_mlp": "attn_norm"}
+# Linear layers that are stored as [in, out].
+TURNED = ("attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj")
 POST_NORM_NAMES = {"post_attention_layernorm": "post_attention_norm",
                    "pre_feedforward_layernorm": "ffn_norm",
                    "post_feedforward_layernorm": "post_ffw_norm"}
+EPSILONS = (("attention.layer_norm_rms_epsilon", "rms_norm_eps"),
+            ("attention.layer_norm_epsilon", "norm_epsilon"))
 OUTER_NAMES = {"model.embed_tokens": "token_embd", "model.norm": "output_norm",
-               "lm_head": "output"}
+               "lm_head": "output", "transformer.wte": "token_embd",
+               "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm",
+               "transformer.word_embeddings": "token_embd", "gpt_neox.embed_in": "token_embd",
+               "gpt_neox.final_layer_norm": "output_norm", "embed_out": "output",
+               "model.final_layernorm": "output_norm"}
 
 
 def read_safetensors(path):
@@ -54,14 +75,40 @@ def pairs(weight, heads):
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def write_gguf(folder, path):
+def blocks(weight, kv_heads, head_dim):
+    """Rows of the queries, key and value of each key head, as all queries, keys, values."""
+    heads = weight.reshape(kv_heads, -1, head_dim, *weight.shape[1:])
+    return np.concatenate([part.reshape(-1, *weight.shape[1:])
+                           for part in (heads[:, :-2], heads[:, -2], heads[:, -1])])
+
+
+def usual(config):
+    """The config with the keys that most families have, none of them left out."""
+    config = {**config, **{KEYS[key]: config[key] for key in config if key in KEYS}}
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    if not config.get("intermediate_size"):
+        config["intermediate_size"] = 4 * width
+    config.setdefault("head_dim", width // heads)
+    if config.get("new_decoder_architecture"):
+        config["num_key_value_heads"] = config["num_kv_heads"]
+    elif config.get("multi_query"):
+        config["num_key_value_heads"] = 1
+    config.setdefault("num_key_value_heads", heads)
+    config.setdefault("rope_parameters", dict(rope_type="none"))
+    return config
+
+
+def write_gguf(folder, path, keys=()):
+    """`keys` maps further ones to their type and value."""
     config = json.loads((folder / "config.json").read_text())
     # Such a file has the language model alone.
-    config = config.get("text_config", config)
+    config = usual(config.get("text_config", config))
     kind = config["model_type"]
     kind = ARCHITECTURES.get(kind, kind)
     w = Writer()
     w.key("general.architecture", STRING, kind)
+    for key, value in dict(keys).items():
+        w.key(key, *value)
 
     def number(key, name, form=U32):
         w.key(f"{kind}.{key}", form, config[name])
@@ -72,10 +119,15 @@ def write_gguf(folder, path):
                       "attention.key_length": "head_dim", "attention.value_length": "head_dim",
                       "context_length": "max_position_embeddings"}.items():
         number(key, name)
-    number("attention.layer_norm_rms_epsilon", "rms_norm_eps", F32)
+    for key, name in EPSILONS:
+        if name in config:
+            number(key, name, F32)
     rope = config["rope_parameters"]
     rope = rope.get("full_attention", rope)
-    w.key(f"{kind}.rope.freq_base", F32, rope["rope_theta"])
+    if "rope_theta" in rope:
+        w.key(f"{kind}.rope.freq_base", F32, rope["rope_theta"])
+    if "use_parallel_residual" in config:
+        number("use_parallel_residual", "use_parallel_residual", BOOL)
     if config.get("sliding_window"):
         number("attention.sliding_window", "sliding_window")
     for key, name in FLOATS.items():
@@ -86,8 +138,8 @@ def write_gguf(folder, path):
     if "sliding_attention" in config.get("layer_types", []):
         w.array(f"{kind}.attention.sliding_window_pattern", BOOL,
                 [layer == "sliding_attention" for layer in config["layer_types"]])
-    sliding = config["rope_parameters"].get("sliding_attention", rope)["rope_theta"]
-    if sliding != rope["rope_theta"]:
+    sliding = config["rope_parameters"].get("sliding_attention", rope).get("rope_theta")
+    if sliding != rope.get("rope_theta"):
         w.key(f"{kind}.rope.freq_base_swa", F32, sliding)
     if rope["rope_type"] in ("linear", "yarn"):
         w.key(f"{kind}.rope.scaling.type", STRING, rope["rope_type"])
@@ -130,11 +182,15 @@ def write_gguf(folder, path):
         if module.endswith("norm") and kind in OFFSET:
             values = values + np.float32(1)
         if module in OUTER_NAMES:
-            tensor(OUTER_NAMES[module] + ".weight", values)
+            tensor(f"{OUTER_NAMES[module]}.{ending}", values)
             continue
         _, _, layer, part = module.split(".", 3)
         if kind in ADJACENT and part in ("self_attn.q_proj", "self_attn.k_proj"):
             values = pairs(values, len(values) // config["head_dim"])
+        if kind == "gpt2" and part in TURNED and values.ndim == 2:
+            values = values.T
+        if part.endswith("query_key_value"):
+            values = blocks(values, config["num_key_value_heads"], config["head_dim"])
         tensor(f"blk.{layer}.{names[part]}.{ending}", values)
     path.write_bytes(w.build())
 

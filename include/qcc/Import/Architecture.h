@@ -10,6 +10,7 @@
 #define QCC_IMPORT_ARCHITECTURE_H
 
 #include "dialects/LLM/LLMDialect.h"
+#include "qcc/Import/NameTable.h"
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,13 @@ struct Architecture {
   std::string name;
   /// In Hugging Face folders: each `model_type` that is this architecture.
   std::vector<std::string> modelTypes = {};
+  /// In such folders, the names of tensors where they are not Llama's.
+  const WeightNames *folderNames = nullptr;
+  /// Norms are by mean and variance, and have a bias.
+  bool layerNorm = false;
+  /// The feed-forward part has a gate: activation(gate) * up, not
+  /// activation(up).
+  bool isGated = true;
   /// Rope pairs are (2i, 2i+1) rather than (i, i + n/2) in GGUF files, whose
   /// writer permuted the rows of q and k. Hugging Face's are (i, i + n/2).
   bool adjacentRope = false;
@@ -37,6 +45,21 @@ struct Architecture {
   /// The projections to queries, keys and values have biases. Any linear layer
   /// but the head has one where the file brings it, in each family.
   bool projectionBias = false;
+  /// Attention and feed-forward part both read the layer's input, where the
+  /// file does not say whether they do.
+  bool isParallel = false;
+  /// The head must have a bias.
+  bool headBias = false;
+  /// Width of the feed-forward part in units of hidden, where the config does
+  /// not state it; 0: it must.
+  unsigned ffnPerHidden = 0;
+  /// A table has a vector for each position, which is added to the embedding;
+  /// no layer has rope.
+  bool learnedPositions = false;
+  /// In folders, a tensor of queries, keys and values has those of each key
+  /// head together: its queries, its key, its value. In others it has all
+  /// queries, then all keys, then all values.
+  bool groupedQKV = false;
   /// The embedding is multiplied by sqrt(hidden).
   bool scaledEmbedding = false;
   /// Embedding, residual sums and logits have factors that the file states.
@@ -44,8 +67,9 @@ struct Architecture {
   /// Caps of scores and of logits where the file does not state them; 0: the
   /// family has none.
   float scoreCap = 0, logitCap = 0;
+  /// Where the config does not name one.
   llm::Activation activation = llm::Activation::Silu;
-  /// Another name that configs have for it, which would mean something else.
+  /// What configs call it though it is the name of another one.
   std::string_view activationName = {};
   /// With a sliding window in a file that does not say which layers have it:
   /// every n-th layer attends to all positions, the others to the window; 0:

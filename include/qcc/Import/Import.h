@@ -21,6 +21,11 @@ struct ImportOptions {
   std::span<const Architecture> extraArchitectures;
 };
 
+/// The names of a checkpoint's tensors; nothing if its architecture is not
+/// supported.
+std::optional<WeightNames> weightNames(const Checkpoint &checkpoint,
+                                       const ImportOptions &options);
+
 /// Builds the module that says what the model computes, in plain operations:
 /// a `qz.weight` for each tensor (its symbol is the tensor's name), one
 /// function for each layer and `@step`, which maps a batch to logits. The

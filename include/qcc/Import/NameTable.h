@@ -22,16 +22,23 @@ using KeyNames = std::array<std::string_view, 4>;
 struct ConfigNames {
   /// Keys begin with the architecture's name and a dot.
   bool hasPrefix;
-  KeyNames layers, hidden, ffn, heads, kvHeads, normEps, context;
-  KeyNames headDim;  ///< Default: hidden / heads.
-  KeyNames valueDim; ///< Default: headDim.
+  KeyNames layers, hidden, ffn, heads, kvHeads, context;
+  KeyNames normEps, layerNormEps; ///< Of either kind of norm.
+  KeyNames headDim;               ///< Default: hidden / heads.
+  KeyNames valueDim;              ///< Default: headDim.
+  /// True: one head of keys and values for all queries, false: one for each;
+  /// unless groupedQuery is true.
+  KeyNames multiQuery, groupedQuery;
+  KeyNames parallel; ///< As Architecture::isParallel.
   KeyNames experts, vocab;
   KeyNames window;
   KeyNames windowUsed;    ///< False: the window is of no layer.
   KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
   KeyNames windowPattern; ///< True of layers with the window, or their period.
   KeyNames firstWindow;   ///< The first layer with the window.
-  KeyNames attentionBias; ///< True: the layers of attention have biases.
+  /// True: the layers to queries, keys and values have biases.
+  KeyNames projectionBias;
+  KeyNames attentionBias; ///< True: all layers of attention have biases.
   KeyNames ffnBias;       ///< True: those of the feed-forward part have.
   /// Name of the activation function; default: the architecture's.
   KeyNames activation;
@@ -50,7 +57,9 @@ struct ConfigNames {
   /// Factors of the embedding and of what each part of a layer adds, and what
   /// logits are divided by.
   KeyNames embeddingScale, residualScale, logitDivisor;
-  KeyNames acausal; ///< True is an error.
+  KeyNames scaledScores; ///< False: they are not.
+  KeyNames refused;      ///< Any of them is an error, unless it is false.
+  KeyNames acausal;      ///< True is an error.
 
   KeyNames ropeLayers;     ///< True of each layer with rope.
   KeyNames ropelessPeriod; ///< Every n-th layer has none.
@@ -73,10 +82,14 @@ struct ConfigNames {
 /// Names of tensors.
 struct WeightNames {
   std::string_view embedding, finalNorm, head;
+  std::string_view positions;    ///< Learned ones.
   std::string_view ropeDivisors; ///< One for each pair, or absent.
   /// The same, for contexts up to the trained one, and for longer ones.
   std::string_view shortRopeDivisors, longRopeDivisors;
   std::string_view layerPrefix; ///< Before the layer's number and a dot.
+  /// The beginning of all these names but the head's. A model that was saved
+  /// without its head has none of it.
+  std::string_view basePrefix;
   // Of a layer, after prefix, number and dot.
   std::string_view attentionNorm, query, key, value, queryNorm, keyNorm,
       attentionOutput, attentionPostNorm;
@@ -84,6 +97,9 @@ struct WeightNames {
   /// Query, key and value in one tensor, and gate and up, in files without a
   /// tensor for the first of them.
   std::string_view fusedQKV, fusedGateUp;
+  /// The norms of attention and feed-forward part where the first of these is
+  /// there.
+  std::string_view attentionNormOfTwo, ffnNormOfTwo;
   /// ffnNorm of an architecture with norms of sub-layers' outputs.
   std::string_view ffnNormWithPost;
   /// Ends of names that hold nothing that the model needs.
@@ -92,8 +108,11 @@ struct WeightNames {
 
 struct NameTable {
   ConfigNames config;
-  WeightNames weights;
+  WeightNames weights; ///< In folders, those of Llama and most others.
 };
+
+extern const WeightNames kStarCoder2Names, kGPT2Names, kGPTNeoXNames,
+    kFalconNames, kPhiNames;
 
 /// The table for a checkpoint's naming. Static.
 const NameTable &nameTable(Naming naming);

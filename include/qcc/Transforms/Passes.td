@@ -18,7 +18,7 @@ def FuseMatmulsPass : Pass<"qcc-fuse-matmuls", "mlir::func::FuncOp"> {
   let summary = "Multiply with quantized weights instead of dequantized ones";
   let description = [{
     A linear operation whose weight is dequantized becomes a matmul that reads
-    the codes; an embedding takes rows of the quantized table.
+    the codes; an embedding takes rows of the quantized tables.
 
     Before:
 
@@ -103,9 +103,9 @@ def FoldPermutationsPass : Pass<"qcc-fold-permutations", "mlir::ModuleOp"> {
   let summary = "Take the elements of rows in another order where it is free";
   let description = [{
     A permutation before a quantize operation becomes its `order`. Where the rows
-    come from a gated unit that nothing else reads, the weights of the unit, and
-    its biases, are stored in that order instead, and nothing is left to do when
-    the step runs.
+    come from a gated unit that nothing else reads, or from an activation of one
+    matrix, the weights of the unit, and its biases, are stored in that order
+    instead, and nothing is left to do when the step runs.
 
     Before:
 
@@ -139,7 +139,7 @@ def FoldPermutationsPass : Pass<"qcc-fold-permutations", "mlir::ModuleOp"> {
 }
 
 def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
-  let summary = "Fuse norms and residual sums into their neighbours";
+  let summary = "Fuse norms, activations and residual sums into neighbours";
   let description = [{
     Before:
 
@@ -162,17 +162,23 @@ def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
     of a sum can be fused, the right one is. Biases of a matmul stay; they are
     added before the residual.
 
+    `llm.layer_norm %x, %f bias %g` before the quantize operation becomes
+    `qz.quantize %x norm %w bias %b {centered, ...}`, and `llm.activate %p
+    {activation = #llm.activation<relu>}` after the matmul its epilogue
+    `#qz.epilogue<relu>`.
+
     Precondition: qcc-merge-projections ran (it takes matmuls that this pass
     would give an epilogue to).
-    Left alone: norms of parts of a row, norms with a plain weight, matmuls with
-    other uses or with an epilogue.
+    Left alone: norms of parts of a row, norms with a plain weight or bias,
+    matmuls with other uses or with an epilogue.
   }];
   let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
   let statistics = [
     Statistic<"numResiduals", "residuals", "Sums fused into matmuls">,
+    Statistic<"numActivations", "activations", "Activations fused into matmuls">,
     Statistic<"numNorms", "norms", "Norms fused into quantize operations">,
     Statistic<"numAddNorms", "add-norms", "Norms fused into sums">,
-    Statistic<"numMissed", "missed", "Norms and sums left">];
+    Statistic<"numMissed", "missed", "Norms, activations and sums left">];
 }
 
 def RollLayersPass : Pass<"qcc-roll-layers", "mlir::ModuleOp"> {

@@ -142,27 +142,19 @@ void MatmulKernel::emitEpilogue() {
     Value at = e.add(e.mul(globalRow, kernel.outputStride),
                      e.mul(e.zext(e.add(first, column), e.i64()), 4));
     qz::MatmulOp op = plan.matmul;
-    switch (op.getEpilogue()) {
-    case qz::Epilogue::None:
-      break;
-    case qz::Epilogue::Logits:
+    result = emitActivation(e, op.getEpilogue(), result);
+    if (op.isGlu())
+      result = e.mulf(result, partialSum(1, column, row));
+    if (op.getEpilogue() == qz::Epilogue::Logits) {
       result = e.mulf(result, double(op.getScale()->convertToFloat()));
       if (double cap = op.getSoftcap()->convertToFloat(); cap != 0)
         result = emitSoftcap(e, result, cap);
-      break;
-    case qz::Epilogue::Residual:
+    }
+    if (op.getResidual())
       result =
           e.addf(e.load(e.f32(), e.offset(named[KernelParameter::Residual], at),
                         llvm::Align(4)),
                  result);
-      break;
-    case qz::Epilogue::GluSilu:
-      result = e.mulf(emitSilu(e, result), partialSum(1, column, row));
-      break;
-    case qz::Epilogue::GluGeluTanh:
-      result = e.mulf(emitGeluTanh(e, result), partialSum(1, column, row));
-      break;
-    }
     e.store(result, e.offset(named[KernelParameter::Output], at),
             llvm::Align(4));
   });

@@ -118,6 +118,8 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
 
   if (plan.quantize.getOrder())
     return no("activations in another order");
+  if (plan.quantize.getCentered() || plan.quantize.getNormBias())
+    return no("layer norms");
   if (!matmul.getBiases().empty())
     return no("biases");
   collectRuns(plan);

@@ -67,9 +67,11 @@ public:
 private:
   void emitEmbedding(llm::EmbeddingOp op);
   void emitRMSNorm(llm::RMSNormOp op);
+  void emitLayerNorm(llm::LayerNormOp op);
   void emitLinear(llm::LinearOp op);
   void emitAdd(llm::AddOp op);
   void emitPermute(qz::PermuteOp op);
+  void emitActivate(llm::ActivateOp op);
   void emitGlu(llm::GluOp op);
   void emitRope(llm::RopeOp op);
   void emitAttention(llm::AttentionOp op);

@@ -17,13 +17,19 @@ using namespace qcc;
 void Kernel::emitEmbedding(llm::EmbeddingOp op) {
   int64_t width = widthOf(op.getResult());
   Value table = pointerOf(op.getTable()), to = pointerOf(op.getResult());
+  Value positions = op.getPositions() ? pointerOf(op.getPositions()) : Value();
   Value scale = e.f32(op.getScale().convertToFloat());
   forRows([&](Value m) {
     Value from = e.mul(e.loadI32(token, m), e.i64(width));
     Value start = e.mul(m, e.i64(width));
+    Value place;
+    if (positions)
+      place = e.mul(e.loadI32(position, m), e.i64(width));
     e.loop(width, [&](Value i) {
-      Value x = e.loadF32(table, e.add(from, i));
-      e.storeF32(e.fmul(x, scale), to, e.add(start, i));
+      Value x = e.fmul(e.loadF32(table, e.add(from, i)), scale);
+      if (positions)
+        x = e.fadd(x, e.loadF32(positions, e.add(place, i)));
+      e.storeF32(x, to, e.add(start, i));
     });
   });
 }
@@ -53,6 +59,37 @@ void Kernel::emitRMSNorm(llm::RMSNormOp op) {
         Value normed = e.fmul(x, factor);
         e.storeF32(e.fmul(normed, e.loadF32(weight, i)), to, e.add(start, i));
       });
+    });
+  });
+}
+
+void Kernel::emitLayerNorm(llm::LayerNormOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  Value weight = pointerOf(op.getWeight());
+  Value bias = op.getBias() ? pointerOf(op.getBias()) : Value();
+  Value count = e.f32(float(width)), eps = e.f32(op.getEps().convertToFloat());
+  forRows([&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    auto meanOf = [&](llvm::function_ref<Value(Value)> term) {
+      Value sum =
+          e.reduce(e.i64(0), e.i64(width), e.f32(0),
+                   [&](Value i, Value sum) { return e.fadd(sum, term(i)); });
+      return e.fdiv(sum, count);
+    };
+    auto load = [&](Value i) { return e.loadF32(from, e.add(start, i)); };
+    Value mean = meanOf(load);
+    Value variance = meanOf([&](Value i) {
+      Value x = e.fsub(load(i), mean);
+      return e.fmul(x, x);
+    });
+    Value factor = e.fdiv(e.f32(1), e.sqrt(e.fadd(variance, eps)));
+    e.loop(width, [&](Value i) {
+      Value normed = e.fmul(e.fsub(load(i), mean), factor);
+      Value y = e.fmul(normed, e.loadF32(weight, i));
+      if (bias)
+        y = e.fadd(y, e.loadF32(bias, i));
+      e.storeF32(y, to, e.add(start, i));
     });
   });
 }
@@ -138,17 +175,48 @@ static Value geluTanh(Emitter &e, Value x) {
   return e.fmul(e.fmul(e.f32(0.5f), x), e.fadd(e.f32(1), tanh));
 }
 
+/// x/2 (1 + erf(x / sqrt(2))).
+static Value geluErf(Emitter &e, Value x) {
+  Value erf = e.libm("erff", e.fmul(e.f32(0.70710678118654752f), x));
+  return e.fmul(e.fmul(e.f32(0.5f), x), e.fadd(e.f32(1), erf));
+}
+
+static Value activate(Emitter &e, llm::Activation activation, Value x) {
+  switch (activation) {
+  case llm::Activation::Silu:
+    return silu(e, x);
+  case llm::Activation::GeluTanh:
+    return geluTanh(e, x);
+  case llm::Activation::GeluErf:
+    return geluErf(e, x);
+  case llm::Activation::Relu:
+    return e.fmax(x, e.f32(0));
+  }
+  llvm_unreachable("unknown activation");
+}
+
+void Kernel::emitActivate(llm::ActivateOp op) {
+  int64_t width = widthOf(op.getResult());
+  Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
+  forRows([&](Value m) {
+    Value start = e.mul(m, e.i64(width));
+    e.loop(width, [&](Value i) {
+      Value at = e.add(start, i);
+      e.storeF32(activate(e, op.getActivation(), e.loadF32(from, at)), to, at);
+    });
+  });
+}
+
 void Kernel::emitGlu(llm::GluOp op) {
   int64_t width = widthOf(op.getResult());
   Value gate = pointerOf(op.getGate()), up = pointerOf(op.getUp());
   Value to = pointerOf(op.getResult());
-  bool isSilu = op.getActivation() == llm::Activation::Silu;
   forRows([&](Value m) {
     Value start = e.mul(m, e.i64(width));
     e.loop(width, [&](Value i) {
       Value at = e.add(start, i);
       Value x = e.loadF32(gate, at);
-      Value activated = isSilu ? silu(e, x) : geluTanh(e, x);
+      Value activated = activate(e, op.getActivation(), x);
       e.storeF32(e.fmul(activated, e.loadF32(up, at)), to, at);
     });
   });

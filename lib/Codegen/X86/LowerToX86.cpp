@@ -57,15 +57,17 @@ static void planThreadMemory(LoweringContext &context) {
 
 static LogicalResult checkShapes(ModuleOp source) {
   WalkResult result = source.walk([](llm::EmbeddingOp op) {
-    auto type = dyn_cast<qz::QTensorType>(op.getTable().getType());
-    PackedWeight packed(type.getEncoding().toEncoding(),
-                        size_t(type.getColumns()));
-    for (const PackedWeight::Run &run : packed.runs) {
-      if (packed.encoding.isFloat() || run.columns % run.layout.unitK == 0)
-        continue;
-      op.emitError() << "expected an embedding of a multiple of "
-                     << run.layout.unitK << " columns, got " << run.columns;
-      return WalkResult::interrupt();
+    for (Value table : op.getOperands().drop_front()) {
+      auto type = cast<qz::QTensorType>(table.getType());
+      PackedWeight packed(type.getEncoding().toEncoding(),
+                          size_t(type.getColumns()));
+      for (const PackedWeight::Run &run : packed.runs) {
+        if (packed.encoding.isFloat() || run.columns % run.layout.unitK == 0)
+          continue;
+        op.emitError() << "expected an embedding of a multiple of "
+                       << run.layout.unitK << " columns, got " << run.columns;
+        return WalkResult::interrupt();
+      }
     }
     return WalkResult::advance();
   });

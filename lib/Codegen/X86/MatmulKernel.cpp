@@ -101,22 +101,16 @@ private:
   }
 
   Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
-    Value value = sums[0][row];
-    switch (op.getEpilogue()) {
-    case qz::Epilogue::None:
-      return value;
-    case qz::Epilogue::Logits:
+    Value value = emitActivation(e, op.getEpilogue(), sums[0][row]);
+    if (op.isGlu())
+      return e.mulf(value, sums[1][row]);
+    if (op.getEpilogue() == qz::Epilogue::Logits) {
       value = e.mulf(value, double(op.getScale()->convertToFloat()));
       if (double cap = op.getSoftcap()->convertToFloat(); cap != 0)
         value = emitSoftcap(e, value, cap);
-      return value;
-    case qz::Epilogue::Residual:
-      return e.addf(e.load(value.getType(), e.offset(residual, at)), value);
-    case qz::Epilogue::GluSilu:
-      return e.mulf(emitSilu(e, value), sums[1][row]);
-    case qz::Epilogue::GluGeluTanh:
-      return e.mulf(emitGeluTanh(e, value), sums[1][row]);
     }
+    if (op.getResidual())
+      return e.addf(e.load(value.getType(), e.offset(residual, at)), value);
     return value;
   }
 

@@ -42,25 +42,54 @@ void qcc::x86::storePartial(Emitter &e, Value vector, Value pointer,
     e.store(e.extract(vector, i), pointer, i * size);
 }
 
-Value qcc::x86::inverseRms(Emitter &e, const Isa &isa, Value row,
-                           int64_t columns, float eps) {
-  VectorType type = e.vec(isa.lanes, e.f32());
+/// The mean over a row of what `addTo(x, valid, sums)` adds to sums, a vector
+/// of which the first `valid` lanes are elements.
+static Value meanOfRow(Emitter &e, const Isa &isa, Value row, int64_t columns,
+                       function_ref<Value(Value, int64_t, Value)> addTo) {
   int64_t full = columns / isa.lanes * isa.lanes;
-  Value sum = e.zero(type);
-  auto square = [&](Value k, int64_t valid, Value acc) {
-    Value x = loadPartial(e, isa.lanes, e.offset(row, e.mul(k, 4)), valid);
-    return e.fma(x, x, acc);
+  Value sum = e.zero(e.vec(isa.lanes, e.f32()));
+  auto next = [&](Value k, int64_t valid, Value acc) {
+    return addTo(loadPartial(e, isa.lanes, e.offset(row, e.mul(k, 4)), valid),
+                 valid, acc);
   };
   if (full)
     sum = e.loop(e.c64(0), e.c64(full), e.c64(isa.lanes), sum,
                  [&](Value k, ValueRange acc) {
-                   return Values{square(k, isa.lanes, acc[0])};
+                   return Values{next(k, isa.lanes, acc[0])};
                  })[0];
   if (columns != full)
-    sum = square(e.c64(full), columns - full, sum);
-  Value mean = e.divf(e.reduceAdd(sum), e.constant(e.f32(), double(columns)));
+    sum = next(e.c64(full), columns - full, sum);
+  return e.divf(e.reduceAdd(sum), e.constant(e.f32(), double(columns)));
+}
+
+static Value rowMean(Emitter &e, const Isa &isa, Value row, int64_t columns) {
+  return meanOfRow(e, isa, row, columns,
+                   [&](Value x, int64_t, Value acc) { return e.addf(acc, x); });
+}
+
+/// `vector` with 0 from lane `valid` on.
+static Value firstLanes(Emitter &e, Value vector, int64_t valid) {
+  auto type = cast<VectorType>(vector.getType());
+  int64_t lanes = type.getNumElements();
+  if (valid == lanes)
+    return vector;
+  SmallVector<int64_t> from;
+  for (int64_t i = 0; i < lanes; ++i)
+    from.push_back(i < valid ? i : lanes);
+  return vector::ShuffleOp::create(e.b, e.loc, vector, e.zero(type), from);
+}
+
+Value qcc::x86::inverseRms(Emitter &e, const Isa &isa, Value row,
+                           int64_t columns, float eps, Value mean) {
+  Value center = mean ? e.splat(mean, e.vec(isa.lanes, e.f32())) : Value();
+  Value square =
+      meanOfRow(e, isa, row, columns, [&](Value x, int64_t valid, Value acc) {
+        if (center)
+          x = firstLanes(e, e.subf(x, center), valid);
+        return e.fma(x, x, acc);
+      });
   Value root =
-      e.unary("llvm.sqrt", e.addf(mean, e.constant(e.f32(), double(eps))));
+      e.unary("llvm.sqrt", e.addf(square, e.constant(e.f32(), double(eps))));
   return e.divf(e.constant(e.f32(), 1.0), root);
 }
 
@@ -172,14 +201,18 @@ private:
 };
 } // namespace
 
-void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
-                           Value order, float eps, int64_t columns,
+void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
+                           const RowNorm &norm, Value order, int64_t columns,
                            const ActivationLayout &layout, Value buffer,
                            Value row) {
   VectorType type = e.vec(16, e.f32());
-  Value factor;
-  if (norm)
-    factor = e.splat(inverseRms(e, isa, input, columns, eps), type);
+  Value mean, factor;
+  if (norm.isCentered)
+    mean = rowMean(e, isa, input, columns);
+  if (norm.weight)
+    factor = e.splat(inverseRms(e, isa, input, columns, norm.eps, mean), type);
+  if (mean)
+    mean = e.splat(mean, type);
   Value tile =
       e.offset(buffer, e.mul(e.udiv(row, layout.tile), layout.tileBytes()));
   Value start = e.offset(tile, e.mul(e.urem(row, layout.tile), 4));
@@ -197,8 +230,13 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
                      : loadPartial(e, 16, e.offset(base, here), lanes);
       };
       Value value = load(input);
-      if (norm)
-        value = e.mulf(e.mulf(value, factor), load(norm));
+      // Lanes behind the row's end have weight 0.
+      if (mean)
+        value = e.subf(value, mean);
+      if (norm.weight)
+        value = e.mulf(e.mulf(value, factor), load(norm.weight));
+      if (norm.bias)
+        value = e.addf(value, load(norm.bias));
       x.push_back(value);
     }
     Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());
@@ -231,23 +269,33 @@ static Value embeddingNumbers(Emitter &e, const Isa &isa, PanelKernel &kernel,
   return e.intToFloat(code, e.f32());
 }
 
+/// Stores scale * value, or adds it to what is there.
+static void storeScaled(Emitter &e, Value value, float scale, Value out,
+                        bool isAdded) {
+  value = e.mulf(value, double(scale));
+  if (isAdded)
+    value = e.addf(e.load(value.getType(), out), value);
+  e.store(value, out);
+}
+
 /// Four elements of a quantized row: values of the codes in one word.
 static void embeddingWord(Emitter &e, const Isa &isa, PanelKernel &kernel,
                           const Encoding &encoding, Value word,
-                          const PanelScales &scales, float scale, Value out) {
+                          const PanelScales &scales, float scale, Value out,
+                          bool isAdded) {
   VectorType floats = e.vec(4, e.f32());
   Value value =
       e.mulf(e.splat(scales.factor, floats),
              embeddingNumbers(e, isa, kernel, encoding, word, scales.zero));
   if (encoding.hasMin())
     value = e.addf(value, e.splat(scales.min, floats));
-  e.store(e.mulf(value, double(scale)), out);
+  storeScaled(e, value, scale, out, isAdded);
 }
 
 /// The part of a row that one run of a panel holds, for lane `lane`.
 static void embeddingRun(Emitter &e, const Isa &isa,
                          const PackedWeight::Run &run, Value panel, Value lane,
-                         float scale, Value out) {
+                         float scale, Value out, bool isAdded) {
   const PackedLayout &layout = run.layout;
   const Encoding &encoding = layout.encoding;
   const int64_t columns = int64_t(run.columns);
@@ -258,7 +306,7 @@ static void embeddingRun(Emitter &e, const Isa &isa,
     e.loop(e.c64(0), e.c64(columns), 1, [&](Value k) {
       Value value = scaleReader.scalars(encoding.element, panel,
                                         e.add(e.mul(k, 16), lane), e.f32());
-      e.store(e.mulf(value, double(scale)), e.offset(out, e.mul(k, 4)));
+      storeScaled(e, value, scale, e.offset(out, e.mul(k, 4)), isAdded);
     });
     return;
   }
@@ -283,7 +331,7 @@ static void embeddingRun(Emitter &e, const Isa &isa,
                         e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));
         });
         embeddingWord(e, isa, kernel, encoding, word, scales, scale,
-                      e.offset(outChunk, q * 16));
+                      e.offset(outChunk, q * 16), isAdded);
       }
     });
   });
@@ -291,11 +339,11 @@ static void embeddingRun(Emitter &e, const Isa &isa,
 
 void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,
                             const PackedWeight &packed, Value weight,
-                            Value token, float scale, Value out) {
-  Value lane = e.urem(token, 16);
+                            Value index, float scale, Value out, bool isAdded) {
+  Value lane = e.urem(index, 16);
   Value panel =
-      e.offset(weight, e.mul(e.udiv(token, 16), int64_t(packed.panelBytes)));
+      e.offset(weight, e.mul(e.udiv(index, 16), int64_t(packed.panelBytes)));
   for (const PackedWeight::Run &run : packed.runs)
     embeddingRun(e, isa, run, e.offset(panel, int64_t(run.offset)), lane, scale,
-                 e.offset(out, int64_t(run.begin.element) * 4));
+                 e.offset(out, int64_t(run.begin.element) * 4), isAdded);
 }

@@ -31,23 +31,33 @@ inline Value loadPartial(Emitter &e, int64_t lanes, Value pointer,
 /// Stores the first `valid` elements.
 void storePartial(Emitter &e, Value vector, Value pointer, int64_t valid);
 
-/// 1 / sqrt(mean(x^2) + eps) of `columns` elements.
+/// 1 / sqrt(mean((x - mean)^2) + eps) of `columns` elements; a null mean is 0.
 Value inverseRms(Emitter &e, const Isa &isa, Value row, int64_t columns,
-                 float eps);
+                 float eps, Value mean = Value());
 
 /// out = residual + input * inverseRms(input) * weight.
 void addNormRow(Emitter &e, const Isa &isa, Value residual, Value input,
                 Value weight, Value out, int64_t columns, float eps);
 
-/// Writes row `row` (i64) of an activation buffer; `norm` and `order` (of the
-/// elements, as f32) may be null.
-void quantizeRow(Emitter &e, const Isa &isa, Value input, Value norm,
-                 Value order, float eps, int64_t columns,
-                 const ActivationLayout &layout, Value buffer, Value row);
+/// The norm of a qz.quantize. `weight` is null without one, `bias` where there
+/// is none.
+struct RowNorm {
+  Value weight, bias;
+  bool isCentered;
+  float eps;
+};
 
-/// out = scale * row `token` (i64) of a packed weight.
+/// Writes row `row` (i64) of an activation buffer; `order` (of the elements, as
+/// f32) may be null.
+void quantizeRow(Emitter &e, const Isa &isa, Value input, const RowNorm &norm,
+                 Value order, int64_t columns, const ActivationLayout &layout,
+                 Value buffer, Value row);
+
+/// out = scale * row `index` (i64) of a packed weight, or with `isAdded` out +=
+/// that.
 void embeddingRow(Emitter &e, const Isa &isa, const PackedWeight &packed,
-                  Value weight, Value token, float scale, Value out);
+                  Value weight, Value index, float scale, Value out,
+                  bool isAdded);
 
 /// Copies `columns` f32.
 void copyRow(Emitter &e, const Isa &isa, Value from, Value to, int64_t columns);

@@ -19,16 +19,22 @@ static int64_t columnsOf(Value rows) {
 
 void StageLowering::lowerEmbedding(llm::EmbeddingOp op) {
   Value tokens = loadStepField(builder, e.loc, step, StepField::Token);
-  Value table = place(op.getTable()), out = place(op.getResult());
-  auto type = cast<qz::QTensorType>(op.getTable().getType());
-  PackedWeight packed(type.getEncoding().toEncoding(),
-                      size_t(type.getColumns()));
+  Value positions = loadStepField(builder, e.loc, step, StepField::Position);
+  Value out = place(op.getResult());
+  auto embed = [&](Value table, Value numbers, Value row, float scale,
+                   bool isAdded) {
+    auto type = cast<qz::QTensorType>(table.getType());
+    PackedWeight packed(type.getEncoding().toEncoding(),
+                        size_t(type.getColumns()));
+    Value index =
+        e.zext(e.load(e.i32(), e.offset(numbers, e.mul(row, 4))), e.i64());
+    embeddingRow(e, context.isa, packed, place(table), index, scale,
+                 e.offset(out, e.mul(row, rowStride(op.getResult()))), isAdded);
+  };
   forUnits(rows, [&](Value row) {
-    Value token =
-        e.zext(e.load(e.i32(), e.offset(tokens, e.mul(row, 4))), e.i64());
-    embeddingRow(e, context.isa, packed, table, token,
-                 op.getScale().convertToFloat(),
-                 e.offset(out, e.mul(row, rowStride(op.getResult()))));
+    embed(op.getTable(), tokens, row, op.getScale().convertToFloat(), false);
+    if (op.getPositions())
+      embed(op.getPositions(), positions, row, 1.0f, true);
   });
 }
 
@@ -103,9 +109,11 @@ bool StageLowering::isReplicated(qz::QuantizeOp op) const {
 
 void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Value input = place(op.getInput());
-  Value norm = op.getNorm() ? place(op.getNorm()) : Value();
+  RowNorm norm = {op.getNorm() ? place(op.getNorm()) : Value(),
+                  op.getNormBias() ? place(op.getNormBias()) : Value(),
+                  op.getCentered(),
+                  op.getEps() ? op.getEps()->convertToFloat() : 0.0f};
   Value order = op.getOrder() ? place(op.getOrder()) : Value();
-  float eps = op.getEps() ? op.getEps()->convertToFloat() : 0.0f;
   bool replicated = isReplicated(op);
   if (replicated)
     places[op.getResult()] = scratch;
@@ -114,7 +122,7 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
     auto row = [&](Value r) {
       quantizeRow(e, context.isa,
                   e.offset(input, e.mul(r, rowStride(op.getInput()))), norm,
-                  order, eps, columnsOf(op.getInput()), layout,
+                  order, columnsOf(op.getInput()), layout,
                   place(op.getResult()), r);
     };
     if (replicated)

@@ -298,3 +298,41 @@ func.func @scale(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
   %y = llm.scale_logits %x {scale = 0x7F800000 : f32} : tensor<?x64xf32>
   return %y : tensor<?x64xf32>
 }
+
+// -----
+
+// A layer norm covers the row.
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<32xf32>) {
+  // expected-error@+1 {{expected a weight of 64 elements, got 'tensor<32xf32>'}}
+  %y = llm.layer_norm %x, %w {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<32xf32>
+  return
+}
+
+// -----
+
+// So does its bias.
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<1x64xf32>) {
+  // expected-error@+1 {{expected a bias of 64 elements, got 'tensor<1x64xf32>'}}
+  %y = llm.layer_norm %x, %w bias %b {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<1x64xf32>
+  return
+}
+
+// -----
+
+// Positions are as wide as the rows.
+func.func @f(%batch: !llm.batch, %t: tensor<8x64xf32>, %p: tensor<8x32xf32>) {
+  // expected-error@+1 {{expected positions with 64 columns}}
+  %x = llm.embedding %batch, %t positions %p : tensor<8x64xf32> positions tensor<8x32xf32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// Every position of the context has a row.
+module attributes {llm.context = 9 : i64} {
+  func.func @f(%batch: !llm.batch, %t: tensor<8x64xf32>, %p: tensor<8x64xf32>) {
+    // expected-error@+1 {{expected positions for a context of 9, got 8}}
+    %x = llm.embedding %batch, %t positions %p : tensor<8x64xf32> positions tensor<8x64xf32> -> tensor<?x64xf32>
+    return
+  }
+}

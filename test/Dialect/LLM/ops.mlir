@@ -31,6 +31,14 @@ func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32
   %5 = llm.glu %4, %x {activation = #llm.activation<gelu_tanh>} : tensor<?x64xf32>
   // CHECK: llm.scale_logits %{{.*}} {scale = 2.500000e-01 : f32, softcap = 3.000000e+01 : f32} : tensor<?x64xf32>
   %6 = llm.scale_logits %5 {scale = 0.25 : f32, softcap = 30.0 : f32} : tensor<?x64xf32>
+  // CHECK: llm.layer_norm %[[X]], %{{.*}} {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  %10 = llm.layer_norm %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
+  // CHECK: llm.layer_norm %[[X]], %{{.*}} bias %{{.*}} {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+  %7 = llm.layer_norm %x, %n bias %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+  // CHECK: llm.activate %{{.*}} {activation = #llm.activation<gelu_erf>} : tensor<?x64xf32>
+  %8 = llm.activate %7 {activation = #llm.activation<gelu_erf>} : tensor<?x64xf32>
+  // CHECK: llm.embedding %[[B]], %{{.*}} positions %{{.*}} : tensor<8x64xf32> positions tensor<64x64xf32> -> tensor<?x64xf32>
+  %9 = llm.embedding %batch, %table positions %w : tensor<8x64xf32> positions tensor<64x64xf32> -> tensor<?x64xf32>
   return %6 : tensor<?x64xf32>
 }
 

@@ -279,6 +279,35 @@ func.func @f(%x: tensor<?x64xf32>, %n: !qz.tensor<32, #f32>) {
 
 // -----
 
+// A bias belongs to a norm.
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>, %b: !qz.tensor<64, #f32>) {
+  // expected-error@+1 {{expected norm_bias and centered with a norm}}
+  %a = qz.quantize %x bias %b : tensor<?x64xf32> bias !qz.tensor<64, #f32> -> <64>
+  return
+}
+
+// -----
+
+// So does the mean.
+func.func @f(%x: tensor<?x64xf32>) {
+  // expected-error@+1 {{expected norm_bias and centered with a norm}}
+  %a = qz.quantize %x {centered} : tensor<?x64xf32> -> <64>
+  return
+}
+
+// -----
+
+// A bias of a norm covers the row.
+#f32 = #qz.encoding<f32>
+func.func @f(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %b: !qz.tensor<2x64, #f32>) {
+  // expected-error@+1 {{expected a norm_bias of 64 elements, got '!qz.tensor<2x64,}}
+  %a = qz.quantize %x norm %n bias %b {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> bias !qz.tensor<2x64, #f32> -> <64>
+  return
+}
+
+// -----
+
 // Sums cover 16 or 32 elements.
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 #f32 = #qz.encoding<f32>

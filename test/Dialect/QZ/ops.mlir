@@ -71,6 +71,10 @@ func.func @operations(%x: tensor<?x64xf32>, %o: !qz.tensor<64, #qz.encoding<f32>
   %c = qz.quantize %p order %o : tensor<?x64xf32> by !qz.tensor<64, #qz.encoding<f32>> -> <64>
   // CHECK: qz.quantize %[[P]] norm %[[N]] order %[[O]] {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #bf16> by !qz.tensor<64, #f32> -> <64>
   %d = qz.quantize %p norm %n order %o {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #float> by !qz.tensor<64, #qz.encoding<f32>> -> <64>
+  // CHECK: qz.quantize %[[P]] norm %[[N]] bias %[[O]] order %[[O]] {centered, eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, !qz.tensor<64, #bf16> bias !qz.tensor<64, #f32> by !qz.tensor<64, #f32> -> <64>
+  %e = qz.quantize %p norm %n bias %o order %o {centered, eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #float> bias !qz.tensor<64, #qz.encoding<f32>> by !qz.tensor<64, #qz.encoding<f32>> -> <64>
+  // CHECK: qz.matmul %[[A]], [%[[V]], %[[W]]] {epilogue = #qz.epilogue<gelu_erf>} : <64>
+  %5 = qz.matmul %a, [%v, %w] {epilogue = #qz.epilogue<gelu_erf>} : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x192xf32>
   // CHECK: qz.matmul %[[A]], [%[[V]], %[[W]]] : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x192xf32>
   %0 = qz.matmul %a, [%v, %w] : <64>, [!qz.tensor<96x64, #symmetric>, !qz.tensor<96x64, #asymmetric>] -> tensor<?x192xf32>
   // CHECK: qz.matmul %[[B]], [%[[V]], %[[W]]] {epilogue = #qz.epilogue<glu_silu>} : <64>, [!qz.tensor<96x64, #q4>, !qz.tensor<96x64, #q5>] -> tensor<?x96xf32>

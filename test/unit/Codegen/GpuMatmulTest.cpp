@@ -111,10 +111,36 @@ TEST(GpuStage, NormAndSegmentsOfSeveralEncodings) {
   EXPECT_LE(totals.kernel, totals.half);
 }
 
+/// There are no kernels of them, which is said.
+TEST(GpuStage, LayerNorms) {
+  StageCase c{256, {{ggml("Q4_1"), 16, {}}}};
+  c.hasNorm = true;
+  std::string module = c.module();
+  module.replace(module.find("{eps"), 1, "{centered, ");
+  EmulatedStage stage(module, "sm_86");
+  EXPECT_TRUE(stage.lowered().kernels.empty());
+  bool isNamed = false;
+  for (const std::string &missing : stage.lowered().missing)
+    isNamed |= missing.find("layer norms") != std::string::npos;
+  EXPECT_TRUE(isNamed);
+}
+
+TEST(GpuStage, Activations) {
+  std::mt19937 random(12);
+  ErrorTotals totals;
+  for (const char *epilogue : {"silu", "gelu_tanh", "gelu_erf", "relu"}) {
+    StageCase c{256, {{ggml("Q4_K"), 40, {}}}, epilogue};
+    c.fill(random, 3);
+    expectRight(c, "sm_86", totals);
+  }
+  EXPECT_LE(totals.kernel, totals.half);
+}
+
 TEST(GpuStage, GatedUnits) {
   std::mt19937 random(9);
   ErrorTotals totals;
-  for (const char *epilogue : {"glu_silu", "glu_gelu_tanh"}) {
+  for (const char *epilogue :
+       {"glu_silu", "glu_gelu_tanh", "glu_gelu_erf", "glu_relu"}) {
     StageCase c{
         512, {{ggml("Q4_K"), 40, {}}, {ggml("Q5_0"), 40, {}}}, epilogue};
     c.hasNorm = true;

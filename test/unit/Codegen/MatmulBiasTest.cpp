@@ -121,6 +121,24 @@ TEST_P(BiasShapes, Gated) {
       }
 }
 
+TEST_P(BiasShapes, Activated) {
+  for (const char *epilogue : {"gelu_tanh", "gelu_erf"})
+    for (size_t columns : {32, 37}) {
+      SCOPED_TRACE(std::string(epilogue) + " columns " +
+                   std::to_string(columns));
+      MatmulCase c;
+      c.k = 256;
+      c.segments = {{eightBits(), columns, {}, true}};
+      c.epilogue = epilogue;
+      c.fill(random);
+      options.activations = "a16";
+      auto step = c.compile(options);
+      expectActivated(c, "a16", step->run(firstTokens(3, false)));
+      expectActivated(c, "a16", step->run(firstTokens(13, true)));
+      expectInvariant(*step, {3});
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, BiasShapes, testing::ValuesIn(kTargets),
                          [](const auto &info) {
                            std::string name = info.param;

@@ -194,21 +194,32 @@ void qcc::test::expectInvariant(CompiledStep &step,
   }
 }
 
-static double silu(double x) { return x / (1 + std::exp(-x)); }
-static double geluTanh(double x) {
-  return 0.5 * x *
-         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+void qcc::test::expectActivated(const MatmulCase &c, const std::string &form,
+                                const std::vector<float> &results) {
+  Activation *activate = activationOf(c.epilogue);
+  size_t n = c.columns();
+  for (size_t row = 0; row * n < results.size(); ++row) {
+    std::vector<DotProduct> products = c.products(quantize(c.x[row], form));
+    for (size_t i = 0; i < n; ++i) {
+      double expected = activate(products[i].value);
+      // All activations have slopes below 1.2.
+      ASSERT_NEAR(results[row * n + i], expected,
+                  1.2 * roundingBound(products[i], form) +
+                      1e-6 * std::fabs(expected) + 1e-12)
+          << "row " << row << " column " << i;
+    }
+  }
 }
 
 void qcc::test::expectGated(const MatmulCase &c, const std::string &form,
                             const std::vector<float> &results) {
-  auto gate = c.epilogue == "glu_silu" ? silu : geluTanh;
+  Activation *gate = activationOf(c.epilogue);
   size_t n = c.columns();
   for (size_t row = 0; row * n < results.size(); ++row) {
     std::vector<DotProduct> products = c.products(quantize(c.x[row], form));
     for (size_t i = 0; i < n; ++i) {
       const DotProduct &g = products[i], &u = products[i + n];
-      // Both activations have slopes below 1.2.
+      // All activations have slopes below 1.2.
       double bound = 1.2 * roundingBound(g, form) * std::fabs(u.value) +
                      roundingBound(u, form) * std::fabs(g.value) +
                      2e-6 * std::fabs(gate(g.value) * u.value) + 1e-12;

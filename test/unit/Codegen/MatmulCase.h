@@ -83,6 +83,10 @@ void expectProducts(const MatmulCase &c, const std::string &form,
                     const std::vector<float> &results,
                     const std::vector<uint32_t> &tokens = {});
 
+/// The same for products that an activation function follows.
+void expectActivated(const MatmulCase &c, const std::string &form,
+                     const std::vector<float> &results);
+
 /// The same for rows of a gated unit: the first half of the products is gate.
 void expectGated(const MatmulCase &c, const std::string &form,
                  const std::vector<float> &results);

@@ -91,7 +91,8 @@ protected:
 
 TEST_P(Shapes, MatmulGated) {
   for (const Encoding &encoding : someEncodings())
-    for (const char *epilogue : {"glu_silu", "glu_gelu_tanh"}) {
+    for (const char *epilogue :
+         {"glu_silu", "glu_gelu_tanh", "glu_gelu_erf", "glu_relu"}) {
       SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
       MatmulCase c;
       c.k = 256;
@@ -103,6 +104,24 @@ TEST_P(Shapes, MatmulGated) {
       auto step = c.compile(options);
       expectGated(c, form, step->run(firstTokens(3, false)));
       expectGated(c, form, step->run(firstTokens(13, true)));
+      expectInvariant(*step);
+    }
+}
+
+TEST_P(Shapes, MatmulActivated) {
+  for (const Encoding &encoding : someEncodings())
+    for (const char *epilogue : {"silu", "gelu_tanh", "gelu_erf", "relu"}) {
+      SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
+      MatmulCase c;
+      c.k = 256;
+      c.segments = {{encoding, 40, {}}};
+      c.epilogue = epilogue;
+      c.fill(random);
+      options.activations = "a16";
+      std::string form = formInUse(c, "a16");
+      auto step = c.compile(options);
+      expectActivated(c, form, step->run(firstTokens(3, false)));
+      expectActivated(c, form, step->run(firstTokens(13, true)));
       expectInvariant(*step);
     }
 }

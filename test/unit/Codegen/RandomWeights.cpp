@@ -166,3 +166,19 @@ DotProduct qcc::test::dotProduct(const Encoding &encoding, const Fields &row,
   }
   return result;
 }
+
+static double silu(double x) { return x / (1 + std::exp(-x)); }
+static double geluTanh(double x) {
+  return 0.5 * x *
+         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+static double geluErf(double x) { return 0.5 * x * std::erfc(-x * M_SQRT1_2); }
+static double relu(double x) { return std::max(x, 0.0); }
+
+Activation *qcc::test::activationOf(const std::string &epilogue) {
+  if (epilogue.ends_with("silu"))
+    return silu;
+  if (epilogue.ends_with("gelu_tanh"))
+    return geluTanh;
+  return epilogue.ends_with("gelu_erf") ? geluErf : relu;
+}

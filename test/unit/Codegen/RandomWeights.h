@@ -48,6 +48,10 @@ struct DotProduct {
 DotProduct dotProduct(const Encoding &encoding, const Fields &row,
                       const Activations &x);
 
+/// The activation function of an epilogue: "gelu_erf" or "glu_gelu_erf".
+using Activation = double(double);
+Activation *activationOf(const std::string &epilogue);
+
 } // namespace qcc::test
 
 #endif // QCC_TEST_UNIT_CODEGEN_RANDOMWEIGHTS_H

@@ -153,6 +153,93 @@ TEST_P(RowStages, Logits) {
   }
 }
 
+/// A second table, of another encoding, whose rows are those of positions.
+TEST_P(RowStages, EmbeddingWithPositions) {
+  for (auto [tableName, positionsName] :
+       {std::pair{"Q8_0", "F32"}, {"F16", "Q4_0"}, {"Q4_K", "BF16"}}) {
+    SCOPED_TRACE(std::string(tableName) + " " + positionsName);
+    const Encoding &encoding = *findGGMLType(tableName)->encoding;
+    const Encoding &other = *findGGMLType(positionsName)->encoding;
+    size_t columns = 256, count = 40;
+    std::vector<Fields> table = randomRows(encoding, kTokens, columns, random);
+    std::vector<Fields> positions = randomRows(other, count, columns, random);
+    std::string type = tensorText(kTokens, columns, encoding);
+    std::string otherType = tensorText(count, columns, other);
+    auto step = compile(
+        rowModule(
+            columns, encoding, "qz.weight @positions : " + otherType + "\n",
+            "%p = qz.use @positions : " + otherType +
+                "\n%y = llm.embedding %batch, %t positions %p {scale = "
+                "2.5 : f32} : " +
+                type + " positions " + otherType + " -> tensor<?x256xf32>\n"),
+        table);
+    step->setWeight("positions", positions);
+    for (bool prompt : {false, true}) {
+      StepRows rows;
+      rows.token = kSomeTokens;
+      rows.position = {39, 0, 17, 1, 15, 16, 32};
+      rows.prompt = prompt;
+      rows.threads = prompt ? 3 : 1;
+      std::vector<float> got = step->run(rows);
+      for (size_t row = 0; row < rows.token.size(); ++row)
+        for (size_t k = 0; k < columns; ++k)
+          ASSERT_EQ(got[row * columns + k],
+                    2.5f * decodeElement(encoding, table[rows.token[row]], k) +
+                        decodeElement(other, positions[rows.position[row]], k))
+              << "row " << row << " column " << k;
+    }
+  }
+}
+
+/// Functions of single numbers, over all their range.
+TEST_P(RowStages, Activations) {
+  constexpr size_t columns = 512;
+  std::vector<std::vector<float>> x(kTokens, std::vector<float>(columns));
+  std::vector<Fields> fields;
+  std::uniform_real_distribution<float> near(-6, 6), far(-14, 14),
+      exponent(-40, 60);
+  for (size_t token = 0; token < kTokens; ++token) {
+    for (float &value : x[token])
+      value = token % 3 == 0 ? near(random)
+              : token % 3 == 1
+                  ? far(random)
+                  : std::copysign(std::exp2(exponent(random)), near(random));
+    x[token][0] = 0;
+    fields.push_back(floatRow(x[token]));
+  }
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  std::string table = tensorText(kTokens, columns, f32);
+  std::string identity = tensorText(columns, columns, f32);
+  for (const char *name : {"silu", "gelu_tanh", "gelu_erf", "relu"}) {
+    SCOPED_TRACE(name);
+    auto step =
+        compile(rowModule(columns, f32, "",
+                          "%x = llm.embedding %batch, %t : " + table +
+                              " -> tensor<?x512xf32>\n%a = qz.quantize %x : "
+                              "tensor<?x512xf32> -> !qz.activation<512>\n%y = "
+                              "qz.matmul %a, [%i] {epilogue = #qz.epilogue<" +
+                              name + ">} : !qz.activation<512>, [" + identity +
+                              "] -> tensor<?x512xf32>\n"),
+                fields);
+    bool isExact = std::string(name) == "gelu_erf";
+    StepRows rows;
+    // More than one step generates.
+    rows.prompt = true;
+    for (size_t token = 0; token < kTokens; ++token)
+      rows.token.push_back(int32_t(token));
+    std::vector<float> got = step->run(rows);
+    for (size_t row = 0; row < kTokens; ++row)
+      for (size_t k = 0; k < columns; ++k) {
+        double expected = activationOf(name)(x[row][k]);
+        // Of the smallest numbers, what is subnormal in between is lost; so is
+        // what the other functions round of 1 in their tails.
+        double bound = 1e-6 * std::fabs(expected) + (isExact ? 1e-36 : 2e-6);
+        ASSERT_NEAR(got[row * columns + k], expected, bound)
+            << "of " << x[row][k];
+      }
+  }
+}
+
 double inverseRms(const float *row, size_t columns) {
   double sum = 0;
   for (size_t i = 0; i < columns; ++i)
@@ -216,6 +303,77 @@ TEST_P(RowStages, Norms) {
       }
     }
   }
+}
+
+/// Rows far from a mean of 0, normed by their mean and variance.
+TEST_P(RowStages, LayerNorms) {
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  for (bool hasBias : {true, false})
+    for (size_t columns : {4, 20, 64, 100, 576}) {
+      SCOPED_TRACE(columns);
+      std::string n = std::to_string(columns),
+                  rowsText = "tensor<?x" + n + "xf32>";
+      std::string vector = "!qz.tensor<" + n + ", " + encodingText(f32) + ">";
+      std::string table = tensorText(kTokens, columns, f32);
+      std::string identity = tensorText(columns, columns, f32);
+      std::string body =
+          "%n = qz.use @n : " + vector +
+          (hasBias ? "\n%m = qz.use @m : " + vector : "") +
+          "\n%x = llm.embedding %batch, %t : " + table + " -> " + rowsText +
+          "\n%a = qz.quantize %x norm %n " + (hasBias ? "bias %m " : "") +
+          "{centered, eps = 1.0e-5 : f32} : " + rowsText + ", " + vector +
+          (hasBias ? " bias " + vector : "") + " -> !qz.activation<" + n +
+          ">\n%y = qz.matmul %a, [%i] : !qz.activation<" + n + ">, [" +
+          identity + "] -> " + rowsText + "\n";
+      std::vector<std::vector<float>> x;
+      std::vector<Fields> fields;
+      for (size_t token = 0; token < kTokens; ++token) {
+        x.push_back(randomVector(columns));
+        for (float &value : x.back())
+          value = 3 * value + float(token);
+        fields.push_back(floatRow(x.back()));
+      }
+      std::vector<float> weight = randomVector(columns),
+                         bias = randomVector(columns);
+      auto step = compile(
+          rowModule(columns, f32,
+                    "qz.weight @n : " + vector + "\n" +
+                        (hasBias ? "qz.weight @m : " + vector + "\n" : ""),
+                    body),
+          fields);
+      step->setVector("n", weight);
+      if (hasBias)
+        step->setVector("m", bias);
+      for (bool prompt : {false, true}) {
+        StepRows rows;
+        rows.token = kSomeTokens;
+        rows.prompt = prompt;
+        rows.threads = prompt ? 4 : 2;
+        std::vector<float> got = step->run(rows);
+        for (size_t row = 0; row < rows.token.size(); ++row) {
+          std::vector<float> centered = x[rows.token[row]];
+          double mean = 0;
+          for (float value : centered)
+            mean += double(value) / double(columns);
+          double squares = 0;
+          for (float value : centered)
+            squares += (value - mean) * (value - mean);
+          double factor =
+              1 / std::sqrt(squares / double(columns) + double(1e-5f));
+          for (size_t i = 0; i < columns; ++i) {
+            double normed = (centered[i] - mean) * factor * weight[i];
+            double expected = normed + (hasBias ? bias[i] : 0);
+            // The mean is rounded like the elements are.
+            double rounded =
+                (std::fabs(mean) + std::fabs(centered[i])) * factor * 1e-6;
+            ASSERT_NEAR(got[row * columns + i], expected,
+                        2e-6 * (std::fabs(normed) + std::fabs(expected)) +
+                            rounded * std::fabs(weight[i]))
+                << "row " << row << " column " << i;
+          }
+        }
+      }
+    }
 }
 
 TEST_P(RowStages, SelectOutputs) {

@@ -147,12 +147,6 @@ std::vector<Expected> products(const StageCase &c, size_t row) {
   return result;
 }
 
-double silu(double x) { return x / (1 + std::exp(-x)); }
-double geluTanh(double x) {
-  return 0.5 * x *
-         (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
-
 std::vector<Expected> meaning(const StageCase &c, size_t row) {
   std::vector<Expected> sums = products(c, row);
   if (c.epilogue == "residual")
@@ -167,15 +161,16 @@ std::vector<Expected> meaning(const StageCase &c, size_t row) {
       sum.inHalf = toHalf(1.5 * std::tanh(0.25 / 1.5 * sum.inHalf));
       sum.bound = 0.25 * sum.bound + 4e-7 * std::fabs(sum.value);
     }
-  if (!c.isGlu())
+  if (c.epilogue.empty() || c.epilogue == "residual" || c.epilogue == "logits")
     return sums;
-  auto gate = c.epilogue == "glu_silu" ? silu : geluTanh;
+  Activation *gate = activationOf(c.epilogue);
   std::vector<Expected> result;
   for (size_t i = 0; i < c.columns(); ++i) {
-    const Expected &g = sums[i], &u = sums[i + c.columns()];
+    const Expected one = {1, 0, 1};
+    const Expected &g = sums[i], &u = c.isGlu() ? sums[i + c.columns()] : one;
     Expected product = {gate(g.value) * u.value, 0,
                         toHalf(toHalf(gate(g.inHalf)) * u.inHalf)};
-    // Both activations have slopes below 1.2.
+    // All activations have slopes below 1.2.
     product.bound = 1.2 * g.bound * (std::fabs(u.value) + u.bound) +
                     u.bound * std::fabs(gate(g.value)) +
                     2e-6 * std::fabs(product.value);

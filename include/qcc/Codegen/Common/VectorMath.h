@@ -5,6 +5,7 @@
 #ifndef QCC_CODEGEN_COMMON_VECTORMATH_H
 #define QCC_CODEGEN_COMMON_VECTORMATH_H
 
+#include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/Emitter.h"
 
 namespace qcc::codegen {
@@ -17,6 +18,13 @@ Value emitExp(Emitter &e, Value x);
 Value emitSilu(Emitter &e, Value x);
 /// The tanh form of GELU: x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
 Value emitGeluTanh(Emitter &e, Value x);
+/// x Phi(x), Phi being the normal distribution function; relative error below
+/// 1e-6 where the result is a normal number.
+Value emitGeluErf(Emitter &e, Value x);
+
+/// The activation function of an epilogue (of the gate, if it is a gated one);
+/// x without one.
+Value emitActivation(Emitter &e, qz::Epilogue epilogue, Value x);
 
 /// cap * tanh(x / cap), of which the tanh has an absolute error below 2e-7 and,
 /// for small x, a relative one.

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# names_test.py - What folders and files of some families have that others lack.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   names_test.py --qcc build/bin/qcc [unittest arguments]
+"""Tiny models (make_references.py) that are changed a little: they still give the logits
+of transformers, or are refused by name."""
+import argparse
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIP = 77
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: no numpy")
+    sys.exit(SKIP)
+
+sys.dont_write_bytecode = True
+from to_gguf import F32, read_safetensors, write_gguf  # noqa: E402
+from hf_folder import write_safetensors  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+OPTIONS = argparse.Namespace()
+
+
+class Names(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+
+    def qcc(self, *arguments):
+        return subprocess.run([OPTIONS.qcc, *map(str, arguments)], capture_output=True, text=True)
+
+    def changed(self, name, change=lambda tensors: tensors, config=None):
+        """A copy of a model, with other tensors or keys."""
+        folder = self.folder / name
+        shutil.copytree(HERE / name, folder)
+        write_safetensors(folder / "model.safetensors",
+                          change(read_safetensors(HERE / name / "model.safetensors")))
+        kept = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**kept, **(config or {})}))
+        return folder
+
+    def check(self, model, name, *options):
+        """The logits of transformers."""
+        result = self.qcc(model, "-o", self.folder / "m.so", "--activations=f32", "--target",
+                          "native", *options)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        reference = np.load(HERE / name / "reference.npz")
+        ids, expected = reference["prompt.2"], reference["logits.2"]
+        result = self.qcc("run", self.folder / "m.so", "logits", "--ids", ",".join(map(str, ids)),
+                          "-o", self.folder / "l.npy")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        far = np.abs(np.load(self.folder / "l.npy") - expected).max() / np.abs(expected).max()
+        self.assertLess(far, 1e-5)
+
+    def refuse(self, model, *parts, options=()):
+        result = self.qcc(model, "-o", self.folder / "m.so", *options)
+        self.assertNotEqual(result.returncode, 0)
+        for part in parts:
+            self.assertIn(part, result.stderr)
+
+    def test_without_head(self):
+        """As the first GPT-2 was saved, with the masks of its attention."""
+        def change(tensors):
+            tensors = {name.removeprefix("transformer."): t for name, t in tensors.items()}
+            for layer in range(2):
+                tensors[f"h.{layer}.attn.bias"] = np.ones((1, 1, 64, 64), np.float32)
+                tensors[f"h.{layer}.attn.masked_bias"] = np.full(1, -1e4, np.float32)
+            return tensors
+        self.check(self.changed("gpt2", change), "gpt2")
+
+    def test_old_buffers(self):
+        """Of GPT-NeoX: masks, and frequencies of rope."""
+        def change(tensors):
+            for layer in range(2):
+                prefix = f"gpt_neox.layers.{layer}.attention."
+                tensors[prefix + "bias"] = np.ones((1, 1, 64, 64), np.float32)
+                tensors[prefix + "masked_bias"] = np.full(1, -1e9, np.float32)
+                tensors[prefix + "rotary_emb.inv_freq"] = np.ones(2, np.float32)
+            return tensors
+        self.check(self.changed("gpt_neox", change), "gpt_neox")
+
+    def test_positions(self):
+        """Learned ones end."""
+        self.check(HERE / "gpt2", "gpt2", "--context", 37)
+        self.refuse(HERE / "gpt2", "tensor 'transformer.wpe.weight': expected shape [32, 65], got "
+                    "[32, 64]", options=("--context", 65))
+        self.refuse(self.changed("gpt2", lambda t: {k: t[k] for k in t if "wpe" not in k}),
+                    "tensor 'transformer.wpe.weight' is missing")
+
+    def test_refused(self):
+        def without(end):
+            return lambda tensors: {k: t for k, t in tensors.items() if not k.endswith(end)}
+        self.refuse(self.changed("starcoder2", without("input_layernorm.bias")),
+                    "input_layernorm.bias' is missing")
+        self.refuse(self.changed("phi", without("lm_head.bias")), "'lm_head.bias' is missing")
+        self.refuse(self.changed("falcon-7b", config={"alibi": True}), "key 'alibi' is not supported")
+        self.refuse(self.changed("gpt_neox", config={"hidden_act": "quick_gelu"}),
+                    "unsupported activation 'quick_gelu' (supported: ")
+        # The two layouts of queries, keys and values need another number of rows.
+        self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
+                    "query_key_value.bias': expected shape [48], got [64]")
+
+    def test_activations(self):
+        for name, activation in {"gelu": "gelu_erf", "gelu_fast": "gelu_tanh", "relu": "relu",
+                                 "gelu_pytorch_tanh": "gelu_tanh", "silu": "silu"}.items():
+            model = self.changed("gpt_neox", config={"hidden_act": name})
+            result = self.qcc(model, "--emit=import", "-o", "-")
+            self.assertIn(f"#llm.activation<{activation}>", result.stdout)
+            shutil.rmtree(model)
+
+    def test_gguf_alibi(self):
+        write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
+                   {"falcon.attention.max_alibi_bias": (F32, 8.0)})
+        self.refuse(self.folder / "m.gguf", "key 'falcon.attention.max_alibi_bias' is not supported")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--qcc", required=True)
+    _, rest = parser.parse_known_args(namespace=OPTIONS)
+    unittest.main(argv=[sys.argv[0], *rest])
