@@ -105,7 +105,7 @@ static std::vector<uint32_t> decompose(uint32_t c, bool isCompatibility) {
   return {parts, parts + count};
 }
 
-std::string qcc::decompositionMap(bool isCompatibility) {
+static std::string decompositionMapOf(bool isCompatibility) {
   return characterMap([&](uint32_t c) -> std::optional<std::string> {
     std::vector<uint32_t> parts = decompose(c, isCompatibility);
     if (isHangul(c) || parts.empty() || (parts.size() == 1 && parts[0] == c))
@@ -126,7 +126,7 @@ static uint32_t composed(std::vector<uint32_t> parts) {
   return count == 1 ? uint32_t(buffer[0]) : 0;
 }
 
-std::string qcc::compositionTable(bool composes) {
+static std::string compositionTableOf(bool composes) {
   std::vector<image::CombiningClass> classes;
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> pairs;
   for (uint32_t c = 0; c < kEnd; ++c) {
@@ -160,7 +160,7 @@ std::string qcc::compositionTable(bool composes) {
   return out;
 }
 
-std::string qcc::lowercaseMap() {
+static std::string makeLowercaseMap() {
   return characterMap([](uint32_t c) -> std::optional<std::string> {
     if (c == 0x130) // the only one that becomes two
       return "i\xCC\x87";
@@ -176,7 +176,7 @@ std::string qcc::lowercaseMap() {
   });
 }
 
-std::string qcc::removeMarks(bool isNonspacingOnly) {
+static std::string removeMarksOf(bool isNonspacingOnly) {
   return characterMap([&](uint32_t c) -> std::optional<std::string> {
     utf8proc_category_t kind = category(c);
     bool isMark = kind == UTF8PROC_CATEGORY_MN ||
@@ -184,6 +184,8 @@ std::string qcc::removeMarks(bool isNonspacingOnly) {
                                          kind == UTF8PROC_CATEGORY_ME));
     // Their kind has changed since.
     isMark |= isNonspacingOnly ? c == 0x1734 : c == 0x1CF2 || c == 0x1CF3;
+    if (!isMark)
+      return std::nullopt;
     for (const MarkRange &newer : kNewerMarks)
       if (c >= newer.first && c <= newer.last &&
           newer.kind & (isNonspacingOnly ? Nonspacing : Any))
@@ -192,7 +194,7 @@ std::string qcc::removeMarks(bool isNonspacingOnly) {
   });
 }
 
-std::string qcc::nmtMap() {
+static std::string makeNmtMap() {
   return characterMap([](uint32_t c) -> std::optional<std::string> {
     bool isRemoved = (c >= 1 && c <= 8) || c == 0xB ||
                      (c >= 0xE && c <= 0x1F) || c == 0x7F || c == 0x8F ||
@@ -206,7 +208,7 @@ std::string qcc::nmtMap() {
   });
 }
 
-std::string qcc::cleanMap() {
+static std::string makeCleanMap() {
   return characterMap([](uint32_t c) -> std::optional<std::string> {
     if (c == '\t' || c == '\n' || c == '\r')
       return " ";
@@ -220,4 +222,39 @@ std::string qcc::cleanMap() {
       return " ";
     return std::nullopt;
   });
+}
+
+// Each is made once, when it is first asked for.
+
+std::string qcc::decompositionMap(bool isCompatibility) {
+  static const std::string canonical = decompositionMapOf(false);
+  static const std::string compatible = decompositionMapOf(true);
+  return isCompatibility ? compatible : canonical;
+}
+
+std::string qcc::compositionTable(bool composes) {
+  static const std::string order = compositionTableOf(false);
+  static const std::string both = compositionTableOf(true);
+  return composes ? both : order;
+}
+
+std::string qcc::removeMarks(bool isNonspacingOnly) {
+  static const std::string nonspacing = removeMarksOf(true);
+  static const std::string all = removeMarksOf(false);
+  return isNonspacingOnly ? nonspacing : all;
+}
+
+std::string qcc::lowercaseMap() {
+  static const std::string table = makeLowercaseMap();
+  return table;
+}
+
+std::string qcc::nmtMap() {
+  static const std::string table = makeNmtMap();
+  return table;
+}
+
+std::string qcc::cleanMap() {
+  static const std::string table = makeCleanMap();
+  return table;
 }

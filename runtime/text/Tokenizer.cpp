@@ -363,7 +363,8 @@ bool Tokenizer::tokenize(std::string_view text, bool addSpecial,
 bool Tokenizer::isControl(int32_t id) const {
   if (!isToken(id))
     return false;
-  auto type = static_cast<TokenType>(types[id] & image::typeMask);
+  auto type =
+      static_cast<TokenType>(types[static_cast<size_t>(id)] & image::typeMask);
   return type == TokenType::Control || type == TokenType::Unknown;
 }
 

@@ -64,7 +64,7 @@ public:
   bool addsEos() const { return header->flags & image::AddEos; }
   /// Whether the token ends an answer.
   bool isEndOfGeneration(int32_t id) const {
-    return isToken(id) && types[id] & image::endFlag;
+    return isToken(id) && types[static_cast<size_t>(id)] & image::endFlag;
   }
   /// Whether the token is a control or unknown token, which has a name and no
   /// text.

@@ -251,14 +251,16 @@ void Builder::markEnds() {
     if (header.eot < 0)
       header.eot = find(name);
   for (std::string_view name : endNames)
-    if (int32_t id = find(name); id >= 0 && type(id) != TokenType::Byte) {
+    if (int32_t id = find(name);
+        id >= 0 && type(static_cast<size_t>(id)) != TokenType::Byte) {
       uint8_t &known = types[static_cast<size_t>(id)];
       known = static_cast<uint8_t>((known & ~image::typeMask) |
                                    static_cast<uint8_t>(TokenType::Control));
       mark(id);
     }
   for (std::string_view name : endNamesOfControl)
-    if (int32_t id = find(name); id >= 0 && type(id) == TokenType::Control)
+    if (int32_t id = find(name);
+        id >= 0 && type(static_cast<size_t>(id)) == TokenType::Control)
       mark(id);
   // Where <|return|> or <|flush|> ends an answer, <|end|> only ends a message.
   if ((find("<|call|>") >= 0 && find("<|return|>") >= 0) ||

@@ -5,7 +5,7 @@
 #   test/fuzz/run.sh [RUNS [BUILD_FOLDER [READER...]]]
 #
 # Builds the fuzz targets twice, under ASan + UBSan and for coverage; for each
-# READER (gguf, hugging_face, torch) replays the corpus, runs at least RUNS (10^6)
+# READER (gguf, hugging_face, tokenizer, torch) replays the corpus, runs at least RUNS (10^6)
 # executions from it, then prints the number of executions and the lines of lib/
 # that the corpus and the new inputs reach. Exits with an error at the first
 # finding, which is left in BUILD_FOLDER.
@@ -14,7 +14,7 @@ runs=${1:-1000000}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-$here/../../build/fuzz}
 readers=("${@:3}")
-[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face torch)
+[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face tokenizer torch)
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 suffix=-22 # of the packages in scripts/apt-packages-test.txt
@@ -42,6 +42,9 @@ fuzz() { # reader, script that writes seeds
   local fuzzer=$1_fuzz corpus=$here/corpus/$1
   local seeds=$build/seeds/$1 found=$build/found/$1 log=$build/$1_fuzz.log
   mkdir -p "$found"
+  local limits=("${limits[@]}")
+  # The tables of Unicode and what AddressSanitizer keeps of them.
+  [ "$1" != tokenizer ] || limits+=(-rss_limit_mb=1024)
   python3 "$here/../Inputs/$2" --fuzz-corpus "$seeds"
   "$build/asan/$fuzzer" "${limits[@]}" -runs=0 "$corpus" "$seeds" \
     >"$log" 2>&1 || { tail -40 "$log"; exit 1; }
@@ -68,7 +71,8 @@ for reader in "${readers[@]}"; do
   case $reader in
   gguf) fuzz gguf make_gguf.py ;;
   hugging_face) fuzz hugging_face make_folder.py ;;
+  tokenizer) fuzz tokenizer make_tokenizers.py ;;
   torch) fuzz torch make_torch.py ;;
-  *) echo "no reader $reader: expected gguf, hugging_face or torch"; exit 1 ;;
+  *) echo "no reader $reader: expected gguf, hugging_face, tokenizer or torch"; exit 1 ;;
   esac
 done
