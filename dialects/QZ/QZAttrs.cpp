@@ -79,13 +79,16 @@ Encoding EncodingAttr::toEncoding() const {
   e.scale = ScalarType(getScale());
   e.scaleExponent = getScaleExponent();
   e.min = ScalarType(getMin());
+  e.scaledMin = getScaledMin();
   e.commonScale = getCommonScale();
+  e.splitScale = getSplitScale();
   e.superBlock = getSuperBlock();
   e.subBits = getSubBits();
   e.subZero = getSubZero();
   e.subSigned = getSubSigned();
   e.subSquared = getSubSquared();
   e.subValues = valuesOf(getSubValues());
+  e.subMinifloat = Minifloat(getSubMinifloat());
   e.offset = ScalarType(getOffset());
   e.subMinBits = getSubMinBits();
   e.spans = spansOf(getSpans());
@@ -97,20 +100,21 @@ EncodingAttr EncodingAttr::fromEncoding(MLIRContext *context,
   return EncodingAttr::get(
       context, unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
-      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
-      e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
-      e.subSquared, bitsOf(e.subValues), unsigned(e.offset), e.subMinBits,
-      numbersOf(e.spans));
+      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min), e.scaledMin,
+      e.commonScale, e.splitScale, e.superBlock, e.subBits, e.subZero,
+      e.subSigned, e.subSquared, bitsOf(e.subValues), unsigned(e.subMinifloat),
+      unsigned(e.offset), e.subMinBits, numbersOf(e.spans));
 }
 
 LogicalResult EncodingAttr::verify(
     function_ref<InFlightDiagnostic()> emitError, unsigned element,
     unsigned bits, int zero, unsigned zeroBits, ArrayRef<int8_t> table,
     ArrayRef<uint32_t> values, unsigned minifloat, unsigned group,
-    unsigned scale, int scaleExponent, unsigned min, bool commonScale,
-    unsigned superBlock, unsigned subBits, int subZero, bool subSigned,
-    bool subSquared, ArrayRef<uint32_t> subValues, unsigned offset,
-    unsigned subMinBits, ArrayRef<unsigned> spans) {
+    unsigned scale, int scaleExponent, unsigned min, bool scaledMin,
+    bool commonScale, bool splitScale, unsigned superBlock, unsigned subBits,
+    int subZero, bool subSigned, bool subSquared, ArrayRef<uint32_t> subValues,
+    unsigned subMinifloat, unsigned offset, unsigned subMinBits,
+    ArrayRef<unsigned> spans) {
   Encoding e{ScalarType(element),
              bits,
              zero,
@@ -122,13 +126,16 @@ LogicalResult EncodingAttr::verify(
              ScalarType(scale),
              scaleExponent,
              ScalarType(min),
+             scaledMin,
              commonScale,
+             splitScale,
              superBlock,
              subBits,
              subZero,
              subSigned,
              subSquared,
              valuesOf(subValues),
+             Minifloat(subMinifloat),
              ScalarType(offset),
              subMinBits,
              spansOf(spans)};
@@ -200,18 +207,21 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
             return success();
           });
     }
-    if (key == "float") {
+    if (key == "float" || key == "sub_float") {
       StringRef name;
       SMLoc nameLoc = parser.getCurrentLocation();
       if (parser.parseKeyword(&name))
         return failure();
-      if (!parseMinifloat(name.str(), e.minifloat))
+      if (!parseMinifloat(name.str(),
+                          key == "float" ? e.minifloat : e.subMinifloat))
         return parser.emitError(nameLoc)
                << "unknown minifloat '" << name << "'";
       return success();
     }
     bool *flag = llvm::StringSwitch<bool *>(key)
+                     .Case("scaled_min", &e.scaledMin)
                      .Case("common_scale", &e.commonScale)
+                     .Case("split_scale", &e.splitScale)
                      .Case("sub_signed", &e.subSigned)
                      .Case("sub_squared", &e.subSquared)
                      .Default(nullptr);
@@ -249,10 +259,10 @@ Attribute EncodingAttr::parse(AsmParser &parser, Type) {
   return parser.getChecked<EncodingAttr>(
       parser.getContext(), unsigned(e.element), e.bits, e.zero, e.zeroBits,
       ArrayRef<int8_t>(e.table), bitsOf(e.values), unsigned(e.minifloat),
-      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min),
-      e.commonScale, e.superBlock, e.subBits, e.subZero, e.subSigned,
-      e.subSquared, bitsOf(e.subValues), unsigned(e.offset), e.subMinBits,
-      numbersOf(e.spans));
+      e.group, unsigned(e.scale), e.scaleExponent, unsigned(e.min), e.scaledMin,
+      e.commonScale, e.splitScale, e.superBlock, e.subBits, e.subZero,
+      e.subSigned, e.subSquared, bitsOf(e.subValues), unsigned(e.subMinifloat),
+      unsigned(e.offset), e.subMinBits, numbersOf(e.spans));
 }
 
 void EncodingAttr::print(AsmPrinter &printer) const {
@@ -300,13 +310,17 @@ void EncodingAttr::print(AsmPrinter &printer) const {
   number("scale_exponent", e.scaleExponent);
   if (e.hasMin())
     printer << ", min = " << scalarName(e.min);
+  number("scaled_min", e.scaledMin);
   number("common_scale", e.commonScale);
+  number("split_scale", e.splitScale);
   number("super_block", e.superBlock);
   number("sub_bits", e.subBits);
   number("sub_zero", e.subZero);
   number("sub_signed", e.subSigned);
   number("sub_squared", e.subSquared);
   values("sub_values", e.subValues);
+  if (e.subMinifloat != Minifloat::None)
+    printer << ", sub_float = " << minifloatName(e.subMinifloat);
   if (e.hasOffset())
     printer << ", offset = " << scalarName(e.offset);
   number("sub_min_bits", e.subMinBits);

@@ -36,6 +36,9 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
     #qz.encoding<bits = 2, values = [-1.0, -0.25, 0.25, 1.0], group = 64,
                  scale = f32>
     #qz.encoding<bits = 8, float = e4m3fn, group = 128, scale = f32>
+    #qz.encoding<bits = 4, table = [...], group = 16, scale = f32,
+                 common_scale = 1, super_block = 576, sub_bits = 8,
+                 sub_float = e4m3fn>
     #qz.encoding<spans = [[64, 5, 16, 32], [448, 4, 8, 64]], scale = f16,
                  common_scale = 1, sub_bits = 4>
     ```
@@ -56,10 +59,12 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
                         ArrayRefParameter<"uint32_t">:$values,
                         "unsigned":$minifloat, "unsigned":$group,
                         "unsigned":$scale, "int":$scaleExponent,
-                        "unsigned":$min, "bool":$commonScale,
+                        "unsigned":$min, "bool":$scaledMin,
+                        "bool":$commonScale, "bool":$splitScale,
                         "unsigned":$superBlock, "unsigned":$subBits,
                         "int":$subZero, "bool":$subSigned, "bool":$subSquared,
                         ArrayRefParameter<"uint32_t">:$subValues,
+                        "unsigned":$subMinifloat,
                         "unsigned":$offset, "unsigned":$subMinBits,
                         ArrayRefParameter<"unsigned">:$spans);
   let hasCustomAssemblyFormat = 1;

@@ -110,13 +110,8 @@ private:
   bool checkCodes() {
     const std::vector<uint64_t> &shape = qweight->entry.shape;
     bool isFast = scheme.packing == AWQPacking::GEMVFast;
-    if (!checkType(*qweight, isFast ? "I16" : "I32"))
+    if (!checkType(*qweight, isFast ? "I16" : "I32") || !checkMatrix(*qweight))
       return false;
-    // The limits keep products below 2^64.
-    constexpr uint64_t most = uint64_t(1) << 28;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > most || shape[1] > most)
-      return fail(*qweight, "two dimensions of 1 to 2^28", shapeText(shape));
     switch (scheme.packing) {
     case AWQPacking::GEMM:
       in = shape[0];
@@ -201,16 +196,8 @@ Error qcc::readAWQ(const Json &config, const std::string &where,
   Result<AWQScheme> scheme = readConfig(config, where);
   if (!scheme)
     return scheme.takeError();
-  static constexpr std::string_view suffix = ".qweight";
-  for (SourceTensor &tensor : sources.all()) {
-    const std::string &name = tensor.entry.name;
-    if (!name.ends_with(suffix))
-      continue;
-    Result<Tensor> weight = readAWQWeight(
-        *scheme, sources, texts, name.substr(0, name.size() - suffix.size()));
-    if (!weight)
-      return weight.takeError();
-    out.push_back(std::move(*weight));
-  }
-  return Error();
+  return readModules(
+      sources, ".qweight", out, [&](std::string module, SourceTensor &) {
+        return readAWQWeight(*scheme, sources, texts, std::move(module));
+      });
 }

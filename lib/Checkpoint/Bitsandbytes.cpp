@@ -35,10 +35,6 @@ namespace {
 constexpr std::string_view kStateInfix = ".weight.quant_state.bitsandbytes__";
 /// No known state comes near.
 constexpr size_t kMaxStateBytes = size_t(1) << 16;
-/// Limits of sizes, which keep products below 2^64.
-constexpr uint64_t kMaxSize = uint64_t(1) << 28;
-/// What an encoding allows.
-constexpr uint64_t kMaxSuperBlock = uint64_t(1) << 24;
 
 struct BitsandbytesConfig {
   bool has4Bits = false, has8Bits = false;
@@ -167,7 +163,7 @@ private:
 
   static bool isSize(const Json &number) {
     return number.is_number_unsigned() && number.get<uint64_t>() >= 1 &&
-           number.get<uint64_t>() <= kMaxSize;
+           number.get<uint64_t>() <= kMaxFeatures;
   }
 
   static uint64_t readBlock(JsonFields &fields, const char *key) {
@@ -213,13 +209,20 @@ private:
             checkType(*nestedMap, "F32") && checkShape(*nestedMap, {256}));
   }
 
-  /// Nested scales stay two levels where several blocks of every row share one;
-  /// where few do, their products are smaller.
+  /// Nested scales stay two levels where blocks end with rows, of several
+  /// blocks. Where they change within rows, that is at a place of each row's
+  /// own.
   void keepNesting(Encoding &encoding, std::vector<float> values) const {
     uint64_t shared = std::min(state.block * state.nestedBlock, kMaxSuperBlock);
     uint64_t superBlock = std::gcd(state.in, shared);
-    if (encoding.group != state.block || superBlock <= state.block)
+    encoding.splitScale = superBlock < std::min(state.in, shared);
+    if (encoding.splitScale)
+      superBlock = std::min(
+          state.in, state.block * std::min<uint64_t>(state.nestedBlock, 256));
+    if (encoding.group != state.block || superBlock <= state.block) {
+      encoding.splitScale = false;
       return;
+    }
     encoding.superBlock = unsigned(superBlock);
     encoding.subBits = 8;
     encoding.subValues = std::move(values);
@@ -272,12 +275,10 @@ public:
 private:
   bool checkParts() {
     const std::vector<uint64_t> &shape = weight->entry.shape;
-    if (!checkType(*weight, "I8"))
+    if (!checkType(*weight, "I8") || !checkMatrix(*weight))
       return false;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > kMaxSize || shape[1] > kMaxSize || shape[1] % 4)
-      return fail(*weight,
-                  "two dimensions of 1 to 2^28, columns a multiple of 4",
+    if (shape[1] % 4)
+      return fail(*weight, "columns that are a multiple of 4",
                   shapeText(shape));
     out = shape[0];
     in = shape[1];

@@ -14,6 +14,22 @@
 
 using namespace qcc;
 
+void Tensor::storeAs(const StoredFormat &wanted, Encoding encoding,
+                     std::vector<uint64_t> numbers) {
+  TensorPart part;
+  part.name = name;
+  part.type = type->name;
+  part.dims = dims;
+  part.file = file;
+  part.offset = offset;
+  part.bytes = bytes;
+  parts = {std::move(part)};
+  format = &wanted;
+  storedEncoding = std::move(encoding);
+  storedNumbers = std::move(numbers);
+  type = nullptr;
+}
+
 std::string Tensor::shape() const {
   std::string text = "[";
   for (size_t i = 0; i < dims.size(); ++i)

@@ -66,13 +66,9 @@ public:
 private:
   bool checkCodes() {
     const std::vector<uint64_t> &found = codes->entry.shape;
-    if (!checkType(*codes, scheme.isPacked ? "I32" : "I8"))
+    if (!checkType(*codes, scheme.isPacked ? "I32" : "I8") ||
+        !checkMatrix(*codes))
       return false;
-    // The limits keep products below 2^64.
-    constexpr uint64_t most = uint64_t(1) << 28;
-    if (found.size() != 2 || found[0] == 0 || found[1] == 0 ||
-        found[0] > most || found[1] > most)
-      return fail(*codes, "two dimensions of 1 to 2^28", shapeText(found));
     out = found[0];
     in = scheme.isPacked ? found[1] * 32 / scheme.bits : found[1];
     group = scheme.group == -1 ? in : uint64_t(scheme.group);
@@ -94,11 +90,7 @@ private:
   }
 
   bool checkScales() {
-    for (auto [name, type] : {std::pair{"F16", ScalarType::F16},
-                              std::pair{"BF16", ScalarType::BF16},
-                              std::pair{"F32", ScalarType::F32}})
-      if (std::string_view(scales->entry.type->name) == name)
-        scaleType = type;
+    scaleType = floatType(*scales);
     if (scaleType == ScalarType::None)
       return fail(*scales, "dtype F16, BF16 or F32", scales->entry.type->name);
     return checkShape(*scales, {out, in / group});

@@ -24,8 +24,6 @@ using namespace qcc;
 namespace {
 
 constexpr std::string_view kSuffix = ".q_weight";
-/// The limit keeps products below 2^64.
-constexpr uint64_t kMaxFeatures = uint64_t(1) << 28;
 
 /// Puts one module's weight together.
 class ModuleReader : QuantizedModule {
@@ -66,12 +64,10 @@ private:
 
   bool checkShapes() {
     const std::vector<uint64_t> &shape = weight.entry.shape;
-    if (!checkType(weight, "I32"))
+    if (!checkType(weight, "I32") || !checkMatrix(weight))
       return false;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > kMaxFeatures || shape[1] > kMaxFeatures || shape[1] % 32)
-      return fail(weight,
-                  "two dimensions of 1 to 2^28, the second a multiple of 32",
+    if (shape[1] % 32)
+      return fail(weight, "columns that are a multiple of 32",
                   shapeText(shape));
     if (!readOut())
       return false;
@@ -218,17 +214,9 @@ bool qcc::hasEXL2Weights(SourceTensors &sources) {
 Error qcc::readEXL2(const Json &, const std::string &, SourceTensors &sources,
                     TextPool &texts, std::vector<Tensor> &out) {
   ElementOrders orders(out);
-  for (SourceTensor &tensor : sources.all()) {
-    const std::string &name = tensor.entry.name;
-    if (!name.ends_with(kSuffix))
-      continue;
-    Result<Tensor> weight =
-        ModuleReader(sources, texts, orders,
-                     name.substr(0, name.size() - kSuffix.size()), tensor)
+  return readModules(
+      sources, kSuffix, out, [&](std::string module, SourceTensor &tensor) {
+        return ModuleReader(sources, texts, orders, std::move(module), tensor)
             .read();
-    if (!weight)
-      return weight.takeError();
-    out.push_back(std::move(*weight));
-  }
-  return Error();
+      });
 }

@@ -49,11 +49,10 @@ public:
     tensor.dims = {in, out};
     tensor.format = &layout.format;
     Encoding &encoding = tensor.storedEncoding;
-    encoding.bits = 4;
-    encoding.table.assign(std::begin(kDoubledE2M1), std::end(kDoubledE2M1));
-    encoding.scaleExponent = -1;
+    encoding = mxfp4Encoding();
     encoding.group = layout.group;
-    encoding.scale = layout.globalScale ? ScalarType::F32 : ScalarType::E8M0;
+    if (layout.globalScale)
+      setTwoLevels(encoding);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*codes) + ": " + problem);
     takeParts(tensor, {codes, scale, globalScale,
@@ -62,15 +61,21 @@ public:
   }
 
 private:
+  /// One scale for all of a row, as far as an encoding allows, and a float of 8
+  /// bits for each group.
+  void setTwoLevels(Encoding &encoding) const {
+    encoding.scale = ScalarType::F32;
+    encoding.commonScale = true;
+    encoding.superBlock =
+        unsigned(std::min((in + 31) / 32 * 32, kMaxSuperBlock));
+    encoding.subBits = 8;
+    encoding.subMinifloat = Minifloat::E4M3FN;
+  }
+
   bool checkCodes() {
     const std::vector<uint64_t> &shape = codes->entry.shape;
-    if (!checkType(*codes, "U8"))
+    if (!checkType(*codes, "U8") || !checkMatrix(*codes))
       return false;
-    // The limits keep products below 2^64.
-    constexpr uint64_t most = uint64_t(1) << 28;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > most || shape[1] > most)
-      return fail(*codes, "two dimensions of 1 to 2^28", shapeText(shape));
     out = shape[0];
     in = shape[1] * 2;
     return in % layout.group == 0 ||
@@ -99,8 +104,8 @@ private:
     if (!globalScale->entry.shape.empty() && !checkShape(*globalScale, {1}))
       return false;
     float value = loadLE<float>(sources.data(*globalScale));
-    return (std::isfinite(value) && value != 0) ||
-           fail(*globalScale, "a finite number that is not 0",
+    return (std::isfinite(value) && std::isfinite(1 / value)) ||
+           fail(*globalScale, "a finite number that has an inverse",
                 std::to_string(value));
   }
 
@@ -110,6 +115,16 @@ private:
 };
 
 } // namespace
+
+Encoding qcc::mxfp4Encoding() {
+  Encoding encoding;
+  encoding.bits = 4;
+  encoding.table.assign(std::begin(kDoubledE2M1), std::end(kDoubledE2M1));
+  encoding.scaleExponent = -1;
+  encoding.group = 32;
+  encoding.scale = ScalarType::E8M0;
+  return encoding;
+}
 
 Result<Tensor> qcc::readFP4Weight(const FP4Layout &layout,
                                   SourceTensors &sources, TextPool &texts,

@@ -26,6 +26,9 @@ extern const FP4Layout kMXFP4Layout, kNVFP4Layout;
 /// ModelOpt's NVFP4.
 extern const FP4Layout kModelOptNVFP4Layout;
 
+/// What MXFP4 means.
+Encoding mxfp4Encoding();
+
 /// Takes the arrays of `module`, which has the codes, and checks them.
 Result<Tensor> readFP4Weight(const FP4Layout &layout, SourceTensors &sources,
                              TextPool &texts, std::string module);

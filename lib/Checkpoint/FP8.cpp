@@ -60,8 +60,8 @@ public:
     encoding.minifloat = std::string_view(weight->entry.type->name) == "F8_E4M3"
                              ? Minifloat::E4M3FN
                              : Minifloat::E5M2;
-    encoding.group = unsigned(commonGroup(in, tiles.columns));
     encoding.scale = scaleType;
+    setGroups(encoding);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
     takeParts(tensor,
@@ -70,13 +70,25 @@ public:
   }
 
 private:
+  /// A group is what of a row lies in one tile. If the last is smaller, it has
+  /// a span of its own, where spans allow that.
+  void setGroups(Encoding &encoding) const {
+    const uint64_t rest = in % tiles.columns;
+    if (rest % 32 || rest == 0 || rest == in || tiles.columns % 32) {
+      encoding.group = unsigned(commonGroup(in, tiles.columns));
+      return;
+    }
+    encoding.bits = 0;
+    encoding.spans = {
+        {unsigned(in - rest), 8, 0, unsigned(tiles.columns)},
+        {unsigned(rest), 8, 0, unsigned(rest)},
+    };
+  }
+
   bool checkWeight() {
     const std::vector<uint64_t> &shape = weight->entry.shape;
-    // The limits keep products below 2^64 and groups below 2^32.
-    constexpr uint64_t most = uint64_t(1) << 28;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > most || shape[1] > most)
-      return fail(*weight, "two dimensions of 1 to 2^28", shapeText(shape));
+    if (!checkMatrix(*weight))
+      return false;
     out = shape[0];
     in = shape[1];
     if (in % 4)
@@ -93,17 +105,9 @@ private:
   }
 
   bool checkScale() {
-    static constexpr struct {
-      std::string_view name;
-      ScalarType type;
-    } types[] = {{"F32", ScalarType::F32},
-                 {"F16", ScalarType::F16},
-                 {"BF16", ScalarType::BF16},
-                 {"F8_E8M0", ScalarType::E8M0},
-                 {"U8", ScalarType::E8M0}};
-    for (const auto &known : types)
-      if (known.name == scale->entry.type->name)
-        scaleType = known.type;
+    std::string_view type = scale->entry.type->name;
+    scaleType = type == "F8_E8M0" || type == "U8" ? ScalarType::E8M0
+                                                  : floatType(*scale);
     if (scaleType == ScalarType::None)
       return fail(*scale, "dtype F32, F16, BF16, F8_E8M0 or U8",
                   scale->entry.type->name);

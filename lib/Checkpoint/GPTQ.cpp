@@ -75,13 +75,8 @@ private:
 
   bool checkShapes() {
     const std::vector<uint64_t> &shape = qweight->entry.shape;
-    if (!checkType(*qweight, "I32"))
+    if (!checkType(*qweight, "I32") || !checkMatrix(*qweight))
       return false;
-    // The limits keep products below 2^64.
-    constexpr uint64_t most = uint64_t(1) << 28;
-    if (shape.size() != 2 || shape[0] == 0 || shape[1] == 0 ||
-        shape[0] > most || shape[1] > most)
-      return fail(*qweight, "two dimensions of 1 to 2^28", shapeText(shape));
     in = shape[0] * 32 / scheme.bits;
     out = shape[1];
     if (shape[0] % scheme.bits || out * scheme.bits % 32)
@@ -97,11 +92,8 @@ private:
                   "multiple of group_size " +
                   std::to_string(group) + ", got " + std::to_string(in));
     groups = (in + group - 1) / group;
-    for (auto [name, type] : {std::pair{"F16", ScalarType::F16},
-                              std::pair{"BF16", ScalarType::BF16}})
-      if (std::string_view(scales->entry.type->name) == name)
-        scaleType = type;
-    if (scaleType == ScalarType::None)
+    scaleType = floatType(*scales);
+    if (scaleType != ScalarType::F16 && scaleType != ScalarType::BF16)
       return fail(*scales, "dtype F16 or BF16", scales->entry.type->name);
     return checkShape(*scales, {groups, out}) && checkType(*qzeros, "I32") &&
            checkShape(*qzeros, {groups, out * scheme.bits / 32}) &&

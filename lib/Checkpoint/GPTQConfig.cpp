@@ -9,6 +9,7 @@
 
 #include "GPTQ.h"
 #include "Pattern.h"
+#include "QuantizedModule.h"
 
 using namespace qcc;
 
@@ -161,24 +162,18 @@ Error qcc::readGPTQ(const Json &config, const std::string &where,
   if (!schemes)
     return schemes.takeError();
   ElementOrders orders(out);
-  static constexpr std::string_view suffix = ".qweight";
-  for (SourceTensor &tensor : sources.all()) {
-    const std::string &name = tensor.entry.name;
-    if (!name.ends_with(suffix))
-      continue;
-    std::string module = name.substr(0, name.size() - suffix.size()), rule;
-    Result<const GPTQScheme *> scheme = schemes->of(module, rule);
-    if (!scheme)
-      return Error(where + ": dynamic: " + scheme.message());
-    if (!*scheme)
-      return mismatchError(
-          sources.what(tensor),
-          "no codes, as 'dynamic' has it under " + quoted(rule), "some");
-    Result<Tensor> weight =
-        readGPTQWeight(**scheme, sources, texts, orders, std::move(module));
-    if (!weight)
-      return weight.takeError();
-    out.push_back(std::move(*weight));
-  }
-  return Error();
+  return readModules(
+      sources, ".qweight", out,
+      [&](std::string module, SourceTensor &tensor) -> Result<Tensor> {
+        std::string rule;
+        Result<const GPTQScheme *> scheme = schemes->of(module, rule);
+        if (!scheme)
+          return Error(where + ": dynamic: " + scheme.message());
+        if (!*scheme)
+          return mismatchError(
+              sources.what(tensor),
+              "no codes, as 'dynamic' has it under " + quoted(rule), "some");
+        return readGPTQWeight(**scheme, sources, texts, orders,
+                              std::move(module));
+      });
 }

@@ -14,6 +14,7 @@
 
 #include "FP4.h"
 #include "FP8.h"
+#include "QuantizedModule.h"
 
 using namespace qcc;
 
@@ -31,20 +32,13 @@ Error qcc::readModelOpt(const Json &config, const std::string &where,
     return std::move(fields.error);
   if (algorithm == "FP8")
     return readFP8Weights({}, "weight_scale", sources, texts, out);
-  static constexpr std::string_view suffix = ".weight_scale_2";
-  for (SourceTensor &tensor : sources.all()) {
-    const std::string &name = tensor.entry.name;
-    if (!name.ends_with(suffix))
-      continue;
-    std::string module = name.substr(0, name.size() - suffix.size());
-    if (!sources.find(module + ".weight"))
-      return Error(sources.what(tensor) + " comes without " +
-                   quoted(module + ".weight"));
-    Result<Tensor> weight =
-        readFP4Weight(kModelOptNVFP4Layout, sources, texts, std::move(module));
-    if (!weight)
-      return weight.takeError();
-    out.push_back(std::move(*weight));
-  }
-  return Error();
+  return readModules(
+      sources, ".weight_scale_2", out,
+      [&](std::string module, SourceTensor &tensor) -> Result<Tensor> {
+        if (!sources.find(module + ".weight"))
+          return Error(sources.what(tensor) + " comes without " +
+                       quoted(module + ".weight"));
+        return readFP4Weight(kModelOptNVFP4Layout, sources, texts,
+                             std::move(module));
+      });
 }

@@ -16,16 +16,6 @@ void qcc::addOneToNorm(Tensor &tensor) {
   if (!isFloat || tensor.dims.size() != 1 ||
       !tensor.name.ends_with("norm.weight"))
     return;
-  TensorPart part;
-  part.name = tensor.name;
-  part.type = tensor.type->name;
-  part.dims = tensor.dims;
-  part.file = tensor.file;
-  part.offset = tensor.offset;
-  part.bytes = tensor.bytes;
-  tensor.parts = {std::move(part)};
-  tensor.format = &kOnePlusFormat;
-  tensor.storedEncoding = *findGGMLType("F32")->encoding;
-  tensor.storedNumbers = {tensor.type->id};
-  tensor.type = nullptr;
+  tensor.storeAs(kOnePlusFormat, *findGGMLType("F32")->encoding,
+                 {tensor.type->id});
 }

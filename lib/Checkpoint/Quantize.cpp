@@ -11,23 +11,17 @@ using namespace qcc;
 /// transpose, one of codes.
 static void roundTensor(Tensor &tensor, const QuantizationType &type,
                         Encoding encoding) {
-  bool isTransposed = tensor.format == &kTransposedFormat;
-  uint64_t source = isTransposed ? tensor.storedNumbers[0] : tensor.type->id;
-  if (!isTransposed) {
-    TensorPart part;
-    part.name = tensor.name;
-    part.type = tensor.type->name;
-    part.dims = tensor.dims;
-    part.file = tensor.file;
-    part.offset = tensor.offset;
-    part.bytes = tensor.bytes;
-    tensor.parts = {std::move(part)};
-  }
+  const bool isTransposed = tensor.format == &kTransposedFormat;
+  const uint64_t source =
+      isTransposed ? tensor.storedNumbers[0] : tensor.type->id;
+  std::vector<uint64_t> numbers = {
+      source, uint64_t(&type - quantizationTypes().data()), isTransposed};
+  if (!isTransposed)
+    return tensor.storeAs(kRoundedFormat, std::move(encoding),
+                          std::move(numbers));
   tensor.format = &kRoundedFormat;
   tensor.storedEncoding = std::move(encoding);
-  tensor.storedNumbers = {source, uint64_t(&type - quantizationTypes().data()),
-                          isTransposed};
-  tensor.type = nullptr;
+  tensor.storedNumbers = std::move(numbers);
 }
 
 Result<Checkpoint>

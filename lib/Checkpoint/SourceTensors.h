@@ -62,32 +62,11 @@ struct QuantizationMethod {
   ReadFn *read;
 };
 
-Error readAutoRound(const Json &config, const std::string &where,
-                    SourceTensors &sources, TextPool &texts,
-                    std::vector<Tensor> &out);
-Error readAWQ(const Json &config, const std::string &where,
-              SourceTensors &sources, TextPool &texts,
-              std::vector<Tensor> &out);
-Error readBitsandbytes(const Json &config, const std::string &where,
-                       SourceTensors &sources, TextPool &texts,
-                       std::vector<Tensor> &out);
-Error readCompressedTensors(const Json &config, const std::string &where,
-                            SourceTensors &sources, TextPool &texts,
-                            std::vector<Tensor> &out);
-Error readEXL2(const Json &config, const std::string &where,
-               SourceTensors &sources, TextPool &texts,
-               std::vector<Tensor> &out);
+QuantizationMethod::ReadFn readAutoRound, readAWQ, readBitsandbytes,
+    readCompressedTensors, readEXL2, readFP8, readGPTQ, readModelOpt;
+
 /// Whether some are EXL2's, which tools also write without a config.
 bool hasEXL2Weights(SourceTensors &sources);
-Error readFP8(const Json &config, const std::string &where,
-              SourceTensors &sources, TextPool &texts,
-              std::vector<Tensor> &out);
-Error readGPTQ(const Json &config, const std::string &where,
-               SourceTensors &sources, TextPool &texts,
-               std::vector<Tensor> &out);
-Error readModelOpt(const Json &config, const std::string &where,
-                   SourceTensors &sources, TextPool &texts,
-                   std::vector<Tensor> &out);
 
 } // namespace qcc
 

@@ -21,17 +21,6 @@ void qcc::transposeLinear(Tensor &tensor) {
   bool isFloat = tensor.type->encoding && tensor.type->encoding->isFloat();
   if (!isFloat || tensor.dims.size() != 2 || !isLinear(tensor.name))
     return;
-  TensorPart part;
-  part.name = tensor.name;
-  part.type = tensor.type->name;
-  part.dims = tensor.dims;
-  part.file = tensor.file;
-  part.offset = tensor.offset;
-  part.bytes = tensor.bytes;
-  tensor.parts = {std::move(part)};
+  tensor.storeAs(kTransposedFormat, *tensor.type->encoding, {tensor.type->id});
   std::swap(tensor.dims[0], tensor.dims[1]);
-  tensor.format = &kTransposedFormat;
-  tensor.storedEncoding = *tensor.type->encoding;
-  tensor.storedNumbers = {tensor.type->id};
-  tensor.type = nullptr;
 }

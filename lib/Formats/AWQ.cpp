@@ -7,6 +7,7 @@
 
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
+#include "RowCodes.h"
 
 using namespace qcc;
 
@@ -45,11 +46,6 @@ static void unpackRows(const StoredWeight &weight, uint64_t firstRow,
 // GEMV
 //===----------------------------------------------------------------------===//
 
-/// Field `i` of a row of words, which are little endian.
-static uint8_t nibble(const uint8_t *row, uint64_t i) {
-  return uint8_t(row[i / 2] >> 4 * (i % 2) & 15);
-}
-
 static void unpackGEMV(const StoredWeight &weight, uint64_t firstRow,
                        unsigned count, Fields *out) {
   const uint64_t width = weight.numbers[0];
@@ -58,9 +54,8 @@ static void unpackGEMV(const StoredWeight &weight, uint64_t firstRow,
     const uint64_t row = firstRow + i;
     Fields &fields = out[i];
     fields.resize(weight.encoding, weight.columns);
-    const uint8_t *codes = weight.arrays[0] + row * (weight.columns / 2);
-    for (uint64_t k = 0; k < weight.columns; ++k)
-      fields.codes[k] = nibble(codes, k);
+    // Words are little endian, so codes run through the bytes.
+    unpackNibbles(weight.arrays[0] + row * (weight.columns / 2), fields.codes);
     const uint8_t *scales = weight.arrays[1] + row * width * 16;
     const uint8_t *zeros = weight.arrays[2] + row * width * 4;
     for (uint64_t g = 0; g < groups; ++g) {

@@ -4,6 +4,8 @@
 
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
+#include <algorithm>
+#include "RowCodes.h"
 
 using namespace qcc;
 
@@ -21,14 +23,25 @@ static float blockScale(const StoredWeight &weight, bool isNested, uint64_t i) {
 /// element `first`.
 static void unpackNestedScales(const StoredWeight &weight, uint64_t first,
                                Fields &fields) {
+  const uint64_t groups = weight.encoding.superBlock / weight.encoding.group,
+                 nestedBlock = weight.numbers[1];
   const uint64_t block = first / weight.numbers[0],
-                 groups = weight.encoding.superBlock / weight.encoding.group;
+                 end = block + fields.sub.size();
   for (uint64_t g = 0; g < fields.sub.size(); ++g)
     fields.sub[g] = weight.arrays[1][block + g];
+  auto nested = [&](uint64_t i) {
+    return loadLE<uint32_t>(weight.arrays[2] + i / nestedBlock * 4);
+  };
   for (uint64_t b = 0; b < fields.scale.size(); ++b) {
-    uint64_t nested = (block + b * groups) / weight.numbers[1];
-    fields.scale[b] = loadLE<uint32_t>(weight.arrays[2] + nested * 4);
+    const uint64_t begin = block + b * groups;
+    fields.scale[b] = nested(begin);
     fields.offset[b] = uint32_t(weight.numbers[2]);
+    if (!weight.encoding.splitScale)
+      continue;
+    const uint64_t last = std::min(begin + groups, end) - 1,
+                   changed = last / nestedBlock * nestedBlock;
+    fields.secondScale[b] = nested(last);
+    fields.split[b] = changed > begin ? uint8_t(changed - begin) : 0;
   }
 }
 
@@ -68,9 +81,7 @@ static void unpackInt8(const StoredWeight &weight, uint64_t firstRow,
   for (unsigned i = 0; i < count; ++i) {
     const uint64_t row = firstRow + i;
     out[i].resize(weight.encoding, weight.columns);
-    const uint8_t *from = weight.arrays[0] + row * weight.columns;
-    for (uint64_t k = 0; k < weight.columns; ++k)
-      out[i].codes[k] = from[k] ^ 0x80; // code - 128 is the signed byte
+    unpackSignedBytes(weight.arrays[0] + row * weight.columns, out[i].codes);
     float scale = loadLE<float>(weight.arrays[1] + row * 4) / 127.0f;
     for (uint32_t &bits : out[i].scale)
       bits = bitsFromFloat(scale);

@@ -199,10 +199,13 @@ std::string Encoding::check() const {
 
   if (!isTwoLevel()) {
     if (superBlock != 0 || subMinBits != 0 || subZero != 0 || subSigned ||
-        subSquared || commonScale || !subValues.empty() || hasOffset())
+        subSquared || commonScale || splitScale || !subValues.empty() ||
+        subMinifloat != Minifloat::None || hasOffset())
       return "two levels need subBits";
-    return "";
+    return scaledMin && !hasMin() ? "scaledMin needs a min" : "";
   }
+  if (scaledMin)
+    return "scaledMin needs one level";
   if (scaleBlock() % group != 0 || scaleBlock() % 32 != 0)
     return outOfRange("superBlock", "a multiple of group and of 32",
                       scaleBlock());
@@ -210,14 +213,22 @@ std::string Encoding::check() const {
     return outOfRange("subBits", "0..8", subBits);
   if (hasMin() && (commonScale || hasOffset()))
     return "a scale or an offset for all rows allows no min";
+  if (splitScale && (commonScale || hasMin() || superBlock == 0 || group < 32 ||
+                     superBlock / group > 256))
+    return "splitScale needs scales of each row without min, and up to 256 "
+           "groups of at least 32 in a superBlock";
   if (!subValues.empty() && subValues.size() != size_t(1) << subBits)
     return outOfRange("subValues", "empty or 2^subBits values",
                       (long long)subValues.size());
   for (float value : subValues)
     if (!std::isfinite(value))
       return "subValues must be finite";
-  if (!subValues.empty() && (subZero != 0 || subSigned || subSquared))
-    return "subValues allow no subZero, subSigned or subSquared";
+  if (subMinifloat > Minifloat::E5M2 ||
+      (subMinifloat != Minifloat::None && subBits != 8))
+    return "a subMinifloat must be e4m3fn or e5m2 and have 8 bits";
+  int subMeanings = !subValues.empty() + (subMinifloat != Minifloat::None);
+  if (subMeanings + (subZero != 0 || subSigned || subSquared) > 1)
+    return "subValues or a subMinifloat allow no other meaning of sub";
   if (subSigned && subBits != 8)
     return outOfRange("subBits", "8 when signed", subBits);
   if (subSigned ? subZero != 0 : subZero < -1 || subZero > 1 << subBits)
@@ -277,6 +288,8 @@ void Fields::resize(const Encoding &encoding, size_t count) {
   floats.clear();
   codes.resize(count);
   scale.resize(scales);
+  secondScale.resize(encoding.splitScale ? scales : 0);
+  split.resize(encoding.splitScale ? scales : 0);
   min.resize(encoding.hasMin() ? scales : 0);
   offset.resize(encoding.hasOffset() ? scales : 0);
   zeros.resize(encoding.hasZeros() ? scales : 0);
@@ -323,6 +336,8 @@ static float number(const Encoding &encoding, const Fields &fields,
 static float second(const Encoding &encoding, uint8_t bits) {
   if (!encoding.subValues.empty())
     return encoding.subValues[bits];
+  if (encoding.subMinifloat != Minifloat::None)
+    return minifloatValue(encoding.subMinifloat, bits);
   int sub = encoding.subSigned ? int8_t(bits) : int(bits) - encoding.subZero;
   return float(encoding.subSquared ? sub * sub : sub);
 }
@@ -333,7 +348,11 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
     return scalarValue(encoding.element, fields.floats[k]);
 
   Place place = placeOf(encoding, k);
-  float scale = scaleFactor(encoding, fields.scale[place.block]);
+  uint32_t bits = fields.scale[place.block];
+  if (encoding.splitScale &&
+      k % encoding.superBlock / encoding.group >= fields.split[place.block])
+    bits = fields.secondScale[place.block];
+  float scale = scaleFactor(encoding, bits);
   float min = encoding.hasMin()
                   ? scalarValue(encoding.min, fields.min[place.block])
                   : 0.0f;
@@ -343,6 +362,8 @@ float qcc::decodeElement(const Encoding &encoding, const Fields &fields,
       scale = scale + scalarValue(encoding.offset, fields.offset[place.block]);
     if (encoding.hasMin())
       min = -(min * float(fields.subMin[place.group]));
+  } else if (encoding.scaledMin) {
+    min = -(scale * min);
   }
   float value = scale * number(encoding, fields, place);
   // Without a min nothing is added, so that -0 stays -0.

@@ -4,42 +4,38 @@
 
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
+#include <algorithm>
+#include "RowCodes.h"
 
 using namespace qcc;
 
-/// `scale(i)` gives the bits of scale `i` of the whole weight.
-template <typename Scale>
-static void unpackRows(const StoredWeight &weight, uint64_t firstRow,
-                       unsigned count, Fields *out, const Scale &scale) {
-  const uint64_t groups = weight.columns / weight.encoding.group;
-  for (unsigned i = 0; i < count; ++i) {
-    const uint64_t row = firstRow + i;
-    Fields &fields = out[i];
-    fields.resize(weight.encoding, weight.columns);
-    const uint8_t *codes = weight.arrays[0] + row * (weight.columns / 2);
-    for (uint64_t k = 0; k < weight.columns; ++k)
-      fields.codes[k] = uint8_t(codes[k / 2] >> 4 * (k % 2) & 15);
-    for (uint64_t g = 0; g < groups; ++g)
-      fields.scale[g] = scale(row * groups + g);
-  }
+/// The codes of row `row` of the arrays, and what the second has for its groups
+/// as `groups`.
+template <typename T>
+static void unpackRow(const StoredWeight &weight, uint64_t row, Fields &fields,
+                      std::vector<T> Fields::*groups) {
+  fields.resize(weight.encoding, weight.columns);
+  unpackNibbles(weight.arrays[0] + row * (weight.columns / 2), fields.codes);
+  std::vector<T> &out = fields.*groups;
+  const uint8_t *scales = weight.arrays[1] + row * out.size();
+  std::copy(scales, scales + out.size(), out.begin());
 }
 
 static void unpackMX(const StoredWeight &weight, uint64_t firstRow,
                      unsigned count, Fields *out) {
-  const uint8_t *scales = weight.arrays[1];
-  unpackRows(weight, firstRow, count, out,
-             [scales](uint64_t i) { return uint32_t(scales[i]); });
+  for (unsigned i = 0; i < count; ++i)
+    unpackRow(weight, firstRow + i, out[i], &Fields::scale);
 }
 
 template <bool isDivided>
 static void unpackNV(const StoredWeight &weight, uint64_t firstRow,
                      unsigned count, Fields *out) {
-  const uint8_t *scales = weight.arrays[1];
   const float global = loadLE<float>(weight.arrays[2]);
-  unpackRows(weight, firstRow, count, out, [=](uint64_t i) {
-    float scale = floatFromE4M3FN(scales[i]);
-    return bitsFromFloat(isDivided ? scale / global : scale * global);
-  });
+  for (unsigned i = 0; i < count; ++i) {
+    unpackRow(weight, firstRow + i, out[i], &Fields::sub);
+    std::fill(out[i].scale.begin(), out[i].scale.end(),
+              bitsFromFloat(isDivided ? 1.0f / global : global));
+  }
 }
 
 static constexpr const char *kMX[] = {"weight_packed", "weight_scale"};

@@ -11,7 +11,6 @@ static void unpackRows(const StoredWeight &weight, uint64_t firstRow,
                        unsigned count, Fields *out) {
   const uint64_t tileRows = weight.numbers[0], tileColumns = weight.numbers[1];
   const uint64_t tiles = (weight.columns + tileColumns - 1) / tileColumns;
-  const uint64_t group = weight.encoding.group;
   const unsigned bytes = scalarBytes(weight.encoding.scale);
   for (unsigned i = 0; i < count; ++i) {
     const uint64_t row = firstRow + i;
@@ -20,11 +19,17 @@ static void unpackRows(const StoredWeight &weight, uint64_t firstRow,
     std::memcpy(fields.codes.data(), weight.arrays[0] + row * weight.columns,
                 weight.columns);
     const uint8_t *scales = weight.arrays[1] + row / tileRows * tiles * bytes;
-    for (uint64_t g = 0; g < fields.scale.size(); ++g) {
-      fields.scale[g] = 0;
-      std::memcpy(&fields.scale[g], scales + g * group / tileColumns * bytes,
-                  bytes);
-    }
+    uint64_t k = 0, g = 0;
+    auto readScales = [&](uint64_t columns, unsigned group) {
+      for (uint64_t end = k + columns; k < end; k += group, ++g) {
+        fields.scale[g] = 0;
+        std::memcpy(&fields.scale[g], scales + k / tileColumns * bytes, bytes);
+      }
+    };
+    for (const Encoding::Span &span : weight.encoding.spans)
+      readScales(span.columns, span.group);
+    if (weight.encoding.spans.empty())
+      readScales(weight.columns, weight.encoding.group);
   }
 }
 

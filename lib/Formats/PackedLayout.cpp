@@ -22,8 +22,9 @@ static constexpr unsigned kLineBytes = 64;
 PackedLayout::PackedLayout(const Encoding &e)
     : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
       scaleInUnit(false), subInUnit(false), scaleOffset(0), minOffset(0),
-      subOffset(0), subMinOffset(0), offsetOffset(0), zeroOffset(0),
-      zeroShift(0), subPacked(false), groupsPerChunk(1), groupStride(0) {
+      subOffset(0), subMinOffset(0), secondScaleOffset(0), splitOffset(0),
+      offsetOffset(0), zeroOffset(0), zeroShift(0), subPacked(false),
+      groupsPerChunk(1), groupStride(0) {
   if (e.isFloat()) {
     unitK = 4;
     unitBytes = unitK * kRows * scalarBytes(e.element);
@@ -54,6 +55,11 @@ PackedLayout::PackedLayout(const Encoding &e)
     scaleOffset = chunkBytes;
     minOffset = chunkBytes + scaleBytes;
     groupStride = scaleBytes + minBytes;
+  }
+  if (e.splitScale) {
+    secondScaleOffset = chunkOffset;
+    splitOffset = secondScaleOffset + scaleBytes;
+    chunkOffset = splitOffset + kRows;
   }
   offsetOffset = chunkOffset;
   chunkOffset += scalarBytes(e.offset);
@@ -238,6 +244,12 @@ struct Pack {
     if (e.hasMin())
       putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
                 fields.min[first.block + block]);
+    if (e.splitScale) {
+      putScalar(panel + offset + layout.secondScaleOffset, row,
+                scalarBytes(e.scale), fields.secondScale[first.block + block]);
+      panel[offset + layout.splitOffset + row] =
+          fields.split[first.block + block];
+    }
     if (e.hasOffset())
       putScalar(panel + offset + layout.offsetOffset, 0, scalarBytes(e.offset),
                 fields.offset[first.block + block]);
@@ -278,6 +290,12 @@ struct Unpack {
     if (e.hasMin())
       fields.min[first.block + block] =
           getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
+    if (e.splitScale) {
+      fields.secondScale[first.block + block] = getScalar(
+          panel + offset + layout.secondScaleOffset, row, scalarBytes(e.scale));
+      fields.split[first.block + block] =
+          panel[offset + layout.splitOffset + row];
+    }
     if (e.hasOffset())
       fields.offset[first.block + block] = getScalar(
           panel + offset + layout.offsetOffset, 0, scalarBytes(e.offset));

@@ -5,6 +5,7 @@
 #include "qcc/Formats/Bits.h"
 #include "qcc/Formats/StoredFormat.h"
 #include <cstring>
+#include "RowCodes.h"
 
 using namespace qcc;
 
@@ -67,9 +68,8 @@ static void unpackBytes(const StoredWeight &weight, uint64_t firstRow,
                         unsigned count, Fields *out) {
   for (unsigned i = 0; i < count; ++i) {
     out[i].resize(weight.encoding, weight.columns);
-    const uint8_t *from = weight.arrays[0] + (firstRow + i) * weight.columns;
-    for (uint64_t k = 0; k < weight.columns; ++k)
-      out[i].codes[k] = from[k] ^ 0x80; // code - 128 is the signed byte
+    unpackSignedBytes(weight.arrays[0] + (firstRow + i) * weight.columns,
+                      out[i].codes);
     unpackScales(weight, firstRow + i, out[i]);
   }
 }

@@ -82,7 +82,8 @@ class QuantizedTestCase(TestCase):
         return np.frombuffer(self.process.stdout.read(int(rest)), np.float32).reshape(shape)
 
     def check_weights(self, model):
-        """All of them are the model's, bit for bit."""
+        """All of them are the model's, bit for bit; returns what they are."""
+        result = {}
         facts = json.loads(self.qcc("inspect", "--json", model.path).stdout)
         orders = {t["name"]: t["order"] for t in facts["tensors"] if "order" in t}
         for name, expected in model.weights.items():
@@ -94,6 +95,8 @@ class QuantizedTestCase(TestCase):
                 ordered, got = got, np.empty_like(got)
                 got[:, columns] = ordered
             self.assertTrue(np.array_equal(got, expected), name)
+            result[name] = got
+        return result
 
 
 def run(*programs):

@@ -92,6 +92,8 @@ def nvfp4(random, weight, order=None, modelopt=False):
     both = stored * global_scale if modelopt else stored / global_scale
     both = np.maximum(both, np.float32(1e-30)).astype(np.float64).repeat(16, axis=1)
     codes = fp4_codes(weight, both)
+    if not modelopt:  # The inverse is rounded, too.
+        both = (stored * (np.float32(1) / global_scale)).astype(np.float64).repeat(16, axis=1)
     both = np.where(stored.repeat(16, axis=1) == 0, 0, both)
     bytes_, values = fp4_bytes(codes), E2M1[codes] * both
     if modelopt:

@@ -69,6 +69,10 @@ struct Tensor {
   /// ("EXL2-6+5"), or what it is rounded to ("q4_k").
   std::string typeName() const;
 
+  /// Makes a tensor of a ggml type the only array of one that `format` reads.
+  void storeAs(const StoredFormat &format, Encoding encoding,
+               std::vector<uint64_t> numbers);
+
   uint64_t rowElements() const { return dims.empty() ? 1 : dims[0]; }
   /// Of a ggml type.
   uint64_t rowBytes() const { return type->rowBytes(rowElements()); }

@@ -18,13 +18,18 @@
 //                  the minifloat with these bits
 //
 //   one level  (subBits == 0):  S = scale[g] * 2^scaleExponent
-//                               M = min[g]                (0 without min)
+//                               M = min[g]                (0 without min),
+//                                   or -(S * min[g])      (scaledMin)
 //                               zeros[g] = 0              (without zeroBits)
 //   two levels (subBits != 0):  S = scale[b] * 2^scaleExponent * second(sub[g])
 //                                   + offset[b]           (0 without offset)
 //                               M = -(min[b] * subMin[g]) (0 without min)
 //
-//   second(sub) = sub - subZero, or its square, or subValues[sub], an f32
+//   second(sub) = sub - subZero, or its square, or subValues[sub], an f32,
+//                 or the minifloat with these bits
+//
+// With splitScale the groups of super-block b from its split[b]-th on have
+// secondScale[b] in place of scale[b].
 //
 // Where the codes of a row change their width, its k are cut into spans, each
 // with bits, zero and group of its own; g then counts through all spans.
@@ -85,8 +90,13 @@ struct Encoding {
   ScalarType scale = ScalarType::None;
   int scaleExponent = 0; ///< -16..0; where a table holds multiples of numbers.
   ScalarType min = ScalarType::None;
+  /// A min is what is subtracted from codes, a float (one level only).
+  bool scaledMin = false;
   /// A scale is the same for all rows of a weight (two levels only).
   bool commonScale = false;
+  /// A super-block has two scales of its row's own, without min. Groups are of
+  /// 32 or more, at most 256 of them in a super-block.
+  bool splitScale = false;
 
   /// Elements of k that share scale and min (two levels only); 0: a group.
   unsigned superBlock = 0;
@@ -94,8 +104,9 @@ struct Encoding {
   int subZero = 0;         ///< -1..2^subBits
   bool subSigned = false;  ///< sub is a two's complement number of 8 bits.
   bool subSquared = false; ///< S has the square of sub - subZero.
-  /// 2^subBits values, or empty; beside them, the three above are 0.
-  std::vector<float> subValues;
+  // At most one of these two; beside one, the three above are 0.
+  std::vector<float> subValues;             ///< 2^subBits values, or empty.
+  Minifloat subMinifloat = Minifloat::None; ///< What subs are, of 8 bits.
   /// Of an offset, which is the same for all rows (two levels without min).
   ScalarType offset = ScalarType::None;
   unsigned subMinBits = 0; ///< Width of subMin; 0 when there is no min.
@@ -144,8 +155,10 @@ struct Fields {
   std::vector<uint8_t> codes; ///< One per element, unless isFloat().
   /// Raw bits, one per element (float encodings).
   std::vector<uint32_t> floats;
-  std::vector<uint32_t> scale; ///< Raw bits, one per scaleBlock().
-  std::vector<uint32_t> min;   ///< Raw bits, one per scaleBlock(), if hasMin().
+  std::vector<uint32_t> scale;       ///< Raw bits, one per scaleBlock().
+  std::vector<uint32_t> secondScale; ///< The same, with splitScale.
+  std::vector<uint8_t> split; ///< Groups of the first scale, with splitScale.
+  std::vector<uint32_t> min;  ///< Raw bits, one per scaleBlock(), if hasMin().
   std::vector<uint32_t> offset; ///< The same, if hasOffset().
   std::vector<uint8_t> zeros;   ///< One per group, if hasZeros().
   std::vector<uint8_t> sub;     ///< One per group (two levels).

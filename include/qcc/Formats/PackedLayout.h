@@ -5,6 +5,7 @@
 // k; a unit covers `unitK` elements of k of each of the 16 rows:
 //
 //   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
+//   [second scale: 16 scalars] [split: 16 bytes]  with splitScale
 //   [offset: 1 scalar]                         if there is one
 //   [zeros: 16 bytes]                          zero points, if there are any
 //   [sub | subMin] per group of the unit       two-level, group > 32 or alone
@@ -73,8 +74,9 @@ struct PackedLayout {
   /// groupStride).
   bool subInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
-  unsigned offsetOffset; ///< In the unit.
-  unsigned zeroOffset;   ///< In the unit.
+  unsigned secondScaleOffset, splitOffset; ///< In the unit.
+  unsigned offsetOffset;                   ///< In the unit.
+  unsigned zeroOffset;                     ///< In the unit.
   unsigned zeroShift; ///< Bits between zero points of a byte; 0: one in each.
   bool subPacked;     ///< sub and subMin share a byte.
   unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.

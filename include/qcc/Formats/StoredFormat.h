@@ -141,8 +141,8 @@ extern const StoredFormat kPackedRowsZerosOrderFormat;
 extern const StoredFormat kByteRowsFormat;
 
 /// Floats of 8 bits, row by row, with scales for tiles of `tileRows` x
-/// `tileColumns` (the numbers, in this order); tiles at the edges are partial,
-/// and the encoding's group divides tileColumns and columns:
+/// `tileColumns` (the numbers, in this order); tiles at the edges are partial.
+/// The groups of the encoding, or of its spans, lie each in one tile:
 ///
 ///   weight  f8 [out, in]
 ///   scales  [ceil(out / tileRows), ceil(in / tileColumns)]
@@ -161,8 +161,9 @@ extern const StoredFormat kMXFP4Format;
 ///   weight_scale         f8_e4m3 [out, groups]
 ///   weight_global_scale  f32 [1]
 ///
-/// scale = weight_scale / weight_global_scale (compressed-tensors), or their
-/// product (ModelOpt), rounded to f32.
+/// The encoding has two levels, of which the first is weight_global_scale
+/// (ModelOpt) or, as it divides in compressed-tensors, its inverse, rounded to
+/// f32.
 extern const StoredFormat kNVFP4DividedFormat, kNVFP4MultipliedFormat;
 
 /// bitsandbytes, 4 bits: codes of the matrix as one row, the first of a byte in
@@ -178,8 +179,9 @@ extern const StoredFormat kNVFP4DividedFormat, kNVFP4MultipliedFormat;
 /// scale[i] = nested_quant_map[absmax[i]] * nested_absmax[i / nestedBlock]
 ///            + offset, each operation rounded to f32
 ///
-/// With an encoding of two levels these stay apart; its superBlock then divides
-/// columns and block * nestedBlock, and its group is the block.
+/// With an encoding of two levels these stay apart; its group is the block, and
+/// its superBlock divides columns and block * nestedBlock, or, with splitScale,
+/// is at most the latter.
 extern const StoredFormat kNF4Format, kFP4Format; ///< weight, absmax
 /// weight, absmax, nested_absmax, nested_quant_map
 extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;

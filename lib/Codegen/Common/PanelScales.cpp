@@ -63,8 +63,7 @@ Value ScaleReader::broadcast(Value scalar, Type type) {
   return vector ? e.splat(scalar, vector) : scalar;
 }
 
-Value ScaleReader::factor(Value base, Value lane, Type type) {
-  Value at = e.offset(base, layout.scaleOffset);
+Value ScaleReader::factor(Value at, Value lane, Type type) {
   if (encoding.commonScale) {
     Value scale = scalars(encoding.scale, at, e.c64(0), e.f32());
     if (encoding.scaleExponent)
@@ -93,6 +92,14 @@ Value ScaleReader::factor(Value base, Value lane, Type type) {
              : scale;
 }
 
+Value ScaleReader::termOf(Value base, Value factor, Value lane, Type type) {
+  Value min =
+      scalars(encoding.min, e.offset(base, layout.minOffset), lane, type);
+  return encoding.scaledMin
+             ? arith::NegFOp::create(e.b, e.loc, e.mulf(factor, min))
+             : min;
+}
+
 PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   PanelScales result;
   if (encoding.hasZeros()) {
@@ -105,10 +112,18 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   }
   if (!layout.scaleInUnit)
     return result;
-  result.factor = factor(unit, lane, type);
+  result.factor = factor(e.offset(unit, layout.scaleOffset), lane, type);
+  if (encoding.splitScale) {
+    auto vector = dyn_cast<VectorType>(type);
+    Type bytes =
+        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
+    Value at = e.offset(unit, layout.splitOffset);
+    result.split = e.zext(e.load(bytes, e.offset(at, lane)), e.i32());
+    result.secondFactor =
+        factor(e.offset(unit, layout.secondScaleOffset), lane, type);
+  }
   if (encoding.hasMin())
-    result.min =
-        scalars(encoding.min, e.offset(unit, layout.minOffset), lane, type);
+    result.min = termOf(unit, result.factor, lane, type);
   if (encoding.hasOffset()) {
     Value at = e.offset(unit, layout.offsetOffset);
     result.offset =
@@ -119,8 +134,25 @@ PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
   return result;
 }
 
+PanelScales ScaleReader::selectHalf(PanelScales unit, Value index) {
+  Type ints = unit.split.getType();
+  Value group = e.zero(ints);
+  if (index) {
+    group = e.udiv(index, int64_t(encoding.group / PackedLayout::kChunk));
+    if (group.getType() != e.i32())
+      group = e.trunc(group, e.i32());
+    if (auto vector = dyn_cast<VectorType>(ints))
+      group = e.splat(group, vector);
+  }
+  Value isFirst = e.cmp(arith::CmpIPredicate::ult, group, unit.split);
+  unit.factor = e.select(isFirst, unit.factor, unit.secondFactor);
+  return unit;
+}
+
 PanelScales ScaleReader::chunk(PanelScales unit, Value index, Value lane,
                                Type type) {
+  if (unit.split)
+    unit = selectHalf(unit, index);
   if (layout.subInUnit) {
     Value subs = unit.subs;
     int64_t groups = layout.unitK / encoding.group,
@@ -159,10 +191,9 @@ PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
     return unit;
   PanelScales result;
   result.zero = unit.zero;
-  result.factor = factor(record, lane, type);
+  result.factor = factor(e.offset(record, layout.scaleOffset), lane, type);
   if (encoding.hasMin())
-    result.min =
-        scalars(encoding.min, e.offset(record, layout.minOffset), lane, type);
+    result.min = termOf(record, result.factor, lane, type);
   return result;
 }
 
@@ -197,9 +228,27 @@ PanelScales ScaleReader::withSub(const PanelScales &unit, Value record,
 Value ScaleReader::second(Value subs, Type type) {
   if (!encoding.subValues.empty())
     return e.gather(e.constantArray(encoding.subValues), subs, type);
+  if (encoding.subMinifloat != Minifloat::None)
+    return subMinifloats(subs, type);
   if (encoding.subZero)
     subs = e.add(subs, -int64_t(encoding.subZero));
   if (encoding.subSquared)
     subs = e.mul(subs, subs);
   return e.intToFloat(subs, e.f32());
+}
+
+/// Half floats hold all numbers of both formats; see PanelKernel::minifloats().
+Value ScaleReader::subMinifloats(Value subs, Type type) {
+  bool isE4M3 = encoding.subMinifloat == Minifloat::E4M3FN;
+  Value bits = e.shift(subs, 8);
+  if (isE4M3) {
+    bits = e.bitOr(e.bitAnd(bits, 0x8000), e.shift(e.bitAnd(subs, 0x7f), 7));
+    // The largest magnitude, NaN, fills up the exponent.
+    bits = e.bitOr(bits, e.bitAnd(e.add(bits, 0x80), 0x4000));
+  }
+  auto vector = dyn_cast<VectorType>(type);
+  Type halves =
+      vector ? Type(VectorType::get(vector.getShape(), e.f16())) : e.f16();
+  Value value = e.extf(e.bitcast(e.trunc(bits, e.i16()), halves), e.f32());
+  return isE4M3 ? e.mulf(value, 256.0) : value;
 }

@@ -35,8 +35,13 @@ static const char *whyUnsupported(const Encoding &encoding) {
     return "codes that change their width along k";
   if (encoding.commonScale)
     return "scales that all rows have in common";
-  if (!encoding.subValues.empty() || encoding.hasOffset())
+  if (encoding.splitScale)
+    return "scales that change within a super-block";
+  if (!encoding.subValues.empty() || encoding.hasOffset() ||
+      encoding.subMinifloat != Minifloat::None)
     return "scales through a table";
+  if (encoding.scaledMin)
+    return "zero points that are floats";
   if (!encoding.table.empty())
     return "code tables";
   if (encoding.hasFloatCodes())

@@ -10,7 +10,6 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 
 #include "qcc/Codegen/Common/StepABI.h"
-#include "qcc/Formats/PackedWeight.h"
 #include "StageLowering.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -53,25 +52,6 @@ static void planThreadMemory(LoweringContext &context) {
     context.scratchBytes =
         std::max(context.scratchBytes, attendScratchBytes(context.isa, shape));
   });
-}
-
-static LogicalResult checkShapes(ModuleOp source) {
-  WalkResult result = source.walk([](llm::EmbeddingOp op) {
-    for (Value table : op.getOperands().drop_front()) {
-      auto type = cast<qz::QTensorType>(table.getType());
-      PackedWeight packed(type.getEncoding().toEncoding(),
-                          size_t(type.getColumns()));
-      for (const PackedWeight::Run &run : packed.runs) {
-        if (packed.encoding.isFloat() || run.columns % run.layout.unitK == 0)
-          continue;
-        op.emitError() << "expected an embedding of a multiple of "
-                       << run.layout.unitK << " columns, got " << run.columns;
-        return WalkResult::interrupt();
-      }
-    }
-    return WalkResult::advance();
-  });
-  return failure(result.wasInterrupted());
 }
 
 static void emitStep(LoweringContext &context, StringRef symbol,
@@ -134,8 +114,6 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   if (!kvElement)
     return source.emitError() << "unknown type of keys and values '"
                               << options.kv << "' (f16, bf16, f32)";
-  if (failed(checkShapes(source)))
-    return failure();
   OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
   LoweringContext context(source, *module, target, kvElement);
   planThreadMemory(context);

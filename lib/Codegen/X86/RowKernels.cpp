@@ -310,31 +310,40 @@ static void embeddingRun(Emitter &e, const Isa &isa,
     });
     return;
   }
-  int64_t chunks = layout.unitK / 32,
-          weightGroup = std::min(encoding.group, 32u);
-  e.loop(e.c64(0), e.c64(columns / layout.unitK), 1, [&](Value u) {
+  const int64_t weightGroup = std::min(encoding.group, 32u);
+  auto emitChunk = [&](Value chunk, const PanelScales &chunkScales,
+                       int64_t words, Value outChunk) {
+    PanelScales scales;
+    for (int64_t q = 0; q < words; ++q) {
+      if (q * 4 % weightGroup == 0)
+        scales = scaleReader.group(chunkScales, chunk, q * 4 / weightGroup,
+                                   lane, e.f32());
+      Value word = kernel.codes(q, [&](int64_t byteOffset) {
+        return e.load(e.i32(),
+                      e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));
+      });
+      embeddingWord(e, isa, kernel, encoding, word, scales, scale,
+                    e.offset(outChunk, q * 16), isAdded);
+    }
+  };
+  auto emitUnit = [&](Value u, int64_t count) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value outUnit = e.offset(out, e.mul(u, int64_t(layout.unitK) * 4));
-    PanelScales unitScales = scaleReader.unit(unit, lane, e.f32());
-    e.loop(e.c64(0), e.c64(chunks), 1, [&](Value c) {
-      Value chunk = e.offset(e.offset(unit, layout.chunkOffset),
-                             e.mul(c, layout.chunkBytes));
-      Value outChunk = e.offset(outUnit, e.mul(c, 128));
-      PanelScales chunkScales = scaleReader.chunk(unitScales, c, lane, e.f32()),
-                  scales;
-      for (int64_t q = 0; q < 8; ++q) {
-        if (q * 4 % weightGroup == 0)
-          scales = scaleReader.group(chunkScales, chunk, q * 4 / weightGroup,
-                                     lane, e.f32());
-        Value word = kernel.codes(q, [&](int64_t byteOffset) {
-          return e.load(e.i32(),
-                        e.offset(e.offset(chunk, byteOffset), e.mul(lane, 4)));
-        });
-        embeddingWord(e, isa, kernel, encoding, word, scales, scale,
-                      e.offset(outChunk, q * 16), isAdded);
-      }
-    });
-  });
+    PanelScales scales = scaleReader.unit(unit, lane, e.f32());
+    auto chunk = [&](Value c, int64_t words) {
+      emitChunk(e.offset(e.offset(unit, layout.chunkOffset),
+                         e.mul(c, layout.chunkBytes)),
+                scaleReader.chunk(scales, c, lane, e.f32()), words,
+                e.offset(outUnit, e.mul(c, 128)));
+    };
+    e.loop(e.c64(0), e.c64(count / 32), 1, [&](Value c) { chunk(c, 8); });
+    if (count % 32)
+      chunk(e.c64(count / 32), count % 32 / 4);
+  };
+  e.loop(e.c64(0), e.c64(columns / layout.unitK), 1,
+         [&](Value u) { emitUnit(u, layout.unitK); });
+  if (columns % layout.unitK)
+    emitUnit(e.c64(columns / layout.unitK), columns % layout.unitK);
 }
 
 void qcc::x86::embeddingRow(Emitter &e, const Isa &isa,

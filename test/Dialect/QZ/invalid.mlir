@@ -80,6 +80,28 @@
 
 // -----
 
+// Subs have one meaning.
+// expected-error@+1 {{inconsistent encoding: subValues or a subMinifloat allow no other meaning of sub}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, sub_bits = 8, sub_zero = 1, sub_float = e4m3fn>
+
+// -----
+
+// expected-error@+1 {{unknown minifloat 'e3m4'}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, sub_bits = 8, sub_float = e3m4>
+
+// -----
+
+// Two scales of a super-block.
+// expected-error@+1 {{inconsistent encoding: splitScale needs scales of each row without min, and up to 256 groups of at least 32 in a superBlock}}
+#bad = #qz.encoding<bits = 4, group = 16, scale = f16, split_scale = 1, super_block = 64, sub_bits = 4>
+
+// -----
+
+// expected-error@+1 {{inconsistent encoding: scaledMin needs a min}}
+#bad = #qz.encoding<bits = 4, group = 32, scale = f16, scaled_min = 1>
+
+// -----
+
 // An offset belongs to two levels.
 // expected-error@+1 {{inconsistent encoding: two levels need subBits}}
 #bad = #qz.encoding<bits = 4, group = 32, scale = f16, offset = f32>

@@ -17,6 +17,8 @@
 // CHECK-DAG: #q1 = #qz.encoding<bits = 1, group = 32, scale = e8m0, super_block = 256, sub_bits = 6, sub_zero = 32>
 // CHECK-DAG: #q_spans = #qz.encoding<spans = {{\[}}[64, 5, 16, 32], [96, 4, 8, 96]], scale = f16, scale_exponent = -8, common_scale = 1, sub_bits = 4, sub_zero = -1, sub_squared = 1>
 // CHECK-DAG: #[[NESTED:.*]] = #qz.encoding<bits = 4, zero = 8, group = 64, scale = f32, super_block = 256, sub_bits = 1, sub_values = [-1.000000e+00, 5.000000e-01], offset = f32>
+// CHECK-DAG: #[[SPLIT:.*]] = #qz.encoding<bits = 4, group = 64, scale = f32, split_scale = 1, super_block = 192, sub_bits = 8, sub_float = e5m2>
+// CHECK-DAG: #[[SCALED:.*]] = #qz.encoding<bits = 4, group = 64, scale = f16, min = bf16, scaled_min = 1>
 #float = #qz.encoding<bf16>
 #symmetric = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 #asymmetric = #qz.encoding<bits = 5, group = 32, scale = f16, min = f16>
@@ -47,6 +49,10 @@ qz.weight @e5m2 : !qz.tensor<8x64, #qz.encoding<bits = 8, float = e5m2, group = 
 qz.weight @halved : !qz.tensor<8x64, #qz.encoding<bits = 8, group = 16, scale = ue4m3, scale_exponent = -1>>
 // CHECK-DAG: qz.weight @spans : !qz.tensor<8x160, #q_spans>
 qz.weight @spans : !qz.tensor<8x160, #qz.encoding<spans = [[64, 5, 16, 32], [96, 4, 8, 96]], scale = f16, scale_exponent = -8, common_scale = 1, sub_bits = 4, sub_zero = -1, sub_squared = 1>>
+// CHECK-DAG: qz.weight @split : !qz.tensor<8x192, #[[SPLIT]]>
+qz.weight @split : !qz.tensor<8x192, #qz.encoding<bits = 4, group = 64, scale = f32, split_scale = 1, super_block = 192, sub_bits = 8, sub_float = e5m2>>
+// CHECK-DAG: qz.weight @scaled : !qz.tensor<8x64, #[[SCALED]]>
+qz.weight @scaled : !qz.tensor<8x64, #qz.encoding<bits = 4, group = 64, scale = f16, min = bf16, scaled_min = 1>>
 // CHECK-DAG: qz.weight @nested : !qz.tensor<8x256, #[[NESTED]]>
 qz.weight @nested : !qz.tensor<8x256, #qz.encoding<bits = 4, zero = 8, group = 64, scale = f32, super_block = 256, sub_bits = 1, sub_values = [-1.0, 0.5], offset = f32>>
 qz.weight @zeros : !qz.tensor<8x256, #qz.encoding<bits = 7, zero = 1, zero_bits = 7, group = 128, scale = f16>>

@@ -16,27 +16,7 @@ using namespace qcc;
 
 namespace {
 
-struct Array {
-  std::string type;
-  std::vector<uint64_t> shape;
-  std::string bytes;
-};
-
-/// A folder by its arrays, so that tests can change one.
-struct Model {
-  std::string quantization; ///< Members of quantization_config.
-  std::map<std::string, Array> arrays;
-
-  FolderFiles files() const {
-    SafetensorsBuilder builder;
-    for (const auto &[name, array] : arrays)
-      builder.tensor(name, array.type, array.shape, array.bytes);
-    return {{"config.json", "{\"model_type\":\"llama\","
-                            "\"quantization_config\":{" +
-                                quantization + "}}"},
-            {"model.safetensors", builder.build()}};
-  }
-};
+using Array = FolderModel::Array;
 
 std::string floats(const std::vector<float> &values) {
   std::string bytes(values.size() * 4, '\0');
@@ -53,14 +33,15 @@ std::string someFloats(size_t count) {
   return floats(values);
 }
 
-std::string errorAfter(Model model,
-                       const std::function<void(Model &)> &change) {
+std::string errorAfter(FolderModel model,
+                       const std::function<void(FolderModel &)> &change) {
   change(model);
   return folderError(model.files());
 }
 
 /// Rows of "m.weight" as values.
-std::vector<std::vector<float>> decode(const Model &model, std::string &type) {
+std::vector<std::vector<float>> decode(const FolderModel &model,
+                                       std::string &type) {
   FolderFiles files = model.files();
   Result<Checkpoint> checkpoint = parseFolderExactly(files);
   if (!checkpoint) {
@@ -88,8 +69,8 @@ std::vector<std::vector<float>> decode(const Model &model, std::string &type) {
 constexpr char kState[] = "m.weight.quant_state.bitsandbytes__nf4";
 
 /// 6 rows of 96: blocks of 64 cross rows.
-Model nf4(bool nested) {
-  Model model;
+FolderModel nf4(bool nested) {
+  FolderModel model;
   model.quantization = R"("quant_method":"bitsandbytes","load_in_4bit":true,)"
                        R"("bnb_4bit_quant_type":"nf4")";
   auto &arrays = model.arrays;
@@ -109,8 +90,8 @@ Model nf4(bool nested) {
 }
 
 /// Nested scales of rows that are whole blocks.
-Model nested(uint64_t out, uint64_t in, uint64_t nestedBlock) {
-  Model model;
+FolderModel nested(uint64_t out, uint64_t in, uint64_t nestedBlock) {
+  FolderModel model;
   model.quantization = R"("quant_method":"bitsandbytes","load_in_4bit":true)";
   uint64_t blocks = out * in / 64,
            outer = (blocks + nestedBlock - 1) / nestedBlock;
@@ -132,22 +113,23 @@ TEST(Bitsandbytes, NestedScalesStayNested) {
   const struct {
     uint64_t out, in, nestedBlock;
     unsigned superBlock; ///< 0: none.
+    bool isSplit;
   } cases[] = {
-      {9, 512, 32, 512},   // Several rows share a scale.
-      {3, 8192, 64, 4096}, // A row has several.
-      {5, 3072, 32, 1024}, // A scale covers a part of two rows.
-      {7, 384, 256, 128},  // Few blocks of a row share one,
-      {7, 576, 256, 0},    // or only one.
-      {2, 64, 32, 0},
+      {9, 512, 32, 512, false},   // Several rows share a scale.
+      {3, 8192, 64, 4096, false}, // A row has several.
+      {5, 3072, 32, 2048, true},  // A scale covers a part of two rows.
+      {3, 20480, 256, 16384, true}, {60, 576, 256, 576, true},
+      {7, 384, 256, 384, true},     {2, 64, 32, 0, false},
   };
   for (const auto &c : cases) {
     SCOPED_TRACE(std::to_string(c.out) + " x " + std::to_string(c.in));
-    Model model = nested(c.out, c.in, c.nestedBlock);
+    FolderModel model = nested(c.out, c.in, c.nestedBlock);
     FolderFiles files = model.files();
     Result<Checkpoint> checkpoint = parseFolderExactly(files);
     ASSERT_TRUE(bool(checkpoint)) << checkpoint.message();
     const Encoding &encoding = *checkpoint->findTensor("m.weight")->encoding();
     EXPECT_EQ(encoding.superBlock, c.superBlock);
+    EXPECT_EQ(encoding.splitScale, c.isSplit);
     EXPECT_EQ(encoding.isTwoLevel(), c.superBlock != 0);
 
     std::string type;
@@ -166,15 +148,20 @@ TEST(Bitsandbytes, NestedScalesStayNested) {
   }
 }
 
+/// That the packed "m.weight" of 32 rows is at most 4 % larger than `bytes`.
+void expectPackedSmall(const FolderModel &model, double bytes) {
+  FolderFiles files = model.files();
+  Result<Checkpoint> checkpoint = parseFolderExactly(files);
+  ASSERT_TRUE(bool(checkpoint)) << checkpoint.message();
+  const Tensor &weight = *checkpoint->findTensor("m.weight");
+  PackedWeight packed(*weight.encoding(), weight.rowElements());
+  EXPECT_LT(double(packed.bytes(32)), 1.04 * bytes);
+}
+
 TEST(Bitsandbytes, NestedScalesArePackedSmall) {
-  for (uint64_t in : {4096, 11008, 13824, 14336}) {
+  for (uint64_t in : {576, 896, 2880, 4096, 11008, 13824, 14336}) {
     SCOPED_TRACE(in);
-    FolderFiles files = nested(32, in, 256).files();
-    Result<Checkpoint> checkpoint = parseFolderExactly(files);
-    ASSERT_TRUE(bool(checkpoint)) << checkpoint.message();
-    const Tensor &weight = *checkpoint->findTensor("m.weight");
-    EXPECT_LT(double(PackedWeight(*weight.encoding(), in).bytes(32)),
-              1.04 * double(32 * in / 2 + 32 * in / 64));
+    expectPackedSmall(nested(32, in, 256), double(32 * in / 2 + 32 * in / 64));
   }
 }
 
@@ -202,7 +189,7 @@ TEST(Bitsandbytes, FourBitsAreTheirDefinition) {
 /// Weights may be typed as what they are kept in.
 TEST(Bitsandbytes, FourBitsInOtherTypes) {
   std::string type;
-  Model model = nf4(false);
+  FolderModel model = nf4(false);
   std::vector<std::vector<float>> rows = decode(model, type);
   model.arrays["m.weight"] = {"BF16", {144, 1}, someBytes(288)};
   EXPECT_EQ(decode(model, type), rows);
@@ -212,7 +199,7 @@ TEST(Bitsandbytes, FourBitsInOtherTypes) {
 TEST(Bitsandbytes, FourBitsOfBothTypes) {
   for (bool nested : {false, true}) {
     std::string type;
-    Model model = nf4(nested);
+    FolderModel model = nf4(nested);
     std::vector<std::vector<float>> rows = decode(model, type);
     Array state = model.arrays[kState];
     model.arrays.erase(kState);
@@ -228,47 +215,49 @@ TEST(Bitsandbytes, FourBitsOfBothTypes) {
 TEST(Bitsandbytes, RefusesFourBits) {
   const std::string file = "folder/model.safetensors: tensor ";
   const std::string state = file + "'" + kState + "'";
-  auto with = [](const std::function<void(Model &)> &change) {
+  auto with = [](const std::function<void(FolderModel &)> &change) {
     return errorAfter(nf4(true), change);
   };
   auto withState = [&](const std::string &text) {
-    return with(
-        [&](Model &m) { m.arrays[kState] = {"U8", {text.size()}, text}; });
+    return with([&](FolderModel &m) {
+      m.arrays[kState] = {"U8", {text.size()}, text};
+    });
   };
-  EXPECT_EQ(with([](Model &) {}), "");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase(kState); }),
+  EXPECT_EQ(with([](FolderModel &) {}), "");
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase(kState); }),
             file + "'m.weight' comes without its quant_state");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight"); }),
             state + " comes without 'm.weight'");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight.absmax"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight.absmax"); }),
             file + "'m.weight' comes without 'm.weight.absmax'");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight.nested_absmax"); }),
-            file + "'m.weight' comes without 'm.weight.nested_absmax'");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(
+      with([](FolderModel &m) { m.arrays.erase("m.weight.nested_absmax"); }),
+      file + "'m.weight' comes without 'm.weight.nested_absmax'");
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight"] = {"U8", {287, 1}, someBytes(287)};
             }),
             file + "'m.weight': expected 288 bytes, for shape [6, 96], got "
                    "287");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight.absmax"] = {"F32", {9}, someFloats(9)};
             }),
             file + "'m.weight.absmax': expected dtype U8, got F32");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight.absmax"] = {"U8", {8}, someBytes(8)};
             }),
             file + "'m.weight.absmax': expected shape [9], got [8]");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight.nested_absmax"] = {"F32", {2}, someFloats(2)};
             }),
             file + "'m.weight.nested_absmax': expected shape [1], got [2]");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight.quant_map"].bytes.replace(12, 4,
                                                            floats({INFINITY}));
             }),
             file + "'m.weight.quant_map': expected finite values, got one that "
                    "is not, for code 3");
 
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight.nested_quant_map"].bytes.replace(
                   400, 4, floats({NAN}));
             }),
@@ -299,7 +288,7 @@ TEST(Bitsandbytes, RefusesFourBits) {
       state + ": key 'nested_offset': expected a finite f32");
 
   auto withConfig = [&](const std::string &config) {
-    return with([&](Model &m) {
+    return with([&](FolderModel &m) {
       m.quantization = R"("quant_method":"bitsandbytes")" + config;
     });
   };
@@ -321,8 +310,8 @@ TEST(Bitsandbytes, RefusesFourBits) {
 // bitsandbytes, 8 bits
 //===----------------------------------------------------------------------===//
 
-Model int8() {
-  Model model;
+FolderModel int8() {
+  FolderModel model;
   model.quantization = R"("quant_method":"bitsandbytes","load_in_8bit":true)";
   model.arrays["m.weight"] = {"I8", {3, 40}, someBytes(120)};
   model.arrays["m.SCB"] = {"F32", {3}, someFloats(3)};
@@ -342,22 +331,24 @@ TEST(Bitsandbytes, EightBitsAreTheirDefinition) {
 
 TEST(Bitsandbytes, RefusesEightBits) {
   const std::string file = "folder/model.safetensors: tensor ";
-  auto with = [](const std::function<void(Model &)> &change) {
+  auto with = [](const std::function<void(FolderModel &)> &change) {
     return errorAfter(int8(), change);
   };
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight_format"); }), "");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.SCB"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight_format"); }),
+            "");
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.SCB"); }),
             file + "'m.weight' comes without its scales (SCB)");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight"); }),
             file + "'m.SCB' comes without 'm.weight'");
-  EXPECT_EQ(with([](Model &m) { m.arrays["m.weight"].type = "U8"; }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays["m.weight"].type = "U8"; }),
             file + "'m.weight': expected dtype I8, got U8");
-  EXPECT_EQ(with([](Model &m) { m.arrays["m.SCB"].shape = {3, 1}; }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays["m.SCB"].shape = {3, 1}; }),
             file + "'m.SCB': expected shape [3], got [3, 1]");
-  EXPECT_EQ(with([](Model &m) { m.arrays["m.weight_format"].bytes = "\2"; }),
-            file + "'m.weight_format': expected 0 (rows), got 2, an order for "
-                   "old GPUs");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(
+      with([](FolderModel &m) { m.arrays["m.weight_format"].bytes = "\2"; }),
+      file + "'m.weight_format': expected 0 (rows), got 2, an order for "
+             "old GPUs");
+  EXPECT_EQ(with([](FolderModel &m) {
               m.quantization =
                   R"("quant_method":"bitsandbytes","load_in_4bit":true)";
             }),
@@ -371,8 +362,8 @@ TEST(Bitsandbytes, RefusesEightBits) {
 //===----------------------------------------------------------------------===//
 
 /// 5 rows of 96 in tiles of 2 x 64, of which some are partial.
-Model fp8() {
-  Model model;
+FolderModel fp8() {
+  FolderModel model;
   model.quantization = R"("quant_method":"fp8","weight_block_size":[2,64])";
   model.arrays["m.weight"] = {"F8_E4M3", {5, 96}, someBytes(480)};
   model.arrays["m.weight_scale_inv"] = {"F32", {3, 2}, someFloats(6)};
@@ -380,7 +371,7 @@ Model fp8() {
 }
 
 /// `scale(row, column)` of each weight.
-void expectFP8(const Model &model, const std::string &expectedType,
+void expectFP8(const FolderModel &model, const std::string &expectedType,
                const std::function<float(size_t, size_t)> &scale) {
   std::string type, codes = someBytes(480);
   std::vector<std::vector<float>> rows = decode(model, type);
@@ -402,21 +393,29 @@ TEST(FP8, TilesAreTheirDefinition) {
   auto tile = [](size_t row, size_t column) {
     return someFloat(row / 2 * 2 + column / 64);
   };
-  expectFP8(fp8(), "FP8-8-g32", tile);
-  Model model = fp8();
+  expectFP8(fp8(), "FP8-8-g64", tile);
+  FolderModel model = fp8();
   model.arrays["m.weight"].type = "F8_E5M2";
-  expectFP8(model, "FP8-8-g32", tile);
+  expectFP8(model, "FP8-8-g64", tile);
   // Static activations are left to whoever wants them.
   model.arrays["m.activation_scale"] = {"F32", {}, someFloats(1)};
-  expectFP8(model, "FP8-8-g32", tile);
+  expectFP8(model, "FP8-8-g64", tile);
+}
+
+TEST(FP8, TilesArePackedSmall) {
+  FolderModel model;
+  model.quantization = R"("quant_method":"fp8","weight_block_size":[128,128])";
+  model.arrays["m.weight"] = {"F8_E4M3", {32, 576}, someBytes(32 * 576)};
+  model.arrays["m.weight_scale_inv"] = {"F32", {1, 5}, someFloats(5)};
+  expectPackedSmall(model, 32 * 576);
 }
 
 TEST(FP8, PowersOfTwo) {
   for (const char *type : {"F8_E8M0", "U8"}) {
-    Model model = fp8();
+    FolderModel model = fp8();
     model.arrays["m.weight_scale_inv"] = {
         type, {3, 2}, "\x70\x71\x72\x7f\x80\x81"};
-    expectFP8(model, "FP8-8-g32", [](size_t row, size_t column) {
+    expectFP8(model, "FP8-8-g64", [](size_t row, size_t column) {
       const int exponents[] = {-15, -14, -13, 0, 1, 2};
       return std::ldexp(1.0f, exponents[row / 2 * 2 + column / 64]);
     });
@@ -424,7 +423,7 @@ TEST(FP8, PowersOfTwo) {
 }
 
 TEST(FP8, OneScaleForAll) {
-  Model model = fp8();
+  FolderModel model = fp8();
   model.quantization = R"("quant_method":"fp8","weight_block_size":null)";
   for (std::vector<uint64_t> shape : {std::vector<uint64_t>{}, {1}, {1, 1}}) {
     model.arrays["m.weight_scale_inv"] = {"F32", shape, floats({0.37f})};
@@ -440,7 +439,7 @@ std::string schemeText(const std::string &rest) {
 }
 
 TEST(FP8, CompressedTensors) {
-  Model model = fp8();
+  FolderModel model = fp8();
   model.arrays.erase("m.weight_scale_inv");
   std::string &config = model.quantization;
   Array &scale = model.arrays["m.weight_scale"];
@@ -449,11 +448,12 @@ TEST(FP8, CompressedTensors) {
   scale = {"F32", {5, 1}, someFloats(5)};
   expectFP8(model, "FP8-8-g96",
             [](size_t row, size_t) { return someFloat(row); });
-  EXPECT_EQ(
-      errorAfter(model,
-                 [](Model &m) { m.arrays["m.weight_scale"].shape = {1, 5}; }),
-      "folder/model.safetensors: tensor 'm.weight_scale': expected shape "
-      "[5, 1], got [1, 5]");
+  EXPECT_EQ(errorAfter(model,
+                       [](FolderModel &m) {
+                         m.arrays["m.weight_scale"].shape = {1, 5};
+                       }),
+            "folder/model.safetensors: tensor 'm.weight_scale': expected shape "
+            "[5, 1], got [1, 5]");
 
   config = schemeText(R"(,"strategy":"group","group_size":48)");
   scale = {"F32", {5, 2}, someFloats(10)};
@@ -488,31 +488,32 @@ TEST(FP8, CompressedTensors) {
 
 TEST(FP8, Refuses) {
   const std::string file = "folder/model.safetensors: tensor ";
-  auto with = [](const std::function<void(Model &)> &change) {
+  auto with = [](const std::function<void(FolderModel &)> &change) {
     return errorAfter(fp8(), change);
   };
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight_scale_inv"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight_scale_inv"); }),
             file + "'m.weight' comes without 'm.weight_scale_inv'");
-  EXPECT_EQ(with([](Model &m) { m.arrays.erase("m.weight"); }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays.erase("m.weight"); }),
             file + "'m.weight_scale_inv' comes without 'm.weight'");
-  EXPECT_EQ(with([](Model &m) { m.arrays["m.weight"].type = "I8"; }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays["m.weight"].type = "I8"; }),
             file + "'m.weight': expected dtype F8_E4M3 or F8_E5M2 beside "
                    "'m.weight_scale_inv', got I8");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight_scale_inv"] = {"F32", {2, 3}, someFloats(6)};
             }),
             file + "'m.weight_scale_inv': expected shape [3, 2], got [2, 3]");
-  EXPECT_EQ(with([](Model &m) {
+  EXPECT_EQ(with([](FolderModel &m) {
               m.arrays["m.weight_scale_inv"] = {"I32", {3, 2}, someFloats(6)};
             }),
             file + "'m.weight_scale_inv': expected dtype F32, F16, BF16, "
                    "F8_E8M0 or U8, got I32");
-  EXPECT_EQ(with([](Model &m) { m.arrays["m.weight"].shape = {480, 1}; }),
+  EXPECT_EQ(with([](FolderModel &m) { m.arrays["m.weight"].shape = {480, 1}; }),
             file + "'m.weight': expected columns that are a multiple of 4, got "
                    "[480, 1]");
   auto withConfig = [&](const std::string &config) {
-    return with(
-        [&](Model &m) { m.quantization = R"("quant_method":"fp8")" + config; });
+    return with([&](FolderModel &m) {
+      m.quantization = R"("quant_method":"fp8")" + config;
+    });
   };
   const std::string config = "folder/config.json: quantization_config: ";
   for (const char *size : {"[128]", "[0,128]", "[-1,2]", "128", "[1.5,2]",
@@ -535,7 +536,7 @@ TEST(FP8, Refuses) {
 //===----------------------------------------------------------------------===//
 
 TEST(FloatWeightsMutation, EveryByteOfTheHeader) {
-  for (const Model &model : {nf4(true), nf4(false), int8(), fp8()}) {
+  for (const FolderModel &model : {nf4(true), nf4(false), int8(), fp8()}) {
     FolderFiles files = model.files();
     std::string &weights = files["model.safetensors"];
     const std::string original = weights;
@@ -564,10 +565,33 @@ TEST(FloatWeightsMutation, StateNumbers) {
           R"(,"nested_offset":)" + value("nested_offset", "0.5") +
           R"(,"shape":[)" + value("shape0", "6") + "," + value("shape1", "96") +
           "]}";
-      Model model = nf4(true);
+      FolderModel model = nf4(true);
       model.arrays[kState] = {"U8", {state.size()}, state};
       folderError(model.files());
     }
+}
+
+//===----------------------------------------------------------------------===//
+// NVFP4
+//===----------------------------------------------------------------------===//
+
+TEST(FP4, ScalesArePackedAsTheyAre) {
+  for (uint64_t in : {16, 48, 576}) {
+    SCOPED_TRACE(in);
+    FolderModel model;
+    model.quantization = R"("quant_method":"modelopt","quant_algo":"NVFP4")";
+    model.arrays["m.weight"] = {"U8", {32, in / 2}, someBytes(32 * in / 2)};
+    model.arrays["m.weight_scale"] = {
+        "F8_E4M3", {32, in / 16}, someBytes(2 * in)};
+    model.arrays["m.weight_scale_2"] = {"F32", {}, floats({0.3f})};
+    // Rows of 32.
+    uint64_t padded = (in + 31) / 32 * 32;
+    expectPackedSmall(model, 32.0 * double(padded) * 9 / 16);
+    model.arrays["m.weight_scale_2"].bytes = floats({1e-39f});
+    EXPECT_EQ(folderError(model.files()),
+              "folder/model.safetensors: tensor 'm.weight_scale_2': expected a "
+              "finite number that has an inverse, got 0.000000");
+  }
 }
 
 } // namespace

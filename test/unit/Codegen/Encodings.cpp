@@ -161,6 +161,48 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.commonScale = true;
   list.push_back({"SubValuesCommonScale", e});
 
+  e = oneLevel(4, 64, ScalarType::F32);
+  e.values = {-1.0f,  -0.7f, -0.53f, -0.39f, -0.28f, -0.18f, -0.091f, 0.0f,
+              0.079f, 0.16f, 0.25f,  0.34f,  0.44f,  0.56f,  0.72f,   1.0f};
+  e.superBlock = 320;
+  e.subBits = 8;
+  e.subSigned = true;
+  e.offset = ScalarType::F32;
+  e.splitScale = true;
+  list.push_back({"SplitScaleOffset", e});
+
+  e = twoLevel(3, 32, 96, 4, ScalarType::BF16);
+  e.zero = 3;
+  e.splitScale = true;
+  list.push_back({"SplitScaleGroup32", e});
+
+  e = twoLevel(4, 16, 96, 8, ScalarType::F32);
+  e.table = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  e.scaleExponent = -1;
+  e.commonScale = true;
+  e.subMinifloat = Minifloat::E4M3FN;
+  list.push_back({"SubE4M3CommonScale", e});
+
+  e = twoLevel(2, 64, 128, 8, ScalarType::F16);
+  e.zero = 1;
+  e.subMinifloat = Minifloat::E5M2;
+  list.push_back({"SubE5M2Group64", e});
+
+  e = oneLevel(4, 64, ScalarType::F16);
+  e.min = ScalarType::F16;
+  e.scaledMin = true;
+  list.push_back({"ScaledMinGroup64", e});
+
+  e = oneLevel(3, 16, ScalarType::F32);
+  e.min = ScalarType::BF16;
+  e.scaledMin = true;
+  list.push_back({"ScaledMinGroup16", e});
+
+  e = oneLevel(0, 0, ScalarType::F32);
+  e.minifloat = Minifloat::E4M3FN;
+  e.spans = {{256, 8, 0, 128}, {32, 8, 0, 32}};
+  list.push_back({"SpansE4M3", e});
+
   e = oneLevel(0, 0, ScalarType::BF16);
   e.spans = {{64, 7, 50, 16}, {32, 1, 0, 32}};
   e.min = ScalarType::F16;

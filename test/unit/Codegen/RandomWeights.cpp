@@ -45,20 +45,29 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
   std::normal_distribution<float> normal(0.0f, 0.02f);
   Fields fields;
   fields.resize(encoding, k);
-  for (uint8_t &code : fields.codes)
-    do
-      code = uint8_t(random() % (1u << encoding.bits));
-    while (encoding.minifloat != Minifloat::None &&
-           !std::isfinite(minifloatValue(encoding.minifloat, code)));
+  auto fill = [&](size_t begin, size_t end, unsigned bits) {
+    for (size_t i = begin; i < end; ++i)
+      do
+        fields.codes[i] = uint8_t(random() % (1u << bits));
+      while (
+          encoding.minifloat != Minifloat::None &&
+          !std::isfinite(minifloatValue(encoding.minifloat, fields.codes[i])));
+  };
+  fill(0, encoding.spans.empty() ? fields.codes.size() : 0, encoding.bits);
   size_t element = 0;
-  for (const Encoding::Span &span : encoding.spans)
-    for (size_t end = element + span.columns; element < end; ++element)
-      fields.codes[element] = uint8_t(random() % (1u << span.bits));
+  for (const Encoding::Span &span : encoding.spans) {
+    fill(element, element + span.columns, span.bits);
+    element += span.columns;
+  }
   for (uint32_t &bits : fields.floats)
     bits = scalarBits(encoding.element, normal(random), random);
   for (uint32_t &bits : fields.scale)
     bits =
         random() % 16 ? scalarBits(encoding.scale, normal(random), random) : 0;
+  for (uint32_t &bits : fields.secondScale)
+    bits = scalarBits(encoding.scale, normal(random), random);
+  for (uint8_t &split : fields.split)
+    split = uint8_t(random() % (encoding.superBlock / encoding.group + 1));
   for (uint8_t &zero : fields.zeros)
     zero = uint8_t(random() % (1u << encoding.zeroBits));
   for (uint32_t &bits : fields.min)
@@ -66,7 +75,10 @@ Fields qcc::test::randomRow(const Encoding &encoding, size_t k,
   for (uint32_t &bits : fields.offset)
     bits = scalarBits(encoding.offset, 0.03f, random);
   for (uint8_t &sub : fields.sub)
-    sub = uint8_t(random() % (1u << encoding.subBits));
+    do
+      sub = uint8_t(random() % (1u << encoding.subBits));
+    while (encoding.subMinifloat != Minifloat::None &&
+           !std::isfinite(minifloatValue(encoding.subMinifloat, sub)));
   for (uint8_t &sub : fields.subMin)
     sub = uint8_t(random() % (1u << encoding.subMinBits));
   return fields;

@@ -77,7 +77,8 @@ TEST_P(RowStages, Embedding) {
       encodings.push_back({type.name, *type.encoding});
   for (const NamedEncoding &named : allEncodings())
     if ((named.encoding.hasFloatCodes() && named.encoding.group % 96) ||
-        named.encoding.commonScale)
+        named.encoding.commonScale || named.encoding.splitScale ||
+        named.encoding.scaledMin)
       encodings.push_back({named.name, named.encoding});
   Encoding foreign;
   foreign.bits = 3;
@@ -89,6 +90,9 @@ TEST_P(RowStages, Embedding) {
     SCOPED_TRACE(name);
     size_t unit = columnsFor(encoding, 1);
     size_t columns = columnsFor(encoding, std::max<size_t>(1, 256 / unit));
+    // A part of a unit, where there are such.
+    if (encoding.spans.empty() && !encoding.isFloat())
+      columns += encoding.group;
     std::vector<Fields> table = randomRows(encoding, kTokens, columns, random);
     std::string type = tensorText(kTokens, columns, encoding);
     auto step = compile(

@@ -144,7 +144,38 @@ TEST(Encoding, ChecksEachField) {
               e.subValues.resize(64);
               e.subZero = 1;
             }),
-            "subValues allow no subZero, subSigned or subSquared");
+            "subValues or a subMinifloat allow no other meaning of sub");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) {
+              e.subBits = 8;
+              e.subValues.resize(256);
+              e.subMinifloat = Minifloat::E4M3FN;
+            }),
+            "subValues or a subMinifloat allow no other meaning of sub");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subMinifloat = Minifloat::E5M2; }),
+            "a subMinifloat must be e4m3fn or e5m2 and have 8 bits");
+  EXPECT_EQ(
+      oneLevelWith([](Encoding &e) { e.subMinifloat = Minifloat::E4M3FN; }),
+      "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.scaledMin = true; }),
+            "scaledMin needs a min");
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.scaledMin = true; }),
+            "scaledMin needs one level");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.splitScale = true; }),
+            "two levels need subBits");
+  for (unsigned superBlock : {0u, 256u * 64, 257u * 64})
+    for (unsigned group : {16u, 64u})
+      for (bool hasMin : {false, true}) {
+        Encoding e = oneLevel();
+        e.group = group;
+        e.superBlock = superBlock;
+        e.subBits = 4;
+        e.splitScale = true;
+        e.min = hasMin ? ScalarType::F16 : ScalarType::None;
+        e.subMinBits = hasMin ? 4 : 0;
+        EXPECT_EQ(e.check().empty(),
+                  superBlock == 256 * 64 && group == 64 && !hasMin)
+            << e.check();
+      }
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
             "subBits must be 8 when signed, got 6");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subZero = 65; }),
@@ -240,6 +271,59 @@ TEST(Encoding, LooksUpTheSub) {
   fields.codes[3] = fields.codes[e.group] = uint8_t(e.zero + 2);
   EXPECT_EQ(decodeElement(e, fields, 3), (-3.0f * 2 + 10) * 2);
   EXPECT_EQ(decodeElement(e, fields, e.group), (0.25f * 0.5f + 100) * 2);
+}
+
+TEST(Encoding, SplitsTheScale) {
+  Encoding e = oneLevel();
+  e.group = 32;
+  e.superBlock = 96;
+  e.subBits = 4;
+  e.splitScale = true;
+  ASSERT_EQ(e.check(), "");
+  Fields fields;
+  fields.resize(e, 160);
+  fields.scale = {0x3c00, 0x4400};       // 1, 4
+  fields.secondScale = {0x4000, 0x4800}; // 2, 8
+  fields.split = {2, 0};
+  fields.sub.assign(5, 3);
+  fields.codes.assign(160, uint8_t(e.zero + 1));
+  const float expected[] = {3, 3, 6, 24, 24};
+  for (size_t k = 0; k < 160; ++k)
+    EXPECT_EQ(decodeElement(e, fields, k), expected[k / 32]) << k;
+}
+
+TEST(Encoding, ReadsTheSubAsAFloat) {
+  Encoding e = oneLevel();
+  e.subBits = 8;
+  e.subMinifloat = Minifloat::E4M3FN;
+  Fields fields;
+  fields.resize(e, e.group);
+  fields.scale[0] = 0x4000; // 2
+  fields.codes[5] = uint8_t(e.zero + 3);
+  for (auto [bits, value] : {std::pair{0x38, 1.0f},
+                             {0xfe, -448.0f},
+                             {0x01, 0x1p-9f},
+                             {0x00, 0.0f}}) {
+    fields.sub[0] = uint8_t(bits);
+    EXPECT_EQ(decodeElement(e, fields, 5), 6 * value);
+  }
+  fields.sub[0] = 0x7f;
+  EXPECT_TRUE(std::isnan(decodeElement(e, fields, 5)));
+}
+
+TEST(Encoding, ScalesTheMin) {
+  Encoding e = oneLevel();
+  e.zero = 0;
+  e.min = ScalarType::F16;
+  e.scaledMin = true;
+  ASSERT_EQ(e.check(), "");
+  Fields fields;
+  fields.resize(e, e.group);
+  fields.scale[0] = 0x4000; // 2
+  fields.min[0] = 0x4700;   // 7
+  fields.codes[1] = 9;
+  EXPECT_EQ(decodeElement(e, fields, 0), -14.0f);
+  EXPECT_EQ(decodeElement(e, fields, 1), 4.0f);
 }
 
 TEST(Encoding, ChecksFloatCodes) {

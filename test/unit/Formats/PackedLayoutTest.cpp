@@ -83,6 +83,21 @@ std::vector<Named> encodings() {
   Encoding offset = twoLevel(4, 64, 256, 8, 0);
   offset.offset = ScalarType::F16;
   list.push_back({"Offset", offset});
+  Encoding split = twoLevel(4, 64, 320, 8, 0);
+  split.splitScale = true;
+  list.push_back({"SplitScale", split});
+  split.offset = ScalarType::F32;
+  split.superBlock = 128;
+  split.group = 32;
+  list.push_back({"SplitScaleOffsetGroup32", split});
+  Encoding subFloat = twoLevel(4, 16, 96, 8, 0);
+  subFloat.commonScale = true;
+  subFloat.subMinifloat = Minifloat::E4M3FN;
+  list.push_back({"SubMinifloat", subFloat});
+  Encoding scaledMin = oneLevel(4, 64, ScalarType::F16);
+  scaledMin.min = ScalarType::F32;
+  scaledMin.scaledMin = true;
+  list.push_back({"ScaledMin", scaledMin});
   return list;
 }
 
@@ -204,6 +219,11 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
         ASSERT_EQ(scalarAt(scales + layout.minOffset, r, e.min),
                   f.min[i / e.scaleBlock()]);
       }
+      if (e.splitScale) {
+        ASSERT_EQ(scalarAt(unit + layout.secondScaleOffset, r, e.scale),
+                  f.secondScale[i / e.superBlock]);
+        ASSERT_EQ(unit[layout.splitOffset + r], f.split[i / e.superBlock]);
+      }
       if (e.hasOffset()) {
         ASSERT_EQ(scalarAt(unit + layout.offsetOffset, 0, e.offset),
                   f.offset[i / e.scaleBlock()]);
@@ -247,6 +267,8 @@ TEST_P(PackedLayoutTest, NothingIsWasted) {
               uint8_t((1u << encoding.bits) - 1));
     std::fill(row.floats.begin(), row.floats.end(), ~0u);
     std::fill(row.scale.begin(), row.scale.end(), ~0u);
+    std::fill(row.secondScale.begin(), row.secondScale.end(), ~0u);
+    std::fill(row.split.begin(), row.split.end(), uint8_t(255));
     std::fill(row.min.begin(), row.min.end(), ~0u);
     std::fill(row.offset.begin(), row.offset.end(), ~0u);
     std::fill(row.zeros.begin(), row.zeros.end(),

@@ -27,6 +27,8 @@ inline Fields randomFields(const Encoding &encoding, size_t k,
       fields.codes[element] = uint8_t(random() & ((1u << span.bits) - 1));
   fill(fields.floats, 8 * scalarBytes(encoding.element));
   fill(fields.scale, 8 * scalarBytes(encoding.scale));
+  fill(fields.secondScale, 8 * scalarBytes(encoding.scale));
+  fill(fields.split, 8);
   fill(fields.min, 8 * scalarBytes(encoding.min));
   fill(fields.offset, 8 * scalarBytes(encoding.offset));
   fill(fields.zeros, encoding.zeroBits);

@@ -16,9 +16,10 @@ namespace qcc::codegen {
 /// The factor S and the term M of one group, for one row or for several. `min`
 /// is null without one, `zero` (i32, all that is subtracted from a code) where
 /// it is a constant, `subs` (where a unit keeps its second level) where chunks
-/// keep it.
+/// keep it, `split` (i32, the groups of a unit before `secondFactor`) where
+/// there is one factor.
 struct PanelScales {
-  Value factor, min, zero, subs, offset;
+  Value factor, min, zero, subs, offset, secondFactor, split;
 };
 
 /// Reads them as f32 of `type` (a scalar or a vector) for the rows of the panel
@@ -42,14 +43,19 @@ public:
   Value scalars(ScalarType type, Value base, Value lane, Type result);
 
 private:
-  /// The factor of a group or a unit from the array at `base`.
-  Value factor(Value base, Value lane, Type type);
+  /// The factor of a group or a unit from the scales at `at`.
+  Value factor(Value at, Value lane, Type type);
+  /// The term M of one level at `base`, beside `factor`.
+  Value termOf(Value base, Value factor, Value lane, Type type);
+  /// Those of the half of `unit` that chunk `index` is in.
+  PanelScales selectHalf(PanelScales unit, Value index);
   /// What `unit` becomes with the second level at `record`.
   PanelScales withSub(const PanelScales &unit, Value record, Value lane,
                       Type type);
   Value broadcast(Value scalar, Type type);
   /// The f32 that subs, i32, stand for.
   Value second(Value subs, Type type);
+  Value subMinifloats(Value subs, Type type);
 
   Emitter &e;
   const PackedLayout &layout;
