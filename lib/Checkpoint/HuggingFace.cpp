@@ -31,8 +31,10 @@ constexpr QuantizationMethod kMethods[] = {
     {"exl2", "EXL2", readEXL2},
     {"fp8", "FP8", readFP8},
     {"gptq", "GPTQ", readGPTQ},
+    {"hqq", "HQQ", readHQQ},
     {"intel/auto-round", "AutoRound", readAutoRound},
     {"modelopt", "ModelOpt", readModelOpt},
+    {"mxfp4", "MXFP4", readMXFP4},
 };
 
 /// Objects of a quantization config in which the first member that matches

@@ -63,7 +63,8 @@ struct QuantizationMethod {
 };
 
 QuantizationMethod::ReadFn readAutoRound, readAWQ, readBitsandbytes,
-    readCompressedTensors, readEXL2, readFP8, readGPTQ, readModelOpt;
+    readCompressedTensors, readEXL2, readFP8, readGPTQ, readHQQ, readMXFP4,
+    readModelOpt;
 
 /// Whether some are EXL2's, which tools also write without a config.
 bool hasEXL2Weights(SourceTensors &sources);

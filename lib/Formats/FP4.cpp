@@ -27,6 +27,13 @@ static void unpackMX(const StoredWeight &weight, uint64_t firstRow,
     unpackRow(weight, firstRow + i, out[i], &Fields::scale);
 }
 
+static void unpackMXBlocks(const StoredWeight &weight, uint64_t firstRow,
+                           unsigned count, Fields *out) {
+  for (unsigned i = 0; i < count; ++i)
+    unpackRow(weight, (firstRow + i) * weight.numbers[0] + weight.numbers[1],
+              out[i], &Fields::scale);
+}
+
 template <bool isDivided>
 static void unpackNV(const StoredWeight &weight, uint64_t firstRow,
                      unsigned count, Fields *out) {
@@ -39,10 +46,12 @@ static void unpackNV(const StoredWeight &weight, uint64_t firstRow,
 }
 
 static constexpr const char *kMX[] = {"weight_packed", "weight_scale"};
+static constexpr const char *kBlocks[] = {"blocks", "scales"};
 static constexpr const char *kNV[] = {"weight_packed", "weight_scale",
                                       "weight_global_scale"};
 
 const StoredFormat qcc::kMXFP4Format = {"MXFP4", kMX, unpackMX};
+const StoredFormat qcc::kMXFP4BlocksFormat = {"MXFP4", kBlocks, unpackMXBlocks};
 const StoredFormat qcc::kNVFP4DividedFormat = {"NVFP4", kNV, unpackNV<true>};
 const StoredFormat qcc::kNVFP4MultipliedFormat = {"NVFP4", kNV,
                                                   unpackNV<false>};

@@ -481,9 +481,57 @@ class ModelOpt(FormatTestCase):
                            "got none")
 
 
+class Hqq(FormatTestCase):
+    def written(self, head=False, **options):
+        return self.quantized(
+            lambda random, module, weight, order: hf_formats.hqq(random, weight, **options),
+            {"quant_method": "hqq", "skip_modules": ["lm_head"]}, head=head)
+
+    def test_widths(self):
+        for bits, group, scale_type in ((4, 64, np.float16), (8, 32, BF16), (3, 16, np.float16),
+                                        (2, 32, BF16), (1, 8, np.float16)):
+            with self.subTest(bits=bits):
+                model = self.written(bits=bits, group=group, scale_type=scale_type)
+                self.check_decoded(model, hf_formats.decode_hqq, group)
+                self.check_weights(model)
+        self.check_logits(self.written(head=True))
+        model = self.written(bits=8)
+        self.check_logits(model)
+        self.check_packed_size(model, ("W_q", "scale", "zero"))
+
+    def test_what_the_library_wrote(self):
+        """Its codes, and its scales and zero points in float64 (make_hqq.py)."""
+        folder = pathlib.Path(hf_formats.__file__).parent / "hqq"
+        expected = np.load(folder / "expected.npz")
+        self.assertEqual(sorted(expected), ["b1", "b2", "b3", "b4", "b8"])
+        for name, values in expected.items():
+            got = self.values(folder, name + ".weight", values.shape)
+            np.testing.assert_allclose(got, values, 1e-6, 1e-7 * np.abs(values).max(), err_msg=name)
+
+    def test_refused(self):
+        model = self.written()
+        name = "model.layers.1.mlp.up_proj."
+        for part, value, message in (
+                ("axis", 0, "HQQ with groups of rows (axis 0) is not supported yet"),
+                ("view_as_float", 1, "HQQ with codes kept as floats is not supported yet"),
+                ("group_size", 24, "expected what divides 64 in features, got 24")):
+            self.refuse(model, f"up_proj.{part}': {message}", change=lambda t: t.update(
+                {name + part: np.array(value, t[name + part].dtype)}))
+        self.refuse(model, "HQQ in packing '4bit_i8' is not supported yet (supported: 8bit_u8, ",
+                    change=lambda t: t.update({name + "packing": np.frombuffer(b"4bit_i8", np.uint8)}))
+        self.refuse(model, "up_proj.scale': expected shape [128, 1], got [1, 128]",
+                    change=lambda t: t.update({name + "scale": t[name + "scale"].T.copy()}))
+        self.refuse(model, "up_proj.zero': expected dtype F16, got F32",
+                    change=lambda t: t.update({name + "zero": t[name + "zero"].astype(np.float32)}))
+        self.refuse(model, "up_proj.W_q': expected shape [64, 64], got [128, 32]",
+                    change=lambda t: t.update({name + "W_q": t[name + "W_q"].reshape(128, 32)}))
+        self.refuse(model, "up_proj.W_q' comes without '" + name + "zero'",
+                    change=lambda t: t.pop(name + "zero"))
+
+
 class Others(FormatTestCase):
     def test_methods_refused_by_name(self):
-        for method in ("hqq", "exl3", "bitblas", "qqq", "torchao", "marlin", "mxfp4", "quanto", "aqlm",
+        for method in ("exl3", "bitblas", "qqq", "torchao", "marlin", "quanto", "aqlm",
                        "fbgemm_fp8", "bitnet"):
             with self.subTest(method=method):
                 model = self.make(config={"quantization_config": {"quant_method": method}})

@@ -104,6 +104,34 @@ def nvfp4(random, weight, order=None, modelopt=False):
             "input_global_scale": np.array([0.5], np.float32)}, values
 
 
+HQQ_PACKINGS = {8: ("8bit_u8", 1, np.uint8), 4: ("4bit_u8", 2, np.uint8),
+                3: ("3bit_32", 10, np.uint32), 2: ("2bit_u8", 4, np.uint8), 1: ("1bit_u8", 8, np.uint8)}
+
+
+def hqq(random, weight, order=None, bits=4, group=64, scale_type=np.float16):
+    """Rounded to nearest; scales and zero points are floats of one type."""
+    out, k = weight.shape
+    lines = weight.reshape(-1, group)
+    low, high = lines.min(axis=1, keepdims=True), lines.max(axis=1, keepdims=True)
+    most = (1 << bits) - 1
+    scale = scale_type((high - low) / most)
+    zero = scale_type(-low / as_values(scale).astype(np.float64))
+    both = [as_values(array).astype(np.float64) for array in (scale, zero)]
+    codes = np.clip(np.rint(lines / both[0] + both[1]), 0, most)
+    packing, per_word, word = HQQ_PACKINGS[bits]
+    count = -(-len(codes) // per_word)
+    filled = np.zeros((count * per_word, group), word)
+    filled[:len(codes)] = codes
+    packed = np.zeros((count, group), word)
+    for part in filled.reshape(per_word, count, group):
+        packed = packed << word(bits % 8) | part
+    tensors = {"W_q": packed.view(np.int32) if bits == 3 else packed, "scale": scale, "zero": zero,
+               "shape": np.array([out, k]), "group_size": np.array(group, np.int32),
+               "axis": np.array(1, np.int32), "packing": np.frombuffer(packing.encode(), np.uint8),
+               "nbits": np.array(bits, np.int32), "view_as_float": np.array(0, np.uint8)}
+    return tensors, ((codes - both[1]) * both[0]).reshape(out, k)
+
+
 def packed_order(random, weight, order=None, bits=4, group=32, sym=True, scale_type=BF16):
     """compressed-tensors with weight_g_idx."""
     out, k = weight.shape
@@ -165,6 +193,17 @@ def decode_nvfp4(t, out, k, group=16):
         scale = scale / t["weight_global_scale"]
     codes = nibbles(t["weight" if "weight_scale_2" in t else "weight_packed"], k)
     return E2M1[codes] * scale.astype(np.float64).repeat(16, 1)
+
+
+def decode_hqq(t, out, k, group):
+    bits = int(t["nbits"])
+    per_word = HQQ_PACKINGS[bits][1]
+    words_ = t["W_q"].view(np.uint32) if bits == 3 else t["W_q"]
+    shifts = bits * np.arange(per_word)[::-1]
+    codes = words_[None].astype(np.int64) >> shifts[:, None, None] & ((1 << bits) - 1)
+    codes = codes.reshape(-1, group)[:out * k // group]
+    scale, zero = (as_values(t[name]).astype(np.float64) for name in ("scale", "zero"))
+    return ((codes - zero) * scale).reshape(out, k)
 
 
 def decode_packed_order(t, out, k, group):

@@ -173,6 +173,19 @@ def seeds():
                                f1=safetensors(four_bits("m", "fp4", 64, 2, True) + plain))
     yield "nf4-nested", folder(f0=method("bitsandbytes", load_in_4bit=True),
                                f1=safetensors(four_bits("m", "nf4", 128, 2, True)))
+    yield "nf4-split", folder(f0=method("bitsandbytes", load_in_4bit=True),
+                              f1=safetensors(four_bits("m", "nf4", 192, 88, True)))
+    for bits, lines, packing in ((4, 4, b"4bit_u8"), (3, 1, b"3bit_32"), (8, 8, b"8bit_u8")):
+        yield f"hqq{bits}", folder(f0=method("hqq"), f1=safetensors([
+            ("m.W_q", "I32" if bits == 3 else "U8", [lines, 16], None),
+            ("m.scale", "F16", [8, 1], None), ("m.zero", "F16", [8, 1], None),
+            ("m.shape", "I64", [2], struct.pack("<qq", 4, 32)),
+            ("m.group_size", "I32", [], struct.pack("<i", 16)),
+            ("m.axis", "I32", [], struct.pack("<i", 1)),
+            ("m.packing", "U8", [7], packing), ("m.view_as_float", "U8", [], b"\0")]))
+    yield "mxfp4", folder(f0=method("mxfp4"), f1=safetensors([
+        ("m.gate_up_proj_blocks", "U8", [2, 2, 1, 16], None), ("m.gate_up_proj_scales", "U8", [2, 2, 1], None),
+        ("m.gate_up_proj_bias", "BF16", [2, 2], None)]))
     yield "exl2", folder(f0=method("exl2"), f1=safetensors(
         exl2("m", 32, [(5, 32), (4, 32), (4, 32)]) + plain))
     yield "exl2-short", folder(f0={}, f1=safetensors(

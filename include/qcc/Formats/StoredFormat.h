@@ -155,7 +155,15 @@ extern const StoredFormat kFP8Format;
 ///   weight_scale   u8 [out, groups], powers of two (E8M0)
 extern const StoredFormat kMXFP4Format;
 
-/// The same with scales in two parts, as one f32:
+/// The same for the matrices of experts, of as many rows each, one after the
+/// other. Row r is row r * `step` + `first` of the arrays (the numbers, in this
+/// order):
+///
+///   blocks  u8 [experts, rows, groups, 16]
+///   scales  u8 [experts, rows, groups]
+extern const StoredFormat kMXFP4BlocksFormat;
+
+/// The same as kMXFP4Format with scales in two parts:
 ///
 ///   weight_packed        u8 [out, in / 2]
 ///   weight_scale         f8_e4m3 [out, groups]
@@ -193,6 +201,16 @@ extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;
 ///   SCB     f32 [out], 127 times the scale
 extern const StoredFormat kLLMInt8Format;
 
+/// HQQ, W[out, in], 1, 2, 3, 4 or 8 bits. The groups of all rows are lines of
+/// codes; a word has one of several lines, of those of the first in its high
+/// bits: 8 bits hold 8 / bits of them, 32 bits hold 10 of 3 bits:
+///
+///   W_q          u8 or i32 [lines / codes of a word, group]
+///   scale, zero  [lines, 1]
+///
+/// The min of the encoding is the zero (scaledMin).
+extern const StoredFormat kHQQFormat;
+
 /// One row of floats that are stored less 1: an element is 1 + w, rounded to
 /// f32. The number is the id of the ggml type of w:
 ///
@@ -204,6 +222,12 @@ extern const StoredFormat kOnePlusFormat;
 ///
 ///   weight  f32, f16 or bf16 [in, out]
 extern const StoredFormat kTransposedFormat;
+
+/// Rows of floats that are each `step`-th element of an array, from `first` on.
+/// The numbers are the id of the array's ggml type, step and first:
+///
+///   bias  f32, f16 or bf16 [rows * columns * step]
+extern const StoredFormat kInterleavedFormat;
 
 } // namespace qcc
 

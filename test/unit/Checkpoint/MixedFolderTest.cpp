@@ -217,6 +217,35 @@ FolderModel modelOpt() {
   return model;
 }
 
+/// 4 rows of 32 in groups of 16; a byte has codes of two of the 8 groups.
+FolderModel hqq() {
+  FolderModel model;
+  model.quantization = R"("quant_method":"hqq")";
+  auto &arrays = model.arrays;
+  arrays["m.W_q"] = {"U8", {4, 16}, someBytes(64)};
+  arrays["m.scale"] = arrays["m.zero"] = {"F16", {8, 1}, halves(8)};
+  arrays["m.shape"] = {
+      "I64", {2}, words(4, 1) + words(0, 1) + words(32, 1) + words(0, 1)};
+  arrays["m.group_size"] = {"I32", {}, words(16, 1)};
+  arrays["m.axis"] = {"I32", {}, words(1, 1)};
+  arrays["m.packing"] = {"U8", {7}, "4bit_u8"};
+  arrays["m.quant_zero"] = {"U8", {}, std::string(1, '\0')};
+  return model;
+}
+
+/// 2 experts with 4 rows of 32, gate and up in turns.
+FolderModel experts() {
+  FolderModel model;
+  model.quantization = R"("quant_method":"mxfp4")";
+  auto &arrays = model.arrays;
+  arrays["m.gate_up_proj_blocks"] = {"U8", {2, 4, 1, 16}, someBytes(128)};
+  arrays["m.gate_up_proj_scales"] = {"U8", {2, 4, 1}, someBytes(8)};
+  arrays["m.gate_up_proj_bias"] = {"F16", {2, 4}, halves(8)};
+  arrays["m.down_proj_blocks"] = {"U8", {2, 4, 1, 16}, someBytes(128)};
+  arrays["m.down_proj_scales"] = {"U8", {2, 4, 1}, someBytes(8)};
+  return model;
+}
+
 //===----------------------------------------------------------------------===//
 // Definitions
 //===----------------------------------------------------------------------===//
@@ -272,6 +301,73 @@ TEST(FP4, IsItsDefinition) {
                  return std::ldexp(e2m1(nibble(codes, n * 64 + k)),
                                    exponent - 127);
                });
+}
+
+TEST(MXFP4, ExpertsAreTheirDefinition) {
+  const std::string codes = someBytes(128), scales = someBytes(8);
+  // Row `row` of the arrays.
+  auto value = [&](size_t row, size_t k) {
+    return std::ldexp(e2m1(nibble(codes, row * 32 + k)),
+                      uint8_t(scales[row]) - 127);
+  };
+  std::vector<float> gate = decode(experts(), "m.gate_proj.weight"),
+                     up = decode(experts(), "m.up_proj.weight"),
+                     down = decode(experts(), "m.down_proj.weight");
+  ASSERT_EQ(gate.size(), 128u);
+  ASSERT_EQ(up.size(), 128u);
+  ASSERT_EQ(down.size(), 256u);
+  for (size_t i = 0; i < 256; ++i) {
+    if (i < 128) {
+      ASSERT_EQ(gate[i], value(i / 32 * 2, i % 32));
+      ASSERT_EQ(up[i], value(i / 32 * 2 + 1, i % 32));
+    }
+    ASSERT_EQ(down[i], value(i / 32, i % 32));
+  }
+  EXPECT_EQ(decode(experts(), "m.gate_proj.bias"),
+            (std::vector<float>{half(0), half(2), half(4), half(6)}));
+  EXPECT_EQ(decode(experts(), "m.up_proj.bias"),
+            (std::vector<float>{half(1), half(3), half(5), half(7)}));
+}
+
+TEST(MXFP4, RefusesOtherShapes) {
+  const std::string file = "folder/model.safetensors: tensor ";
+  auto with = [](const std::string &name, std::vector<uint64_t> shape) {
+    FolderModel model = experts();
+    model.arrays["m." + name].shape = std::move(shape);
+    return folderError(model.files());
+  };
+  EXPECT_EQ(with("down_proj_blocks", {2, 4, 16}),
+            file + "'m.down_proj_blocks': expected experts, rows, groups and "
+                   "16 bytes, of up to 2^28 rows in all, got [2, 4, 16]");
+  EXPECT_EQ(with("down_proj_scales", {4, 2, 1}),
+            file + "'m.down_proj_scales': expected shape [2, 4, 1], got "
+                   "[4, 2, 1]");
+  EXPECT_EQ(with("gate_up_proj_bias", {8}),
+            file + "'m.gate_up_proj_bias': expected shape [2, 4], got [8]");
+  FolderModel model = experts();
+  model.arrays.erase("m.down_proj_scales");
+  EXPECT_EQ(folderError(model.files()),
+            file + "'m.down_proj_blocks' comes without 'm.down_proj_scales'");
+}
+
+TEST(HQQ, IsItsDefinition) {
+  const std::string codes = someBytes(64);
+  auto value = [](uint8_t code, size_t g) {
+    return (float(code) - half(g)) * half(g);
+  };
+  expectValues(hqq(), 4, 32, [&](size_t n, size_t k) {
+    size_t g = n * 2 + k / 16;
+    uint8_t byte = uint8_t(codes[g % 4 * 16 + k % 16]);
+    return value(g < 4 ? byte >> 4 : byte & 15, g);
+  });
+  FolderModel model = hqq();
+  model.arrays["m.packing"].bytes = "3bit_32";
+  model.arrays["m.W_q"] = {"I32", {1, 16}, someBytes(64)};
+  expectValues(model, 4, 32, [&](size_t n, size_t k) {
+    size_t g = n * 2 + k / 16;
+    auto *bytes = reinterpret_cast<const uint8_t *>(codes.data());
+    return value(loadLE<uint32_t>(bytes + k % 16 * 4) >> 3 * (9 - g) & 7, g);
+  });
 }
 
 TEST(CompressedTensors, OrderOfGroups) {
@@ -365,8 +461,9 @@ TEST(MixedFolder, HostileExpressionsEnd) {
 //===----------------------------------------------------------------------===//
 
 TEST(MixedFolderMutation, EveryByteOfHeaderAndConfig) {
-  for (const FolderModel &model : {gemv(), gemvFast(), dynamic(), autoRound(),
-                                   ordered(), groups(), modelOpt()}) {
+  for (const FolderModel &model :
+       {gemv(), gemvFast(), dynamic(), autoRound(), ordered(), groups(),
+        modelOpt(), hqq(), experts()}) {
     FolderFiles files = model.files();
     ASSERT_EQ(folderError(files), "");
     for (const char *name : {"model.safetensors", "config.json"}) {
@@ -391,7 +488,7 @@ TEST(MixedFolderMutation, EveryByteOfHeaderAndConfig) {
 
 TEST(MixedFolderMutation, EveryArrayMissing) {
   for (const FolderModel &model :
-       {gemv(), gemvFast(), ordered(), groups(), modelOpt()})
+       {gemv(), gemvFast(), ordered(), groups(), modelOpt(), hqq(), experts()})
     for (const auto &[name, array] : model.arrays) {
       if (name == "m.input_scale" || name == "m.k_proj.k_scale")
         continue;
