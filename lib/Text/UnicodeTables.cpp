@@ -59,6 +59,13 @@ static bool isIn(const Range (&ranges)[N], uint32_t c) {
   return false;
 }
 
+static bool isNewerMark(uint32_t c, MarkKind kind) {
+  for (const MarkRange &range : kNewerMarks)
+    if (c >= range.first && c <= range.last)
+      return range.kind & kind;
+  return false;
+}
+
 template <typename T>
 static void append(std::string &out, const T &value) {
   out.append(reinterpret_cast<const char *>(&value), sizeof value);
@@ -134,6 +141,8 @@ static std::string compositionTableOf(bool composes) {
       continue;
     auto value =
         uint16_t(utf8proc_get_property(utf8proc_int32_t(c))->combining_class);
+    if (value && isNewerMark(c, Any)) // of no class there
+      value = 0;
     if (value && !classes.empty() && classes.back().value == value &&
         classes.back().first + classes.back().more + 1 == c)
       ++classes.back().more;
@@ -184,12 +193,8 @@ static std::string removeMarksOf(bool isNonspacingOnly) {
                                          kind == UTF8PROC_CATEGORY_ME));
     // Their kind has changed since.
     isMark |= isNonspacingOnly ? c == 0x1734 : c == 0x1CF2 || c == 0x1CF3;
-    if (!isMark)
-      return std::nullopt;
-    for (const MarkRange &newer : kNewerMarks)
-      if (c >= newer.first && c <= newer.last &&
-          newer.kind & (isNonspacingOnly ? Nonspacing : Any))
-        isMark = false;
+    if (isMark && isNewerMark(c, isNonspacingOnly ? Nonspacing : Any))
+      isMark = false;
     return isMark ? std::optional<std::string>("") : std::nullopt;
   });
 }
