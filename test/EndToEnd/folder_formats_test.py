@@ -207,7 +207,7 @@ class AutoRound(FormatTestCase):
                     extra_config={"a": 4})
         self.refuse(model, where + "extra_config: 'a': key 'bits': expected 2, 3, 4 or 8, got 1",
                     extra_config={"a": {"bits": 1}})
-        self.refuse(model, where + "extra_config: pattern '(': '(' without ')', at byte 1",
+        self.refuse(model, where + "extra_config: pattern '(': missing closing parenthesis",
                     extra_config={"(": {"bits": 4}})
         self.refuse(model, "layers.0.mlp.up_proj.qweight': expected no codes, as 'extra_config' has it "
                     "under 'up_proj', got some", extra_config={"up_proj": {"bits": 16}})
@@ -270,7 +270,7 @@ class GptqDynamic(FormatTestCase):
         where = "config.json: quantization_config: "
         self.refuse(model, where + "key 'dynamic': expected an object, got string", dynamic="x")
         self.refuse(model, where + "dynamic: '.*': expected an object, got number", dynamic={".*": 4})
-        self.refuse(model, where + "dynamic: pattern '.*)': ')' without '(', at byte 2",
+        self.refuse(model, where + "dynamic: pattern '.*)': unmatched closing parenthesis",
                     dynamic={"-:.*)": {}})
         self.refuse(model, where + "dynamic: '+:x': key 'bits': expected 2, 3, 4 or 8, got 9",
                     dynamic={"+:x": {"bits": 9}})
@@ -324,7 +324,7 @@ class CompressedGroups(FormatTestCase):
         self.refuse(model, where + "config_groups: group_2: target 'Linear' is also one of another "
                     "group", config_groups={**groups, "group_2": {**groups["group_2"],
                                                                   "targets": ["Linear"]}})
-        self.refuse(model, where + "config_groups: pattern '*': nothing to repeat, at byte 0",
+        self.refuse(model, where + "config_groups: pattern '*': quantifier does not follow a repeatable item",
                     config_groups={**groups, "group_2": {**groups["group_2"], "targets": ["re:*"]}})
         self.refuse(model, where + "config_groups: group_2: key 'targets': expected an array of "
                     "strings, got number",
