@@ -189,6 +189,9 @@ Value scalarMetadata(const Json &value, TextPool &texts) {
 
 } // namespace
 
+/// Nobody asks for longer ones.
+static constexpr size_t kMaxFlatKey = 256;
+
 // The depth is bounded by the parser's limit.
 void qcc::flattenJson(const Json &object, const std::string &prefix,
                       TextPool &texts, std::vector<MetadataEntry> &out,
@@ -198,6 +201,10 @@ void qcc::flattenJson(const Json &object, const std::string &prefix,
     std::string key =
         prefix +
         (object.is_array() ? std::to_string(it - object.begin()) : it.key());
+    // Each key holds those that it stands under: a long one would be kept once
+    // for each value in it.
+    if (key.size() > kMaxFlatKey)
+      continue;
     ValueType type = value.is_array() ? elementType(value) : ValueType::Array;
     if (value.is_null() && nulls)
       nulls->push_back(texts.keep(key));

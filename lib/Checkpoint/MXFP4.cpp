@@ -4,9 +4,7 @@
 // The matrices of a layer's E experts, "m" being "...experts.down_proj" or
 // "...experts.gate_up_proj", of `in` to `out` features:
 //
-//   m_blocks  u8 [E, out, in / 32, 16]   E2M1 floats, the first of a byte in
-//   its
-//                                        low bits
+//   m_blocks  u8 [E, out, in / 32, 16]   E2M1, first of a byte in low bits
 //   m_scales  u8 [E, out, in / 32]       powers of two (E8M0)
 //   m_bias    bf16 [E, out]
 //

@@ -11,14 +11,13 @@ using namespace qcc;
 
 /// Limits that no known model comes near; they keep later arithmetic in range.
 static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20;
-static constexpr float kMaxFrequency = 10000;
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
   Result<std::string> name = checkpoint.architecture();
   if (!name)
     return name.takeError();
-  std::string supported;
+  std::string supported, last;
   for (auto table : {options.extraArchitectures, architectures()})
     for (const Architecture &arch : table) {
       auto names = checkpoint.naming() == Naming::GGUF
@@ -27,7 +26,10 @@ static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
       for (const std::string &known : names) {
         if (known == *name)
           return arch;
-        supported += (supported.empty() ? "" : ", ") + known;
+        // Rows of one name follow each other.
+        if (known != last)
+          supported += (supported.empty() ? "" : ", ") + known;
+        last = known;
       }
     }
   return checkpoint.configError("unsupported architecture " + quoted(*name) +
@@ -90,14 +92,15 @@ slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
 /// Which layers have rope.
 static std::vector<bool>
 turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
+  if (c.arch.learnedPositions)
+    return std::vector<bool>(c.layers);
   if (reader.has(names.ropeLayers))
     return reader.layerFlags(names.ropeLayers, c.layers);
   uint32_t period =
       reader.countOr(names.ropelessPeriod, c.arch.ropelessPeriod, kMaxLayers);
   std::vector<bool> layers;
   for (uint32_t i = 0; i < c.layers; ++i)
-    layers.push_back(!c.arch.learnedPositions &&
-                     (period == 0 || (i + 1) % period != 0));
+    layers.push_back(period == 0 || (i + 1) % period != 0);
   return layers;
 }
 
@@ -215,6 +218,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   if (reader.error)
     return std::move(reader.error);
 
+  if (c.hidden < c.heads)
+    reader.fail("expected at most " + std::to_string(c.hidden) +
+                " heads, got " + std::to_string(c.heads));
   c.headDim = reader.countOr(names.headDim, c.hidden / c.heads, kMaxWidth);
   uint32_t valueDim = reader.countOr(names.valueDim, c.headDim, kMaxWidth);
   c.rotaryDim = reader.countOr(names.rotaryDim, c.headDim, kMaxWidth);
@@ -232,11 +238,8 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.isLongContext = qcc::isLongContext(names, sizes, reader);
   c.slidingRope = readSlidingRope(c.arch, names, c.rope, reader);
   for (const Rope &rope : {c.rope, c.slidingRope})
-    for (float frequency : rope.frequencies(c.rotaryDim))
-      if (!(frequency < kMaxFrequency))
-        reader.fail("expected rope to turn by less than " +
-                    std::to_string(int(kMaxFrequency)) +
-                    " at each position, got " + std::to_string(frequency));
+    if (auto problem = rope.problem(c.rotaryDim))
+      reader.fail(*problem);
   c.window = reader.flagOr(names.windowUsed, true)
                  ? countOrNone(reader, names.window)
                  : 0;

@@ -152,6 +152,9 @@ private:
         weights.ropeDivisors(config.rotaryDim / 2, config.isLongContext);
     if (!divisors.empty())
       rope.divisors.assign(divisors.begin(), divisors.end());
+    auto problem = rope.problem(config.rotaryDim);
+    if (problem && !weights.error)
+      weights.error = Error(*problem);
     return rope;
   }
 

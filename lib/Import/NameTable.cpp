@@ -124,7 +124,7 @@ static constexpr NameTable kHuggingFace =
           .projectionBias = {"use_qkv_bias"},
           .attentionBias = {"attention_bias", "use_bias", "bias"},
           .ffnBias = {"mlp_bias", "use_bias", "bias"},
-          .activation = {"hidden_act", "hidden_activation",
+          .activation = {"hidden_activation", "hidden_act",
                          "activation_function", "activation"},
           .tiedHead = {"tie_word_embeddings"},
           .rotaryDim = {},
@@ -237,13 +237,18 @@ static constexpr WeightNames starCoder2Names() {
 }
 constexpr WeightNames qcc::kStarCoder2Names = starCoder2Names();
 
-static constexpr WeightNames gpt2Names() {
+static constexpr WeightNames transformerNames() {
   WeightNames names = kHuggingFace.weights;
-  names.embedding = "transformer.wte.weight";
-  names.positions = "transformer.wpe.weight";
   names.finalNorm = "transformer.ln_f.weight";
   names.layerPrefix = "transformer.h.";
   names.basePrefix = "transformer.";
+  return names;
+}
+
+static constexpr WeightNames gpt2Names() {
+  WeightNames names = transformerNames();
+  names.embedding = "transformer.wte.weight";
+  names.positions = "transformer.wpe.weight";
   names.attentionNorm = "ln_1.weight";
   names.fusedQKV = "attn.c_attn.weight";
   names.attentionOutput = "attn.c_proj.weight";
@@ -274,11 +279,8 @@ static constexpr WeightNames gptNeoXNames() {
 constexpr WeightNames qcc::kGPTNeoXNames = gptNeoXNames();
 
 static constexpr WeightNames falconNames() {
-  WeightNames names = kHuggingFace.weights;
+  WeightNames names = transformerNames();
   names.embedding = "transformer.word_embeddings.weight";
-  names.finalNorm = "transformer.ln_f.weight";
-  names.layerPrefix = "transformer.h.";
-  names.basePrefix = "transformer.";
   names.fusedQKV = "self_attention.query_key_value.weight";
   names.attentionOutput = "self_attention.dense.weight";
   names.up = "mlp.dense_h_to_4h.weight";

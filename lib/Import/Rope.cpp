@@ -18,6 +18,19 @@ std::vector<float> Rope::frequencies(uint32_t rotaryDim) const {
   return result;
 }
 
+std::optional<std::string> Rope::problem(uint32_t rotaryDim) const {
+  // No known model comes near; angles of later positions stay exact enough.
+  constexpr float kMaxFrequency = 10000;
+  for (float frequency : frequencies(rotaryDim))
+    if (!(frequency < kMaxFrequency))
+      return "expected rope to turn by less than " +
+             std::to_string(int(kMaxFrequency)) + " at each position, got " +
+             std::to_string(frequency);
+  if (!std::isfinite(factor))
+    return "expected a finite factor of the cosines and sines of rope";
+  return std::nullopt;
+}
+
 /// Divisors of Llama 3.1: long waves are slowed by `factor`, short ones stay,
 /// those between are interpolated.
 static std::vector<float> llama3Divisors(double base, uint32_t rotaryDim,
@@ -39,16 +52,25 @@ static std::vector<float> llama3Divisors(double base, uint32_t rotaryDim,
   return divisors;
 }
 
+/// The positions of the first training, and how many times as many there can
+/// be, for YaRN and LongRope.
+static std::pair<double, double> growthOfContext(const ConfigNames &names,
+                                                 const RopeSizes &sizes,
+                                                 ConfigReader &reader) {
+  double trained =
+      reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
+  return {trained,
+          reader.realOr(names.ropeFactor, float(sizes.trained / trained))};
+}
+
 /// YaRN: pairs that turn less than `slow` times within the trained context are
 /// slowed by the factor, those that turn more than `fast` times stay, those
 /// between are interpolated; and cosines and sines grow with the factor.
 static void readYarn(Rope &rope, const ConfigNames &names,
                      const RopeSizes &sizes, ConfigReader &reader) {
   const uint32_t rotaryDim = sizes.rotaryDim;
-  double trained =
-      reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
-  double factor =
-      reader.realOr(names.ropeFactor, float(sizes.trained / trained));
+  auto growth = growthOfContext(names, sizes, reader);
+  const double trained = growth.first, factor = growth.second;
   double fast = reader.realOr(names.yarnFast, 32);
   double slow = reader.realOr(names.yarnSlow, 1);
   double base = rope.base;
@@ -75,16 +97,16 @@ static void readYarn(Rope &rope, const ConfigNames &names,
     rope.divisors.push_back(float(1 / (1 - slowed + slowed / factor)));
   }
 
-  auto growth = [&](double share) {
+  auto factorOf = [&](double share) {
     return factor > 1 ? 0.1 * share * std::log(factor) + 1 : 1;
   };
   if (reader.has(names.ropeGrowth))
     rope.factor = reader.real(names.ropeGrowth);
   else if (reader.has(names.yarnScale) && reader.has(names.yarnScaleAll))
-    rope.factor = float(growth(reader.real(names.yarnScale)) /
-                        growth(reader.real(names.yarnScaleAll)));
+    rope.factor = float(factorOf(reader.real(names.yarnScale)) /
+                        factorOf(reader.real(names.yarnScaleAll)));
   else
-    rope.factor = float(growth(1));
+    rope.factor = float(factorOf(1));
 }
 
 bool qcc::isLongContext(const ConfigNames &names, const RopeSizes &sizes,
@@ -96,10 +118,7 @@ bool qcc::isLongContext(const ConfigNames &names, const RopeSizes &sizes,
 /// LongRope: each pair has a divisor of its own.
 static void readLongRope(Rope &rope, const ConfigNames &names,
                          const RopeSizes &sizes, ConfigReader &reader) {
-  double trained =
-      reader.countOr(names.ropeTrainedContext, sizes.trained, kMaxContext);
-  double factor =
-      reader.realOr(names.ropeFactor, float(sizes.trained / trained));
+  auto [trained, factor] = growthOfContext(names, sizes, reader);
   bool isLong = isLongContext(names, sizes, reader);
   rope.divisors = reader.reals(
       isLong ? names.longDivisors : names.shortDivisors, sizes.rotaryDim / 2);

@@ -7,6 +7,8 @@
 
 #include "ConfigReader.h"
 
+#include <optional>
+
 namespace qcc {
 
 /// Pair i of n turns by base^(-i/n) / divisor / divisors[i] each position.
@@ -17,6 +19,9 @@ struct Rope {
   float factor = 1;            ///< Of cosines and sines.
 
   std::vector<float> frequencies(uint32_t rotaryDim) const;
+  /// Why cosines and sines cannot be computed as they should; nothing if they
+  /// can.
+  std::optional<std::string> problem(uint32_t rotaryDim) const;
 };
 
 /// What a model's rope depends on besides its keys.

@@ -42,6 +42,15 @@ static Value matchRowNorm(llm::RMSNormOp norm, Operation *anchor,
   return weight;
 }
 
+/// `op` with `norm` before it.
+static void takeNorm(PatternRewriter &rewriter, qz::QuantizeOp op, auto norm,
+                     Value weight, Value bias, UnitAttr isCentered) {
+  rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
+      op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
+      norm.getEpsAttr(), isCentered, op.getGenerateAttr(), op.getPromptAttr(),
+      op.getSumGroupAttr());
+}
+
 namespace {
 struct FuseNorm : OpRewritePattern<qz::QuantizeOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -56,10 +65,7 @@ struct FuseNorm : OpRewritePattern<qz::QuantizeOp> {
     Value weight = matchRowNorm(norm, op, rewriter);
     if (!weight)
       return failure();
-    rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
-        op, op.getType(), norm.getInput(), weight, /*norm_bias=*/Value(),
-        op.getOrder(), norm.getEpsAttr(), /*centered=*/UnitAttr(),
-        op.getGenerateAttr(), op.getPromptAttr(), op.getSumGroupAttr());
+    takeNorm(rewriter, op, norm, weight, /*bias=*/Value(), UnitAttr());
     return success();
   }
 };
@@ -79,10 +85,7 @@ struct FuseLayerNorm : OpRewritePattern<qz::QuantizeOp> {
       return rewriter.notifyMatchFailure(op, "norm weight is not dequantized");
     if (norm.getBias() && !(bias = quantized(norm.getBias())))
       return rewriter.notifyMatchFailure(op, "norm bias is not dequantized");
-    rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
-        op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
-        norm.getEpsAttr(), rewriter.getUnitAttr(), op.getGenerateAttr(),
-        op.getPromptAttr(), op.getSumGroupAttr());
+    takeNorm(rewriter, op, norm, weight, bias, rewriter.getUnitAttr());
     return success();
   }
 };

@@ -117,6 +117,44 @@ class Names(unittest.TestCase):
             self.assertIn(f"#llm.activation<{activation}>", result.stdout)
             shutil.rmtree(model)
 
+        both = {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}
+        result = self.qcc(self.changed("gemma2", config=both), "--emit=import", "-o", "-")
+        self.assertIn("#llm.activation<gelu_tanh>", result.stdout)
+
+    def test_olmo3_defaults(self):
+        """They are not those of OLMo 2."""
+        model = self.changed("olmo3")
+        config = json.loads((model / "config.json").read_text())
+        for key in ("layer_types", "rope_parameters", "sliding_window"):
+            del config[key]
+        (model / "config.json").write_text(json.dumps(config))
+        text = self.qcc(model, "--emit=import", "-o", "-").stdout
+        self.assertEqual(text.count("window = 4096"), 2 * 3)  # state and attention, 3 of 4 layers
+        self.assertIn(f"{500000 ** -0.25:.4f}", text)
+
+    def test_more_heads_than_elements(self):
+        self.refuse(self.changed("gpt2", config={"n_head": 64}), "expected at most 32 heads, got 64")
+
+    def test_positions_have_no_rope(self):
+        self.check(self.changed("gpt2", config={"no_rope_layers": [1, 1]}), "gpt2")
+
+    def test_rope_out_of_range(self):
+        rope = json.loads((HERE / "phi3/config.json").read_text())["rope_parameters"]
+        tiny = {length: [1e-30] * len(rope[length]) for length in ("short_factor", "long_factor")}
+        model = self.changed("phi3", config={"rope_parameters": {**rope, **tiny}})
+        write_gguf(model, self.folder / "tiny.gguf")
+        for path in (model, self.folder / "tiny.gguf"):
+            self.refuse(path, "expected rope to turn by less than 10000 at each position")
+        write_gguf(HERE / "yarn", self.folder / "factor.gguf",
+                   {"qwen3.rope.scaling.attn_factor": (F32, 3e38)})
+        self.refuse(self.folder / "factor.gguf",
+                    "expected a finite factor of the cosines and sines of rope")
+
+    def test_long_keys(self):
+        """Not each of the values keeps a copy of the key that it stands under."""
+        self.check(self.changed("llama", config={"a" * 2**20: {i: None for i in range(50000)},
+                                                 "b" * 2**20: {i: 1 for i in range(50000)}}), "llama")
+
     def test_gguf_alibi(self):
         write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
                    {"falcon.attention.max_alibi_bias": (F32, 8.0)})
