@@ -227,6 +227,11 @@ private:
     if (quantization.is_null() && folder.has("hf_quant_config.json") &&
         !readModelOptConfig("hf_quant_config.json"))
       return false;
+    // Such keys are for what the tokenizer's files say.
+    std::erase_if(config.get_ref<Json::object_t &>(), [](const auto &entry) {
+      return entry.first == "tokenizer" ||
+             entry.first.starts_with("tokenizer.");
+    });
     flattenJson(config, "", contents.texts, contents.metadata, &contents.nulls);
     if (!quantization.is_null())
       flattenJson(quantization, "quantization_config.", contents.texts,

@@ -252,6 +252,8 @@ private:
       const Json *id = member(token, "id");
       if (text.empty() || !id)
         return fail("added_tokens: expected objects with content and id");
+      if (!ids.count(text) && id->is_number_unsigned())
+        outside.insert(id->get<uint64_t>());
       if (!setToken(text, *id,
                     isTrue(token, "special") ? Control : UserDefined))
         return false;
@@ -389,6 +391,10 @@ private:
          {"normalizer", "pre_tokenizer", "decoder", "added_tokens"})
       if (const Json *value = member(tokenizer, key))
         result[key] = *value;
+    if (result.contains("added_tokens"))
+      for (Json &token : result["added_tokens"])
+        if (auto id = token.find("id"); id->is_number_unsigned())
+          token["outside"] = outside.count(id->get<uint64_t>()) != 0;
     Json &model = result["model"];
     for (const auto &[key, value] : member(tokenizer, "model")->items())
       if (key != "vocab" && key != "merges")
@@ -485,6 +491,7 @@ private:
   bool addsBos = false, addsEos = false;
   int64_t bos = -1, eos = -1, pad = -1, unknown = -1;
   std::set<int64_t> stops;
+  std::set<uint64_t> outside; ///< Added tokens that the model does not have.
   SentencePieceModel pieces;
 };
 

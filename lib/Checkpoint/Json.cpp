@@ -8,48 +8,14 @@
 
 using namespace qcc;
 
-static constexpr int kMaxDepth = 32;
+static constexpr size_t kMaxDepth = 32;
 
 namespace {
 
-/// Watches a parse for what the JSON library lets pass.
-class Guard {
-public:
-  bool operator()(int depth, Json::parse_event_t event, const Json &value) {
-    // What is refused is not kept.
-    if (!problem.empty())
-      return false;
-    switch (event) {
-    case Json::parse_event_t::object_start:
-    case Json::parse_event_t::array_start:
-      if (depth >= kMaxDepth)
-        problem = "nested deeper than " + std::to_string(kMaxDepth);
-      keys.emplace_back();
-      break;
-    case Json::parse_event_t::object_end:
-    case Json::parse_event_t::array_end:
-      keys.pop_back();
-      break;
-    case Json::parse_event_t::key: {
-      const std::string &key = value.get_ref<const std::string &>();
-      if (!keys.back().insert(key).second)
-        problem = "key " + quoted(key) + " occurs twice";
-      break;
-    }
-    case Json::parse_event_t::value:
-      break;
-    }
-    return problem.empty();
-  }
-
-  std::string problem;
-
-private:
-  std::vector<std::set<std::string>> keys; ///< Of each open object.
-};
-
-/// Finds where text stops being JSON.
-class Locator : public nlohmann::json_sax<Json> {
+/// Looks for what the JSON library lets pass, and for where a text stops being
+/// JSON. Its own callback of a parse does so too, in time that is quadratic in
+/// the number of objects of an array.
+class Checker : public nlohmann::json_sax<Json> {
 public:
   bool null() override { return true; }
   bool boolean(bool) override { return true; }
@@ -58,18 +24,39 @@ public:
   bool number_float(number_float_t, const string_t &) override { return true; }
   bool string(string_t &) override { return true; }
   bool binary(binary_t &) override { return true; }
-  bool start_object(size_t) override { return true; }
-  bool key(string_t &) override { return true; }
-  bool end_object() override { return true; }
-  bool start_array(size_t) override { return true; }
-  bool end_array() override { return true; }
+  bool start_object(size_t) override { return start(); }
+  bool start_array(size_t) override { return start(); }
+  bool key(string_t &name) override {
+    if (keys.back().insert(name).second)
+      return true;
+    problem = "key " + quoted(name) + " occurs twice";
+    return false;
+  }
+  bool end_object() override { return end(); }
+  bool end_array() override { return end(); }
   bool parse_error(size_t position, const std::string &,
                    const nlohmann::detail::exception &) override {
-    byte = position;
+    problem = "not JSON at byte " + std::to_string(position);
     return false;
   }
 
-  size_t byte = 0;
+  std::string problem;
+
+private:
+  bool start() {
+    if (keys.size() < kMaxDepth) {
+      keys.emplace_back();
+      return true;
+    }
+    problem = "nested deeper than " + std::to_string(kMaxDepth);
+    return false;
+  }
+  bool end() {
+    keys.pop_back();
+    return true;
+  }
+
+  std::vector<std::set<std::string>> keys; ///< Of each open object or array.
 };
 
 } // namespace
@@ -81,21 +68,10 @@ Result<Json> qcc::parseJsonObject(const Checkpoint::File &file,
     return mismatchError(file.path,
                          "at most " + std::to_string(maxBytes) + " bytes",
                          std::to_string(file.bytes.size()));
-  Guard guard;
-  Json json = Json::parse(
-      begin, end,
-      [&](int depth, Json::parse_event_t event, Json &value) {
-        return guard(depth, event, value);
-      },
-      /*allow_exceptions=*/false);
-  if (!guard.problem.empty())
-    return Error(file.path + ": " + guard.problem);
-  if (json.is_discarded()) {
-    Locator locator;
-    (void)Json::sax_parse(begin, end, &locator);
-    return Error(file.path + ": not JSON at byte " +
-                 std::to_string(locator.byte));
-  }
+  Checker checker;
+  if (!Json::sax_parse(begin, end, &checker))
+    return Error(file.path + ": " + checker.problem);
+  Json json = Json::parse(begin, end, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object())
     return mismatchError(file.path, "a JSON object", json.type_name());
   return json;

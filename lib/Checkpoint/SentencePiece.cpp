@@ -167,8 +167,6 @@ private:
         model.isUnigram = field.value == 1;
       if (field.number == 24 && field.isTrue())
         return fail("treat_whitespace_as_suffix is not supported");
-      if (field.number == 35)
-        model.hasByteFallback = field.isTrue();
       if (field.number == 40)
         model.unknown = id(field);
       if (field.number == 41)

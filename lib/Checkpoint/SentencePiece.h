@@ -1,7 +1,7 @@
 //===- SentencePiece.h - tokenizer.model ------------------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// A protobuf message. Of its many fields seven are of use here, so that a
+// A protobuf message. Of its many fields thirteen are of use here, so that a
 // reader of the wire format is smaller than what protobuf would bring.
 //===----------------------------------------------------------------------===//
 
@@ -24,7 +24,6 @@ struct SentencePieceModel {
   };
   std::vector<Piece> pieces;
   bool isUnigram = true; ///< Else BPE.
-  bool hasByteFallback = false;
   bool addsSpacePrefix = true;
   bool removesExtraSpaces = true;
   std::string_view charsmap; ///< precompiled_charsmap, may be empty.

@@ -52,7 +52,10 @@ Result<Json> qcc::vocabularyTokenizer(Json vocab, std::string_view merges,
   for (const auto &[id, token] : (decoder ? *decoder : none).items()) {
     Json entry = token;
     uint64_t number = 0;
-    std::from_chars(id.data(), id.data() + id.size(), number);
+    auto [end, code] =
+        std::from_chars(id.data(), id.data() + id.size(), number);
+    if (code != std::errc() || end != id.data() + id.size())
+      return Error("added_tokens_decoder: expected ids, got " + quoted(id));
     if (entry.is_object())
       entry["id"] = number;
     added.push_back(std::move(entry));

@@ -6,11 +6,15 @@
 //===----------------------------------------------------------------------===//
 
 #include <charconv>
+#include <optional>
 #include "HuggingFacePipeline.h"
 
 using namespace qcc;
 using text::TokenizerSpec;
 using Drop = TokenizerSpec::DropSpace;
+
+/// How much longer than a token its text may become; none is known that does.
+static constexpr size_t kMostGrowth = 64;
 
 /// The corrections that WordPiece makes to each token with its space.
 static std::string cleanUp(std::string text) {
@@ -35,9 +39,13 @@ public:
       steps = stepsOf(*decoder, "decoders");
     else
       each([](std::string text) { return " " + text; }, Drop::One);
-    for (const Json *step : steps)
+    for (const Json *step : steps) {
       if (Error error = readStep(*step))
         return error;
+      if (grown)
+        return unsupported("a decoder that lets token " +
+                           std::to_string(*grown) + " grow so much");
+    }
     spec.texts = std::move(texts);
     spec.dropSpace = drop;
     return Error();
@@ -46,8 +54,11 @@ public:
 private:
   template <typename Function>
   void each(Function change, Drop dropped = Drop::None) {
-    for (std::string &text : texts)
-      text = change(std::move(text));
+    for (size_t i = 0; i < texts.size(); ++i) {
+      texts[i] = change(std::move(texts[i]));
+      if (texts[i].size() > kMostGrowth * spec.tokens[i].size() + 1024)
+        grown = i;
+    }
     if (dropped != Drop::None)
       drop = dropped;
   }
@@ -75,6 +86,8 @@ private:
           textOf(pattern && pattern->is_object() ? member(*pattern, "String")
                                                  : pattern);
       std::string to = textOf(member(step, "content"));
+      if (to.size() > kMostGrowth)
+        return unsupported("decoder 'Replace' with so long a content");
       if (from.empty())
         return unsupported("decoder 'Replace' with a regular expression");
       each([&](std::string text) { return replaced(text, from, to); });
@@ -90,9 +103,8 @@ private:
       bool cleans = isTrueOrAbsent(step, "cleanup");
       each(
           [&](std::string text) {
-            text = !prefix.empty() && text.starts_with(prefix)
-                       ? text.substr(prefix.size())
-                       : " " + text;
+            text = text.starts_with(prefix) ? text.substr(prefix.size())
+                                            : " " + text;
             return cleans ? cleanUp(std::move(text)) : text;
           },
           Drop::One);
@@ -125,6 +137,7 @@ private:
   std::vector<std::string> texts;
   Drop drop = Drop::None;
   bool isFused = false;
+  std::optional<size_t> grown; ///< A token that became too long.
 };
 } // namespace
 

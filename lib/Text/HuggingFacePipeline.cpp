@@ -35,11 +35,11 @@ Error qcc::unsupported(const std::string &what) {
 
 std::string qcc::replaced(std::string text, const std::string &from,
                           const std::string &to) {
-  for (size_t at = 0;
-       !from.empty() && (at = text.find(from, at)) != std::string::npos;
-       at += to.size())
-    text.replace(at, from.size(), to);
-  return text;
+  if (from.empty())
+    return text;
+  std::string out;
+  text::replaceText(text, from, to, SIZE_MAX, out);
+  return out;
 }
 
 //===-- Patterns ----------------------------------------------------------===//
@@ -79,17 +79,21 @@ public:
   Result<HuggingFaceSteps> read(const Json &tokenizer) {
     if (const Json *normalizer = member(tokenizer, "normalizer"))
       for (const Json *step : stepsOf(*normalizer, "normalizers"))
-        if (!readNormalizer(*step))
+        if (!readNormalizer(*step) || hasTooMany())
           return std::move(error);
     out.normalizers = out.steps.size();
     if (const Json *pre = member(tokenizer, "pre_tokenizer"))
       for (const Json *step : stepsOf(*pre, "pretokenizers"))
-        if (!readPreTokenizer(*step))
+        if (!readPreTokenizer(*step) || hasTooMany())
           return std::move(error);
     return std::move(out);
   }
 
 private:
+  bool hasTooMany() {
+    return out.steps.size() > text::image::maxSteps &&
+           !fail(unsupported("a tokenizer of so many steps"));
+  }
   bool fail(Error why) {
     error = std::move(why);
     return false;
@@ -206,7 +210,7 @@ private:
     if (map.empty()) // a map of nothing
       return true;
     std::string out, why;
-    if (!text::applyCharsmap(map, nullptr, "a", out, why))
+    if (!text::applyCharsmap(map, nullptr, "a", SIZE_MAX, out, why))
       return fail(Error("precompiled_charsmap: expected a trie and texts"));
     return add(StepKind::Charsmap, text::Graphemes, std::move(map));
   }

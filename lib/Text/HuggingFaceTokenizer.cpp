@@ -52,7 +52,8 @@ static void readAddedTokens(const Json &tokenizer, TokenizerSpec &spec) {
       return isTrue(token, key) ? value : 0;
     };
     spec.added[id->get<size_t>()] = uint8_t(
-        flag("lstrip", text::LeftStrip) | flag("rstrip", text::RightStrip) |
+        flag("outside", text::OutsideModel) | flag("lstrip", text::LeftStrip) |
+        flag("rstrip", text::RightStrip) |
         flag("single_word", text::SingleWord) |
         flag("normalized", text::Normalized));
   }

@@ -98,7 +98,8 @@ static Error readSentencePiece(const Checkpoint &checkpoint,
     steps.push_back(
         {StepKind::Charsmap, 0, std::string(map.begin(), map.end()), ""});
     std::string out, why;
-    if (!text::applyCharsmap(steps[0].pattern, nullptr, "a", out, why))
+    if (!text::applyCharsmap(steps[0].pattern, nullptr, "a", SIZE_MAX, out,
+                             why))
       return checkpoint.error("key 'tokenizer.ggml.precompiled_charsmap': "
                               "expected a trie and texts");
   }

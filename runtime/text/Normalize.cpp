@@ -45,7 +45,7 @@ static constexpr uint32_t syllables = 0xAC00, leads = 0x1100, vowels = 0x1161,
                           tailCount = 28;
 
 bool mapCharacters(std::string_view table, bool splitHangul,
-                   std::string_view text, std::string &out) {
+                   std::string_view text, size_t limit, std::string &out) {
   size_t at = 0;
   std::span<const uint32_t> count;
   std::span<const image::CharacterRange> ranges;
@@ -54,7 +54,7 @@ bool mapCharacters(std::string_view table, bool splitHangul,
   std::string_view texts = table.substr(at);
   uint32_t lowest = ranges.empty() ? UINT32_MAX : ranges.front().first;
   uint32_t codePoint = 0;
-  for (size_t i = 0; i < text.size();) {
+  for (size_t i = 0; i < text.size() && out.size() <= limit;) {
     size_t length = std::max<size_t>(decodeUtf8(text, i, codePoint), 1);
     std::string_view character = text.substr(i, length);
     i += length;
@@ -208,6 +208,8 @@ struct Charsmap {
     auto offset = [](uint32_t unit) {
       return (unit >> 10) << ((unit & (1u << 9)) >> 6);
     };
+    // A trie that lies may have cycles.
+    text = text.substr(0, image::maxSpecialBytes);
     bool found = false;
     size_t node = offset(units[0]);
     for (size_t i = 0; i < text.size(); ++i) {
@@ -239,7 +241,7 @@ struct Charsmap {
 } // namespace
 
 bool applyCharsmap(std::string_view table, const Pattern *graphemes,
-                   std::string_view text, std::string &out,
+                   std::string_view text, size_t limit, std::string &out,
                    std::string &error) {
   Charsmap map;
   if (!map.open(table))
@@ -248,7 +250,7 @@ bool applyCharsmap(std::string_view table, const Pattern *graphemes,
   size_t length = 0;
   uint32_t codePoint = 0;
   if (!graphemes) {
-    for (size_t at = 0; at < text.size();) {
+    for (size_t at = 0; at < text.size() && out.size() <= limit;) {
       if (map.find(text.substr(at), false, length, found)) {
         out += found;
       } else {
@@ -263,10 +265,12 @@ bool applyCharsmap(std::string_view table, const Pattern *graphemes,
   // else each of its characters.
   Matcher matcher(text.size());
   size_t at = 0, begin = 0, end = 0;
-  while (at < text.size() &&
-         matcher.find(*graphemes, text, at, begin, end, error)) {
-    std::string_view grapheme = text.substr(at, end - at);
-    at = end;
+  // Each one is looked for in what is left: the matcher counts flags (U+1F1E6)
+  // backwards, to the start of what it is given.
+  while (at < text.size() && out.size() <= limit &&
+         matcher.find(*graphemes, text.substr(at), 0, begin, end, error)) {
+    std::string_view grapheme = text.substr(at, end);
+    at += end;
     if (grapheme.size() < 6 && map.find(grapheme, true, length, found)) {
       out += found;
       continue;

@@ -42,6 +42,11 @@ static constexpr std::string_view scripts[] = {
 // Case folding may join these letters into one (as in U+FB01).
 static constexpr std::string_view foldedPairs[] = {"ff", "fi", "fl", "ss",
                                                    "st"};
+// Ranges of the letters that are such pairs, or others of several letters.
+static constexpr uint32_t manyFolded[][2] = {
+    {0xDF, 0xDF},     {0x130, 0x130},   {0x149, 0x149},  {0x1F0, 0x1F0},
+    {0x390, 0x390},   {0x3B0, 0x3B0},   {0x587, 0x587},  {0x1E96, 0x1E9A},
+    {0x1E9E, 0x1E9E}, {0x1F50, 0x1FFC}, {0xFB00, 0xFB17}};
 
 namespace {
 class Translator {
@@ -56,19 +61,25 @@ public:
     while (at < in.size())
       if (!element())
         return {};
+    if (hasManyFolded)
+      return refuse("a letter that is several without case"), std::string();
     return depth == 0 ? out : (fail("has an open group"), std::string());
   }
 
 private:
   bool fail(const std::string &what) {
-    error = "pattern '";
-    for (char c : in.substr(0, 200)) // an error is one line
-      error += static_cast<uint8_t>(c) < 0x20 ? ' ' : c;
-    error += "' " + what;
+    error = "pattern '" + std::string(in.substr(0, 200)) + "' " + what;
+    for (char &c : error) // an error is one line
+      if (static_cast<uint8_t>(c) < 0x20)
+        c = ' ';
     return false;
   }
   bool refuse(std::string_view what) {
     return fail("has " + std::string(what) + ", which is not supported");
+  }
+  void noteFolded(uint32_t low, uint32_t high) {
+    for (const auto &range : manyFolded)
+      hasManyFolded |= ignoresCase && low <= range[1] && high >= range[0];
   }
   bool next(std::string_view text) {
     if (in.substr(at, text.size()) != text)
@@ -78,6 +89,7 @@ private:
   }
 
   void literal(uint32_t codePoint) {
+    noteFolded(codePoint, codePoint);
     static constexpr std::string_view special = "\\^$.[]|()?*+{}-#&~/ ";
     if (codePoint >= 0x80 || codePoint < 0x20 || codePoint == 0x7F) {
       char text[16];
@@ -170,8 +182,11 @@ private:
       out += range;
       out += '}';
       last = 0;
-      if (next("?"))
+      if (next("?")) {
+        if (range.find(',') == std::string_view::npos)
+          return refuse("'{n}?'"); // there it may also be left out
         out += '?';
+      }
     } else if (c == '*' || c == '+' || c == '?') {
       ++at;
       out += c;
@@ -261,6 +276,7 @@ private:
       if (in[at] == '[' || !classCharacter(high, isCharacter) || !isCharacter ||
           low > high)
         return error.empty() ? refuse("a range without an end") : false;
+      noteFolded(low, high);
     }
     --nested;
     ++at;
@@ -423,7 +439,7 @@ private:
   std::string out;
   size_t at = 0, depth = 0, nested = 0;
   uint32_t last = 0; ///< the literal before, or 0
-  bool isStart = true, ignoresCase = false;
+  bool isStart = true, ignoresCase = false, hasManyFolded = false;
 };
 } // namespace
 

@@ -7,6 +7,8 @@
 #include "UnicodeAdditions.h"
 #include "Utf8.h"
 
+#include <algorithm>
+
 namespace qcc::text {
 
 //===-- Opening -----------------------------------------------------------===//
@@ -23,10 +25,15 @@ std::unique_ptr<Pipeline> Pipeline::create(std::span<const image::Step> steps,
   };
   std::unique_ptr<Pipeline> result(new Pipeline);
   result->normalizers = normalizers;
+  if (normalizers > steps.size() || steps.size() > image::maxSteps) {
+    error = "tokenizer image: " + std::to_string(normalizers) + " of " +
+            std::to_string(steps.size()) + " steps are normalizers";
+    return nullptr;
+  }
   for (const image::Step &step : steps) {
     Stage stage{step, {}, {}, {}};
     auto kind = static_cast<StepKind>(step.kind);
-    if (kind > StepKind::Split || normalizers > steps.size() ||
+    if (kind > StepKind::Split ||
         !text(step.pattern, step.patternSize, stage.pattern) ||
         !text(step.content, step.contentSize, stage.content) ||
         (kind == StepKind::Split && result->stages.size() < normalizers) ||
@@ -85,25 +92,37 @@ size_t whiteSpaceAtEnd(std::string_view text) {
   return text.size() - end;
 }
 
-static void replaceText(std::string_view text, std::string_view pattern,
-                        std::string_view content, std::string &out) {
+void replaceText(std::string_view text, std::string_view pattern,
+                 std::string_view content, size_t limit, std::string &out) {
   for (size_t at = 0;;) {
     size_t found = text.find(pattern, at);
     out += text.substr(at, found - at);
-    if (found == std::string_view::npos)
+    if (found == std::string_view::npos || out.size() > limit)
       return;
     out += content;
     at = found + pattern.size();
   }
 }
 
+/// What a text may become.
+static size_t growthLimit(std::string_view text) {
+  return std::min<size_t>(INT32_MAX, 64 * text.size() + 1024);
+}
+
+bool Pipeline::isReadable(std::string_view text, std::string &error) const {
+  if (!hasPatterns || isValidUtf8(text))
+    return true;
+  error = "a step of the tokenizer makes what is not UTF-8";
+  return false;
+}
+
 bool Pipeline::apply(const Stage &stage, std::string_view text, bool isFirst,
-                     std::string &out, std::string &error) const {
+                     size_t limit, std::string &out, std::string &error) const {
   uint32_t flags = stage.step.flags;
   bool fits = true;
   switch (static_cast<StepKind>(stage.step.kind)) {
   case StepKind::Replace:
-    replaceText(text, stage.pattern, stage.content, out);
+    replaceText(text, stage.pattern, stage.content, limit, out);
     break;
   case StepKind::ReplacePattern: {
     std::string storage;
@@ -111,7 +130,7 @@ bool Pipeline::apply(const Stage &stage, std::string_view text, bool isFirst,
         flags & OldUnicode ? text : replaceUnicodeAdditions(text, storage);
     Matcher matcher(subject.size());
     size_t at = 0, begin = 0, end = 0;
-    while (at < subject.size() &&
+    while (at < subject.size() && out.size() <= limit &&
            matcher.find(stage.compiled, subject, at, begin, end, error)) {
       out += text.substr(at, begin - at);
       out += stage.content;
@@ -140,7 +159,7 @@ bool Pipeline::apply(const Stage &stage, std::string_view text, bool isFirst,
     out += text;
     break;
   case StepKind::MapCharacters:
-    fits = mapCharacters(stage.pattern, flags & Hangul, text, out);
+    fits = mapCharacters(stage.pattern, flags & Hangul, text, limit, out);
     break;
   case StepKind::Compose:
     fits = compose(stage.pattern, flags & Hangul, text, out);
@@ -148,7 +167,7 @@ bool Pipeline::apply(const Stage &stage, std::string_view text, bool isFirst,
   case StepKind::Charsmap:
     fits = applyCharsmap(stage.pattern,
                          flags & Graphemes ? &stage.compiled : nullptr, text,
-                         out, error);
+                         limit, out, error);
     break;
   case StepKind::EncodeBytes:
     for (char c : text)
@@ -159,6 +178,10 @@ bool Pipeline::apply(const Stage &stage, std::string_view text, bool isFirst,
   }
   if (!fits && error.empty())
     error = "tokenizer image: a table of a step does not fit";
+  if (fits && out.size() > limit) {
+    error = "a text grows to more than " + std::to_string(limit) + " bytes";
+    return false;
+  }
   return fits;
 }
 
@@ -169,7 +192,8 @@ bool Pipeline::normalize(std::string_view text, bool isFirst,
   out = text;
   for (size_t i = 0; i < normalizers; ++i) {
     next.clear();
-    if (!apply(stages[i], out, isFirst, next, error))
+    if (!apply(stages[i], out, isFirst, growthLimit(text), next, error) ||
+        !isReadable(next, error))
       return false;
     storage.swap(next);
     out = storage;
@@ -258,6 +282,8 @@ bool Pipeline::split(std::string_view text, bool isFirst, std::string &storage,
   words.clear();
   if (text.empty())
     return true;
+  if (!isReadable(text, error))
+    return false;
   words.push_back({0, text.size()});
   std::string older; // the text with new characters replaced
   std::string_view subject;
@@ -276,10 +302,12 @@ bool Pipeline::split(std::string_view text, bool isFirst, std::string &storage,
     for (Word &word : words) {
       size_t begin = next.size();
       if (!apply(stage, out.substr(word.begin, word.end - word.begin),
-                 isFirst && word.begin == 0, next, error))
+                 isFirst && word.begin == 0, growthLimit(text), next, error))
         return false;
       word = {begin, next.size()};
     }
+    if (!isReadable(next, error))
+      return false;
     std::erase_if(words, [](Word word) { return word.begin == word.end; });
     storage.swap(next);
     out = storage;

@@ -33,10 +33,11 @@ public:
   /// Whether any step looks at characters, so that the text must be UTF-8.
   bool needsUtf8() const { return hasPatterns; }
 
-  /// The normalized text: `text` itself, or a view of `storage`. `isFirst`: the
-  /// text is the start of what is tokenized. Takes time linear in the size for
-  /// what is published; a limit on the matcher's steps turns much of the rest
-  /// into an error, which is false.
+  /// The normalized text: at most 64 times as long and 1024 bytes more, which
+  /// no published step comes near; `text` itself, or a view of `storage`.
+  /// `isFirst`: the text is the start of what is tokenized. Takes time linear
+  /// in the size for what is published; a limit on the matcher's steps turns
+  /// much of the rest into an error, which is false.
   bool normalize(std::string_view text, bool isFirst, std::string &storage,
                  std::string_view &out, std::string &error) const;
 
@@ -53,8 +54,11 @@ private:
     Pattern compiled;
   };
 
+  /// Appends to `out`, which may then have `limit` bytes.
   bool apply(const Stage &stage, std::string_view text, bool isFirst,
-             std::string &out, std::string &error) const;
+             size_t limit, std::string &out, std::string &error) const;
+  /// Whether the steps can read a text that another one made.
+  bool isReadable(std::string_view text, std::string &error) const;
   bool splitBy(const Stage &stage, std::string_view subject, Matcher &matcher,
                std::vector<Word> &words, std::string &error) const;
 
@@ -69,14 +73,21 @@ bool isWhiteSpace(uint32_t codePoint);
 size_t whiteSpaceAtEnd(std::string_view text);
 size_t whiteSpaceAtStart(std::string_view text);
 
+/// Appends `text` with each `pattern`, which is not empty, as `content`; ends
+/// early when `out` has more than `limit` bytes.
+void replaceText(std::string_view text, std::string_view pattern,
+                 std::string_view content, size_t limit, std::string &out);
+
 // The steps that work with tables, which are checked where they are used:
-// false when one does not fit.
+// false when one does not fit. They end early when `out` has more than `limit`
+// bytes.
 bool mapCharacters(std::string_view table, bool splitHangul,
-                   std::string_view text, std::string &out);
+                   std::string_view text, size_t limit, std::string &out);
 bool compose(std::string_view table, bool joinHangul, std::string_view text,
              std::string &out);
 bool applyCharsmap(std::string_view table, const Pattern *graphemes,
-                   std::string_view text, std::string &out, std::string &error);
+                   std::string_view text, size_t limit, std::string &out,
+                   std::string &error);
 
 } // namespace qcc::text
 

@@ -103,8 +103,9 @@ std::unique_ptr<Tokenizer> Tokenizer::open(const void *image, size_t bytes,
               " is not in the vocabulary of " + std::to_string(vocab);
       return nullptr;
     }
-  if ((t.addsBos() && t.bos() < 0) || (t.addsEos() && t.eos() < 0)) {
-    error = "tokenizer image: a token that is added to each text is not named";
+  if ((t.addsBos() && t.bos() < 0) || (t.addsEos() && t.eos() < 0) ||
+      (header->flags & image::UseUnknown && t.unk() < 0)) {
+    error = "tokenizer image: a token that its flags ask for is not named";
     return nullptr;
   }
   t.pipeline = Pipeline::create(steps, stepData, header->normalizers, error);
@@ -210,9 +211,10 @@ static bool isWordCharacter(std::string_view character) {
   }();
   size_t begin = 0, end = 0;
   std::string error, storage;
-  return word && Matcher(character.size())
-                     .find(word, replaceUnicodeAdditions(character, storage), 0,
-                           begin, end, error);
+  return word && isValidUtf8(character) &&
+         Matcher(character.size())
+             .find(word, replaceUnicodeAdditions(character, storage), 0, begin,
+                   end, error);
 }
 
 /// Finds the special tokens of a trie in a text, from left to right.
@@ -253,8 +255,10 @@ struct Tokenizer::Splitter {
         continue;
       if (flags & LeftStrip && begin > done)
         begin -= whiteSpaceAtEnd(text.substr(done, begin - done));
-      if (flags & RightStrip)
+      if (flags & RightStrip) {
+        end = std::max(end, done); // what lies before is white space
         end += whiteSpaceAtStart(text.substr(end));
+      }
       before = text.substr(done, begin > done ? begin - done : 0);
       // As the reference: white space that was taken may hold a token, too.
       done = end;

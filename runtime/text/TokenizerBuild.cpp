@@ -135,6 +135,12 @@ bool Builder::checkSizes() {
   for (size_t i = 0; hasScores && i < count; ++i)
     if (std::isnan(spec.scores[i]))
       return fail("the score of token " + number(i) + " is not a number");
+  bool looksUp = spec.model == Model::Unigram || spec.model == Model::WordPiece;
+  for (size_t i = 0; looksUp && i < count; ++i)
+    if (spec.tokens[i].size() > image::maxSpecialBytes)
+      return fail("token " + number(i) + " has " +
+                  number(spec.tokens[i].size()) + " bytes, expected at most " +
+                  number(image::maxSpecialBytes));
   const std::pair<int32_t, const char *> ids[] = {
       {spec.bos, "bos"}, {spec.eos, "eos"},     {spec.eot, "eot"},
       {spec.eom, "eom"}, {spec.unk, "unknown"}, {spec.pad, "padding"}};
@@ -299,19 +305,6 @@ std::string decodeBytes(const std::string &text) {
   return out;
 }
 
-static std::string replaceSpaceMarks(const std::string &text) {
-  std::string out;
-  for (size_t at = 0; at < text.size();) {
-    if (text.compare(at, spaceMark.size(), spaceMark) == 0) {
-      out += ' ';
-      at += spaceMark.size();
-    } else {
-      out += text[at++];
-    }
-  }
-  return out;
-}
-
 /// The byte of "<0xNN>", or -1.
 static int byteOfName(const std::string &text) {
   auto digit = [](char c) {
@@ -350,8 +343,10 @@ bool Builder::readTexts() {
       key.assign(1, static_cast<char>(byte));
       byteTokens[static_cast<size_t>(byte)] = static_cast<int32_t>(i);
     } else if (isSpm()) {
-      if (type(i) != TokenType::Control && type(i) != TokenType::Unknown)
-        key = replaceSpaceMarks(token);
+      if (type(i) != TokenType::Control && type(i) != TokenType::Unknown) {
+        key.clear();
+        replaceText(token, spaceMark, " ", SIZE_MAX, key);
+      }
     } else if (spec.model == Model::Bpe &&
                (type(i) == TokenType::Normal || type(i) == TokenType::Unused)) {
       key = decodeBytes(token);
@@ -507,8 +502,12 @@ void Builder::buildTextSlots() {
   for (uint32_t i = 0; i < spec.tokens.size(); ++i) {
     // Text never merges into a control, unknown or byte token (as in
     // SentencePiece), nor, once spaces are marks, into one with a real space.
-    if (type(i) == TokenType::Control || type(i) == TokenType::Unknown ||
-        type(i) == TokenType::Byte || text(i).empty() ||
+    // Unused ids and tokens beside the model are none of its own.
+    bool isOutside = (type(i) == TokenType::Unused && !isSpm()) ||
+                     (!spec.added.empty() && spec.added[i] & OutsideModel);
+    if (isOutside || type(i) == TokenType::Control ||
+        type(i) == TokenType::Unknown || type(i) == TokenType::Byte ||
+        text(i).empty() ||
         (isSpm() && spec.tokens[i].find(' ') != std::string::npos))
       continue;
     ids.push_back(i);

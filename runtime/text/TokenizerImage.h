@@ -132,6 +132,7 @@ struct TokenizerSpec {
 
 /// How a token is looked for in the text, beside its type.
 enum AddedFlags : uint8_t {
+  OutsideModel = 1, ///< only looked for; not in the image
   LeftStrip = 16,   ///< takes the white space before it
   RightStrip = 32,  ///< takes the white space after it
   SingleWord = 64,  ///< only where it is no part of a word
@@ -162,6 +163,8 @@ constexpr size_t alignment = 64;
 /// Longest text of a token that is looked for in the input as it stands. Keeps
 /// the search linear.
 constexpr size_t maxSpecialBytes = 4096;
+/// Most steps of a pipeline.
+constexpr size_t maxSteps = 256;
 
 enum Flags : uint32_t {
   AddBos = 1,

@@ -25,7 +25,11 @@ void Tokenizer::wordPiece(std::string_view word,
     // Where a word goes on, its tokens have a prefix.
     key.assign(wordPrefix.data(), begin ? wordPrefix.size() : 0);
     size_t prefix = key.size(), end = word.size();
-    key += word.substr(begin);
+    size_t longest = header->maxTextBytes;
+    if (end - begin > longest) // no token is longer
+      for (end = begin + longest; end > begin && !isStart(word[end]); --end) {
+      }
+    key += word.substr(begin, end - begin);
     int32_t id = -1;
     for (; end > begin && (id = lookUp(key)) < 0;) {
       while (--end > begin && !isStart(word[end])) {

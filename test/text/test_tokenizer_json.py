@@ -292,7 +292,7 @@ PRE_TOKENIZERS = {
     "word": split(r"\w"), "no-word": split(r"\W+"), "number": split(r"\d"),
     "letters": split(r"\p{L}|\p{M}+"), "signs": split(r"[\p{P}\p{S}]"),
     "spaces": split(r"\s"), "no-spaces": split(r"[\S]"),
-    "any-case": split("(?i:[a-zß-öα-ωа-я])"), "han": split(r"\p{Han}+"),
+    "any-case": split("(?i:[a-zà-öα-ωа-я])"), "han": split(r"\p{Han}+"),
 }
 
 
