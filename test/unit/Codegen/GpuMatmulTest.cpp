@@ -52,7 +52,9 @@ TEST_P(GpuEncoding, Matmul) {
     bool isSupported = !encoding.isFloat() && encoding.table.empty() &&
                        !encoding.hasFloatCodes() && encoding.group % 16 == 0 &&
                        encoding.spans.empty() && !encoding.commonScale &&
-                       encoding.subValues.empty();
+                       encoding.subValues.empty() && !encoding.splitScale &&
+                       encoding.subMinifloat == Minifloat::None &&
+                       !encoding.scaledMin;
     if (!isSupported) {
       // Said, and nothing is made.
       EmulatedStage stage(c.module(), "sm_86");
