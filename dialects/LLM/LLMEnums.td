@@ -13,7 +13,8 @@ def LLM_Activation : I32EnumAttr<"Activation", "Elementwise function", [
       I32EnumAttrCase<"Silu", 0, "silu">,
       I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">,
       I32EnumAttrCase<"GeluErf", 2, "gelu_erf">,
-      I32EnumAttrCase<"Relu", 3, "relu">]> {
+      I32EnumAttrCase<"Relu", 3, "relu">,
+      I32EnumAttrCase<"ClampedSwiglu", 4, "clamped_swiglu">]> {
   let cppNamespace = "::qcc::llm";
   let genSpecializedAttr = 0;
 }

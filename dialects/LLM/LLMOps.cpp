@@ -110,6 +110,77 @@ LogicalResult LinearOp::verify() {
   return success();
 }
 
+LogicalResult ActivateOp::verify() {
+  if (getActivation() == Activation::ClampedSwiglu)
+    return emitOpError() << "expected a function of one element, got a gated "
+                            "unit";
+  return success();
+}
+
+LogicalResult RouteOp::verify() {
+  int64_t experts = columns(getLogits()), slots = getTopK();
+  if (slots < 1 || slots > experts)
+    return emitOpError() << "expected a top_k of 1 to " << experts << ", got "
+                         << slots;
+  if (columns(getResult()) != 2 * slots)
+    return emitOpError() << "expected rows of an expert and a weight for each "
+                            "of "
+                         << slots << " slots, got " << columns(getResult())
+                         << " elements";
+  return success();
+}
+
+LogicalResult ExpertLinearOp::verify() {
+  ArrayRef<int64_t> shape = weightShape(getWeight());
+  int64_t slots = columns(getRouting()) / 2, in = columns(getInput());
+  if (slots < 1 || columns(getRouting()) % 2)
+    return emitOpError() << "expected a routing of slots in pairs of elements, "
+                            "got "
+                         << columns(getRouting());
+  if (shape.size() != 3 || (shape[2] != in && shape[2] * slots != in))
+    return emitOpError() << "expected a weight of experts x rows x " << in
+                         << " elements, or of a part for each of " << slots
+                         << " slots, got " << getWeight().getType();
+  if (columns(getResult()) != slots * shape[1])
+    return emitOpError() << "expected rows of " << slots << " slots of "
+                         << shape[1] << " elements, got "
+                         << columns(getResult());
+  if (getBias() && weightShape(getBias()) != shape.drop_back())
+    return emitOpError() << "expected a bias of " << shape[0] << " x "
+                         << shape[1] << " elements, got "
+                         << getBias().getType();
+  return success();
+}
+
+LogicalResult CombineOp::verify() {
+  int64_t slots = columns(getRouting()) / 2, size = columns(getResult());
+  if (slots < 1 || columns(getRouting()) % 2 ||
+      columns(getSlots()) != slots * size)
+    return emitOpError() << "expected a routing of as many slots of " << size
+                         << " elements as " << columns(getSlots()) << ", got "
+                         << columns(getRouting());
+  if (bool(getShared()) != bool(getGate()))
+    return emitOpError() << "expected shared and gate together";
+  if (getGate() && columns(getGate()) != 1)
+    return emitOpError() << "expected a gate of one element, got "
+                         << columns(getGate());
+  for (Value rows : {getShared(), getResidual()})
+    if (rows && rows.getType() != getResult().getType())
+      return emitOpError() << "expected rows of the result's type, got "
+                           << rows.getType();
+  return success();
+}
+
+/// One sink for each of the query heads in `width` elements.
+static LogicalResult verifySinks(Operation *op, Value sinks, int64_t width,
+                                 StateType state) {
+  int64_t heads = width / state.getHeadDim();
+  if (sinks && weightShape(sinks) != ArrayRef<int64_t>(heads))
+    return op->emitOpError() << "expected a sink for each of " << heads
+                             << " heads, got " << sinks.getType();
+  return success();
+}
+
 LogicalResult RopeOp::verify() {
   if (failed(verifyHeads(*this, columns(getInput()), getHeadDim(), "the row")))
     return failure();
@@ -124,8 +195,10 @@ LogicalResult AttentionOp::verify() {
     return emitOpError() << "expected keys of "
                          << state.getKvHeads() * state.getHeadDim()
                          << " elements, got " << columns(getKey());
-  return verifyHeads(*this, columns(getQuery()), columns(getKey()),
-                     "queries (in units of all key heads)");
+  if (failed(verifyHeads(*this, columns(getQuery()), columns(getKey()),
+                         "queries (in units of all key heads)")))
+    return failure();
+  return verifySinks(*this, getSinks(), columns(getQuery()), state);
 }
 
 LogicalResult RotationsOp::verify() {
@@ -173,9 +246,11 @@ LogicalResult AttendOp::verify() {
   if (failed(verifySoftcap(*this, getSoftcap())))
     return failure();
   StateType state = getState().getType();
-  return verifyHeads(*this, columns(getQuery()),
-                     state.getKvHeads() * state.getHeadDim(),
-                     "queries (in units of all key heads)");
+  if (failed(verifyHeads(*this, columns(getQuery()),
+                         state.getKvHeads() * state.getHeadDim(),
+                         "queries (in units of all key heads)")))
+    return failure();
+  return verifySinks(*this, getSinks(), columns(getQuery()), state);
 }
 
 LogicalResult ScaleLogitsOp::verify() {

@@ -161,15 +161,100 @@ def LLM_ActivateOp : LLM_Op<"activate", [Pure,
   let arguments = (ins LLM_Rows:$input, LLM_ActivationAttr:$activation);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = "$input attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def LLM_GluOp : LLM_Op<"glu", [Pure,
     AllTypesMatch<["gate", "up", "result"]>]> {
   let summary = "Gated linear unit: activation(gate) * up";
+  let description = [{
+    `clamped_swiglu` is no function of the gate alone: with g = min(gate, 7) and
+    u = up within -7 and 7 it is g * sigmoid(1.702 * g) * (u + 1).
+  }];
   let arguments = (ins LLM_Rows:$gate, LLM_Rows:$up,
                        LLM_ActivationAttr:$activation);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = "$gate `,` $up attr-dict `:` type($result)";
+}
+
+def LLM_RouteOp : LLM_Op<"route", [Pure]> {
+  let summary = "The experts of each row, and their weights";
+  let description = [{
+    From the logits of a router, one for each expert: the `top_k` experts with
+    the largest ones fill the slots of a row, largest first; of equal ones the
+    expert with the lower number. Row m of the result holds the expert's number
+    in each slot (as f32, as all rows are), then each slot's weight:
+    exp(logit), divided by the sum of that over all experts, or with `normalize`
+    over those of the row's slots.
+
+    ```mlir
+    %r = llm.route %logits {top_k = 2 : i64, normalize}
+           : tensor<?x8xf32> -> tensor<?x4xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$logits, I64Attr:$top_k, UnitAttr:$normalize);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $logits attr-dict `:` type($logits) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_ExpertLinearOp : LLM_Op<"expert_linear", [Pure]> {
+  let summary = "Each slot of a row times the transpose of its expert's matrix";
+  let description = [{
+    `llm.linear` where the weight holds a matrix for each expert, and `routing`
+    (of `llm.route`) says which one each of the S slots of a row takes:
+
+    result[m, s * N + n] = sum over k of x[k] * weight[expert(m, s), n, k]
+                           + bias[expert(m, s), n]
+
+    x is row m of the input if that has K columns, or its part s if it has
+    S * K. The matrix of an expert that no slot names is not read.
+
+    ```mlir
+    %y = llm.expert_linear %x, %w experts %r : tensor<?x64xf32>,
+           tensor<8x96x64xf32> experts tensor<?x4xf32> -> tensor<?x192xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight,
+                       LLM_Rows:$routing,
+                       Optional<RankedTensorOf<[F32]>>:$bias);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $input `,` $weight `experts` $routing (`bias` $bias^)? attr-dict
+    `:` type($input) `,` type($weight) `experts` type($routing)
+    (`bias` type($bias)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def LLM_CombineOp : LLM_Op<"combine", [Pure, AttrSizedOperandSegments]> {
+  let summary = "The weighted sum of the slots of each row";
+  let description = [{
+    result[m, n] = sum over s of weight(m, s) * slots[m, s * N + n], s ascending,
+    with the weights of `routing` (of `llm.route`).
+
+    A `shared` expert, which every row has, comes after that: sigmoid(gate[m]) *
+    shared[m, n] is added. Then a `residual`.
+
+    ```mlir
+    %y = llm.combine %h, %r shared %d gate %g : tensor<?x128xf32>,
+           tensor<?x4xf32> shared tensor<?x64xf32> gate tensor<?x1xf32>
+           -> tensor<?x64xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$slots, LLM_Rows:$routing,
+                       Optional<LLM_Rows>:$shared, Optional<LLM_Rows>:$gate,
+                       Optional<LLM_Rows>:$residual);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $slots `,` $routing (`shared` $shared^ `gate` $gate)?
+    (`residual` $residual^)? attr-dict `:` type($slots) `,` type($routing)
+    (`shared` type($shared)^ `gate` type($gate))?
+    (`residual` type($residual)^)? `->` type($result)
+  }];
+  let hasVerifier = 1;
 }
 
 def LLM_RopeOp : LLM_Op<"rope", [Pure,
@@ -199,16 +284,21 @@ def LLM_AttentionOp : LLM_Op<"attention", [
     (p - window < j <= p, all j <= p when window is 0), with g = h / (heads /
     kv_heads): softmax_j(scale * q_h . k_g[j]) weights v_g[j]. With a `softcap` c
     that is not 0 a score s enters the softmax as c * tanh(s / c).
+
+    With `sinks`, one number for each query head, exp(sink[h]) is added to the
+    divisor of that softmax, as of a position without value.
   }];
   let arguments = (ins LLM_Rows:$query, LLM_Rows:$key, LLM_Rows:$value,
                        LLM_BatchType:$batch, LLM_StateType:$state,
+                       Optional<RankedTensorOf<[F32]>>:$sinks,
                        F32Attr:$scale,
                        DefaultValuedAttr<I64Attr, "0">:$window,
                        DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $query `,` $key `,` $value `,` $batch `,` $state attr-dict
-    `:` type($query) `,` type($key) `,` type($state)
+    $query `,` $key `,` $value `,` $batch `,` $state (`sinks` $sinks^)?
+    attr-dict `:` type($query) `,` type($key) `,` type($state)
+    (`sinks` type($sinks)^)?
   }];
   let hasVerifier = 1;
 }
@@ -280,12 +370,13 @@ def LLM_AttendOp : LLM_Op<"attend", [
     rows' own keys and values already stored.
   }];
   let arguments = (ins LLM_Rows:$query, LLM_BatchType:$batch,
-                       LLM_StateType:$state,
+                       LLM_StateType:$state, Optional<QZ_TensorType>:$sinks,
                        DefaultValuedAttr<I64Attr, "0">:$window,
                        DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $query `,` $batch `,` $state attr-dict `:` type($query) `,` type($state)
+    $query `,` $batch `,` $state (`sinks` $sinks^)? attr-dict
+    `:` type($query) `,` type($state) (`sinks` type($sinks)^)?
   }];
   let hasVerifier = 1;
 }

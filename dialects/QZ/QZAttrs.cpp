@@ -349,11 +349,15 @@ LogicalResult RowsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
 LogicalResult QTensorType::verify(function_ref<InFlightDiagnostic()> emitError,
                                   ArrayRef<int64_t> shape,
                                   EncodingAttr encoding) {
-  if (shape.empty() || shape.size() > 2)
-    return emitError() << "expected 1 or 2 dimensions, got " << shape.size();
+  if (shape.empty() || shape.size() > 3)
+    return emitError() << "expected 1 to 3 dimensions, got " << shape.size();
+  constexpr int64_t kMax = int64_t(1) << 31;
   for (int64_t size : shape)
-    if (size <= 0 || size > (int64_t(1) << 31))
+    if (size <= 0 || size > kMax)
       return emitError() << "expected dimensions of 1 to 2^31, got " << size;
+  if (shape.size() == 3 && shape[0] * shape[1] > kMax)
+    return emitError() << "expected at most 2^31 rows of all experts, got "
+                       << shape[0] * shape[1];
   Encoding e = encoding.toEncoding();
   if (e.takesColumns(uint64_t(shape.back())))
     return success();
@@ -364,6 +368,16 @@ LogicalResult QTensorType::verify(function_ref<InFlightDiagnostic()> emitError,
   else
     error << "the sum of the spans' columns";
   return error << ", got " << shape.back();
+}
+
+LogicalResult
+QActivationType::verify(function_ref<InFlightDiagnostic()> emitError,
+                        int64_t columns, int64_t slots) {
+  constexpr int64_t kMax = int64_t(1) << 31;
+  if (columns < 1 || columns > kMax || slots < 1 || slots > kMax)
+    return emitError() << "expected 1 to 2^31 columns and slots, got "
+                       << columns << " and " << slots;
+  return success();
 }
 
 Type QTensorType::parse(AsmParser &parser) {

@@ -132,17 +132,27 @@ def QZ_TensorType : QZ_Type<"QTensor", "tensor"> {
   let description = [{
     `!qz.tensor<576x1536, #qz.encoding<...>>`: rows (outputs) first, then k
     (inputs); one dimension for vectors. All dimensions are positive; the last
-    is a multiple of the encoding's group, or all columns of its spans.
+    is a multiple of the encoding's group, or all columns of its spans. Before
+    those may stand the number of experts, each of which has such a matrix, or a
+    vector (`!qz.tensor<8x96x64, ...>`).
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$shape,
                         "::qcc::qz::EncodingAttr":$encoding);
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
+    /// Of one matrix.
     int64_t getRows() const {
-      return getShape().size() == 1 ? 1 : getShape().front();
+      return getShape().size() == 1 ? 1 : getShape().drop_back().back();
     }
     int64_t getColumns() const { return getShape().back(); }
+    /// Matrices of so many rows and columns, one after the other.
+    int64_t getMatrices() const {
+      return getShape().size() == 3 ? getShape().front() : 1;
+    }
+    int64_t getElements() const {
+      return getMatrices() * getRows() * getColumns();
+    }
   }];
 }
 
@@ -152,9 +162,13 @@ def QZ_QActivationType : QZ_Type<"QActivation", "activation"> {
     `!qz.activation<576>`: a run-time number of rows of k elements. How they are
     stored (a8, a16, f32) is the `activations` attribute of the `qz.quantize`
     that makes them, one choice for generating and one for prompt steps.
+    `!qz.activation<576, 4>`: 4 of them, the slots of its experts, for each row
+    of the step.
   }];
-  let parameters = (ins "int64_t":$columns);
-  let assemblyFormat = "`<` $columns `>`";
+  let parameters = (ins "int64_t":$columns,
+                        DefaultValuedParameter<"int64_t", "1">:$slots);
+  let assemblyFormat = "`<` $columns (`,` $slots^)? `>`";
+  let genVerifyDecl = 1;
 }
 
 #endif // QZ_ATTRS

@@ -44,7 +44,7 @@ LogicalResult DequantizeOp::verify() {
 }
 
 static LogicalResult verifyRows(Operation *op, Type type, int64_t columns,
-                                StringRef what) {
+                                const Twine &what) {
   auto tensor = cast<RankedTensorType>(type);
   if (tensor.getRank() != 2 || !tensor.isDynamicDim(0) ||
       tensor.getDimSize(1) != columns)
@@ -70,9 +70,28 @@ LogicalResult PermuteOp::verify() {
   return verifyOrder(*this, getOrder().getType(), type.getDimSize(1));
 }
 
+/// `experts` must be rows of so many slots, or null for one slot.
+static LogicalResult verifyExperts(Operation *op, Value experts,
+                                   int64_t slots) {
+  if (experts)
+    return verifyRows(op, experts.getType(), 2 * slots,
+                      "the experts of " + std::to_string(slots) + " slots");
+  if (slots != 1)
+    return op->emitOpError()
+           << "expected experts for activations with " << slots << " slots";
+  return success();
+}
+
 LogicalResult QuantizeOp::verify() {
   int64_t columns = getResult().getType().getColumns();
-  if (failed(verifyRows(*this, getInput().getType(), columns, "an input")))
+  int64_t slots = getResult().getType().getSlots();
+  if (failed(verifyExperts(*this, getExperts(), slots)))
+    return failure();
+  auto input = cast<RankedTensorType>(getInput().getType());
+  bool isInParts = input.getRank() == 2 && slots > 1 && !getNorm() &&
+                   !getOrder() && input.getDimSize(1) == slots * columns;
+  if (failed(verifyRows(*this, input, isInParts ? slots * columns : columns,
+                        "an input")))
     return failure();
   if (bool(getNorm()) != bool(getEps()))
     return emitOpError() << "expected norm and eps together";
@@ -117,11 +136,17 @@ static LogicalResult verifyBiases(MatmulOp op) {
     auto bias = cast<QTensorType>(value.getType());
     int64_t rows =
         cast<QTensorType>(op.getWeights()[index].getType()).getRows();
-    if (bias.getShape().size() != 1 || bias.getColumns() != rows ||
-        !bias.getEncoding().toEncoding().isFloat())
-      return op.emitOpError()
-             << "expected a bias of " << rows << " floats for weight " << index
-             << ", got " << bias;
+    ArrayRef<int64_t> shape =
+        cast<QTensorType>(op.getWeights()[index].getType()).getShape();
+    if (bias.getShape() != shape.drop_back() ||
+        !bias.getEncoding().toEncoding().isFloat()) {
+      InFlightDiagnostic error = op.emitOpError();
+      error << "expected a bias of ";
+      if (shape.size() == 3)
+        error << shape.front() << " times ";
+      return error << rows << " floats for weight " << index << ", got "
+                   << bias;
+    }
   }
   return success();
 }
@@ -130,11 +155,21 @@ LogicalResult MatmulOp::verify() {
   if (getWeights().empty())
     return emitOpError() << "expected at least one weight";
   int64_t k = getInput().getType().getColumns(), rows = 0;
+  int64_t slots = getInput().getType().getSlots();
+  if (failed(verifyExperts(*this, getExperts(), slots)))
+    return failure();
+  if (auto quantize = getInput().getDefiningOp<QuantizeOp>())
+    if (quantize.getExperts() != getExperts())
+      return emitOpError() << "expected the experts that its input is made for";
+  size_t dimensions = getExperts() ? 3 : 2;
+  int64_t matrices = cast<QTensorType>(getWeights()[0].getType()).getMatrices();
   for (Value weight : getWeights()) {
     auto type = cast<QTensorType>(weight.getType());
-    if (type.getShape().size() != 2 || type.getColumns() != k)
-      return emitOpError() << "expected weights with " << k << " columns, got "
-                           << type;
+    if (type.getShape().size() != dimensions || type.getColumns() != k ||
+        type.getMatrices() != matrices)
+      return emitOpError() << "expected weights with " << k << " columns"
+                           << (getExperts() ? " of as many experts" : "")
+                           << ", got " << type;
     rows += type.getRows();
   }
   if (isGlu()) {
@@ -161,5 +196,7 @@ LogicalResult MatmulOp::verify() {
                          << getSoftcap()->convertToFloat();
   if (getResidual() && getResidual().getType() != getResult().getType())
     return emitOpError() << "expected a residual of the result's type";
-  return verifyRows(*this, getResult().getType(), rows, "a result");
+  if (getResidual() && getExperts())
+    return emitOpError() << "expected no residual with experts";
+  return verifyRows(*this, getResult().getType(), slots * rows, "a result");
 }

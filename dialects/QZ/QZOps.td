@@ -117,6 +117,10 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
     and in prompt steps (written by `qcc-select-activations`); `sum_group` is
     the number of k elements that share one sum.
 
+    With `experts`, the result of an `llm.route` with S slots, there is one row
+    for each slot of a row: the input's row if that has as many columns as the
+    result, or its part of that slot if it has S times as many.
+
     ```mlir
     %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x576xf32>, !qz.tensor<576, #f32>
            -> !qz.activation<576>
@@ -128,6 +132,7 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
                        Optional<QZ_TensorType>:$norm,
                        Optional<QZ_TensorType>:$norm_bias,
                        Optional<QZ_TensorType>:$order,
+                       Optional<RankedTensorOf<[F32]>>:$experts,
                        OptionalAttr<F32Attr>:$eps,
                        UnitAttr:$centered,
                        OptionalAttr<QZ_ActivationsAttr>:$generate,
@@ -135,9 +140,10 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
                        OptionalAttr<I64Attr>:$sum_group);
   let results = (outs QZ_QActivationType:$result);
   let assemblyFormat = [{
-    $input (`norm` $norm^)? (`bias` $norm_bias^)? (`order` $order^)? attr-dict
-    `:` type($input) (`,` type($norm)^)? (`bias` type($norm_bias)^)?
-    (`by` type($order)^)? `->` type($result)
+    $input (`norm` $norm^)? (`bias` $norm_bias^)? (`order` $order^)?
+    (`experts` $experts^)? attr-dict `:` type($input) (`,` type($norm)^)?
+    (`bias` type($norm_bias)^)? (`by` type($order)^)?
+    (`experts` type($experts)^)? `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -153,7 +159,8 @@ def QZ_Epilogue : I32EnumAttr<"Epilogue", "What follows a matmul's dot products"
       I32EnumAttrCase<"Silu", 7, "silu">,
       I32EnumAttrCase<"GeluTanh", 8, "gelu_tanh">,
       I32EnumAttrCase<"GeluErf", 9, "gelu_erf">,
-      I32EnumAttrCase<"Relu", 10, "relu">]> {
+      I32EnumAttrCase<"Relu", 10, "relu">,
+      I32EnumAttrCase<"GluClampedSwiglu", 11, "glu_clamped_swiglu">]> {
   let cppNamespace = "::qcc::qz";
   let genSpecializedAttr = 0;
 }
@@ -183,7 +190,14 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
     * `logits`: result = scale * product; with a `softcap` c that is not 0,
       c * tanh(scale * product / c).
 
-    `llm.activate` says what the functions are.
+    `llm.activate` says what the functions are, `llm.glu` what
+    `glu_clamped_swiglu` is.
+
+    With `experts`, the result of an `llm.route` with S slots, each weight holds
+    a matrix for each expert, each bias a vector, and a row of the input, which
+    belongs to a slot of a row, meets those of that slot's expert. The results
+    of the slots of a row stand side by side. Only the matrices of experts that
+    some slot names are read.
 
     ```mlir
     %y = qz.matmul %a, [%q, %k, %v] : (!qz.activation<576>, [!qz.tensor<...>, ...])
@@ -197,6 +211,7 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
                        Variadic<QZ_TensorType>:$weights,
                        Variadic<QZ_TensorType>:$biases,
                        Optional<RankedTensorOf<[F32]>>:$residual,
+                       Optional<RankedTensorOf<[F32]>>:$experts,
                        DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$bias_of,
                        DefaultValuedAttr<QZ_EpilogueAttr,
                            "::qcc::qz::Epilogue::None">:$epilogue,
@@ -205,19 +220,19 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
   let results = (outs RankedTensorOf<[F32]>:$result);
   let assemblyFormat = [{
     $input `,` `[` $weights `]` (`bias` `[` $biases^ `]`)?
-    (`residual` $residual^)? attr-dict
+    (`residual` $residual^)? (`experts` $experts^)? attr-dict
     `:` type($input) `,` `[` type($weights) `]`
     (`bias` `[` type($biases)^ `]`)? (`,` type($residual)^)?
-    `->` type($result)
+    (`experts` type($experts)^)? `->` type($result)
   }];
   let builders = [
     // With an epilogue that has no parameters.
     OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$input,
                    "::mlir::ValueRange":$weights, "::mlir::ValueRange":$biases,
-                   "::mlir::Value":$residual,
+                   "::mlir::Value":$residual, "::mlir::Value":$experts,
                    "::llvm::ArrayRef<int64_t>":$bias_of,
                    "::qcc::qz::Epilogue":$epilogue), [{
-      build($_builder, $_state, result, input, weights, biases, residual,
+      build($_builder, $_state, result, input, weights, biases, residual, experts,
             $_builder.getDenseI64ArrayAttr(bias_of),
             EpilogueAttr::get($_builder.getContext(), epilogue),
             ::mlir::FloatAttr(), ::mlir::FloatAttr());
@@ -230,6 +245,7 @@ def QZ_MatmulOp : QZ_Op<"matmul", [Pure, AttrSizedOperandSegments]> {
       case ::qcc::qz::Epilogue::GluGeluTanh:
       case ::qcc::qz::Epilogue::GluGeluErf:
       case ::qcc::qz::Epilogue::GluRelu:
+      case ::qcc::qz::Epilogue::GluClampedSwiglu:
         return true;
       default:
         return false;

@@ -14,8 +14,7 @@
 
 using namespace qcc;
 
-void Tensor::storeAs(const StoredFormat &wanted, Encoding encoding,
-                     std::vector<uint64_t> numbers) {
+TensorPart Tensor::asPart() const {
   TensorPart part;
   part.name = name;
   part.type = type->name;
@@ -23,7 +22,12 @@ void Tensor::storeAs(const StoredFormat &wanted, Encoding encoding,
   part.file = file;
   part.offset = offset;
   part.bytes = bytes;
-  parts = {std::move(part)};
+  return part;
+}
+
+void Tensor::storeAs(const StoredFormat &wanted, Encoding encoding,
+                     std::vector<uint64_t> numbers) {
+  parts = {asPart()};
   format = &wanted;
   storedEncoding = std::move(encoding);
   storedNumbers = std::move(numbers);
@@ -42,7 +46,7 @@ std::string Tensor::typeName() const {
     return type->name;
   if (format == &kRoundedFormat)
     return roundedType(storedNumbers).name;
-  if (format == &kTransposedFormat)
+  if (format == &kTransposedFormat || format == &kStridedFormat)
     return findGGMLType(uint32_t(storedNumbers[0]))->name;
   if (storedEncoding.isFloat())
     return format->name;
@@ -163,8 +167,27 @@ Error Checkpoint::configError(std::string_view message) const {
 // Rows
 //===----------------------------------------------------------------------===//
 
+/// Calls use(slice, first row in it, count, rows before) for the slices that
+/// hold rows of a tensor.
+template <typename Use>
+static void forSlices(const Tensor &tensor, uint64_t firstRow, uint64_t count,
+                      Use use) {
+  const uint64_t each = tensor.slices.front().rows();
+  for (uint64_t done = 0, part; done < count; done += part) {
+    const uint64_t row = firstRow + done;
+    part = std::min(count - done, each - row % each);
+    use(tensor.slices[row / each], row % each, part, done);
+  }
+}
+
 void Checkpoint::unpackRows(const Tensor &tensor, uint64_t firstRow,
                             unsigned count, Fields *out) const {
+  if (!tensor.slices.empty())
+    return forSlices(
+        tensor, firstRow, count,
+        [&](const Tensor &slice, uint64_t row, uint64_t part, uint64_t done) {
+          unpackRows(slice, row, unsigned(part), out + done);
+        });
   if (!tensor.format) {
     const uint8_t *row = data(tensor) + firstRow * tensor.rowBytes();
     for (unsigned i = 0; i < count; ++i, row += tensor.rowBytes())
@@ -183,6 +206,12 @@ void Checkpoint::unpackRows(const Tensor &tensor, uint64_t firstRow,
 void Checkpoint::decodeRows(const Tensor &tensor, uint64_t firstRow,
                             unsigned count, float *out) const {
   const uint64_t k = tensor.rowElements();
+  if (!tensor.slices.empty())
+    return forSlices(
+        tensor, firstRow, count,
+        [&](const Tensor &slice, uint64_t row, uint64_t part, uint64_t done) {
+          decodeRows(slice, row, unsigned(part), out + done * k);
+        });
   if (!tensor.format) {
     const uint8_t *row = data(tensor) + firstRow * tensor.rowBytes();
     for (unsigned i = 0; i < count; ++i, row += tensor.rowBytes())
@@ -203,6 +232,10 @@ void Checkpoint::release(uint32_t file, uint64_t offset, uint64_t bytes) const {
 
 void Checkpoint::release(const Tensor &tensor, uint64_t firstRow,
                          uint64_t count) const {
+  if (!tensor.slices.empty())
+    return forSlices(tensor, firstRow, count,
+                     [&](const Tensor &slice, uint64_t row, uint64_t part,
+                         uint64_t) { release(slice, row, part); });
   if (!tensor.format)
     return release(tensor.file, tensor.offset + firstRow * tensor.rowBytes(),
                    count * tensor.rowBytes());

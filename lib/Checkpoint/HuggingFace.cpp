@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include "ExpertTensors.h"
 #include "HuggingFaceTokenizer.h"
 #include "OffsetNorms.h"
 #include "SourceTensors.h"
@@ -435,6 +436,10 @@ private:
       removed = keepTextTensors(contents.tensors, contents.texts);
     if (!removed.empty())
       contents.format += ", without " + removed;
+    if (Error why = splitExperts(contents, modelType == "gpt_oss"))
+      return fail(std::move(why));
+    if (Error why = stackExperts(contents))
+      return fail(std::move(why));
     std::sort(contents.tensors.begin(), contents.tensors.end(),
               [](const Tensor &a, const Tensor &b) {
                 return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);

@@ -98,10 +98,10 @@ private:
     Tensor tensor;
     tensor.name = texts.keep(name + ".bias");
     tensor.dims = {out / step, experts};
-    tensor.format = &kInterleavedFormat;
-    tensor.storedEncoding.element = ScalarType::F32;
-    tensor.storedNumbers = {findGGMLType(biases->entry.type->name)->id, step,
-                            first};
+    tensor.format = &kStridedFormat;
+    tensor.storedEncoding.element = floatType(*biases);
+    const uint64_t type = findGGMLType(biases->entry.type->name)->id;
+    tensor.storedNumbers = {type, 1, first, out, 0, step};
     takeParts(tensor, {biases});
     return tensor;
   }

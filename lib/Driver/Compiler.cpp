@@ -143,10 +143,14 @@ static Result<Checkpoint> quantized(Checkpoint checkpoint,
     return checkpoint.error("rounding to " + quoted(name) +
                             " is not supported (supported: " + names + ")");
   }
-  std::vector<std::string_view> sensitive;
-  if (std::optional<WeightNames> names = weightNames(checkpoint, import))
+  std::vector<std::string_view> sensitive, exact = {".bias"};
+  std::optional<WeightNames> names = weightNames(checkpoint, import);
+  if (names) {
     sensitive = {names->embedding, names->head, names->positions};
-  return quantizeCheckpoint(std::move(checkpoint), *type, sensitive);
+    exact.insert(exact.end(), names->router.begin(), names->router.end());
+    exact.push_back(names->sharedRouter);
+  }
+  return quantizeCheckpoint(std::move(checkpoint), *type, sensitive, exact);
 }
 
 llvm::Error Compilation::read() {

@@ -30,8 +30,9 @@ static std::string place(const PlacedWeight &weight) {
 static uint64_t layoutBytes(const PlacedWeight &weight) {
   if (weight.layout == qz::Layout::Plain)
     return weight.rows * weight.columns * sizeof(float);
-  return PackedWeight(*weight.tensor->encoding(), weight.columns)
-      .bytes(weight.rows);
+  return weight.rows / weight.matrixRows *
+         PackedWeight(*weight.tensor->encoding(), weight.columns)
+             .bytes(weight.matrixRows);
 }
 
 /// The order of rows that the tensor `name` gives to one of `rows` rows.
@@ -117,8 +118,9 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
                                      " has no place in the artefact");
     qz::QTensorType type = op.getType();
     PlacedWeight weight{tensor,
-                        uint64_t(type.getRows()),
+                        uint64_t(type.getMatrices() * type.getRows()),
                         uint64_t(type.getColumns()),
+                        uint64_t(type.getRows()),
                         *op.getLayout(),
                         uint64_t(*op.getOffset()),
                         uint64_t(*op.getBytes()),
@@ -129,6 +131,8 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
     weight.rowOrder = std::move(*rows);
     llvm::SmallVector<int64_t> shape(tensor->dims.rbegin(),
                                      tensor->dims.rend());
+    if (shape.size() == 1 && type.getShape().size() == 2)
+      shape.insert(shape.begin(), 1); // A matrix of one row.
     if (op.getRows() && !shape.empty())
       shape.front() = op.getRowCount();
     bool fits = type.getShape() == llvm::ArrayRef(shape) &&
@@ -185,8 +189,9 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
-    for (uint64_t row = 0; row < weight.rows; row += units * unitRows) {
-      uint64_t rows = std::min(units * unitRows, weight.rows - row);
+    for (uint64_t row = 0, rows; row < weight.rows; row += rows) {
+      rows = std::min(units * unitRows,
+                      weight.matrixRows - row % weight.matrixRows);
       uint64_t bytes = (rows + unitRows - 1) / unitRows * unitBytes;
       pieces.push_back({&weight, row, rows, offset, bytes});
       offset += bytes;
@@ -376,31 +381,44 @@ WeightStream WeightRegion::stream(unsigned threads) const {
 uint64_t qcc::countParameters(mlir::ModuleOp module) {
   uint64_t count = 0;
   for (auto op : module.getOps<qz::WeightOp>())
-    count +=
-        uint64_t(op.getType().getRows()) * uint64_t(op.getType().getColumns());
+    count += uint64_t(op.getType().getElements());
   return count;
 }
 
 uint64_t qcc::bytesPerToken(mlir::ModuleOp imported, mlir::ModuleOp laidOut) {
-  // Tables of which a step looks up rows, and weights that it reads whole.
-  llvm::StringMap<bool> isReadWhole;
+  // Of how many parts a step reads how many: tables are read by the row,
+  // experts by the matrix.
+  struct Share {
+    uint64_t parts = 0, all = 1;
+  };
+  llvm::StringMap<Share> shares;
   imported.walk([&](qz::UseOp use) {
-    bool &whole = isReadWhole[use.getWeight()];
-    for (mlir::Operation *user : use->getUsers()) {
-      auto isLookup = [](mlir::Operation *op) {
-        return llvm::isa<llm::EmbeddingOp>(op);
-      };
-      whole |= llvm::isa<qz::DequantizeOp>(user)
-                   ? !llvm::all_of(user->getUsers(), isLookup)
-                   : !isLookup(user);
-    }
+    qz::QTensorType type = use.getType();
+    Share &share = shares[use.getWeight()];
+    auto add = [&](mlir::Operation *user) {
+      Share read{1, 1};
+      if (llvm::isa<llm::EmbeddingOp>(user))
+        read = {1, uint64_t(type.getRows())};
+      if (auto linear = llvm::dyn_cast<llm::ExpertLinearOp>(user)) {
+        uint64_t slots =
+            uint64_t(linear.getRouting().getType().getDimSize(1)) / 2;
+        uint64_t experts = uint64_t(type.getShape().front());
+        read = {std::min(slots, experts), experts};
+      }
+      if (read.parts * share.all > share.parts * read.all)
+        share = read;
+    };
+    for (mlir::Operation *user : use->getUsers())
+      if (llvm::isa<qz::DequantizeOp>(user))
+        llvm::for_each(user->getUsers(), add);
+      else
+        add(user);
   });
   uint64_t bytes = 0;
   for (auto op : laidOut.getOps<qz::WeightOp>()) {
-    uint64_t all = uint64_t(op.getBytes().value_or(0));
-    bytes += isReadWhole.lookup(op.getSymName())
-                 ? all
-                 : all / uint64_t(op.getType().getRows());
+    Share share = shares.lookup(op.getSymName());
+    // Matrices of experts are whole parts of the bytes, rows of tables about.
+    bytes += uint64_t(op.getBytes().value_or(0)) / share.all * share.parts;
   }
   return bytes;
 }

@@ -20,7 +20,8 @@ namespace qcc {
 /// One weight's place in the weights region.
 struct PlacedWeight {
   const Tensor *tensor = nullptr;
-  uint64_t rows = 0, columns = 0; ///< A vector is one row.
+  uint64_t rows = 0, columns = 0; ///< Of all experts. A vector is one row.
+  uint64_t matrixRows = 0;        ///< Of one expert's matrix, or all.
   qz::Layout layout = qz::Layout::Plain;
   uint64_t offset = 0;
   uint64_t bytes = 0;
@@ -28,7 +29,9 @@ struct PlacedWeight {
   /// weight is the tensor as it stands.
   std::vector<uint32_t> rowOrder;
 
-  bool isVector() const { return tensor->dims.size() == 1; }
+  bool isVector() const {
+    return tensor->dims.size() == 1 && layout == qz::Layout::Plain;
+  }
   uint64_t rowOf(uint64_t r) const {
     return rowOrder.empty() ? r : rowOrder[r];
   }

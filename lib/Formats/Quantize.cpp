@@ -216,21 +216,27 @@ void unpackRounded(const StoredWeight &weight, uint64_t firstRow,
   const GGMLType &source = *findGGMLType(uint32_t(weight.numbers[0]));
   const QuantizationType &type = roundedType(weight.numbers);
   const size_t rowBytes = source.rowBytes(weight.columns);
-  std::vector<float> values(weight.columns);
+  std::vector<float> values(weight.columns * count);
+  const bool isTransposed = weight.numbers[2],
+             isStrided = weight.numbers.size() > 3;
+  if (isStrided)
+    decodeStrided(weight.arrays[0], source, weight.numbers.subspan(3),
+                  weight.columns, firstRow, count, values.data());
   std::vector<Fields> turned;
-  if (weight.numbers[2]) {
+  if (isTransposed) {
     turned.resize(count);
     kTransposedFormat.unpackRows({*source.encoding, weight.rows, weight.columns,
                                   weight.arrays, weight.numbers},
                                  firstRow, count, turned.data());
   }
   for (unsigned i = 0; i < count; ++i) {
-    if (turned.empty())
+    float *row = values.data() + i * weight.columns;
+    if (!isTransposed && !isStrided)
       source.decodeRow(weight.arrays[0] + (firstRow + i) * rowBytes,
-                       weight.columns, values.data());
-    for (uint64_t k = 0; !turned.empty() && k < weight.columns; ++k)
-      values[k] = decodeElement(*source.encoding, turned[i], k);
-    quantizeRow(type, values.data(), weight.columns, out[i]);
+                       weight.columns, row);
+    for (uint64_t k = 0; isTransposed && k < weight.columns; ++k)
+      row[k] = decodeElement(*source.encoding, turned[i], k);
+    quantizeRow(type, row, weight.columns, out[i]);
   }
 }
 

@@ -10,7 +10,8 @@
 using namespace qcc;
 
 /// Limits that no known model comes near; they keep later arithmetic in range.
-static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20;
+static constexpr uint32_t kMaxLayers = 4096, kMaxWidth = 1u << 20,
+                          kMaxExperts = 1u << 16;
 
 static Result<Architecture> findArchitecture(const Checkpoint &checkpoint,
                                              const ImportOptions &options) {
@@ -107,6 +108,65 @@ turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
 /// A count that is 0, or without a key, where there is nothing of the kind.
 static uint32_t countOrNone(ConfigReader &reader, const KeyNames &names) {
   return reader.has(names) ? reader.countOrZero(names, kMaxContext) : 0;
+}
+
+static bool hasRouter(const Checkpoint &checkpoint, const WeightNames &names,
+                      uint32_t layer) {
+  std::string prefix =
+      std::string(names.layerPrefix) + std::to_string(layer) + ".";
+  return std::any_of(names.router.begin(), names.router.end(),
+                     [&](std::string_view name) {
+                       return !name.empty() &&
+                              checkpoint.findTensor(prefix + std::string(name));
+                     });
+}
+
+/// What a config says of experts.
+static void readExperts(Config &c, const Checkpoint &checkpoint,
+                        const ConfigNames &names, ConfigReader &reader) {
+  c.sparse.assign(c.layers, false);
+  if (reader.has(names.experts))
+    c.experts = reader.countOrZero(names.experts, kMaxExperts);
+  if (c.experts == 0)
+    return;
+  if (!c.arch.hasExperts)
+    return reader.fail(
+        "mixture-of-experts models are not supported for architecture " +
+        quoted(c.arch.name));
+  c.expertsUsed = reader.count(names.expertsUsed, c.experts);
+  c.expertFfn = reader.countOr(names.expertFfn, c.ffn, kMaxWidth);
+  c.sharedFfn = reader.has(names.sharedFfn)
+                    ? reader.countOrZero(names.sharedFfn, kMaxWidth)
+                    : 0;
+  c.normalizesRoutes =
+      reader.flagOr(names.routesSumTo1, c.arch.normalizesRoutes);
+  uint32_t period = reader.countOr(names.expertPeriod, 1, kMaxLayers);
+  std::vector<bool> dense(c.layers);
+  if (reader.has(names.denseLayers))
+    dense = reader.layerSet(names.denseLayers, c.layers);
+  // Files that do not say which layers have experts have a router in those.
+  bool isSaid = !names.expertPeriod[0].empty();
+  for (uint32_t i = 0; i < c.layers; ++i)
+    c.sparse[i] = isSaid ? !dense[i] && (i + 1) % period == 0
+                         : hasRouter(checkpoint, c.names, i);
+
+  // Softmax over those used is softmax over all, then divided by the sum.
+  uint32_t routing =
+      reader.has(names.routing) ? reader.countOrZero(names.routing, ~0u) : 0;
+  if (routing == 3)
+    c.normalizesRoutes = true;
+  else if (routing > 1)
+    reader.fail(names.routing, "unsupported routing " +
+                                   std::to_string(routing) +
+                                   " (supported: 1, softmax; 3, softmax of the "
+                                   "experts used)");
+  auto expect = [&](const KeyNames &key, float value) {
+    if (reader.has(key) && reader.real(key) != value)
+      reader.fail(key, "only " + std::to_string(value) + " is supported");
+  };
+  expect(names.routeScale, 1);
+  expect(names.gluLimit, 7);
+  expect(names.gluAlpha, 1.702f);
 }
 
 static float scaleOfScores(const Config &c, const ConfigNames &names,
@@ -234,7 +294,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     c.rotaryDim = 0;
   c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
   const RopeSizes sizes{c.rotaryDim, trained, c.context};
-  c.rope = readRope(names, sizes, reader);
+  c.rope = readRope(c.arch, names, sizes, reader);
   c.isLongContext = qcc::isLongContext(names, sizes, reader);
   c.slidingRope = readSlidingRope(c.arch, names, c.rope, reader);
   for (const Rope &rope : {c.rope, c.slidingRope})
@@ -262,14 +322,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
       !c.arch.projectionBias && reader.flagOr(names.attentionBias, false);
   c.hasFfnBias = reader.flagOr(names.ffnBias, false);
   c.activation = activationOf(c.arch, names, reader);
-  std::string experts = reader.find(names.experts);
-  if (checkpoint.has(experts)) {
-    Result<uint32_t> count = checkpoint.get<uint32_t>(experts);
-    if (!count || *count != 0)
-      reader.fail(
-          "mixture-of-experts models are not supported for architecture " +
-          quoted(c.arch.name));
-  }
+  readExperts(c, checkpoint, names, reader);
   if (reader.error)
     return std::move(reader.error);
 

@@ -25,6 +25,11 @@ struct Config {
   llm::Activation activation;
   uint32_t window;           ///< 0: none.
   std::vector<bool> sliding; ///< Whether each layer has the window.
+  uint32_t experts = 0;      ///< 0: no layer has any.
+  uint32_t expertsUsed, expertFfn;
+  uint32_t sharedFfn; ///< 0: no expert is shared.
+  bool normalizesRoutes;
+  std::vector<bool> sparse; ///< Whether each layer has experts.
   /// The file says that these layers have biases.
   bool hasProjectionBias = false, hasAttentionBias = false, hasFfnBias = false;
   bool isParallel; ///< As in Architecture.

@@ -161,3 +161,19 @@ std::vector<bool> ConfigReader::layerFlags(const KeyNames &names,
     read(checkpoint.get<NumberArray<uint32_t>>(key));
   return result;
 }
+
+std::vector<bool> ConfigReader::layerSet(const KeyNames &names, size_t layers) {
+  std::vector<bool> result(layers);
+  auto numbers = checkpoint.get<NumberArray<uint32_t>>(find(names));
+  if (!numbers) {
+    take(std::move(numbers));
+    return result;
+  }
+  for (size_t i = 0; i < numbers->size(); ++i)
+    if (uint32_t layer = (*numbers)[i]; layer < layers)
+      result[layer] = true;
+    else
+      fail(names, "expected numbers of " + std::to_string(layers) +
+                      " layers, got " + std::to_string(layer));
+  return result;
+}

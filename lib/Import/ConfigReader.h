@@ -60,6 +60,8 @@ public:
     const Value *value = checkpoint.findMetadata(find(names));
     return value && value->type() == ValueType::Bool;
   }
+  /// Of each layer, whether an array of numbers of layers has it.
+  std::vector<bool> layerSet(const KeyNames &names, size_t layers);
   bool isArray(const KeyNames &names) const {
     const Value *value = checkpoint.findMetadata(find(names));
     return value && value->isArray();

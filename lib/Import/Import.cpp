@@ -189,33 +189,86 @@ private:
                                          config.headDim);
     Value state = llm::StateOp::create(builder, loc, stateType,
                                        "kv." + std::to_string(layer));
+    Value sinks;
+    if (config.arch.hasSinks)
+      sinks = weights.dequantized(builder, {layerName(layer, names.sinks)},
+                                  {int64_t(config.heads)});
     Value a = llm::AttentionOp::create(
         builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
-        v, batch, state, f32(config.attentionScale),
+        v, batch, state, sinks, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0),
         f32(config.scoreCap));
     return biasedLinear(a, {layerName(layer, names.attentionOutput)},
                         config.hidden, config.hasAttentionBias);
   }
 
-  Value feedForward(Value x, uint32_t layer) {
+  Value glu(Value gate, Value up) {
+    return llm::GluOp::create(builder, loc, gate.getType(), gate, up,
+                              config.activation);
+  }
+
+  /// A gated unit of `size` elements and the way back.
+  Value gatedUnit(Value x, const WeightSource &gate, const WeightSource &up,
+                  const WeightSource &down, int64_t size) {
+    weights.expectSameOrder({gate, up});
     bool needsBias = config.hasFfnBias;
-    Value h;
+    Value g = biasedLinear(x, gate, size, needsBias);
+    Value h = glu(g, biasedLinear(x, up, size, needsBias));
+    return biasedLinear(h, down, config.hidden, needsBias);
+  }
+
+  Value feedForward(Value x, uint32_t layer) {
+    if (config.sparse[layer])
+      return experts(x, layer);
+    WeightSource down = {layerName(layer, names.down)};
     if (config.arch.isGated) {
       auto parts = sources(layer, names.fusedGateUp,
                            {{names.gate, config.ffn}, {names.up, config.ffn}});
-      weights.expectSameOrder({parts[0], parts[1]});
-      Value gate = biasedLinear(x, parts[0], config.ffn, needsBias);
-      Value up = biasedLinear(x, parts[1], config.ffn, needsBias);
-      h = llm::GluOp::create(builder, loc, gate.getType(), gate, up,
-                             config.activation);
-    } else {
-      h = biasedLinear(x, {layerName(layer, names.up)}, config.ffn, needsBias);
-      h = llm::ActivateOp::create(builder, loc, h.getType(), h,
-                                  config.activation);
+      return gatedUnit(x, parts[0], parts[1], down, config.ffn);
     }
-    return biasedLinear(h, {layerName(layer, names.down)}, config.hidden,
-                        needsBias);
+    Value h = biasedLinear(x, {layerName(layer, names.up)}, config.ffn,
+                           config.hasFfnBias);
+    h = llm::ActivateOp::create(builder, loc, h.getType(), h,
+                                config.activation);
+    return biasedLinear(h, down, config.hidden, config.hasFfnBias);
+  }
+
+  /// The matrices of a layer's experts, for the slots of `routing`.
+  Value expertLinear(Value x, const std::string &name, int64_t out, int64_t in,
+                     Value routing) {
+    Value w = weights.dequantized(builder, {name},
+                                  {int64_t(config.experts), out, in});
+    return llm::ExpertLinearOp::create(
+        builder, loc, rows(out * config.expertsUsed), x, w, routing,
+        weights.expertBias(builder, name, config.experts, out));
+  }
+
+  Value experts(Value x, uint32_t layer) {
+    std::string prefix = layerName(layer, "");
+    auto pick = [&](ArrayRef<std::string_view> known) {
+      return weights.pick(prefix, known);
+    };
+    auto named = [&](std::string_view name) {
+      return WeightSource{prefix + std::string(name)};
+    };
+    Value logits = biasedLinear(x, {pick(names.router)}, config.experts, false);
+    Value shared, sharedGate;
+    if (config.sharedFfn) {
+      sharedGate = linear(x, named(names.sharedRouter), 1);
+      shared = gatedUnit(x, named(names.sharedGate), named(names.sharedUp),
+                         named(names.sharedDown), config.sharedFfn);
+    }
+    Value routing = llm::RouteOp::create(
+        builder, loc, rows(2 * int64_t(config.expertsUsed)), logits,
+        config.expertsUsed, config.normalizesRoutes);
+    Value gate = expertLinear(x, pick(names.expertGate), config.expertFfn,
+                              config.hidden, routing);
+    Value up = expertLinear(x, pick(names.expertUp), config.expertFfn,
+                            config.hidden, routing);
+    Value h = expertLinear(glu(gate, up), pick(names.expertDown), config.hidden,
+                           config.expertFfn, routing);
+    return llm::CombineOp::create(builder, loc, x.getType(), h, routing, shared,
+                                  sharedGate, /*residual=*/Value());
   }
 
   /// The names of the norms before attention and feed-forward part.
@@ -225,8 +278,10 @@ private:
       return {layerName(layer, names.attentionNormOfTwo),
               layerName(layer, names.ffnNormOfTwo)};
     return {layerName(layer, names.attentionNorm),
-            layerName(layer, config.arch.postNorm ? names.ffnNormWithPost
-                                                  : names.ffnNorm)};
+            config.arch.postNorm
+                ? layerName(layer, names.ffnNormWithPost)
+                : weights.pick(layerName(layer, ""),
+                               {names.ffnNorm, names.ffnNormElse})};
   }
 
   void buildLayer(uint32_t layer) {

@@ -66,8 +66,9 @@ static std::pair<double, double> growthOfContext(const ConfigNames &names,
 /// YaRN: pairs that turn less than `slow` times within the trained context are
 /// slowed by the factor, those that turn more than `fast` times stay, those
 /// between are interpolated; and cosines and sines grow with the factor.
-static void readYarn(Rope &rope, const ConfigNames &names,
-                     const RopeSizes &sizes, ConfigReader &reader) {
+static void readYarn(Rope &rope, const Architecture &arch,
+                     const ConfigNames &names, const RopeSizes &sizes,
+                     ConfigReader &reader) {
   const uint32_t rotaryDim = sizes.rotaryDim;
   auto growth = growthOfContext(names, sizes, reader);
   const double trained = growth.first, factor = growth.second;
@@ -84,7 +85,7 @@ static void readYarn(Rope &rope, const ConfigNames &names,
            (2 * std::log(base));
   };
   double first = pairOf(fast), last = pairOf(slow);
-  if (reader.flagOr(names.yarnTruncate, true)) {
+  if (reader.flagOr(names.yarnTruncate, !arch.hasExactYarn)) {
     first = std::floor(first);
     last = std::ceil(last);
   }
@@ -130,8 +131,8 @@ static void readLongRope(Rope &rope, const ConfigNames &names,
     reader.fail(names.ropeTrainedContext, "expected more than 1");
 }
 
-Rope qcc::readRope(const ConfigNames &names, const RopeSizes &sizes,
-                   ConfigReader &reader) {
+Rope qcc::readRope(const Architecture &arch, const ConfigNames &names,
+                   const RopeSizes &sizes, ConfigReader &reader) {
   Rope rope;
   rope.base = reader.realOr(names.ropeBase, rope.base);
   std::string scaling = reader.text(names.ropeScaling);
@@ -147,7 +148,7 @@ Rope qcc::readRope(const ConfigNames &names, const RopeSizes &sizes,
   else if (isLongRope && !names.shortDivisors[0].empty())
     readLongRope(rope, names, sizes, reader);
   else if (scaling == "yarn")
-    readYarn(rope, names, sizes, reader);
+    readYarn(rope, arch, names, sizes, reader);
   else if (!scaling.empty() && scaling != "none" && scaling != "default" &&
            !isLongRope)
     reader.fail("unsupported rope scaling " + quoted(scaling) +

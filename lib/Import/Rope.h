@@ -32,8 +32,8 @@ struct RopeSizes {
 };
 
 /// The rope of full layers.
-Rope readRope(const ConfigNames &names, const RopeSizes &sizes,
-              ConfigReader &reader);
+Rope readRope(const Architecture &arch, const ConfigNames &names,
+              const RopeSizes &sizes, ConfigReader &reader);
 /// Whether LongRope has its divisors for long contexts. That depends on the
 /// context that the model is compiled for, not on the position: keys of a
 /// conversation stay in its cache.

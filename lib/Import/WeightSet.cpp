@@ -31,6 +31,9 @@ bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
                         ArrayRef<int64_t> shape) {
   // The file has the contiguous dimension first.
   SmallVector<int64_t> found(tensor.dims.rbegin(), tensor.dims.rend());
+  // A matrix of one row may be stored as a vector.
+  if (found.size() == 1 && shape.size() == 2)
+    found.insert(found.begin(), 1);
   SmallVector<int64_t> stored(shape);
   if (!source.tensor.empty())
     stored.front() = source.tensorRows;
@@ -119,6 +122,26 @@ mlir::Value WeightSet::bias(OpBuilder &builder, const WeightSource &weight,
   if (isRequired && !isTaken)
     fail("tensor " + quoted(source.from()) + " is missing");
   return {};
+}
+
+mlir::Value WeightSet::expertBias(OpBuilder &builder, const std::string &name,
+                                  int64_t experts, int64_t size) {
+  std::string biasName = biasOf(name);
+  const Tensor *tensor = find(biasName);
+  if (!tensor)
+    return {};
+  if (tensor->encoding() && !tensor->encoding()->isFloat())
+    fail("tensor " + quoted(biasName) +
+         ": expected a float type for biases, got " + tensor->typeName());
+  return dequantized(builder, {biasName}, {experts, size});
+}
+
+std::string WeightSet::pick(const std::string &prefix,
+                            ArrayRef<std::string_view> names) const {
+  for (std::string_view name : names)
+    if (!name.empty() && find(prefix + std::string(name)))
+      return prefix + std::string(name);
+  return prefix + std::string(names.front());
 }
 
 mlir::Value WeightSet::orderOf(OpBuilder &builder, const WeightSource &weight,

@@ -44,6 +44,14 @@ public:
   /// there is none, which is an error if `isRequired`, or one of zeros.
   mlir::Value bias(mlir::OpBuilder &builder, const WeightSource &weight,
                    int64_t size, bool isRequired);
+  /// The biases of experts, of weights `name` with `size` rows each; null when
+  /// there are none.
+  mlir::Value expertBias(mlir::OpBuilder &builder, const std::string &name,
+                         int64_t experts, int64_t size);
+  /// The first of the names of a layer's weight that is there; else the first.
+  /// `prefix` is the layer's.
+  std::string pick(const std::string &prefix,
+                   llvm::ArrayRef<std::string_view> names) const;
   /// The order that the columns of a weight stand in, a vector of `size`; null
   /// when that is the model's.
   mlir::Value orderOf(mlir::OpBuilder &builder, const WeightSource &weight,

@@ -79,7 +79,8 @@ private:
   bool foldIntoQuantize(qz::PermuteOp op) {
     for (Operation *user : op->getUsers()) {
       auto quantize = dyn_cast<qz::QuantizeOp>(user);
-      if (!quantize || quantize.getNorm() || quantize.getOrder())
+      if (!quantize || quantize.getNorm() || quantize.getOrder() ||
+          quantize.getExperts())
         return false;
     }
     for (Operation *user : llvm::make_early_inc_range(op->getUsers())) {

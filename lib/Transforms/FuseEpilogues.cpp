@@ -42,13 +42,19 @@ static Value matchRowNorm(llm::RMSNormOp norm, Operation *anchor,
   return weight;
 }
 
-/// `op` with `norm` before it.
-static void takeNorm(PatternRewriter &rewriter, qz::QuantizeOp op, auto norm,
-                     Value weight, Value bias, UnitAttr isCentered) {
+/// `op` with `norm` before it; fails where the norm covers several slots, as
+/// of an expert's rows, each of which has its own columns.
+static LogicalResult takeNorm(PatternRewriter &rewriter, qz::QuantizeOp op,
+                              auto norm, Value weight, Value bias,
+                              UnitAttr isCentered) {
+  if (cast<qz::QTensorType>(weight.getType()).getColumns() !=
+      op.getType().getColumns())
+    return rewriter.notifyMatchFailure(op, "norm covers several slots");
   rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
       op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
-      norm.getEpsAttr(), isCentered, op.getGenerateAttr(), op.getPromptAttr(),
-      op.getSumGroupAttr());
+      op.getExperts(), norm.getEpsAttr(), isCentered, op.getGenerateAttr(),
+      op.getPromptAttr(), op.getSumGroupAttr());
+  return success();
 }
 
 namespace {
@@ -65,8 +71,7 @@ struct FuseNorm : OpRewritePattern<qz::QuantizeOp> {
     Value weight = matchRowNorm(norm, op, rewriter);
     if (!weight)
       return failure();
-    takeNorm(rewriter, op, norm, weight, /*bias=*/Value(), UnitAttr());
-    return success();
+    return takeNorm(rewriter, op, norm, weight, /*bias=*/Value(), UnitAttr());
   }
 };
 
@@ -85,8 +90,7 @@ struct FuseLayerNorm : OpRewritePattern<qz::QuantizeOp> {
       return rewriter.notifyMatchFailure(op, "norm weight is not dequantized");
     if (norm.getBias() && !(bias = quantized(norm.getBias())))
       return rewriter.notifyMatchFailure(op, "norm bias is not dequantized");
-    takeNorm(rewriter, op, norm, weight, bias, rewriter.getUnitAttr());
-    return success();
+    return takeNorm(rewriter, op, norm, weight, bias, rewriter.getUnitAttr());
   }
 };
 
@@ -104,8 +108,8 @@ struct FuseActivation : OpRewritePattern<llm::ActivateOp> {
       return rewriter.notifyMatchFailure(op, "matmul has an epilogue");
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         op, op.getType(), matmul.getInput(), matmul.getWeights(),
-        matmul.getBiases(), /*residual=*/Value(), matmul.getBiasOf(),
-        epilogueOf(op.getActivation()));
+        matmul.getBiases(), /*residual=*/Value(), matmul.getExperts(),
+        matmul.getBiasOf(), epilogueOf(op.getActivation()));
     return success();
   }
 
@@ -120,6 +124,8 @@ private:
       return qz::Epilogue::GeluErf;
     case llm::Activation::Relu:
       return qz::Epilogue::Relu;
+    case llm::Activation::ClampedSwiglu: // llm.activate does not take it.
+      break;
     }
     llvm_unreachable("unknown activation");
   }
@@ -140,8 +146,10 @@ private:
   LogicalResult fuse(llm::AddOp add, Value residual, Value term,
                      PatternRewriter &rewriter) const {
     Operation *producer = term.getDefiningOp();
-    if (!isa_and_nonnull<qz::MatmulOp, llm::RMSNormOp>(producer))
-      return rewriter.notifyMatchFailure(add, "term is no matmul and no norm");
+    if (!isa_and_nonnull<qz::MatmulOp, llm::RMSNormOp, llm::CombineOp>(
+            producer))
+      return rewriter.notifyMatchFailure(
+          add, "term is no matmul, no norm and no sum of slots");
     if (!producer->hasOneUse())
       return rewriter.notifyMatchFailure(add, "term has other uses");
 
@@ -155,12 +163,23 @@ private:
       return success();
     }
 
+    if (auto combine = dyn_cast<llm::CombineOp>(producer)) {
+      if (combine.getResidual())
+        return rewriter.notifyMatchFailure(add, "slots have a residual");
+      rewriter.replaceOpWithNewOp<llm::CombineOp>(
+          add, add.getType(), combine.getSlots(), combine.getRouting(),
+          combine.getShared(), combine.getGate(), residual);
+      return success();
+    }
+
     auto matmul = cast<qz::MatmulOp>(producer);
+    if (matmul.getExperts())
+      return rewriter.notifyMatchFailure(add, "matmul is of experts");
     if (matmul.getEpilogue() != qz::Epilogue::None)
       return rewriter.notifyMatchFailure(add, "matmul has an epilogue");
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         add, add.getType(), matmul.getInput(), matmul.getWeights(),
-        matmul.getBiases(), residual, matmul.getBiasOf(),
+        matmul.getBiases(), residual, /*experts=*/Value(), matmul.getBiasOf(),
         qz::Epilogue::Residual);
     return success();
   }
@@ -178,7 +197,8 @@ struct FuseLogits : OpRewritePattern<llm::ScaleLogitsOp> {
       return rewriter.notifyMatchFailure(op, "matmul has an epilogue");
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         op, op.getType(), matmul.getInput(), matmul.getWeights(),
-        matmul.getBiases(), /*residual=*/Value(), matmul.getBiasOfAttr(),
+        matmul.getBiases(), /*residual=*/Value(), matmul.getExperts(),
+        matmul.getBiasOfAttr(),
         qz::EpilogueAttr::get(op.getContext(), qz::Epilogue::Logits),
         op.getScaleAttr(), op.getSoftcapAttr());
     return success();
@@ -193,6 +213,8 @@ struct Count {
     func.walk([&](Operation *op) {
       if (auto matmul = dyn_cast<qz::MatmulOp>(op))
         residuals += bool(matmul.getResidual());
+      else if (auto combine = dyn_cast<llm::CombineOp>(op))
+        residuals += bool(combine.getResidual());
       else if (auto quantize = dyn_cast<qz::QuantizeOp>(op))
         norms += bool(quantize.getNorm());
       addNorms += isa<llm::AddNormOp>(op);

@@ -24,39 +24,58 @@ static bool isRows(RankedTensorType type) {
   return type.getRank() == 2 && type.isDynamicDim(0) && !type.isDynamicDim(1);
 }
 
+/// Replaces `linear`, an llm.linear or, with `experts`, an llm.expert_linear.
+template <typename Op>
+static LogicalResult fuse(Op linear, Value experts, PatternRewriter &rewriter) {
+  auto weight = linear.getWeight().template getDefiningOp<qz::DequantizeOp>();
+  if (!weight)
+    return rewriter.notifyMatchFailure(linear, "weight is not dequantized");
+  SmallVector<Value> biases;
+  SmallVector<int64_t> biasOf;
+  if (linear.getBias()) {
+    auto bias = linear.getBias().template getDefiningOp<qz::DequantizeOp>();
+    if (!bias)
+      return rewriter.notifyMatchFailure(linear, "bias is not dequantized");
+    biases.push_back(bias.getWeight());
+    biasOf.push_back(0);
+  }
+  RankedTensorType input = linear.getInput().getType();
+  if (!isRows(input) || !isRows(linear.getResult().getType()))
+    return rewriter.notifyMatchFailure(linear, "operands are not rows");
+  int64_t slots = 1;
+  if (experts)
+    slots = cast<RankedTensorType>(experts.getType()).getDimSize(1) / 2;
+  auto type = qz::QActivationType::get(
+      linear.getContext(), weight.getWeight().getType().getColumns(), slots);
+  auto activations = qz::QuantizeOp::create(
+      rewriter, linear.getLoc(), type, linear.getInput(), /*norm=*/Value(),
+      /*norm_bias=*/Value(), /*order=*/Value(), experts, /*eps=*/FloatAttr(),
+      /*centered=*/UnitAttr(),
+      /*generate=*/qz::ActivationsAttr(),
+      /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
+  rewriter.replaceOpWithNewOp<qz::MatmulOp>(
+      linear, linear.getResult().getType(), activations,
+      ValueRange(weight.getWeight()), biases, /*residual=*/Value(), experts,
+      biasOf, qz::Epilogue::None);
+  return success();
+}
+
 namespace {
 struct FuseLinear : OpRewritePattern<llm::LinearOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(llm::LinearOp linear,
                                 PatternRewriter &rewriter) const override {
-    auto weight = linear.getWeight().getDefiningOp<qz::DequantizeOp>();
-    if (!weight)
-      return rewriter.notifyMatchFailure(linear, "weight is not dequantized");
-    SmallVector<Value> biases;
-    SmallVector<int64_t> biasOf;
-    if (linear.getBias()) {
-      auto bias = linear.getBias().getDefiningOp<qz::DequantizeOp>();
-      if (!bias)
-        return rewriter.notifyMatchFailure(linear, "bias is not dequantized");
-      biases.push_back(bias.getWeight());
-      biasOf.push_back(0);
-    }
-    RankedTensorType input = linear.getInput().getType();
-    if (!isRows(input) || !isRows(linear.getResult().getType()))
-      return rewriter.notifyMatchFailure(linear, "operands are not rows");
-    auto type = qz::QActivationType::get(getContext(), input.getDimSize(1));
-    auto activations = qz::QuantizeOp::create(
-        rewriter, linear.getLoc(), type, linear.getInput(), /*norm=*/Value(),
-        /*norm_bias=*/Value(), /*order=*/Value(), /*eps=*/FloatAttr(),
-        /*centered=*/UnitAttr(),
-        /*generate=*/qz::ActivationsAttr(),
-        /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
-    rewriter.replaceOpWithNewOp<qz::MatmulOp>(
-        linear, linear.getResult().getType(), activations,
-        ValueRange(weight.getWeight()), biases, /*residual=*/Value(), biasOf,
-        qz::Epilogue::None);
-    return success();
+    return fuse(linear, Value(), rewriter);
+  }
+};
+
+struct FuseExpertLinear : OpRewritePattern<llm::ExpertLinearOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::ExpertLinearOp linear,
+                                PatternRewriter &rewriter) const override {
+    return fuse(linear, linear.getRouting(), rewriter);
   }
 };
 
@@ -87,10 +106,17 @@ struct FuseEmbedding : OpRewritePattern<llm::EmbeddingOp> {
 struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
   using Base::Base;
 
+  static int64_t countLinears(func::FuncOp func) {
+    int64_t count = 0;
+    func.walk([&](Operation *op) {
+      count += isa<llm::LinearOp, llm::ExpertLinearOp>(op);
+    });
+    return count;
+  }
+
   void runOnOperation() override {
     func::FuncOp func = getOperation();
-    int64_t linears = 0, plainTables = 0;
-    func.walk([&](llm::LinearOp) { ++linears; });
+    int64_t linears = countLinears(func), plainTables = 0;
     func.walk([&](llm::EmbeddingOp op) {
       plainTables += isa<RankedTensorType>(op.getTable().getType());
     });
@@ -100,8 +126,7 @@ struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
     if (failed(applyPatternsGreedily(func, std::move(patterns))))
       return signalPassFailure();
 
-    int64_t linearsLeft = 0, tablesLeft = 0;
-    func.walk([&](llm::LinearOp) { ++linearsLeft; });
+    int64_t linearsLeft = countLinears(func), tablesLeft = 0;
     func.walk([&](llm::EmbeddingOp op) {
       tablesLeft += isa<RankedTensorType>(op.getTable().getType());
     });
@@ -113,5 +138,6 @@ struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
 } // namespace
 
 void qcc::populateFuseMatmulsPatterns(RewritePatternSet &patterns) {
-  patterns.add<FuseLinear, FuseEmbedding>(patterns.getContext());
+  patterns.add<FuseLinear, FuseExpertLinear, FuseEmbedding>(
+      patterns.getContext());
 }

@@ -176,6 +176,15 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
     if (!readSameRows(query->matmul, key->matmul) ||
         !readSameRows(query->matmul, value))
       return no("projections read different rows");
+    if (value.getExperts())
+      return no("projections are of experts");
+    Value sinks;
+    if (op.getSinks()) {
+      auto dequantize = op.getSinks().getDefiningOp<qz::DequantizeOp>();
+      if (!dequantize)
+        return no("sinks are not dequantized");
+      sinks = dequantize.getWeight();
+    }
 
     Location loc = op.getLoc();
     Segments segments = {query->matmul, key->matmul, value};
@@ -183,7 +192,7 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
     Value projections = qz::MatmulOp::create(
         rewriter, loc, rowsType(op.getQuery(), width), query->matmul.getInput(),
         segments.weights, segments.biases, /*residual=*/Value(),
-        segments.biasOf, qz::Epilogue::None);
+        /*experts=*/Value(), segments.biasOf, qz::Epilogue::None);
     int64_t pairs = rotation.frequencies.size();
     Value rotations = llm::RotationsOp::create(
         rewriter, loc, rowsType(op.getQuery(), 2 * pairs), op.getBatch(),
@@ -195,7 +204,7 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
         op.getBatch(), op.getState(), normWeight(*query), normWeight(*key), eps,
         rotation.adjacent, op.getScaleAttr());
     rewriter.replaceOpWithNewOp<llm::AttendOp>(
-        op, op.getType(), heads, op.getBatch(), op.getState(),
+        op, op.getType(), heads, op.getBatch(), op.getState(), sinks,
         op.getWindowAttr(), op.getSoftcapAttr());
     return success();
   }
@@ -214,6 +223,8 @@ struct MergeGlu : OpRewritePattern<llm::GluOp> {
       return qz::Epilogue::GluGeluErf;
     case llm::Activation::Relu:
       return qz::Epilogue::GluRelu;
+    case llm::Activation::ClampedSwiglu:
+      return qz::Epilogue::GluClampedSwiglu;
     }
     llvm_unreachable("unknown activation");
   }
@@ -231,7 +242,8 @@ struct MergeGlu : OpRewritePattern<llm::GluOp> {
     Segments segments = {gate, up};
     rewriter.replaceOpWithNewOp<qz::MatmulOp>(
         op, op.getType(), gate.getInput(), segments.weights, segments.biases,
-        /*residual=*/Value(), segments.biasOf, epilogueOf(op.getActivation()));
+        /*residual=*/Value(), gate.getExperts(), segments.biasOf,
+        epilogueOf(op.getActivation()));
     return success();
   }
 };

@@ -62,10 +62,12 @@ class BlockPlan {
 public:
   BlockPlan(Block &block, Capacity capacity)
       : block(block), capacity(capacity) {
-    // Naming a weight or a state is no stage and takes no time.
+    // Naming a weight or a state is no stage and takes no time. Neither does
+    // routing, after which threads need not wait for each other.
     int64_t stages = 0;
     for (Operation &op : block)
-      numbers[&op] = isa<qz::UseOp, llm::StateOp>(op) ? stages : stages++;
+      numbers[&op] =
+          isa<qz::UseOp, llm::StateOp, llm::RouteOp>(op) ? stages : stages++;
   }
 
   /// Makes the buffers of all values that the block makes; with `inOut` also of
@@ -103,9 +105,26 @@ static int64_t rowStride(RankedTensorType rows) {
   return align(rows.getDimSize(1) * int64_t(sizeof(float)));
 }
 
+/// Experts of the matmuls that read `op`.
+static int64_t numberOfExperts(qz::QuantizeOp op) {
+  int64_t most = 1;
+  for (Operation *user : op->getUsers())
+    if (auto matmul = dyn_cast<qz::MatmulOp>(user))
+      most =
+          std::max(most, cast<qz::QTensorType>(matmul.getWeights()[0].getType())
+                             .getMatrices());
+  return most;
+}
+
 /// Bytes of the result of `op` with `rows` rows of `activations`.
 static int64_t quantizedBytes(qz::QuantizeOp op, qz::Activations activations,
                               int64_t rows) {
+  int64_t slots = op.getType().getSlots();
+  rows *= slots;
+  // Each expert's rows may begin a tile.
+  if (op.getExperts())
+    rows +=
+        std::min(rows, numberOfExperts(op)) * (ActivationLayout::kMostTile - 1);
   return align(activationBytes(op.getType().getColumns(), activations,
                                *op.getSumGroup(), rows));
 }
@@ -116,6 +135,8 @@ static Value inPlaceOperand(Operation *op) {
     return matmul.getResidual();
   if (auto add = dyn_cast<llm::AddNormOp>(op))
     return add.getResidual();
+  if (auto combine = dyn_cast<llm::CombineOp>(op))
+    return combine.getResidual();
   if (auto call = dyn_cast<func::CallOp>(op))
     return call.getNumOperands() ? call.getOperand(0) : Value();
   return {};
@@ -145,8 +166,9 @@ FailureOr<int64_t> BlockPlan::bytes(Value value) const {
       !quantize.getSumGroup())
     return fail("expected activations made by a qz.quantize that "
                 "qcc-select-activations has seen");
-  if (quantize.getType().getColumns() > kMaxColumns)
-    return fail("expected activations at most 2^31 wide");
+  qz::QActivationType type = quantize.getType();
+  if (type.getColumns() > kMaxColumns / type.getSlots())
+    return fail("expected activations of all slots at most 2^31 wide");
   return std::max(
       quantizedBytes(quantize, *quantize.getGenerate(), capacity.generateRows),
       quantizedBytes(quantize, *quantize.getPrompt(), capacity.rows));

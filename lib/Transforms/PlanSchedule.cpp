@@ -44,7 +44,9 @@ static int64_t countPanels(qz::MatmulOp matmul) {
 static Units unitsOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, Units>(op)
       .Case([](qz::MatmulOp matmul) {
-        return Units{"panels", countPanels(matmul)};
+        // So many of each expert that some slot names.
+        return Units{matmul.getExperts() ? "expert_panels" : "panels",
+                     countPanels(matmul)};
       })
       .Case([](llm::RopeAppendOp append) {
         int64_t width = append.getQkv().getType().getDimSize(1);
@@ -55,7 +57,8 @@ static Units unitsOf(Operation *op) {
         return Units{"row_kv_heads", attend.getState().getType().getKvHeads()};
       })
       .Case<qz::QuantizeOp, llm::EmbeddingOp, llm::RotationsOp, llm::AddNormOp,
-            llm::SelectOutputsOp>([](auto) { return Units{"rows"}; })
+            llm::SelectOutputsOp, llm::RouteOp, llm::CombineOp>(
+          [](auto) { return Units{"rows"}; })
       .Default([](Operation *) { return Units{}; });
 }
 
@@ -72,7 +75,7 @@ struct PlanSchedulePass : qcc::impl::PlanSchedulePassBase<PlanSchedulePass> {
       op->setAttr("units", builder.getStringAttr(units.kind));
       if (units.count)
         op->setAttr("unit_count", builder.getI64IntegerAttr(units.count));
-      if (isa<qz::QuantizeOp>(op))
+      if (isa<qz::QuantizeOp, llm::RouteOp>(op))
         op->setAttr("generate_replicated", builder.getUnitAttr());
       ++numStages;
     });

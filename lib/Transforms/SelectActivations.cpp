@@ -43,6 +43,18 @@ static bool hasLargeGroups(const Encoding &encoding) {
   });
 }
 
+static Encoding encodingOf(Value weight) {
+  return cast<qz::QTensorType>(weight.getType()).getEncoding().toEncoding();
+}
+
+/// What all weights of `matmul` allow.
+static int64_t sumGroupOf(qz::MatmulOp matmul) {
+  int64_t group = 32;
+  for (Value weight : matmul.getWeights())
+    group = std::min(group, sumGroup(encodingOf(weight)));
+  return group;
+}
+
 static bool isEightBit(qz::Activations activations) {
   return activations == qz::Activations::A8 ||
          activations == qz::Activations::A8G16;
@@ -90,39 +102,90 @@ struct SelectActivationsPass
       return signalPassFailure();
     DenseSet<Value> outputs;
     markOutputs(entryBlock(*step), outputs);
-    getOperation().walk(
-        [&](qz::QuantizeOp op) { select(op, outputs.contains(op)); });
+    SmallVector<qz::QuantizeOp> quantizes;
+    getOperation().walk([&](qz::QuantizeOp op) { quantizes.push_back(op); });
+    for (qz::QuantizeOp op : quantizes)
+      select(op, outputs.contains(op));
   }
 
 private:
-  void select(qz::QuantizeOp op, bool isOutput) {
-    int64_t group = 32;
-    // More scales of activations cost little where weights have few.
-    bool isCheap = true;
-    for (Operation *user : op->getUsers())
-      if (auto matmul = dyn_cast<qz::MatmulOp>(user))
-        for (Value weight : matmul.getWeights()) {
-          auto type = cast<qz::QTensorType>(weight.getType());
-          Encoding encoding = type.getEncoding().toEncoding();
-          group = std::min(group, sumGroup(encoding));
-          isCheap &= hasLargeGroups(encoding);
-        }
+  /// How activations enter in generating and in prompt steps, and the elements
+  /// under one sum.
+  struct Choice {
+    qz::Activations generate, prompt;
+    int64_t sumGroup = 32;
+    SmallVector<Operation *> users = {}; ///< In their order in the block.
+  };
 
-    qz::Activations choice[] = {generate,
-                                isFelt(op) || isCheap ? felt : prompt};
-    for (qz::Activations &activations : choice) {
+  void select(qz::QuantizeOp op, bool isOutput) {
+    SmallVector<Operation *> users(op->getUsers());
+    llvm::sort(users, [](Operation *a, Operation *b) {
+      return a->isBeforeInBlock(b);
+    });
+    // More scales of activations cost little where weights have few.
+    bool isCheap = llvm::all_of(users, [](Operation *user) {
+      auto matmul = dyn_cast<qz::MatmulOp>(user);
+      return !matmul || sumGroupOf(matmul) == 0 ||
+             llvm::all_of(matmul.getWeights(), [](Value weight) {
+               return hasLargeGroups(encodingOf(weight));
+             });
+    });
+    Choice asked = {generate, isFelt(op) || isCheap ? felt : prompt};
+    SmallVector<Choice> choices;
+    for (Operation *user : users) {
+      Choice wanted = chooseFor(dyn_cast<qz::MatmulOp>(user), asked, isOutput);
+      auto *same = llvm::find_if(choices, [&](const Choice &choice) {
+        return choice.generate == wanted.generate &&
+               choice.prompt == wanted.prompt;
+      });
+      if (same == choices.end())
+        same = choices.insert(same, wanted);
+      same->sumGroup = std::min(same->sumGroup, wanted.sumGroup);
+      same->users.push_back(user);
+    }
+    if (choices.empty())
+      choices.push_back(chooseFor({}, asked, isOutput));
+
+    // Users that want different things have activations of their own, each made
+    // right before the first of them.
+    numSplit += choices.size() - 1;
+    for (const Choice &choice : llvm::drop_begin(choices)) {
+      OpBuilder builder(choice.users.front());
+      auto copy = cast<qz::QuantizeOp>(builder.clone(*op));
+      for (Operation *user : choice.users)
+        user->replaceUsesOfWith(op, copy);
+      write(copy, choice);
+    }
+    if (choices.size() > 1)
+      op->moveBefore(choices.front().users.front());
+    write(op, choices.front());
+  }
+
+  /// What `matmul`, or another user when it is null, makes of what is asked.
+  Choice chooseFor(qz::MatmulOp matmul, Choice choice, bool isOutput) {
+    int64_t group = matmul ? sumGroupOf(matmul) : 32;
+    // What a router decides is not continuous: a small error gives a row
+    // another expert.
+    bool isRouter =
+        matmul && llvm::any_of(matmul->getUsers(), llvm::IsaPred<llm::RouteOp>);
+    for (qz::Activations *activations : {&choice.generate, &choice.prompt}) {
       if (group == 0) {
-        numFloat += activations != qz::Activations::F32;
-        activations = qz::Activations::F32;
-      } else if (isOutput && isEightBit(activations)) {
+        numFloat += *activations != qz::Activations::F32;
+        *activations = qz::Activations::F32;
+      } else if ((isOutput || isRouter) && isEightBit(*activations)) {
         ++numRaised;
-        activations = qz::Activations::A16;
+        *activations = qz::Activations::A16;
       }
     }
+    choice.sumGroup = group == 16 ? 16 : 32;
+    return choice;
+  }
+
+  void write(qz::QuantizeOp op, const Choice &choice) {
     MLIRContext *context = &getContext();
-    op.setGenerateAttr(qz::ActivationsAttr::get(context, choice[0]));
-    op.setPromptAttr(qz::ActivationsAttr::get(context, choice[1]));
-    op.setSumGroup(group == 16 ? 16 : 32);
+    op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
+    op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
+    op.setSumGroup(choice.sumGroup);
   }
 };
 } // namespace

@@ -8,7 +8,7 @@
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 
-#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/MathExtras.h"
 
 namespace qcc {
@@ -26,43 +26,57 @@ static constexpr int64_t kVectorAlignment = 64;
 /// More than any machine maps; sums of sizes below it cannot overflow.
 static constexpr int64_t kMaxBytes = int64_t(1) << 47;
 
-/// Weights in the order in which a step first uses them.
-static SmallVector<qz::WeightOp> weightsInUseOrder(func::FuncOp step) {
+/// Whether `op` reads the weight `value` as a matrix; otherwise as one or more
+/// vectors: norms, biases, sinks.
+static bool readsMatrix(Operation &op, Value value) {
+  auto matmul = dyn_cast<qz::MatmulOp>(op);
+  return isa<llm::EmbeddingOp>(op) ||
+         (matmul && llvm::is_contained(matmul.getWeights(), value));
+}
+
+/// Weights in the order in which a step first uses them, and whether as
+/// matrices.
+static llvm::MapVector<qz::WeightOp, bool>
+weightsInUseOrder(func::FuncOp step) {
   auto module = step->getParentOfType<ModuleOp>();
   SymbolTable symbols(module);
-  llvm::SetVector<qz::WeightOp> weights;
-  auto visit = [&](Value value) {
+  llvm::MapVector<qz::WeightOp, bool> weights;
+  auto visit = [&](Value value, bool isMatrix) {
     if (auto use = value.getDefiningOp<qz::UseOp>())
-      weights.insert(symbols.lookup<qz::WeightOp>(use.getWeight()));
+      weights[symbols.lookup<qz::WeightOp>(use.getWeight())] |= isMatrix;
   };
   for (Operation &op : entryBlock(step)) {
     auto call = dyn_cast<func::CallOp>(op);
     if (!call) {
-      llvm::for_each(op.getOperands(), visit);
+      for (Value operand : op.getOperands())
+        visit(operand, readsMatrix(op, operand));
       continue;
     }
     for (Operation &inner : entryBlock(calledBody(call)))
       for (Value operand : inner.getOperands()) {
         auto argument = dyn_cast<BlockArgument>(operand);
-        visit(argument ? call.getOperand(argument.getArgNumber()) : operand);
+        visit(argument ? call.getOperand(argument.getArgNumber()) : operand,
+              readsMatrix(inner, operand));
       }
   }
-  return SmallVector<qz::WeightOp>(weights.getArrayRef());
+  return weights;
 }
 
 /// Bytes of a weight in `layout`, or failure when that is absurd.
 static FailureOr<int64_t> layoutBytes(qz::QTensorType type, qz::Layout layout) {
-  // Both are at most 2^31, and a value at most 4 bytes and its scales.
-  int64_t elements = type.getRows() * type.getColumns();
+  // Rows and columns are at most 2^31, and a value at most 4 bytes and its
+  // scales.
+  int64_t elements = type.getElements();
   if (elements > kMaxBytes / 16)
     return failure();
   switch (layout) {
   case qz::Layout::Plain:
     return elements * int64_t(sizeof(float));
   case qz::Layout::R16K4:
-    return int64_t(
-        PackedWeight(type.getEncoding().toEncoding(), size_t(type.getColumns()))
-            .bytes(size_t(type.getRows())));
+    return type.getMatrices() *
+           int64_t(PackedWeight(type.getEncoding().toEncoding(),
+                                size_t(type.getColumns()))
+                       .bytes(size_t(type.getRows())));
   }
   llvm_unreachable("unknown layout");
 }
@@ -79,9 +93,9 @@ struct SelectLayoutPass : qcc::impl::SelectLayoutPassBase<SelectLayoutPass> {
 
     Builder builder(module);
     int64_t end = 0;
-    for (qz::WeightOp weight : weightsInUseOrder(*step)) {
+    for (auto [weight, isMatrix] : weightsInUseOrder(*step)) {
       auto type = cast<qz::QTensorType>(weight.getType());
-      bool isVector = type.getShape().size() == 1;
+      bool isVector = !isMatrix;
       qz::Layout chosen = isVector ? qz::Layout::Plain : layout;
       FailureOr<int64_t> bytes = layoutBytes(type, chosen);
       int64_t offset = int64_t(llvm::alignTo(

@@ -28,7 +28,7 @@ static bool isHeadNorm(llm::RMSNormOp norm) {
 /// The pass that removes operations like `op`; empty when none does.
 static StringRef responsiblePass(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
-      .Case<llm::LinearOp, llm::EmbeddingOp>(
+      .Case<llm::LinearOp, llm::ExpertLinearOp, llm::EmbeddingOp>(
           [](auto) { return "qcc-fuse-matmuls"; })
       .Case([](qz::DequantizeOp dequantize) -> StringRef {
         // Whoever fuses the user drops the dequantized weight.
@@ -58,7 +58,8 @@ static bool isStage(Operation *op) {
       return isa<qz::QTensorType>(table.getType());
     });
   return isa<qz::QuantizeOp, qz::MatmulOp, llm::RopeAppendOp, llm::AttendOp,
-             llm::AddNormOp, llm::SelectOutputsOp, func::ReturnOp>(op);
+             llm::AddNormOp, llm::SelectOutputsOp, llm::RouteOp, llm::CombineOp,
+             func::ReturnOp>(op);
 }
 
 static LogicalResult checkOperations(func::FuncOp func, bool isStep) {

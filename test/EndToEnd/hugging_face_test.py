@@ -163,7 +163,7 @@ class Plain(TestCase):
         for key in ("alibi", "qk_layernorm", "add_cross_attention",
                     "scale_attn_by_inverse_layer_idx"):
             refuse(nothing, f"config.json: key '{key}' is not supported", config={key: True})
-        refuse(nothing, "mixture-of-experts", config={"num_local_experts": 8})
+        refuse(nothing, "mixture-of-experts", config={"model_type": "qwen2", "num_local_experts": 8})
         refuse(nothing, "quantization by 'exl3' is not supported yet",
                config={"quantization_config": {"quant_method": "exl3", "bits": 4}})
         refuse(nothing, "AWQ in version 'marlin' is not supported yet (supported: gemm, gemv, gemv_fast)",

@@ -112,6 +112,22 @@ def activate(gate, name):
     return gate / (1 + np.exp(-gate))
 
 
+def glu(gate, up, name):
+    if "clamped_swiglu" in name:
+        gate, up = np.minimum(gate, 7), np.clip(up, -7, 7)
+        return gate / (1 + np.exp(-1.702 * gate)) * (up + 1)
+    return activate(gate, name) * up
+
+
+def numbers(routing):
+    """Of the expert of each slot of each row."""
+    return np.split(routing, 2, axis=1)[0].astype(int)
+
+
+def slots_times(x, weight, experts):
+    return np.einsum("rk,rnk->rn", x, weight[experts.ravel()])
+
+
 def softcap(op, x):
     cap = op.number("softcap")
     return cap * np.tanh(x / cap) if cap else x
@@ -180,7 +196,8 @@ class Machine:
         sums = 32 // int(op.number("sum_group"))
         chunk = {"f32": 128, "a8": 32 + 4 + 8 * sums, "a8g16": 32 + 8 + 8 + 4 * sums,
                  "a16": 64 + 4 + 8 * sums}[kind]
-        return -(-result.shape[1] // 32) * chunk * self.capacity
+        rows = len(result) // len(self.batch["token"]) if op.segments()[4] else 1
+        return -(-result.shape[1] // 32) * chunk * self.capacity * rows
 
     # Functions -------------------------------------------------------------
 
@@ -203,7 +220,8 @@ class Machine:
             result = getattr(self, op.name.replace(".", "_"))(op, *map(self.read, operands))
             if isinstance(result, np.ndarray) and op.name not in ("qz.use", "qz.dequantize"):
                 in_place = operands[-1] if op.has("epilogue = #qz.epilogue<residual>") else \
-                    operands[0] if op.name == "llm.add_norm" else None
+                    operands[0] if op.name == "llm.add_norm" else \
+                    operands[-1] if op.name == "llm.combine" and op.segments()[4] else None
                 result = self.write(op, result, in_place)
                 self.previous = operands
             values[op.result] = result
@@ -221,28 +239,43 @@ class Machine:
         return x[:, order.astype(int)]
 
     def qz_quantize(self, op, x, *rest):
-        _, has_norm, has_bias, has_order = op.segments()
+        _, has_norm, has_bias, has_order, has_experts = op.segments()
         if has_norm:
             kind = layer_norm if op.has("centered") else norm
             x = kind(x, rest[0], op.number("eps"))
         if has_bias:
             x = x + rest[1]
-        return x[:, rest[-1].astype(int)] if has_order else x
+        if has_order:
+            x = x[:, rest[has_norm + has_bias].astype(int)]
+        if has_experts:
+            columns = int(re.search(r"-> !qz.activation<(\d+)", op.types).group(1))
+            x = np.tile(x, rest[-1].shape[1] // 2) if x.shape[1] == columns else x
+            x = x.reshape(-1, columns)
+        return x
 
     def qz_matmul(self, op, a, *rest):
-        _, count, biases, has_residual = op.segments()
-        products = [a @ w.T for w in rest[:count]]
+        _, count, biases, has_residual, has_experts = op.segments()
+        weights, biases = rest[:count], rest[count:count + biases]
+        if has_experts:
+            experts = numbers(rest[-1])
+            products = [slots_times(a, w, experts) for w in weights]
+            biases = [bias[experts.ravel()] for bias in biases]
+        else:
+            products = [a @ w.T for w in weights]
         owners = op.numbers("bias_of", "i64").astype(int) if biases else ()
-        for owner, bias in zip(owners, rest[count:count + biases], strict=True):
+        for owner, bias in zip(owners, biases, strict=True):
             products[owner] = products[owner] + bias
         if has_residual:
             return rest[-1] + np.concatenate(products, axis=1)
         if "epilogue<logits>" in op.attributes:
             return softcap(op, op.number("scale") * np.concatenate(products, axis=1))
         if "epilogue<glu" in op.attributes:
-            return activate(products[0], op.attributes) * products[1]
-        result = np.concatenate(products, axis=1)
-        return result if "epilogue<none>" in op.attributes else activate(result, op.attributes)
+            result = glu(*products, op.attributes)
+        else:
+            result = np.concatenate(products, axis=1)
+            if "epilogue<none>" not in op.attributes:
+                result = activate(result, op.attributes)
+        return result.reshape(len(experts), -1) if has_experts else result
 
     def llm_state(self, op):
         return self.states.setdefault(op.symbol("state"), {}), \
@@ -264,6 +297,31 @@ class Machine:
     def llm_linear(self, op, x, weight, bias=0):
         return x @ weight.T + bias
 
+    def llm_expert_linear(self, op, x, weight, routing, bias=None):
+        experts = numbers(routing)
+        if x.shape[1] == weight.shape[2]:
+            x = np.tile(x, experts.shape[1])
+        y = slots_times(x.reshape(-1, weight.shape[2]), weight, experts)
+        if bias is not None:
+            y = y + bias[experts.ravel()]
+        return y.reshape(len(experts), -1)
+
+    def llm_route(self, op, logits):
+        slots = int(op.number("top_k"))
+        experts = np.argsort(-logits, axis=1, kind="stable")[:, :slots]
+        share = np.exp(logits)
+        chosen = np.take_along_axis(share, experts, axis=1)
+        total = (chosen if op.has("normalize") else share).sum(axis=1, keepdims=True)
+        return np.concatenate([experts, chosen / total], axis=1)
+
+    def llm_combine(self, op, slots, routing, *rest):
+        weights = np.split(routing, 2, axis=1)[1]
+        y = (weights[:, :, None] * slots.reshape(*weights.shape, -1)).sum(axis=1)
+        _, _, has_shared, _, has_residual = op.segments()
+        if has_shared:
+            y = y + rest[0] / (1 + np.exp(-rest[1]))
+        return y + rest[-1] if has_residual else y
+
     def llm_add(self, op, a, b):
         return a + b
 
@@ -271,7 +329,7 @@ class Machine:
         return residual + norm(x, weight, op.number("eps"))
 
     def llm_glu(self, op, gate, up):
-        return activate(gate, op.attributes) * up
+        return glu(gate, up, op.attributes)
 
     def angles(self, op, batch):
         angle = batch["position"][:, None] * op.numbers("frequencies")
@@ -288,7 +346,7 @@ class Machine:
             where = (self.batch["sequence"][m], self.batch["position"][m])
             state[where] = keys[m], values[m]
 
-    def attend(self, op, queries, state, head_dim, scale):
+    def attend(self, op, queries, state, head_dim, scale, sinks):
         window = int(op.number("window"))
         result = np.empty_like(queries)
         for m, row in enumerate(queries):
@@ -301,12 +359,13 @@ class Machine:
             for h, query in enumerate(heads):
                 g = h // (len(heads) // keys.shape[1])
                 score = np.exp(softcap(op, scale * keys[:, g] @ query))
-                result[m, h * head_dim:(h + 1) * head_dim] = score / score.sum() @ values[:, g]
+                total = score.sum() + (0 if sinks is None else np.exp(sinks[h]))
+                result[m, h * head_dim:(h + 1) * head_dim] = score / total @ values[:, g]
         return result
 
-    def llm_attention(self, op, query, key, value, batch, state):
+    def llm_attention(self, op, query, key, value, batch, state, sinks=None):
         self.append(state[0], key, value)
-        return self.attend(op, query, *state, op.number("scale"))
+        return self.attend(op, query, *state, op.number("scale"), sinks)
 
     def llm_rope_append(self, op, qkv, rotations, batch, state, query_norm=None, key_norm=None):
         head_dim = state[1]
@@ -321,8 +380,8 @@ class Machine:
         self.append(state[0], key, value)
         return op.number("scale") * rotate(query, head_dim, cos, sin, op.has("adjacent"))
 
-    def llm_attend(self, op, query, batch, state):
-        return self.attend(op, query, *state, 1.0)
+    def llm_attend(self, op, query, batch, state, sinks=None):
+        return self.attend(op, query, *state, 1.0, sinks)
 
     def llm_scale_logits(self, op, x):
         return softcap(op, op.number("scale") * x)

@@ -57,6 +57,41 @@ class Builder:
         return self.value(f"llm.linear {x}, {w}{bias} : tensor<?x{columns}xf32>, "
                           f"tensor<{rows}x{columns}xf32>{kind} -> tensor<?x{rows}xf32>")
 
+    def expert_linear(self, x, columns, name, rows, inner, routing, encoding="q4"):
+        experts, used = self.model["experts"]
+        w = self.weight(name, (experts, rows, inner), encoding)
+        bias = kind = ""
+        if name.split(".")[-1] in self.model.get("biases", ()):
+            bias = " bias " + self.weight(name + ".bias", (experts, rows), "f16")
+            kind = f" bias tensor<{experts}x{rows}xf32>"
+        return self.value(f"llm.expert_linear {x}, {w} experts {routing}{bias} : tensor<?x{columns}xf32>, "
+                          f"tensor<{experts}x{rows}x{inner}xf32> experts tensor<?x{2 * used}xf32>{kind} "
+                          f"-> tensor<?x{used * rows}xf32>")
+
+    def experts(self, h, p, kind):
+        """A mixture, with an expert that every row has if the model is so."""
+        model, (experts, used) = self.model, self.model["experts"]
+        logits = self.linear(h, HIDDEN, p + "router", experts, "f32")
+        shared = kinds = ""
+        if model.get("shared"):
+            gate = self.linear(h, HIDDEN, p + "shared_router", 1, "f32")
+            g, u = (self.linear(h, HIDDEN, p + "shared_" + x, FFN) for x in ("gate", "up"))
+            d = self.linear(self.glu(g, u, FFN), FFN, p + "shared_down", HIDDEN)
+            shared = f" shared {d} gate {gate}"
+            kinds = f" shared tensor<?x{HIDDEN}xf32> gate tensor<?x1xf32>"
+        normalize = "" if model.get("shared") else ", normalize"
+        routing = self.value(f"llm.route {logits} {{top_k = {used} : i64{normalize}}} : tensor<?x{experts}xf32> "
+                             f"-> tensor<?x{2 * used}xf32>")
+        g, u = (self.expert_linear(h, HIDDEN, p + x, FFN, HIDDEN, routing) for x in ("gate", "up"))
+        f = self.glu(g, u, used * FFN)
+        f = self.expert_linear(f, used * FFN, p + "down", HIDDEN, FFN, routing, kind.get("down", "q4"))
+        return self.value(f"llm.combine {f}, {routing}{shared} : tensor<?x{used * HIDDEN}xf32>, "
+                          f"tensor<?x{2 * used}xf32>{kinds} -> tensor<?x{HIDDEN}xf32>")
+
+    def glu(self, gate, up, columns):
+        return self.value(f"llm.glu {gate}, {up} {{activation = #llm.activation<"
+                          f"{self.model.get('activation', 'silu')}>}} : tensor<?x{columns}xf32>")
+
     def norm(self, x, columns, name, size):
         w = self.weight(name, (size,), "f32")
         if self.model.get("layer_norm"):
@@ -93,9 +128,13 @@ class Builder:
         base = 100.0 if window else 1000.0
         q, k = self.rope(q, q_size, base), self.rope(k, kv_size, base)
         s = self.value(f"llm.state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}>")
-        a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s} {{scale = 0.2 : f32, window = {window} : i64, "
-                       f"softcap = {model.get('caps', 0.0)} : f32}} : "
-                       f"tensor<?x{q_size}xf32>, tensor<?x{kv_size}xf32>, <{KV_HEADS}, {HEAD_DIM}>")
+        sinks = kinds = ""
+        if model.get("sinks"):
+            sinks, kinds = " sinks " + self.weight(p + "sinks", (HEADS,), "f32"), f" sinks tensor<{HEADS}xf32>"
+        a = self.value(f"llm.attention {q}, {k}, {v}, %batch, {s}{sinks} {{scale = 0.2 : f32, "
+                       f"window = {window} : i64, softcap = {model.get('caps', 0.0)} : f32}} : "
+                       f"tensor<?x{q_size}xf32>, tensor<?x{kv_size}xf32>, "
+                       f"<{KV_HEADS}, {HEAD_DIM}>{kinds}")
         a = self.linear(self.permute(a, q_size, p + "o.order"), q_size, p + "o", HIDDEN)
         if model.get("post_norm"):
             a = self.norm(a, HIDDEN, p + "post_attn", HIDDEN)
@@ -103,6 +142,8 @@ class Builder:
         # In a parallel block both parts read the layer's input, perhaps normed once.
         name = p + ("attn_norm" if model.get("parallel") == "one norm" else "ffn_norm")
         h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, name, HIDDEN)
+        if model.get("experts"):
+            return self.add(middle, self.experts(h, p, kind))
         h = self.permute(h, HIDDEN, p + "gate_up.order")
         activation = f"{{activation = #llm.activation<{model.get('activation', 'silu')}>}} : tensor<?x{FFN}xf32>"
         if model.get("ungated"):
@@ -110,7 +151,7 @@ class Builder:
         else:
             g = self.linear(h, HIDDEN, p + "gate", FFN)
             u = self.linear(h, HIDDEN, p + "up", FFN, kind.get("up", "q4"))
-            f = self.value(f"llm.glu {g}, {u} {activation}")
+            f = self.glu(g, u, FFN)
         f = self.permute(f, FFN, p + "down.order")
         f = self.linear(f, FFN, p + "down", HIDDEN, kind.get("down", "q4"))
         if model.get("post_norm"):
@@ -193,6 +234,11 @@ MODELS = {
                                 "bodies": 4},
     "biases and groups by importance": {"layers": PLAIN, "act_order": True, "bodies": 1,
                                         "biases": ("q", "v", "gate", "up", "down")},
+    "experts": {"layers": PLAIN, "experts": (5, 2), "sum_on_the_right": True, "bodies": 1},
+    "experts, one of them shared": {"layers": SLIDING, "experts": (4, 3), "shared": True, "bodies": 4},
+    "experts with biases, and sinks": {"layers": PLAIN, "experts": (6, 1), "sinks": True, "bodies": 1,
+                                       "activation": "clamped_swiglu",
+                                       "biases": ("q", "router", "gate", "up", "down")},
     "64 layers": {"layers": [{}] * 64, "bodies": 1},
 }
 SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32 felt=f32"]

@@ -72,6 +72,25 @@ MODELS = {
         num_attention_heads=3, num_key_value_heads=1, head_dim=14,
         embedding_multiplier=2.0, attention_multiplier=0.5, residual_multiplier=0.6,
         logits_scaling=3.0, tie_word_embeddings=True)),
+    # Rows of experts that are no whole panels; in one, experts more than a panel has
+    # rows, and layers without.
+    "mixtral": ("Mixtral", dict(num_local_experts=5, num_experts_per_tok=2,
+                                num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+                                tie_word_embeddings=False)),
+    "qwen2-moe": ("Qwen2Moe", dict(
+        num_experts=6, num_experts_per_tok=3, moe_intermediate_size=32,
+        shared_expert_intermediate_size=28, num_attention_heads=3, num_key_value_heads=1,
+        head_dim=14, tie_word_embeddings=False)),
+    "qwen3-moe": ("Qwen3Moe", dict(
+        num_hidden_layers=3, mlp_only_layers=[1], num_experts=17, num_experts_per_tok=4,
+        moe_intermediate_size=12, norm_topk_prob=True,
+        num_attention_heads=3, num_key_value_heads=1, tie_word_embeddings=True)),
+    "gpt-oss": ("GptOss", dict(
+        num_local_experts=4, num_experts_per_tok=3, intermediate_size=32, head_dim=10,
+        num_attention_heads=6, num_key_value_heads=2, sliding_window=5,
+        tie_word_embeddings=False, max_position_embeddings=256, rope_parameters=dict(
+            rope_type="yarn", rope_theta=1000.0, factor=4.0, truncate=False, beta_fast=32.0,
+            beta_slow=1.0, original_max_position_embeddings=64))),
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),
@@ -158,17 +177,30 @@ def randomize(model, seed):
               if isinstance(module, torch.nn.Embedding)}
     turned = {id(module.weight) for module in model.modules()
               if isinstance(module, transformers.pytorch_utils.Conv1D)}
-    for weight in model.parameters():
+    for name, weight in model.named_parameters():
         values = torch.randn(weight.shape, generator=random)
         if id(weight) in tables:
             # Small, so that a tied head does not only repeat the last token.
             values *= 0.2 / scale
-        elif weight.dim() == 2:
-            values *= weight.shape[id(weight) not in turned] ** -0.5
+        elif name.endswith(("sinks", "proj_bias")):
+            pass
+        elif weight.dim() == 3 and hasattr(model.config, "swiglu_limit"):
+            values = round_mxfp4(values * weight.shape[1] ** -0.5)
+        elif weight.dim() > 1:
+            values *= weight.shape[0 if id(weight) in turned else -1] ** -0.5
         elif weight.dim() == 1:
             # A norm that starts at 0 multiplies by 1 + w.
             values = 0.3 * values + weight.mean().round().item()
         weight.data.copy_(values)
+
+
+def round_mxfp4(weight):
+    """To what MXFP4 can hold, in groups of 32 of the second dimension of three."""
+    values = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    groups = weight.reshape(weight.shape[0], -1, 32, weight.shape[2])
+    scale = torch.exp2(torch.ceil(torch.log2(groups.abs().amax(2, keepdim=True) / 6)))
+    near = (groups.abs() / scale)[..., None].sub(values).abs().argmin(-1)
+    return (groups.sign() * values[near] * scale).reshape(weight.shape)
 
 
 def make(name, seed):

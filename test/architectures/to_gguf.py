@@ -5,6 +5,7 @@ of Q and K in pairs for some families, and 1 added to norms that mean 1 + w. Wri
 from what GGUF files hold; nothing here knows how qcc reads them."""
 import json
 import pathlib
+import re
 import struct
 import sys
 
@@ -14,7 +15,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
-                 "gpt_neox": "gptneox", "phi": "phi2"}
+                 "gpt_neox": "gptneox", "phi": "phi2", "mixtral": "llama",
+                 "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
           "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
@@ -35,6 +37,16 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
          "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+         "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp",
+         "mlp.router": "ffn_gate_inp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+         "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+         "mlp.shared_expert.up_proj": "ffn_up_shexp",
+         "mlp.shared_expert.down_proj": "ffn_down_shexp",
+         "block_sparse_moe.experts.w1": "ffn_gate_exps",
+         "block_sparse_moe.experts.w3": "ffn_up_exps",
+         "block_sparse_moe.experts.w2": "ffn_down_exps",
+         "mlp.experts.gate_proj": "ffn_gate_exps", "mlp.experts.up_proj": "ffn_up_exps",
+         "mlp.experts.down_proj": "ffn_down_exps",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
          "ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output",
          "ln_2": "ffn_norm", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
@@ -75,6 +87,42 @@ def pairs(weight, heads):
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
+def stacked(tensors):
+    """The matrices of experts as one of three dimensions, rows (out features) before
+    columns, gate and up apart."""
+    result, experts = {}, {}
+    for name, values in tensors.items():
+        if match := re.fullmatch(r"(.*\.experts)\.(\d+)(\..*)", name):
+            experts.setdefault(match[1] + match[3], {})[int(match[2])] = values
+        elif name.endswith(("experts.gate_up_proj", "experts.gate_up_proj_bias")):
+            ending = ".bias" if name.endswith("_bias") else ".weight"
+            module = name[:name.index("gate_up_proj")]
+            for i, part in enumerate(("gate_proj", "up_proj")):
+                half = values[..., i::2]
+                result[module + part + ending] = half.swapaxes(1, 2) if half.ndim == 3 else half
+        elif name.endswith("experts.down_proj"):
+            result[name + ".weight"] = values.swapaxes(1, 2)
+        elif name.endswith("experts.down_proj_bias"):
+            result[name.replace("_bias", ".bias")] = values
+        else:
+            result[name] = values
+    for name, parts in experts.items():
+        result[name] = np.stack([parts[i] for i in range(len(parts))])
+    return result
+
+
+def mxfp4(weight):
+    """Codes of E2M1 and exponents of scales for groups of 32 of rows that MXFP4 holds
+    exactly."""
+    values = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+    groups = weight.reshape(*weight.shape[:-1], -1, 32)
+    largest = np.abs(groups).max(axis=-1, keepdims=True)
+    scale = np.exp2(np.ceil(np.log2(largest / 6)))
+    codes = np.abs(np.abs(groups / scale)[..., None] - values).argmin(axis=-1)
+    assert (np.sign(groups) * values[codes] * scale == groups).all()
+    return (codes + 8 * (groups < 0)).astype(np.uint8), (np.log2(scale[..., 0]) + 127).astype(np.uint8)
+
+
 def blocks(weight, kv_heads, head_dim):
     """Rows of the queries, key and value of each key head, as all queries, keys, values."""
     heads = weight.reshape(kv_heads, -1, head_dim, *weight.shape[1:])
@@ -98,7 +146,7 @@ def usual(config):
     return config
 
 
-def write_gguf(folder, path, keys=()):
+def write_gguf(folder, path, keys=(), experts_type="F32"):
     """`keys` maps further ones to their type and value."""
     config = json.loads((folder / "config.json").read_text())
     # Such a file has the language model alone.
@@ -122,6 +170,13 @@ def write_gguf(folder, path, keys=()):
     for key, name in EPSILONS:
         if name in config:
             number(key, name, F32)
+    for name, key in {"num_local_experts": "expert_count", "num_experts": "expert_count",
+                      "num_experts_per_tok": "expert_used_count",
+                      "moe_intermediate_size": "expert_feed_forward_length",
+                      "shared_expert_intermediate_size":
+                          "expert_shared_feed_forward_length"}.items():
+        if name in config:
+            number(key, name)
     rope = config["rope_parameters"]
     rope = rope.get("full_attention", rope)
     if "rope_theta" in rope:
@@ -135,7 +190,8 @@ def write_gguf(folder, path, keys=()):
             number(key, name, F32)
     if "query_pre_attn_scalar" in config:
         w.key(f"{kind}.attention.scale", F32, config["query_pre_attn_scalar"] ** -0.5)
-    if "sliding_attention" in config.get("layer_types", []):
+    # That every second layer of gpt-oss has the window is not said.
+    if "sliding_attention" in config.get("layer_types", []) and kind != "gpt-oss":
         w.array(f"{kind}.attention.sliding_window_pattern", BOOL,
                 [layer == "sliding_attention" for layer in config["layer_types"]])
     sliding = config["rope_parameters"].get("sliding_attention", rope).get("rope_theta")
@@ -166,12 +222,21 @@ def write_gguf(folder, path, keys=()):
     w.key("tokenizer.ggml.bos_token_id", U32, 1).key("tokenizer.ggml.eos_token_id", U32, 2)
 
     def tensor(name, values):
+        if "_exps.weight" in name and experts_type == "MXFP4":
+            codes, scales = mxfp4(values)
+            halves = codes[..., :16] | codes[..., 16:] << 4
+            blocks = np.concatenate([scales[..., None], halves], axis=-1)
+            w.tensor(name, list(reversed(values.shape)), "MXFP4", blocks.tobytes())
+            return
         w.tensor(name, list(reversed(values.shape)), "F32", values.astype("<f4").tobytes())
     tensors = {name.removeprefix("language_model."): values
                for name, values in read_safetensors(folder / "model.safetensors").items()
                if not name.startswith(("vision_tower.", "multi_modal_projector."))}
+    tensors = stacked(tensors)
     has_post_norm = any("post_feedforward" in name for name in tensors)
     names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
+    if kind == "gpt-oss":
+        names["post_attention_layernorm"] = "post_attention_norm"
     if rope["rope_type"] == "llama3":
         tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))
     for length in ("long", "short"):
@@ -185,6 +250,11 @@ def write_gguf(folder, path, keys=()):
             tensor(f"{OUTER_NAMES[module]}.{ending}", values)
             continue
         _, _, layer, part = module.split(".", 3)
+        if ending == "sinks":
+            tensor(f"blk.{layer}.attn_sinks.weight", values)
+            continue
+        if part == "mlp.shared_expert_gate":
+            values = values[0]
         if kind in ADJACENT and part in ("self_attn.q_proj", "self_attn.k_proj"):
             values = pairs(values, len(values) // config["head_dim"])
         if kind == "gpt2" and part in TURNED and values.ndim == 2:

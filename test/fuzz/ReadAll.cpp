@@ -50,13 +50,23 @@ static uint64_t readParts(const Checkpoint &checkpoint, const Tensor &tensor) {
   return sum;
 }
 
+/// One in slices by the slice, then across them.
+static uint64_t readTensor(const Checkpoint &checkpoint, const Tensor &tensor) {
+  if (tensor.slices.empty())
+    return tensor.format ? readParts(checkpoint, tensor)
+                         : readBlocks(checkpoint, tensor);
+  uint64_t sum = 0;
+  for (const Tensor &slice : tensor.slices)
+    sum += readTensor(checkpoint, slice);
+  return sum + (tensor.encoding() ? readParts(checkpoint, tensor) : 0);
+}
+
 uint64_t fuzz::readAll(const Checkpoint &checkpoint) {
   uint64_t sum = 0;
   for (const Tensor &tensor : checkpoint.tensors()) {
     if (checkpoint.findTensor(tensor.name) != &tensor)
       __builtin_trap();
-    sum += tensor.format ? readParts(checkpoint, tensor)
-                         : readBlocks(checkpoint, tensor);
+    sum += readTensor(checkpoint, tensor);
   }
   for (const MetadataEntry &entry : checkpoint.metadata()) {
     std::string_view key = entry.key;

@@ -57,6 +57,11 @@ struct Tensor {
   /// checked.
   std::vector<TensorPart> parts;
 
+  /// Matrices or vectors of which this one, with a dimension more, is made:
+  /// each holds as many of its rows in its encoding. Type and format are those
+  /// of the first, `parts` those of all. Empty: it is not made of others.
+  std::vector<Tensor> slices;
+
   /// The tensor that says in which order the elements of rows stand (element j
   /// is element order[j] of the model's); empty: in the model's.
   std::string_view order;
@@ -69,6 +74,8 @@ struct Tensor {
   /// ("EXL2-6+5"), or what it is rounded to ("q4_k").
   std::string typeName() const;
 
+  /// A tensor of a ggml type as an array.
+  TensorPart asPart() const;
   /// Makes a tensor of a ggml type the only array of one that `format` reads.
   void storeAs(const StoredFormat &format, Encoding encoding,
                std::vector<uint64_t> numbers);

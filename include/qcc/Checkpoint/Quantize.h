@@ -14,12 +14,14 @@ namespace qcc {
 /// read; the files stay as they are. Those named in `sensitive` (the embedding
 /// and the head) get type.sensitive instead, and of either its fallback where
 /// rows are no whole number of groups; one that has no whole groups of that
-/// stays float, as vectors do.
+/// stays float, as vectors do, and matrices whose names end in one of `exact`
+/// (routers, and biases of experts).
 ///
 /// Fails, naming the tensor, when a matrix is quantized already.
 Result<Checkpoint>
 quantizeCheckpoint(Checkpoint checkpoint, const QuantizationType &type,
-                   std::span<const std::string_view> sensitive);
+                   std::span<const std::string_view> sensitive,
+                   std::span<const std::string_view> exact = {});
 
 } // namespace qcc
 

@@ -52,6 +52,8 @@ void quantizeRow(const QuantizationType &type, const float *values,
 /// stored as in kTransposedFormat (else 0):
 ///
 ///   weight  [out, in]
+///
+/// More numbers are those of kStridedFormat from R on.
 extern const StoredFormat kRoundedFormat;
 /// The type that a weight with these numbers is rounded to.
 const QuantizationType &roundedType(std::span<const uint64_t> numbers);

@@ -223,11 +223,19 @@ extern const StoredFormat kOnePlusFormat;
 ///   weight  f32, f16 or bf16 [in, out]
 extern const StoredFormat kTransposedFormat;
 
-/// Rows of floats that are each `step`-th element of an array, from `first` on.
-/// The numbers are the id of the array's ggml type, step and first:
+struct GGMLType;
+
+/// Floats of matrices that lie in other ones. The numbers are the id of their
+/// ggml type, then R, f, m, r and c. Element k of row i is that element of the
+/// array: f + i / R * m + i % R * r + k * c
 ///
-///   bias  f32, f16 or bf16 [rows * columns * step]
-extern const StoredFormat kInterleavedFormat;
+///   weight  f32, f16 or bf16
+extern const StoredFormat kStridedFormat;
+
+/// Values of rows of such a weight; `strides` are its numbers from R on.
+void decodeStrided(const uint8_t *array, const GGMLType &type,
+                   std::span<const uint64_t> strides, uint64_t columns,
+                   uint64_t firstRow, unsigned count, float *out);
 
 } // namespace qcc
 

@@ -67,6 +67,14 @@ struct Architecture {
   /// Caps of scores and of logits where the file does not state them; 0: the
   /// family has none.
   float scoreCap = 0, logitCap = 0;
+  /// Layers may be mixtures of experts.
+  bool hasExperts = false;
+  /// The weights of a row's experts sum to 1, where the file does not say.
+  bool normalizesRoutes = false;
+  /// Each query head has a sink.
+  bool hasSinks = false;
+  /// Yarn does not round to whole pairs, of which GGUF files say nothing.
+  bool hasExactYarn = false;
   /// Where the config does not name one.
   llm::Activation activation = llm::Activation::Silu;
   /// What configs call it though it is the name of another one.

@@ -30,7 +30,18 @@ struct ConfigNames {
   /// unless groupedQuery is true.
   KeyNames multiQuery, groupedQuery;
   KeyNames parallel; ///< As Architecture::isParallel.
-  KeyNames experts, vocab;
+  KeyNames vocab;
+  KeyNames experts;      ///< 0: layers have none.
+  KeyNames expertsUsed;  ///< By each row.
+  KeyNames expertFfn;    ///< Default: ffn.
+  KeyNames sharedFfn;    ///< Of the expert that every row has; 0: none.
+  KeyNames routesSumTo1; ///< Default: the architecture's.
+  KeyNames expertPeriod; ///< Every n-th layer has experts.
+  KeyNames denseLayers;  ///< Numbers of layers that have none.
+  KeyNames routing;      ///< 1 (softmax) or 3 (of those used), as in GGUF.
+  KeyNames routeScale;   ///< Other than 1 is an error.
+  /// Of the clamped gated unit: other than 7 and 1.702 is an error.
+  KeyNames gluLimit, gluAlpha;
   KeyNames window;
   KeyNames windowUsed;    ///< False: the window is of no layer.
   KeyNames layerKinds;    ///< "full_attention" or "sliding_attention" of each.
@@ -100,8 +111,15 @@ struct WeightNames {
   /// The norms of attention and feed-forward part where the first of these is
   /// there.
   std::string_view attentionNormOfTwo, ffnNormOfTwo;
+  std::string_view sinks;
+  /// Of experts. The first name that is there counts.
+  std::array<std::string_view, 3> router, expertGate, expertUp, expertDown;
+  /// Of the expert that every row has, and the factor of its output.
+  std::string_view sharedGate, sharedUp, sharedDown, sharedRouter;
   /// ffnNorm of an architecture with norms of sub-layers' outputs.
   std::string_view ffnNormWithPost;
+  /// Another name of ffnNorm, where that is not there.
+  std::string_view ffnNormElse;
   /// Ends of names that hold nothing that the model needs.
   std::array<std::string_view, 4> ignored;
 };

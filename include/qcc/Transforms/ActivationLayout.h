@@ -30,6 +30,8 @@ namespace qcc {
 
 struct ActivationLayout {
   static constexpr int64_t kChunk = 32;
+  /// The largest tile of any target.
+  static constexpr int64_t kMostTile = 12;
 
   ActivationLayout(qz::Activations kind, int64_t columns, int64_t sumGroup,
                    int64_t tile)

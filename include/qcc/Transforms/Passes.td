@@ -36,7 +36,9 @@ def FuseMatmulsPass : Pass<"qcc-fuse-matmuls", "mlir::func::FuncOp"> {
 
     A bias of the linear operation becomes that of the matmul's segment:
     `llm.linear %x, %f bias %b`, of which `%b` is `qz.dequantize %v`, becomes
-    `qz.matmul %a, [%w] bias[%v] {bias_of = array<i64: 0>}`.
+    `qz.matmul %a, [%w] bias[%v] {bias_of = array<i64: 0>}`. Linear operations of
+    experts, `llm.expert_linear %x, %f experts %r`, become
+    `%a = qz.quantize %x experts %r`, `qz.matmul %a, [%w] experts %r`.
 
     Precondition: rows are `tensor<?xNxf32>`.
     Left alone: linear operations and embeddings of plain tensors, linear
@@ -158,7 +160,8 @@ def FuseEpiloguesPass : Pass<"qcc-fuse-epilogues", "mlir::func::FuncOp"> {
     ```
 
     `llm.scale_logits` of a matmul becomes its `logits` epilogue. A sum of which
-    one side is a norm becomes `llm.add_norm`. When both sides
+    one side is a norm becomes `llm.add_norm`, one of which a side is
+    `llm.combine` becomes that with a residual. When both sides
     of a sum can be fused, the right one is. Biases of a matmul stay; they are
     added before the residual.
 
@@ -227,7 +230,8 @@ def VerifyFusedPass : Pass<"qcc-verify-fused", "mlir::ModuleOp"> {
     `@step` takes a batch and returns the rows of one matmul, which nothing else
     uses. It consists of `qz.use`, `qz.quantize`, `qz.matmul`, `llm.state`,
     `llm.rotations`, `llm.embedding` of a quantized table, `llm.rope_append`,
-    `llm.attend`, `llm.add_norm`, `llm.select_outputs`, calls and a return. Each
+    `llm.attend`, `llm.add_norm`, `llm.select_outputs`, `llm.route`, `llm.combine`,
+    calls and a return. Each
     other function is a body: private, called by `@step`, from rows (its first
     argument) to rows of the same type, made of the same operations without
     `qz.use`, `llm.state`, `llm.rotations` and calls.
@@ -245,7 +249,8 @@ def SelectLayoutPass : Pass<"qcc-select-layout", "mlir::ModuleOp"> {
   let summary = "Choose layout and place of every weight";
   let description = [{
     Writes `layout`, `offset` and `bytes` on each `qz.weight` that `@step` uses:
-    matrices get the chosen layout, vectors are plain f32 values. Offsets follow
+    matrices, which matmuls and embeddings read, get the chosen layout (those of
+    experts one after the other), vectors are plain f32 values. Offsets follow
     the order of first use when the step runs, so that a step reads the file
     from front to back; matrices start at multiples of 256 bytes, vectors at
     multiples of 64. The module gets `qz.weight_bytes`, the size of all.
@@ -293,7 +298,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
     * otherwise what the options ask for, but nothing coarser than `a16` for
-      rows that come from `llm.select_outputs`: the logits feel every error.
+      rows that come from `llm.select_outputs`: the logits feel every error;
+      and for a matmul whose product is routed: a small error there gives a row
+      another expert.
       `felt` is for the rows of prompts whose errors are felt most: those that
       become queries, keys and values, since softmax raises e to their products,
       and those that come from a matmul, the hidden rows of a feed-forward,
@@ -315,6 +322,10 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     %a = qz.quantize %x {generate = #qz.activations<a16>,
                          prompt = #qz.activations<a8>, sum_group = 32 : i64} ...
     ```
+
+    Where the matmuls that read a `qz.quantize` ask for different forms, each form
+    has an operation of its own, before the first of its matmuls: a router with
+    float weights leaves the rows that experts read as they are.
 
     Precondition: the fused form. Left alone: everything else.
   }];
@@ -351,7 +362,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
            }]>];
   let statistics = [
     Statistic<"numFloat", "float", "Kept in f32 for the sake of the weights">,
-    Statistic<"numRaised", "raised", "Raised to a16 before the logits">];
+    Statistic<"numRaised", "raised", "Raised to a16 before logits and routes">,
+    Statistic<"numSplit", "split", "Made a second time for other users">];
 }
 
 def PlanSchedulePass : Pass<"qcc-plan-schedule", "mlir::ModuleOp"> {
@@ -364,12 +376,14 @@ def PlanSchedulePass : Pass<"qcc-plan-schedule", "mlir::ModuleOp"> {
     | units          | stage                          | unit_count |
     |----------------|--------------------------------|------------|
     | `panels`       | `qz.matmul`: 16 rows of the result (of gate and up together in a gated unit) | panels of the stage |
-    | `rows`         | `qz.quantize`, `llm.embedding`, `llm.rotations`, `llm.add_norm`, `llm.select_outputs` | none |
+    | `expert_panels` | `qz.matmul` with experts: the same, of one expert that some slot names | panels of an expert |
+    | `rows`         | `qz.quantize`, `llm.embedding`, `llm.rotations`, `llm.add_norm`, `llm.select_outputs`, `llm.route`, `llm.combine` | none |
     | `row_heads`    | `llm.rope_append`: one query, key or value head | heads of a row |
     | `row_kv_heads` | `llm.attend`: all queries of one key head | key heads of a row |
 
-    `generate_replicated` on a `qz.quantize` says that in a generating step each
-    thread makes the few rows itself rather than waiting for the others.
+    `generate_replicated` on a `qz.quantize` or `llm.route` says that in a
+    generating step each thread makes the few rows itself rather than waiting for
+    the others.
 
     Before:
 

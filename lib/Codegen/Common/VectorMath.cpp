@@ -127,8 +127,30 @@ Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x) {
   case qz::Epilogue::Relu:
   case qz::Epilogue::GluRelu:
     return e.maxf(e.zero(x.getType()), x);
+  case qz::Epilogue::GluClampedSwiglu: // No function of the gate alone.
+    break;
   }
   llvm_unreachable("unknown epilogue");
+}
+
+Value qcc::codegen::emitSigmoid(Emitter &e, Value x) {
+  Value one = e.constant(x.getType(), 1.0);
+  return e.divf(one,
+                e.addf(one, emitExp(e, arith::NegFOp::create(e.b, e.loc, x))));
+}
+
+Value qcc::codegen::emitClampedSwiglu(Emitter &e, Value gateValue, Value up) {
+  Type type = up.getType();
+  auto clamp = [&](Value x, arith::CmpFPredicate beyond, double limit) {
+    Value bound = e.constant(type, limit);
+    return e.select(arith::CmpFOp::create(e.b, e.loc, beyond, x, bound), bound,
+                    x);
+  };
+  Value g = clamp(gateValue, arith::CmpFPredicate::OGT, 7);
+  Value u = clamp(clamp(up, arith::CmpFPredicate::OGT, 7),
+                  arith::CmpFPredicate::OLT, -7);
+  return e.mulf(gate(e, g, e.mulf(g, -1.702)),
+                e.addf(u, e.constant(type, 1.0)));
 }
 
 std::pair<Value, Value> qcc::codegen::emitSinCos(Emitter &e, Value angle) {

@@ -109,6 +109,10 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
   plan.quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
   if (!plan.quantize)
     return no("activations that are made elsewhere");
+  if (matmul.getExperts())
+    return no("experts");
+  if (matmul.getEpilogue() == qz::Epilogue::GluClampedSwiglu)
+    return no("clamped gated units");
   for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
     Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
     if (const char *what = whyUnsupported(encoding))

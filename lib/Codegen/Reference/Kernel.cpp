@@ -124,6 +124,11 @@ bool Kernel::emit(Operation *op) {
           .Case([&](llm::AttentionOp op) { return emitAttention(op), true; })
           .Case(
               [&](llm::ScaleLogitsOp op) { return emitScaleLogits(op), true; })
+          .Case([&](llm::RouteOp op) { return emitRoute(op), true; })
+          .Case([&](llm::ExpertLinearOp op) {
+            return emitExpertLinear(op), true;
+          })
+          .Case([&](llm::CombineOp op) { return emitCombine(op), true; })
           .Case([&](llm::SelectOutputsOp op) {
             return emitSelectOutputs(op), true;
           })

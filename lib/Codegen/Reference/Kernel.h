@@ -77,6 +77,9 @@ private:
   void emitAttention(llm::AttentionOp op);
   void emitScaleLogits(llm::ScaleLogitsOp op);
   void emitSelectOutputs(llm::SelectOutputsOp op);
+  void emitRoute(llm::RouteOp op);
+  void emitExpertLinear(llm::ExpertLinearOp op);
+  void emitCombine(llm::CombineOp op);
 
   /// Waits for all threads; returns false when the step was cancelled.
   void barrier();

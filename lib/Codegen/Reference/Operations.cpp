@@ -191,6 +191,8 @@ static Value activate(Emitter &e, llm::Activation activation, Value x) {
     return geluErf(e, x);
   case llm::Activation::Relu:
     return e.fmax(x, e.f32(0));
+  case llm::Activation::ClampedSwiglu: // llm.activate does not take it.
+    break;
   }
   llvm_unreachable("unknown activation");
 }
@@ -207,6 +209,22 @@ void Kernel::emitActivate(llm::ActivateOp op) {
   });
 }
 
+static Value clampedSwiglu(Emitter &e, Value gate, Value up) {
+  auto negate = [&](Value x) { return e.fsub(e.f32(0), x); };
+  auto atMost7 = [&](Value x) { return negate(e.fmax(negate(x), e.f32(-7))); };
+  Value g = atMost7(gate), u = e.fmax(atMost7(up), e.f32(-7));
+  Value power = e.libm("expf", e.fmul(e.f32(-1.702f), g));
+  Value activated = e.fdiv(g, e.fadd(e.f32(1), power));
+  return e.fmul(activated, e.fadd(u, e.f32(1)));
+}
+
+static Value gatedUnit(Emitter &e, llm::Activation activation, Value gate,
+                       Value up) {
+  if (activation == llm::Activation::ClampedSwiglu)
+    return clampedSwiglu(e, gate, up);
+  return e.fmul(activate(e, activation, gate), up);
+}
+
 void Kernel::emitGlu(llm::GluOp op) {
   int64_t width = widthOf(op.getResult());
   Value gate = pointerOf(op.getGate()), up = pointerOf(op.getUp());
@@ -215,9 +233,9 @@ void Kernel::emitGlu(llm::GluOp op) {
     Value start = e.mul(m, e.i64(width));
     e.loop(width, [&](Value i) {
       Value at = e.add(start, i);
-      Value x = e.loadF32(gate, at);
-      Value activated = activate(e, op.getActivation(), x);
-      e.storeF32(e.fmul(activated, e.loadF32(up, at)), to, at);
+      e.storeF32(gatedUnit(e, op.getActivation(), e.loadF32(gate, at),
+                           e.loadF32(up, at)),
+                 to, at);
     });
   });
 }
@@ -325,6 +343,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
   Value scale = e.f32(op.getScale().convertToFloat());
   float cap = op.getSoftcap().convertToFloat();
   Value scores = ownMemory;
+  Value sinks = op.getSinks() ? pointerOf(op.getSinks()) : Value();
   int64_t window = op.getWindow();
   forRows([&](Value m) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
@@ -334,7 +353,8 @@ void Kernel::emitAttention(llm::AttentionOp op) {
     e.loop(heads, [&](Value h) {
       Value g = e.div(h, e.i64(heads / kvHeads));
       Value q = e.add(e.mul(m, e.i64(width)), e.mul(h, e.i64(headDim)));
-      Value lowest = e.f32(-std::numeric_limits<float>::infinity());
+      Value lowest = sinks ? e.loadF32(sinks, h)
+                           : e.f32(-std::numeric_limits<float>::infinity());
       Value highest = e.reduce(begin, end, lowest, [&](Value j, Value high) {
         Value at = keyAt(tableRow, j, g);
         Value dot = e.reduce(
@@ -347,7 +367,8 @@ void Kernel::emitAttention(llm::AttentionOp op) {
         e.storeF32(score, scores, j);
         return e.fmax(high, score);
       });
-      Value total = e.reduce(begin, end, e.f32(0), [&](Value j, Value sum) {
+      Value rest = sinks ? e.libm("expf", e.fsub(lowest, highest)) : e.f32(0);
+      Value total = e.reduce(begin, end, rest, [&](Value j, Value sum) {
         Value shifted = e.fsub(e.loadF32(scores, j), highest);
         Value power = e.libm("expf", shifted);
         e.storeF32(power, scores, j);

@@ -24,8 +24,7 @@ uint64_t qcc::layoutReferenceWeights(ModuleOp module, uint64_t base) {
   uint64_t offset = aligned(base, 64);
   for (auto weight : module.getOps<qz::WeightOp>()) {
     qz::QTensorType type = weight.getType();
-    uint64_t bytes =
-        uint64_t(type.getRows()) * uint64_t(type.getColumns()) * sizeof(float);
+    uint64_t bytes = uint64_t(type.getElements()) * sizeof(float);
     weight.setLayout(qz::Layout::Plain);
     weight.setOffset(int64_t(offset));
     weight.setBytes(int64_t(bytes));

@@ -79,8 +79,16 @@ public:
     });
   }
 
-  /// (maximum, sum) of each query as lanes.
-  Values initialState() { return {e.constant(vec, kNone), e.zero(vec)}; }
+  /// (maximum, sum) of each query as lanes. A sink is as a position seen before
+  /// all others, whose value is 0.
+  Values initialState() {
+    Value maximum = e.constant(vec, kNone), sum = e.zero(vec);
+    for (int64_t q = 0; rows.sinks && q < count; ++q) {
+      maximum = insert(maximum, e.load(e.f32(), rows.sinks, head(q) * 4), q);
+      sum = insert(sum, e.constant(e.f32(), 1.0), q);
+    }
+    return {maximum, sum};
+  }
 
   /// One page, whose first position is `base`.
   Values page(Value keys, Value base, ValueRange state) {

@@ -76,6 +76,7 @@ struct AttentionRows {
   int64_t queryStride, outStride; ///< Bytes between rows.
   Value pages;                    ///< The sequence's page numbers (u32).
   Values positions;               ///< Of each row, ascending: i64.
+  Value sinks; ///< Of the KV head's query heads: f32; null without.
 };
 
 /// Rows of a prompt that go together.

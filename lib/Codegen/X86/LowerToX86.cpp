@@ -21,7 +21,7 @@ using namespace qcc::x86;
 /// Rows of a generating step that share the unpacking of a panel.
 static constexpr int64_t kGenerateTile = 4;
 /// The same in prompt steps, as far as registers allow.
-static constexpr int64_t kPromptTile = 12;
+static constexpr int64_t kPromptTile = ActivationLayout::kMostTile;
 
 static uint32_t number(ModuleOp module, StringRef name) {
   auto attr = module->getAttrOfType<IntegerAttr>(name);
@@ -52,6 +52,26 @@ static void planThreadMemory(LoweringContext &context) {
     context.scratchBytes =
         std::max(context.scratchBytes, attendScratchBytes(context.isa, shape));
   });
+  context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
+  for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {
+    int64_t bytes = 0;
+    function.walk([&](llm::RouteOp op) {
+      context.routeOffsets[op] =
+          context.scratchOffset + context.scratchBytes + bytes;
+      bytes += routeThreadBytes(op);
+    });
+    context.routeBytes = std::max(context.routeBytes, bytes);
+  }
+}
+
+static LogicalResult checkExperts(ModuleOp source) {
+  WalkResult result = source.walk([](qz::MatmulOp op) {
+    if (!op.getExperts() || op.getExperts().getDefiningOp<llm::RouteOp>())
+      return WalkResult::advance();
+    op.emitError() << "expected experts of an llm.route beside it";
+    return WalkResult::interrupt();
+  });
+  return failure(result.wasInterrupted());
 }
 
 static void emitStep(LoweringContext &context, StringRef symbol,
@@ -114,6 +134,8 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   if (!kvElement)
     return source.emitError() << "unknown type of keys and values '"
                               << options.kv << "' (f16, bf16, f32)";
+  if (failed(checkExperts(source)))
+    return failure();
   OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
   LoweringContext context(source, *module, target, kvElement);
   planThreadMemory(context);

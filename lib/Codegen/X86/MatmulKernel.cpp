@@ -33,23 +33,32 @@ int64_t MatmulKernels::units(qz::MatmulOp op) {
 }
 
 namespace {
+/// Pointers of one matmul, or of one expert of it, and its range of panels.
+struct Operands {
+  Value input, out, residual, first, last, rows;
+  Values weights, biases; ///< A bias is null where a weight has none.
+  /// Of experts: the slot of each of the rows.
+  Value slots;
+};
+
 /// Emits the loop over the tiles of one panel (or pair of panels).
 class UnitEmitter {
 public:
   UnitEmitter(Emitter &e, const Isa &isa, qz::MatmulOp op,
               const ActivationLayout &activations, const MatmulOutput &output,
-              Value input, Value out, Value residual, Value rows)
-      : e(e), isa(isa), op(op), act(activations), output(output), input(input),
-        out(out), residual(residual), rows(rows) {}
+              const std::optional<ExpertRows> &experts,
+              const Operands &operands)
+      : e(e), isa(isa), op(op), act(activations), output(output),
+        experts(experts), operands(operands) {}
 
   /// `weights` are pointers to the panels; `biases` to the elements of their
   /// rows, null without; `column` (i64) is the first output column, of which
   /// `columns` are real.
   void emit(ArrayRef<const PackedWeight *> packed, ArrayRef<Value> weights,
             ArrayRef<Value> biases, Value column, int64_t columns) {
-    Value tiles = e.udiv(e.add(rows, act.tile - 1), act.tile);
+    Value tiles = e.udiv(e.add(operands.rows, act.tile - 1), act.tile);
     e.loop(e.c64(0), tiles, 1, [&](Value t) {
-      Value tile = e.offset(input, e.mul(t, act.tileBytes()));
+      Value tile = tileAt(t);
       Value firstRow = e.mul(t, act.tile);
       for (int64_t half = 0; half < isa.halves(); ++half) {
         SmallVector<Values> sums;
@@ -61,17 +70,18 @@ public:
         for (auto [values, bias] : llvm::zip(sums, biases))
           if (bias)
             addBias(values, e.offset(bias, half * isa.lanes * 4), valid);
+        Value inRow = e.mul(e.add(column, half * isa.lanes), 4);
         for (int64_t r = 0; r < act.tile; ++r) {
           Value row = e.add(firstRow, r);
-          Value at = e.add(e.mul(row, output.stride),
-                           e.mul(e.add(column, half * isa.lanes), 4));
-          Value value = epilogue(sums, r, at);
           auto store = [&] {
-            storePartial(e, value, e.offset(out, at),
+            Value at = e.add(rowOffset(row), inRow);
+            Value value = epilogue(sums, r, at);
+            storePartial(e, value, e.offset(operands.out, at),
                          std::min(valid, isa.lanes));
           };
-          if (output.exactRows && act.tile > 1)
-            e.ifThen(e.cmp(arith::CmpIPredicate::ult, row, rows), store);
+          if ((output.exactRows || experts) && act.tile > 1)
+            e.ifThen(e.cmp(arith::CmpIPredicate::ult, row, operands.rows),
+                     store);
           else
             store();
         }
@@ -80,6 +90,27 @@ public:
   }
 
 private:
+  /// Activations of tile `t`. A tile of one row need not be where its position
+  /// says.
+  Value tileAt(Value t) {
+    Value number = t;
+    if (experts && act.tile == 1) {
+      number = loadU32(e, operands.slots, t);
+      if (experts->isShared)
+        number = e.udiv(number, experts->slots);
+    }
+    return e.offset(operands.input, e.mul(number, act.tileBytes()));
+  }
+
+  /// Bytes from the output's start to those of a row, or of its slot.
+  Value rowOffset(Value row) {
+    if (!experts)
+      return e.mul(row, output.stride);
+    Value slot = loadU32(e, operands.slots, row);
+    return e.add(e.mul(e.udiv(slot, experts->slots), output.stride),
+                 e.mul(e.urem(slot, experts->slots), experts->slotBytes));
+  }
+
   Values panelSums(const PackedWeight &weight, Value panel, Value tile,
                    int64_t half) {
     Values sums(act.tile, e.zero(e.vec(isa.lanes, e.f32())));
@@ -101,6 +132,8 @@ private:
   }
 
   Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
+    if (op.getEpilogue() == qz::Epilogue::GluClampedSwiglu)
+      return emitClampedSwiglu(e, sums[0][row], sums[1][row]);
     Value value = emitActivation(e, op.getEpilogue(), sums[0][row]);
     if (op.isGlu())
       return e.mulf(value, sums[1][row]);
@@ -110,7 +143,8 @@ private:
         value = emitSoftcap(e, value, cap);
     }
     if (op.getResidual())
-      return e.addf(e.load(value.getType(), e.offset(residual, at)), value);
+      return e.addf(e.load(value.getType(), e.offset(operands.residual, at)),
+                    value);
     return value;
   }
 
@@ -119,30 +153,26 @@ private:
   qz::MatmulOp op;
   const ActivationLayout &act;
   const MatmulOutput &output;
-  Value input, out, residual, rows;
+  const std::optional<ExpertRows> &experts;
+  const Operands &operands;
 };
 } // namespace
 
-void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
-                             const ActivationLayout &activations,
-                             const MatmulOutput &output) {
-  auto arg = [&](unsigned i) { return entry.getArgument(i); };
-  Value input = arg(0), out = arg(1), residual = arg(2), lo = arg(3),
-        hi = arg(4), rows = arg(5);
-  int64_t k = op.getInput().getType().getColumns();
-  SmallVector<PackedWeight> packed;
-  for (unsigned i = 0; i < op.getWeights().size(); ++i)
-    packed.emplace_back(weightType(op, i).getEncoding().toEncoding(),
-                        size_t(k));
-  UnitEmitter unit(e, isa, op, activations, output, input, out, residual, rows);
+/// Emits the panels [first, last) of all weights.
+static void emitPanels(Emitter &e, const Isa &isa, qz::MatmulOp op,
+                       const ActivationLayout &activations,
+                       const MatmulOutput &output,
+                       const std::optional<ExpertRows> &experts,
+                       ArrayRef<PackedWeight> packed,
+                       const Operands &operands) {
+  UnitEmitter unit(e, isa, op, activations, output, experts, operands);
   auto panelAt = [&](unsigned i, Value p) {
-    return e.offset(arg(6 + i), e.mul(p, int64_t(packed[i].panelBytes)));
+    return e.offset(operands.weights[i],
+                    e.mul(p, int64_t(packed[i].panelBytes)));
   };
-  SmallVector<Value> biases(packed.size());
-  for (auto [i, weight] : llvm::enumerate(op.getBiasOf()))
-    biases[weight] = arg(unsigned(6 + packed.size() + i));
   auto biasAt = [&](unsigned i, Value p) {
-    return biases[i] ? e.offset(biases[i], e.mul(p, 16 * 4)) : Value();
+    return operands.biases[i] ? e.offset(operands.biases[i], e.mul(p, 16 * 4))
+                              : Value();
   };
 
   // A partial last panel must not write into the next segment's columns.
@@ -152,8 +182,8 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
     auto range = [&](int64_t from, int64_t to, int64_t columns) {
       if (from == to)
         return;
-      Value begin = e.maxU(lo, e.c64(firstUnit + from));
-      Value end = e.minU(hi, e.c64(firstUnit + to));
+      Value begin = e.maxU(operands.first, e.c64(firstUnit + from));
+      Value end = e.minU(operands.last, e.c64(firstUnit + to));
       e.loop(begin, e.maxU(begin, end), 1,
              [&](Value u) { body(e.add(u, -firstUnit), columns); });
     };
@@ -180,9 +210,70 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
   }
 }
 
+void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
+                             const ActivationLayout &activations,
+                             const MatmulOutput &output,
+                             const std::optional<ExpertRows> &experts) {
+  auto arg = [&](unsigned i) { return entry.getArgument(i); };
+  Operands all{arg(0), arg(1), arg(2), arg(3), arg(4), arg(5), {}, {}, {}};
+  SmallVector<PackedWeight> packed;
+  for (unsigned i = 0; i < op.getWeights().size(); ++i) {
+    qz::QTensorType type = weightType(op, i);
+    packed.emplace_back(type.getEncoding().toEncoding(),
+                        size_t(type.getColumns()));
+    all.weights.push_back(arg(6 + i));
+  }
+  all.biases.resize(packed.size());
+  for (auto [i, weight] : llvm::enumerate(op.getBiasOf()))
+    all.biases[weight] = arg(unsigned(6 + packed.size() + i));
+  if (!experts)
+    return emitPanels(e, isa, op, activations, output, experts, packed, all);
+
+  Value dispatch = entry.getArguments().back();
+  Value zero = e.c64(0), panelCount = e.c64(units(op));
+  auto word = [&](Value base, int64_t at) {
+    return e.zext(e.load(e.i32(), base, at), e.i64());
+  };
+  e.loop(zero, word(dispatch, DispatchLayout::kActiveCount), 1, [&](Value a) {
+    Value entry =
+        e.offset(dispatch, e.add(e.mul(a, DispatchLayout::kActiveBytes),
+                                 DispatchLayout::kActive));
+    Value expert = word(entry, DispatchLayout::kExpert);
+    Value first = word(entry, DispatchLayout::kFirst);
+    Operands one = all;
+    one.rows = word(entry, DispatchLayout::kCount);
+    one.slots = e.offset(e.offset(dispatch, experts->dispatch.slotOffset),
+                         e.mul(first, 4));
+    if (activations.tile > 1)
+      one.input = e.offset(all.input, e.mul(e.udiv(first, activations.tile),
+                                            activations.tileBytes()));
+    Value tiles =
+        e.udiv(e.add(one.rows, activations.tile - 1), activations.tile);
+    Value before = e.mul(word(entry, DispatchLayout::kTilesBefore), panelCount);
+    // The first panel whose units begin at `unit` or later.
+    auto panelFrom = [&](Value unit) {
+      Value units = e.maxS(e.sub(unit, before), zero);
+      Value panel = LLVM::UDivOp::create(e.b, e.loc,
+                                         e.add(units, e.add(tiles, -1)), tiles);
+      return e.minU(panel, panelCount);
+    };
+    one.first = panelFrom(all.first);
+    one.last = panelFrom(all.last);
+    for (unsigned i = 0; i < packed.size(); ++i) {
+      int64_t rows = weightType(op, i).getRows();
+      one.weights[i] = e.offset(all.weights[i],
+                                e.mul(expert, int64_t(packed[i].bytes(rows))));
+      if (all.biases[i])
+        one.biases[i] = e.offset(all.biases[i], e.mul(expert, rows * 4));
+    }
+    emitPanels(e, isa, op, activations, output, experts, packed, one);
+  });
+}
+
 func::FuncOp MatmulKernels::get(qz::MatmulOp op,
                                 const ActivationLayout &activations,
-                                const MatmulOutput &output) {
+                                const MatmulOutput &output,
+                                const std::optional<ExpertRows> &experts) {
   std::string key;
   llvm::raw_string_ostream os(key);
   for (Value weight : op.getWeights())
@@ -194,6 +285,9 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
     os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())
     os << ";b" << weight;
+  if (experts)
+    os << ";e" << experts->dispatch.slotOffset << ";" << experts->slots << ";"
+       << experts->slotBytes << ";" << experts->isShared;
   func::FuncOp &function = functions[key];
   if (function)
     return function;
@@ -202,14 +296,16 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   Emitter e(builder, op.getLoc(), module);
   SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(),
                            e.i64(), e.i64(), e.i64()};
-  inputs.append(op.getWeights().size() + op.getBiases().size(), e.ptr());
+  inputs.append(op.getWeights().size() + op.getBiases().size() +
+                    experts.has_value(),
+                e.ptr());
   function = func::FuncOp::create(
       builder, op.getLoc(), "matmul." + std::to_string(functions.size() - 1),
       builder.getFunctionType(inputs, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToStart(entry);
-  emitBody(e, *entry, op, activations, output);
+  emitBody(e, *entry, op, activations, output, experts);
   func::ReturnOp::create(builder, op.getLoc());
   return function;
 }

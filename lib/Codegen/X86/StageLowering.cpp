@@ -43,7 +43,7 @@ int64_t LoweringContext::arenaBytes() const {
 }
 
 int64_t LoweringContext::threadBytes() const {
-  return alignUp(scratchOffset + scratchBytes, 4096);
+  return alignUp(scratchOffset + scratchBytes + routeBytes, 4096);
 }
 
 AttentionShape LoweringContext::attentionShape(llm::StateType state,
@@ -223,6 +223,8 @@ LogicalResult StageLowering::lowerOp(Operation *op) {
       .Case([&](llm::RopeAppendOp o) { return lowerRopeAppend(o), success(); })
       .Case([&](llm::AttendOp o) { return lowerAttend(o), success(); })
       .Case([&](llm::AddNormOp o) { return lowerAddNorm(o), success(); })
+      .Case([&](llm::RouteOp o) { return lowerRoute(o), success(); })
+      .Case([&](llm::CombineOp o) { return lowerCombine(o), success(); })
       .Case([&](llm::SelectOutputsOp o) {
         return lowerSelectOutputs(o), success();
       })

@@ -29,6 +29,10 @@ struct LoweringContext {
   /// Offset of the scratch of attention and of rope in a thread's memory, and
   /// its size.
   int64_t scratchOffset = 0, scratchBytes = 0;
+  /// Offset of what a thread keeps of each llm.route in its memory, after the
+  /// scratch, and the size of all.
+  llvm::DenseMap<mlir::Operation *, int64_t> routeOffsets;
+  int64_t routeBytes = 0;
 
   LoweringContext(mlir::ModuleOp source, mlir::ModuleOp module,
                   const TargetSpec &target, Type kvElement)
@@ -46,6 +50,11 @@ struct LoweringContext {
 
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
 int64_t rowStride(mlir::Value rows);
+
+/// Sizes of what an llm.route makes.
+RouteShape routeShape(llm::RouteOp op);
+/// Bytes that a thread keeps of it: the routes, then a dispatch for each tile.
+int64_t routeThreadBytes(llm::RouteOp op);
 
 /// Lowers @step or a body for one mode to a function
 ///
@@ -72,6 +81,8 @@ private:
   void lowerAttend(llm::AttendOp op);
   void lowerAddNorm(llm::AddNormOp op);
   void lowerSelectOutputs(llm::SelectOutputsOp op);
+  void lowerRoute(llm::RouteOp op);
+  void lowerCombine(llm::CombineOp op);
   /// A run of calls: a loop over the layer table.
   mlir::LogicalResult lowerLayers(llvm::ArrayRef<mlir::func::CallOp> calls);
   mlir::LogicalResult lowerOp(mlir::Operation *op);
@@ -90,6 +101,10 @@ private:
                 llvm::function_ref<void(const ActivationLayout &)> body);
   /// Whether each thread makes all rows of `op` for itself.
   bool isReplicated(qz::QuantizeOp op) const;
+  /// Tiles of the activations that matmuls with the experts of `op` read.
+  llvm::SmallVector<int64_t> dispatchTiles(llm::RouteOp op);
+  /// The thread's dispatch for a tile.
+  Value dispatchAt(llm::RouteOp op, int64_t tile);
   int64_t arenaOffset(Value value);
   /// Place of a state among those that the module declares.
   int64_t stateNumber(llm::StateOp state);

@@ -118,17 +118,32 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   if (replicated)
     places[op.getResult()] = scratch;
   Value count = rowCount(op.getInput());
+  int64_t columns = op.getType().getColumns(), slots = op.getType().getSlots();
+  bool isShared = columnsOf(op.getInput()) == columns;
+  auto route = op.getExperts() ? op.getExperts().getDefiningOp<llm::RouteOp>()
+                               : llm::RouteOp();
   forTiles(op, [&](const ActivationLayout &layout) {
-    auto row = [&](Value r) {
-      quantizeRow(e, context.isa,
-                  e.offset(input, e.mul(r, rowStride(op.getInput()))), norm,
-                  order, columnsOf(op.getInput()), layout,
-                  place(op.getResult()), r);
+    // Tiles hold the rows of one expert; for a tile of one row the matmul finds
+    // the row wherever it is, so that a row need not be made for each slot.
+    bool isPlaced = route && layout.tile > 1;
+    Value places;
+    if (isPlaced)
+      places =
+          e.offset(dispatchAt(route, layout.tile),
+                   DispatchLayout(routeShape(route), layout.tile).placeOffset);
+    int64_t each = isShared && !isPlaced ? 1 : slots;
+    auto unit = [&](Value i) {
+      Value at = e.mul(e.udiv(i, each), rowStride(op.getInput()));
+      if (!isShared)
+        at = e.add(at, e.mul(e.urem(i, each), columns * 4));
+      quantizeRow(e, context.isa, e.offset(input, at), norm, order, columns,
+                  layout, place(op.getResult()),
+                  isPlaced ? loadU32(e, places, i) : i);
     };
     if (replicated)
-      e.loop(e.c64(0), count, 1, row);
+      e.loop(e.c64(0), e.mul(count, each), 1, unit);
     else
-      forUnits(count, row);
+      forUnits(e.mul(count, each), unit);
   });
 }
 
@@ -143,23 +158,43 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                       isLogits};
   Value out = isLogits ? loadStepField(builder, e.loc, step, StepField::Logits)
                        : place(op.getResult());
-  int64_t units = MatmulKernels::units(op);
-  Value lo =
-      LLVM::UDivOp::create(builder, e.loc, e.mul(thread, units), threads);
-  Value hi = LLVM::UDivOp::create(builder, e.loc,
-                                  e.mul(e.add(thread, 1), units), threads);
   Value residual = op.getResidual()
                        ? place(op.getResidual())
                        : Value(LLVM::ZeroOp::create(builder, e.loc, e.ptr()));
-  Values operands{place(op.getInput()),         out, residual, lo, hi,
-                  rowCount(quantize.getInput())};
-  for (Value weight : op.getWeights())
-    operands.push_back(place(weight));
-  for (Value bias : op.getBiases())
-    operands.push_back(place(bias));
+  int64_t panels = MatmulKernels::units(op);
   forTiles(quantize, [&](const ActivationLayout &layout) {
+    std::optional<ExpertRows> experts;
+    Value units = e.c64(panels), dispatch;
+    if (op.getExperts()) {
+      auto route = op.getExperts().getDefiningOp<llm::RouteOp>();
+      int64_t slots = int64_t(route.getTopK());
+      experts.emplace(ExpertRows{DispatchLayout(routeShape(route), layout.tile),
+                                 slots, columnsOf(op.getResult()) / slots * 4,
+                                 columnsOf(quantize.getInput()) ==
+                                     quantize.getType().getColumns()});
+      dispatch = dispatchAt(route, layout.tile);
+      Value tiles = e.load(e.i32(), dispatch, DispatchLayout::kTileCount);
+      units = e.mul(e.zext(tiles, e.i64()), panels);
+    }
+    auto bound = [&](Value number) -> Value {
+      return LLVM::UDivOp::create(builder, e.loc, e.mul(number, units),
+                                  threads);
+    };
+    Values operands{place(op.getInput()),
+                    out,
+                    residual,
+                    bound(thread),
+                    bound(e.add(thread, 1)),
+                    rowCount(quantize.getInput())};
+    for (Value weight : op.getWeights())
+      operands.push_back(place(weight));
+    for (Value bias : op.getBiases())
+      operands.push_back(place(bias));
+    if (experts)
+      operands.push_back(dispatch);
     func::CallOp::create(builder, e.loc,
-                         context.matmuls.get(op, layout, output), operands);
+                         context.matmuls.get(op, layout, output, experts),
+                         operands);
   });
   pendingBarrier = true;
 }
@@ -269,6 +304,9 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
         table, e.mul(e.mul(word(sequences, row), pagesPerSequence), 4));
     for (int64_t i = 0; i < count; ++i)
       rows.positions.push_back(word(positions, e.add(row, i)));
+    if (op.getSinks())
+      rows.sinks =
+          e.offset(place(op.getSinks()), e.mul(head, shape.group() * 4));
     attendRows(e, context.isa, shape, op.getWindow(), rows,
                place(op.getState()), head,
                e.offset(scratch, context.scratchOffset));

@@ -175,11 +175,11 @@ qz.weight @w : !qz.tensor<2x96, #spans>
 
 // -----
 
-// Weights have one or two dimensions.
+// Weights have one to three dimensions.
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 #f32 = #qz.encoding<f32>
-// expected-error@+1 {{expected 1 or 2 dimensions, got 3}}
-qz.weight @w : !qz.tensor<2x2x32, #q4>
+// expected-error@+1 {{expected 1 to 3 dimensions, got 4}}
+qz.weight @w : !qz.tensor<2x2x2x32, #q4>
 
 // -----
 
@@ -346,7 +346,7 @@ func.func @f(%x: tensor<?x64xf32>) {
 #f32 = #qz.encoding<f32>
 func.func @f(%a: !qz.activation<64>, %w: !qz.tensor<32x64, #q4>, %v: !qz.tensor<32x32, #q4>, %x: tensor<?x64xf32>) {
   // expected-error@+1 {{expected at least one weight}}
-  %y = "qz.matmul"(%a) <{operandSegmentSizes = array<i32: 1, 0, 0, 0>}> : (!qz.activation<64>) -> tensor<?x64xf32>
+  %y = "qz.matmul"(%a) <{operandSegmentSizes = array<i32: 1, 0, 0, 0, 0>}> : (!qz.activation<64>) -> tensor<?x64xf32>
   return
 }
 

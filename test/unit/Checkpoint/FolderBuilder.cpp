@@ -118,9 +118,10 @@ static void checkInvariants(const Checkpoint &checkpoint) {
       checkRange(checkpoint, part.file, part.offset, part.bytes);
       partBytes += part.bytes;
     }
-    if (tensor.format) {
+    if (tensor.format || !tensor.slices.empty()) {
       ASSERT_EQ(tensor.bytes, partBytes);
-      ASSERT_EQ(tensor.storedEncoding.check(), "");
+      if (tensor.encoding())
+        ASSERT_EQ(tensor.encoding()->check(), "");
     } else {
       checkRange(checkpoint, tensor.file, tensor.offset, tensor.bytes);
       ASSERT_EQ(tensor.rows() * tensor.rowBytes(), tensor.bytes);

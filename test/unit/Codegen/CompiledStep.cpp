@@ -121,10 +121,13 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
     if (!op.getOffset())
       continue;
     auto type = cast<qz::QTensorType>(op.getType());
-    weights[op.getSymName().str()] = {
-        type.getEncoding().toEncoding(), size_t(type.getRows()),
-        size_t(type.getColumns()),       size_t(*op.getOffset()),
-        size_t(*op.getBytes()),          type.getShape().size() == 1};
+    weights[op.getSymName().str()] = {type.getEncoding().toEncoding(),
+                                      size_t(type.getMatrices()),
+                                      size_t(type.getRows()),
+                                      size_t(type.getColumns()),
+                                      size_t(*op.getOffset()),
+                                      size_t(*op.getBytes()),
+                                      op.getLayout() == qz::Layout::Plain};
   }
   auto total = (*module)->getAttrOfType<IntegerAttr>("qz.weight_bytes");
   weightBytes = allocate(size_t(total.getInt()), 0);
@@ -186,12 +189,17 @@ void CompiledStep::setWeight(const std::string &name,
                              const std::vector<Fields> &rows) {
   const Weight &weight = weights.at(name);
   PackedWeight packed(weight.encoding, weight.columns);
-  if (rows.size() != weight.rows || packed.bytes(weight.rows) != weight.bytes)
+  if (rows.size() != weight.matrices * weight.rows ||
+      weight.matrices * packed.bytes(weight.rows) != weight.bytes)
     throw std::runtime_error("weight " + name + " has another size");
-  for (size_t row = 0; row < rows.size(); row += 16)
-    packed.packPanel(
-        &rows[row], unsigned(std::min<size_t>(16, rows.size() - row)),
-        weightBytes.get() + weight.offset + row / 16 * packed.panelBytes);
+  uint8_t *panel = weightBytes.get() + weight.offset;
+  for (size_t first = 0; first < rows.size(); first += weight.rows)
+    for (size_t row = 0; row < weight.rows; row += 16) {
+      packed.packPanel(&rows[first + row],
+                       unsigned(std::min<size_t>(16, weight.rows - row)),
+                       panel);
+      panel += packed.panelBytes;
+    }
 }
 
 void CompiledStep::setVector(const std::string &name,

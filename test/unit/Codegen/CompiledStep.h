@@ -53,7 +53,8 @@ public:
   CompiledStep(const std::string &module, const StepOptions &options);
   ~CompiledStep();
 
-  /// Packs the rows of a matrix, or stores a vector in plain f32.
+  /// Packs the rows of a matrix, or of those of all experts, or stores a vector
+  /// (or one of each expert) in plain f32.
   void setWeight(const std::string &name, const std::vector<Fields> &rows);
   void setVector(const std::string &name, const std::vector<float> &values);
 
@@ -71,7 +72,7 @@ private:
   struct Code;
   struct Weight {
     Encoding encoding;
-    size_t rows, columns, offset, bytes;
+    size_t matrices, rows, columns, offset, bytes;
     bool isVector;
   };
   struct FreeBytes {

@@ -25,6 +25,10 @@ Value emitGeluErf(Emitter &e, Value x);
 /// The activation function of an epilogue (of the gate, if it is a gated one);
 /// x without one.
 Value emitActivation(Emitter &e, qz::Epilogue epilogue, Value x);
+/// 1 / (1 + e^-x).
+Value emitSigmoid(Emitter &e, Value x);
+/// The gated unit of that name (llm.glu).
+Value emitClampedSwiglu(Emitter &e, Value gate, Value up);
 
 /// cap * tanh(x / cap), of which the tanh has an absolute error below 2e-7 and,
 /// for small x, a relative one.

@@ -1,0 +1,295 @@
+//===- ExpertsTest.cpp - Generated mixtures of experts --------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// Router, gated unit, way back and sum against the same in double precision.
+// With f32 activations the result must be that; coarser ones must be near it.
+// The weights of experts that no row chose are NaN.
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Formats/GGML.h"
+#include "MatmulCase.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+using namespace qcc;
+using namespace qcc::test;
+
+namespace {
+
+std::string dims(std::initializer_list<size_t> sizes,
+                 const Encoding &encoding) {
+  std::string text = "!qz.tensor<";
+  for (size_t size : sizes)
+    text += (text.back() == '<' ? "" : "x") + std::to_string(size);
+  return text + ", " + encodingText(encoding) + ">";
+}
+
+std::string rowsText(size_t columns) {
+  return "tensor<?x" + std::to_string(columns) + "xf32>";
+}
+
+/// A layer's mixture: x + sum of weight * down(glu(gate(x), up(x)) + bias).
+struct Mixture {
+  size_t k, middle, experts, slots;
+  Encoding encoding;
+  bool normalize = true, hasShared = false;
+  std::string epilogue = "glu_silu";
+  unsigned used = 0; ///< Experts that rows may choose; 0: all.
+
+  std::vector<std::vector<float>> x;
+  std::vector<std::vector<float>> router;
+  std::vector<Fields> gate, up, down;
+  std::vector<float> bias, sharedGate;
+
+  void fill(std::mt19937 &random);
+  std::string module() const;
+  std::unique_ptr<CompiledStep> compile(const StepOptions &options) const;
+  std::vector<double> expected(size_t token) const;
+  std::vector<double> times(const std::vector<Fields> &rows, size_t first,
+                            size_t count, const std::vector<double> &v) const;
+};
+
+void Mixture::fill(std::mt19937 &random) {
+  std::normal_distribution<float> normal;
+  auto vector = [&](size_t size, float scale) {
+    std::vector<float> values(size);
+    for (float &value : values)
+      value = scale * normal(random);
+    return values;
+  };
+  for (size_t i = 0; i < kTokens; ++i)
+    x.push_back(vector(k, 1));
+  // The first column is far from 0 in all rows: it keeps some experts unused.
+  for (size_t i = 0; i < experts; ++i)
+    router.push_back(vector(k, 1 / std::sqrt(float(k))));
+  for (auto &row : x)
+    row[0] = 1;
+  for (size_t i = used ? used : experts; i < experts; ++i)
+    router[i][0] = -100;
+  gate = randomRows(encoding, experts * middle, k, random);
+  up = randomRows(encoding, experts * middle, k, random);
+  down = randomRows(encoding, experts * k, middle, random);
+  bias = vector(experts * k, 1);
+  sharedGate = vector(k, 1 / std::sqrt(float(k)));
+}
+
+std::string Mixture::module() const {
+  Encoding f32 = floatEncoding(ScalarType::F32);
+  std::string n = std::to_string(k), s = std::to_string(slots);
+  std::string rows = rowsText(k), route = rowsText(2 * slots),
+              hidden = rowsText(slots * middle), all = rowsText(slots * k);
+  std::string table = dims({kTokens, k}, f32), square = dims({k, k}, f32),
+              r = dims({experts, k}, f32), one = dims({1, k}, f32),
+              m = dims({experts, middle, k}, encoding),
+              d = dims({experts, k, middle}, encoding),
+              b = dims({experts, k}, f32);
+  std::string a = "!qz.activation<" + n + ">",
+              in = "!qz.activation<" + n + ", " + s + ">",
+              out = "!qz.activation<" + std::to_string(middle) + ", " + s + ">";
+  std::string text;
+  for (auto [name, type] :
+       std::initializer_list<std::pair<const char *, std::string>>{
+           {"table", table},
+           {"identity", square},
+           {"router", r},
+           {"sharedGate", one},
+           {"gate", m},
+           {"up", m},
+           {"down", d},
+           {"bias", b}})
+    text += std::string("qz.weight @") + name + " : " + type + "\n";
+  text += "func.func @step(%batch: !llm.batch) -> " + rows + " {\n";
+  for (auto [name, type] :
+       std::initializer_list<std::pair<const char *, std::string>>{
+           {"table", table},
+           {"identity", square},
+           {"router", r},
+           {"sharedGate", one},
+           {"gate", m},
+           {"up", m},
+           {"down", d},
+           {"bias", b}})
+    text +=
+        std::string("%") + name + " = qz.use @" + name + " : " + type + "\n";
+  text += "%x = llm.embedding %batch, %table : " + table + " -> " + rows + "\n";
+  text += "%ar = qz.quantize %x : " + rows + " -> " + a + "\n";
+  text += "%l = qz.matmul %ar, [%router] : " + a + ", [" + r + "] -> " +
+          rowsText(experts) + "\n";
+  text += "%g1 = qz.matmul %ar, [%sharedGate] : " + a + ", [" + one + "] -> " +
+          rowsText(1) + "\n";
+  text += "%r = llm.route %l {top_k = " + s + " : i64" +
+          (normalize ? ", normalize" : "") + "} : " + rowsText(experts) +
+          " -> " + route + "\n";
+  text += "%a = qz.quantize %x experts %r : " + rows + " experts " + route +
+          " -> " + in + "\n";
+  text +=
+      "%h = qz.matmul %a, [%gate, %up] experts %r {epilogue = #qz.epilogue<" +
+      epilogue + ">} : " + in + ", [" + m + ", " + m + "] experts " + route +
+      " -> " + hidden + "\n";
+  text += "%b = qz.quantize %h experts %r : " + hidden + " experts " + route +
+          " -> " + out + "\n";
+  text += "%y = qz.matmul %b, [%down] bias[%bias] experts %r {bias_of = "
+          "array<i64: 0>} : " +
+          out + ", [" + d + "] bias[" + b + "] experts " + route + " -> " +
+          all + "\n";
+  text += std::string("%c = llm.combine %y, %r") +
+          (hasShared ? " shared %x gate %g1" : "") + " residual %x : " + all +
+          ", " + route +
+          (hasShared ? " shared " + rows + " gate " + rowsText(1) : "") +
+          " residual " + rows + " -> " + rows + "\n";
+  return text + "%q = qz.quantize %c : " + rows + " -> " + a +
+         "\n%z = qz.matmul %q, [%identity] : " + a + ", [" + square + "] -> " +
+         rows + "\nreturn %z : " + rows + "\n}\n";
+}
+
+std::unique_ptr<CompiledStep>
+Mixture::compile(const StepOptions &options) const {
+  auto step = std::make_unique<CompiledStep>(module(), options);
+  auto floats = [](const std::vector<std::vector<float>> &rows) {
+    std::vector<Fields> fields;
+    for (const auto &row : rows)
+      fields.push_back(floatRow(row));
+    return fields;
+  };
+  step->setWeight("table", floats(x));
+  step->setWeight("identity", identityRows(k));
+  step->setWeight("router", floats(router));
+  step->setWeight("sharedGate", {floatRow(sharedGate)});
+  step->setWeight("gate", gate);
+  step->setWeight("up", up);
+  step->setWeight("down", down);
+  step->setVector("bias", bias);
+  return step;
+}
+
+std::vector<double> Mixture::times(const std::vector<Fields> &rows,
+                                   size_t first, size_t count,
+                                   const std::vector<double> &v) const {
+  std::vector<double> result(count);
+  for (size_t i = 0; i < count; ++i)
+    for (size_t j = 0; j < v.size(); ++j)
+      result[i] += double(decodeElement(encoding, rows[first + i], j)) * v[j];
+  return result;
+}
+
+double glu(const std::string &kind, double gate, double up) {
+  if (kind == "glu_silu")
+    return gate / (1 + std::exp(-gate)) * up;
+  gate = std::min(gate, 7.0);
+  up = std::clamp(up, -7.0, 7.0);
+  return gate / (1 + std::exp(-1.702 * gate)) * (up + 1);
+}
+
+std::vector<double> Mixture::expected(size_t token) const {
+  std::vector<double> v(x[token].begin(), x[token].end());
+  auto dot = [&](const std::vector<float> &w) {
+    return std::inner_product(w.begin(), w.end(), v.begin(), 0.0);
+  };
+  std::vector<double> logits;
+  for (const auto &row : router)
+    logits.push_back(dot(row));
+  std::vector<size_t> order(experts);
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  double total = 0;
+  for (size_t i = 0; i < (normalize ? slots : experts); ++i)
+    total += std::exp(logits[order[i]]);
+  std::vector<double> result = v;
+  for (size_t s = 0; s < slots; ++s) {
+    size_t e = order[s];
+    std::vector<double> g = times(gate, e * middle, middle, v),
+                        u = times(up, e * middle, middle, v);
+    for (size_t i = 0; i < middle; ++i)
+      g[i] = glu(epilogue, g[i], u[i]);
+    std::vector<double> y = times(down, e * k, k, g);
+    for (size_t i = 0; i < k; ++i)
+      result[i] += std::exp(logits[e]) / total * (y[i] + bias[e * k + i]);
+  }
+  if (hasShared)
+    for (size_t i = 0; i < k; ++i)
+      result[i] += v[i] / (1 + std::exp(-dot(sharedGate)));
+  return result;
+}
+
+class ExpertShapes : public testing::TestWithParam<const char *> {
+protected:
+  void SetUp() override {
+    if (std::string why = whyNotRunnable(GetParam()); !why.empty())
+      GTEST_SKIP() << why;
+    options.target = GetParam();
+  }
+
+  /// Errors are at most `share` of the largest result of a row.
+  void expectNear(const Mixture &m, CompiledStep &step, double share) {
+    for (bool prompt : {false, true})
+      for (size_t count : {size_t(1), prompt ? kTokens : size_t(3)}) {
+        std::vector<float> got = step.run(firstTokens(count, prompt));
+        for (size_t row = 0; row < count; ++row) {
+          std::vector<double> expected = m.expected(row);
+          double largest = 0;
+          for (double value : expected)
+            largest = std::max(largest, std::fabs(value));
+          for (size_t i = 0; i < m.k; ++i)
+            ASSERT_NEAR(got[row * m.k + i], expected[i], share * largest)
+                << (prompt ? "prompt row " : "row ") << row << " column " << i;
+        }
+      }
+  }
+
+  StepOptions options;
+  std::mt19937 random{17};
+};
+
+TEST_P(ExpertShapes, Floats) {
+  // Rows that are no whole panels, a slot for each expert, and one for all.
+  for (auto [middle, experts, slots] :
+       {std::array<size_t, 3>{37, 5, 2}, {16, 3, 3}, {40, 19, 1}}) {
+    SCOPED_TRACE(middle);
+    Mixture m{50, middle, experts, slots, floatEncoding(ScalarType::F32)};
+    m.normalize = slots != 3;
+    m.hasShared = slots == 2;
+    m.epilogue = slots == 1 ? "glu_clamped_swiglu" : "glu_silu";
+    m.fill(random);
+    auto step = m.compile(options);
+    expectNear(m, *step, 3e-5);
+    expectInvariant(*step, {2, 3, 7});
+  }
+}
+
+TEST_P(ExpertShapes, Codes) {
+  for (const char *type : {"Q4_K", "MXFP4"})
+    for (const char *form : {"a16", "a8"}) {
+      SCOPED_TRACE(std::string(type) + " " + form);
+      Mixture m{256, 256, 9, 4, *findGGMLType(type)->encoding};
+      m.fill(random);
+      options.activations = "a16";
+      options.prompt = form;
+      auto step = m.compile(options);
+      expectNear(m, *step, form == std::string("a8") ? 0.05 : 2e-3);
+      expectInvariant(*step, {3});
+    }
+}
+
+TEST_P(ExpertShapes, UnusedAreNotRead) {
+  Mixture m{64, 32, 8, 2, floatEncoding(ScalarType::F32)};
+  m.used = 5;
+  m.fill(random);
+  const Fields nan = floatRow(std::vector<float>(64, std::nanf("")));
+  for (size_t i = m.used * m.middle; i < m.gate.size(); ++i)
+    m.gate[i] = m.up[i] = nan;
+  auto step = m.compile(options);
+  expectNear(m, *step, 3e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ExpertShapes, testing::ValuesIn(kTargets),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+} // namespace
