@@ -69,7 +69,8 @@ Facts collect(const Checkpoint &checkpoint) {
   for (const MetadataEntry &entry : checkpoint.metadata()) {
     if (!entry.key.starts_with("tokenizer."))
       facts.config.push_back(&entry);
-    else if (entry.key != kTemplateKey)
+    else if (entry.key != kTemplateKey &&
+             !entry.key.starts_with(std::string(kTemplateKey) + "."))
       facts.tokenizer.push_back(&entry);
   }
   return facts;

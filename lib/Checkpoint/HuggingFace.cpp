@@ -5,9 +5,9 @@
 #include "qcc/Checkpoint/HuggingFace.h"
 #include <algorithm>
 #include <filesystem>
-#include <functional>
+#include "ChatTemplates.h"
 #include "ExpertTensors.h"
-#include "HuggingFaceTokenizer.h"
+#include "FolderTokenizer.h"
 #include "OffsetNorms.h"
 #include "SourceTensors.h"
 #include "TextModel.h"
@@ -21,7 +21,6 @@ namespace {
 /// Limits that no known file comes near.
 constexpr size_t kMaxConfigBytes = size_t(16) << 20;
 constexpr size_t kMaxIndexBytes = size_t(64) << 20;
-constexpr size_t kMaxTokenizerBytes = size_t(64) << 20;
 constexpr size_t kMaxFiles = 65535;
 
 constexpr QuantizationMethod kMethods[] = {
@@ -63,24 +62,6 @@ constexpr const char *kOtherFiles[] = {
     "scheduler", "scaler",       "training_args",
 };
 
-/// What the reader asks of a folder, on disk or in memory.
-struct Folder {
-  std::string path;
-  std::vector<std::string> names; ///< Of its files, sorted.
-  std::function<Result<Checkpoint::File>(const std::string &)> open;
-
-  bool has(std::string_view name) const {
-    return std::binary_search(names.begin(), names.end(), name);
-  }
-  std::vector<std::string> ending(std::string_view suffix) const {
-    std::vector<std::string> found;
-    for (const std::string &name : names)
-      if (name.ends_with(suffix))
-        found.push_back(name);
-    return found;
-  }
-};
-
 /// True for the name of a file that is in the folder itself.
 bool isPlainName(std::string_view name) {
   return !name.empty() && name != "." && name != ".." &&
@@ -95,7 +76,7 @@ public:
       : folder(folder), chosen(std::move(chosen)) {}
 
   Result<Checkpoint> read() {
-    if (!readConfig() || !readTokenizerFiles() || !readQuantizationConfig() ||
+    if (!readConfig() || !readTokenizer() || !readQuantizationConfig() ||
         !openWeights() || !readTensors())
       return std::move(error);
     return Checkpoint::create(std::move(contents));
@@ -109,15 +90,9 @@ private:
   bool fail(const std::string &message) {
     return fail(Error(folder.path + ": " + message));
   }
-  std::string pathOf(const std::string &name) const {
-    return folder.path + "/" + name;
-  }
 
   bool readJson(const std::string &name, size_t maxBytes, Json &out) {
-    Result<Checkpoint::File> file = folder.open(name);
-    if (!file)
-      return fail(file.takeError());
-    Result<Json> json = parseJsonObject(*file, maxBytes);
+    Result<Json> json = folder.json(name, maxBytes);
     if (!json)
       return fail(json.takeError());
     out = std::move(*json);
@@ -138,7 +113,7 @@ private:
       return false;
     hasOtherParts = takeTextConfig(config);
     contents.path = folder.path;
-    contents.configPath = pathOf("config.json");
+    contents.configPath = folder.pathOf("config.json");
     if (folder.has("generation_config.json")) {
       if (!readJson("generation_config.json", kMaxConfigBytes, generation))
         return false;
@@ -148,62 +123,10 @@ private:
     return true;
   }
 
-  bool readTokenizerFiles() {
-    const char *name = nullptr;
-    for (const char *known :
-         {"tokenizer.json", "tokenizer.model", "vocab.json"})
-      if (!name && folder.has(known) &&
-          (folder.has("merges.txt") || known != std::string_view("vocab.json")))
-        name = known;
-    if (!name)
-      return true;
-    TokenizerFiles files{{}, {}, std::move(generation), config, {}, {}, {}};
-    for (auto [file, out] : {std::pair("tokenizer_config.json", &files.config),
-                             std::pair("added_tokens.json", &files.added)})
-      if (folder.has(file) && !readJson(file, kMaxTokenizerBytes, *out))
-        return false;
-    Error unsupported;
-    std::optional<Checkpoint::File> model;
-    if (name == std::string_view("tokenizer.model")) {
-      Result<Checkpoint::File> file = folder.open(name);
-      if (!file)
-        return fail(file.takeError());
-      model = std::move(*file);
-      files.sentencePiece = model->bytes;
-      if (files.sentencePiece.empty())
-        return fail(Error(pathOf(name) + ": is empty"));
-    } else if (!readJson(name, kMaxTokenizerBytes, files.tokenizer)) {
-      return false;
-    }
-    if (name == std::string_view("vocab.json")) {
-      Result<Checkpoint::File> merges = folder.open("merges.txt");
-      if (!merges)
-        return fail(merges.takeError());
-      Result<Json> whole = vocabularyTokenizer(
-          std::move(files.tokenizer),
-          {reinterpret_cast<const char *>(merges->bytes.data()),
-           merges->bytes.size()},
-          files.config);
-      if (whole)
-        files.tokenizer = std::move(*whole);
-      else
-        unsupported = Error(pathOf(name) + ": " + whole.message());
-    }
-    if (folder.has("chat_template.jinja")) {
-      Result<Checkpoint::File> file = folder.open("chat_template.jinja");
-      if (!file)
-        return fail(file.takeError());
-      files.chatTemplate.assign(file->bytes.begin(), file->bytes.end());
-    }
-    // Weights are of use without it, so whoever needs it shall complain.
-    if (!unsupported)
-      unsupported =
-          readTokenizer(pathOf(name), files, contents.texts, contents.metadata);
-    if (unsupported)
-      contents.metadata.push_back(
-          {"tokenizer.unsupported",
-           Value::string(contents.texts.keep(unsupported.message()))});
-    return true;
+  bool readTokenizer() {
+    Error why = readFolderTokenizer(folder, std::move(generation), config,
+                                    contents.texts, contents.metadata);
+    return !why || fail(std::move(why));
   }
 
   /// Finds the config in config.json or in a file beside it; in both, they must
@@ -276,12 +199,12 @@ private:
       return false;
     auto it = side.find("quantization");
     if (it == side.end() || !it->is_object())
-      return fail(mismatchError(pathOf(name) + ": key 'quantization'",
+      return fail(mismatchError(folder.pathOf(name) + ": key 'quantization'",
                                 "an object",
                                 it == side.end() ? "none" : it->type_name()));
     quantization = std::move(*it);
     quantization["quant_method"] = "modelopt";
-    quantizationWhere = pathOf(name) + ": quantization";
+    quantizationWhere = folder.pathOf(name) + ": quantization";
     return true;
   }
 
@@ -292,7 +215,7 @@ private:
     quantizationPlaces.push_back({name, {}});
     if (quantization.is_null()) {
       quantization = std::move(side);
-      quantizationWhere = pathOf(name);
+      quantizationWhere = folder.pathOf(name);
       // The file is AutoGPTQ's, which did not name the method at first.
       if (name == "quantize_config.json" &&
           !quantization.contains("quant_method"))
@@ -305,7 +228,7 @@ private:
         known = *it;
       else if (decidesWeights(it.key()) && !it->is_null() && known != *it)
         return fail(mismatchError(
-            pathOf(name) + ": key " + quoted(it.key()),
+            folder.pathOf(name) + ": key " + quoted(it.key()),
             known.dump(-1, ' ', false, Json::error_handler_t::replace) +
                 ", as config.json has",
             quoted(it->dump(-1, ' ', false, Json::error_handler_t::replace))));
@@ -389,7 +312,7 @@ private:
       return false;
     auto it = index.find("weight_map");
     if (it == index.end() || !it->is_object() || it->empty())
-      return fail(mismatchError(pathOf(name) + ": key 'weight_map'",
+      return fail(mismatchError(folder.pathOf(name) + ": key 'weight_map'",
                                 "an object of file names",
                                 it == index.end() ? "none" : it->type_name()));
     map = std::move(*it);
@@ -398,7 +321,7 @@ private:
       if (!file || !isPlainName(*file) ||
           !file->ends_with(kind.endings.front()))
         return fail(mismatchError(
-            pathOf(name) + ": tensor " + quoted(entry.key()),
+            folder.pathOf(name) + ": tensor " + quoted(entry.key()),
             "the name of a " + std::string(kind.name) + " file in this folder",
             quoted(
                 entry->dump(-1, ' ', false, Json::error_handler_t::replace))));
@@ -407,12 +330,12 @@ private:
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
     if (names.size() > kMaxFiles)
-      return fail(mismatchError(pathOf(name), "at most 65535 files",
+      return fail(mismatchError(folder.pathOf(name), "at most 65535 files",
                                 std::to_string(names.size())));
     for (const std::string &file : names)
       if (!folder.has(file))
-        return fail(
-            Error(pathOf(name) + ": file " + quoted(file) + " is missing"));
+        return fail(Error(folder.pathOf(name) + ": file " + quoted(file) +
+                          " is missing"));
     return true;
   }
 
@@ -455,7 +378,7 @@ private:
       const std::string &file = it->get_ref<const std::string &>();
       const SourceTensor *tensor = sources.find(it.key());
       if (!tensor || fileNames[tensor->file] != file)
-        return fail(Error(pathOf(file) + ": tensor " + quoted(it.key()) +
+        return fail(Error(folder.pathOf(file) + ": tensor " + quoted(it.key()) +
                           " is missing, which the index has there"));
     }
     return true;
@@ -553,6 +476,11 @@ Result<Checkpoint> qcc::openHuggingFace(const std::string &path) {
     folder.names.push_back(it->path().filename().string());
   if (error)
     return Error(folder.path + ": cannot list the folder: " + error.message());
+  // Few models have this one.
+  std::string templates(kTemplateFolder);
+  it = fs::directory_iterator(folder.path + "/" + templates, error);
+  for (; !error && it != end; it.increment(error))
+    folder.names.push_back(templates + it->path().filename().string());
   std::sort(folder.names.begin(), folder.names.end());
   folder.open = [&](const std::string &name) {
     return Checkpoint::File::map(folder.path + "/" + name);

@@ -466,17 +466,6 @@ private:
         addFlag(key, adds);
       else if (member(files.config, name))
         addFlag(key, isTrue(files.config, name));
-    std::string chat = files.chatTemplate;
-    if (chat.empty())
-      chat = textOf(member(files.config, "chat_template"));
-    // The form with several names.
-    const Json *list = member(files.config, "chat_template");
-    for (const Json &entry :
-         list &&chat.empty() && list->is_array() ? *list : Json::array())
-      if (textOf(member(entry, "name")) == "default")
-        chat = textOf(member(entry, "template"));
-    if (!chat.empty())
-      add("tokenizer.chat_template", Value::string(texts.keep(chat)));
   }
 
   const std::string &where;

@@ -318,6 +318,7 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
   contents.compiler = std::string("qcc ") + compilerVersion();
   contents.tokenizer = text.image;
   contents.chatTemplate = text.chatTemplate;
+  contents.templates = text.templates;
   contents.parameters = countParameters(*imported);
   contents.weightBytes = region->bytes();
   contents.weightBytesPerToken = weightBytesPerToken;

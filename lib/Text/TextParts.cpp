@@ -156,6 +156,32 @@ static Error readFolder(const Checkpoint &checkpoint,
   return Error();
 }
 
+/// tokenizer.chat_template, and tokenizer.chat_template.NAME of each name in
+/// tokenizer.chat_templates.
+static Error readChatTemplates(const Checkpoint &checkpoint, TextParts &parts) {
+  KeyReader read(checkpoint);
+  std::vector<std::string> names;
+  read.texts("tokenizer.chat_templates", false, names);
+  auto readOne = [&](const std::string &key, bool needed, std::string &out) {
+    if (needed && !read.error && !checkpoint.has(key))
+      read.error = checkpoint.error("key " + quoted(key) +
+                                    " is missing, which "
+                                    "'tokenizer.chat_templates' names");
+    read.text(key, out);
+    if (!read.error && out.find('\0') != std::string::npos)
+      read.error = checkpoint.error("key " + quoted(key) + " holds a NUL byte");
+  };
+  std::string source;
+  readOne("tokenizer.chat_template", false, source);
+  if (!source.empty())
+    parts.chatTemplate = std::move(source);
+  for (const std::string &name : names) {
+    auto &[key, text] = parts.templates.emplace_back(name, "");
+    readOne("tokenizer.chat_template." + name, true, text);
+  }
+  return std::move(read.error);
+}
+
 Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
                                      uint64_t vocab) {
   if (checkpoint.has("tokenizer.unsupported")) {
@@ -200,8 +226,6 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
   read.flag("tokenizer.ggml.add_bos_token", spec.addBos);
   read.flag("tokenizer.ggml.add_eos_token", spec.addEos);
   read.flag("tokenizer.ggml.add_space_prefix", spec.addSpacePrefix);
-  std::string chatTemplate;
-  read.text("tokenizer.chat_template", chatTemplate);
   if (read.error)
     return read.error;
   if (spec.tokens.size() != vocab)
@@ -222,9 +246,7 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
   parts.image = text::buildTokenizerImage(spec, why);
   if (parts.image.empty())
     return checkpoint.error("tokenizer: " + why);
-  if (chatTemplate.find('\0') != std::string::npos)
-    return checkpoint.error("key 'tokenizer.chat_template' holds a NUL byte");
-  if (!chatTemplate.empty())
-    parts.chatTemplate = std::move(chatTemplate);
+  if (Error error = readChatTemplates(checkpoint, parts))
+    return error;
   return parts;
 }

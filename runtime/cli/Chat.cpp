@@ -151,7 +151,7 @@ int runChat(Program &program, const Options &options) {
       messages.push_back({turn.role.c_str(), turn.content.c_str()});
     Answer answer;
     try {
-      std::vector<int32_t> tokens = program.chatTokens(messages);
+      std::vector<int32_t> tokens = program.chatTokens(messages, options);
       if (tokens.size() > qcc_context(program.session()))
         throw Failure{format("the conversation has %zu tokens and does not fit "
                              "into the context of %u; /reset starts anew",

@@ -50,6 +50,12 @@ static void addGenerationOptions(CLI::App &app, Options &options) {
   app.add_option("--seed,-s", s.seed, "Seed of the draw; -1: random");
   app.add_flag("--greedy", options.greedy, "Always the most likely token");
   app.add_option("--system", options.system, "System message");
+  app.add_option("--tools", options.tools,
+                 "File with a JSON array of functions that the model may call; "
+                 "-: stdin");
+  app.add_option(
+      "--chat-variables", options.chatVariables,
+      "Variables of the chat template: {\"enable_thinking\": false}");
   app.add_option("--stop", options.stop,
                  "End the answer at this text (may be repeated)")
       ->expected(1)
@@ -214,6 +220,8 @@ static int runCommand(const qcc_api_v1 *api, const std::string &name, int argc,
     }
   if (options.greedy)
     options.sampling.temperature = 0;
+  if (!options.tools.empty())
+    options.tools = readFile(options.tools);
 
   if (run == runLogits && options.ids.empty() && options.text.empty())
     throw Failure{"logits needs --ids or --prompt", 2};

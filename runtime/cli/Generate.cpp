@@ -92,12 +92,17 @@ void noteSettings(const Program &program, const Options &options) {
 int runPrompt(Program &program, const Options &options) {
   std::vector<int32_t> tokens;
   if (options.raw || !program.info().has_chat_template) {
-    if (!options.system.empty())
-      throw Failure{options.raw
-                        ? "--system needs the chat template that --raw leaves "
-                          "out"
-                        : "this model has no chat template, which --system "
-                          "needs",
+    const char *option = !options.system.empty()          ? "--system"
+                         : !options.tools.empty()         ? "--tools"
+                         : !options.chatVariables.empty() ? "--chat-variables"
+                                                          : nullptr;
+    if (option && options.raw)
+      throw Failure{std::string(option) +
+                        " needs the chat template that --raw leaves out",
+                    2};
+    if (option)
+      throw Failure{std::string("this model has no chat template, which ") +
+                        option + " needs",
                     2};
     tokens = program.tokenize(options.prompt,
                               QCC_TOKENIZE_SPECIAL | QCC_TOKENIZE_PARSE);
@@ -108,7 +113,7 @@ int runPrompt(Program &program, const Options &options) {
     if (!options.system.empty())
       messages.push_back({"system", options.system.c_str()});
     messages.push_back({"user", options.prompt.c_str()});
-    tokens = program.chatTokens(messages);
+    tokens = program.chatTokens(messages, options);
   }
   program.createSession(options);
   if (options.verbose)

@@ -29,6 +29,8 @@ struct Options {
   int64_t maxTokens = -1;
   qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
   std::string system;
+  std::string tools;         // JSON, or empty
+  std::string chatVariables; // JSON, or empty
   std::vector<std::string> stop;
 
   bool json = false;

@@ -85,14 +85,21 @@ std::string Program::piece(int32_t token, uint32_t flags) const {
 }
 
 std::vector<int32_t>
-Program::chatTokens(const std::vector<qcc_message_v1> &messages) const {
+Program::chatTokens(const std::vector<qcc_message_v1> &messages,
+                    const Options &options) const {
+  qcc_chat_v1 chat = QCC_CHAT_INIT;
+  chat.messages = messages.data();
+  chat.count = messages.size();
+  if (!options.tools.empty())
+    chat.tools = options.tools.c_str();
+  if (!options.chatVariables.empty())
+    chat.variables = options.chatVariables.c_str();
   std::string text(4096, '\0');
   char error[QCC_ERROR_BYTES] = "";
   size_t bytes = 0;
   auto render = [&] {
-    return qcc_apply_chat(opened, messages.data(), messages.size(), 1,
-                          text.data(), text.size(), &bytes, error,
-                          sizeof error);
+    return qcc_render_chat(opened, &chat, text.data(), text.size(), &bytes,
+                           error, sizeof error);
   };
   qcc_status status = render();
   if (status == QCC_E_SPACE) {

@@ -45,8 +45,8 @@ public:
   std::string piece(int32_t token, uint32_t flags = QCC_TEXT_SPECIAL) const;
 
   /// The conversation as tokens that the model is to continue.
-  std::vector<int32_t>
-  chatTokens(const std::vector<qcc_message_v1> &messages) const;
+  std::vector<int32_t> chatTokens(const std::vector<qcc_message_v1> &messages,
+                                  const Options &options) const;
 
 private:
   std::string programName;

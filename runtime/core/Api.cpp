@@ -135,22 +135,33 @@ static int32_t isEnd(const qcc_model *model, int32_t token) {
   return modelOf(model).text.isEnd(token);
 }
 
+static qcc_status renderChat(const qcc_model *model, const qcc_chat_v1 *given,
+                             char *text, size_t capacity, size_t *bytes,
+                             char *why, size_t whyBytes) {
+  ErrorText error;
+  qcc_chat_v1 chat;
+  qcc_status status = QCC_E_ARGUMENT;
+  if (!readStruct(chat, given))
+    status = badStruct(error, "chat");
+  else if ((!chat.messages && chat.count) || (!text && capacity) || !bytes)
+    error.set(status, "an argument is null");
+  else
+    status = modelOf(model).text.renderChat(chat, text, capacity, bytes, error);
+  if (status != QCC_OK)
+    error.copyTo(why, whyBytes);
+  return status;
+}
+
 static qcc_status applyChat(const qcc_model *model,
                             const qcc_message_v1 *messages, size_t count,
                             int32_t addGenerationPrompt, char *text,
                             size_t capacity, size_t *bytes, char *why,
                             size_t whyBytes) {
-  ErrorText error;
-  qcc_status status = QCC_E_ARGUMENT;
-  if ((!messages && count) || (!text && capacity) || !bytes)
-    error.set(status, "an argument is null");
-  else
-    status =
-        modelOf(model).text.applyChat(messages, count, addGenerationPrompt != 0,
-                                      text, capacity, bytes, error);
-  if (status != QCC_OK)
-    error.copyTo(why, whyBytes);
-  return status;
+  qcc_chat_v1 chat = QCC_CHAT_INIT;
+  chat.add_generation_prompt = addGenerationPrompt;
+  chat.messages = messages;
+  chat.count = count;
+  return renderChat(model, &chat, text, capacity, bytes, why, whyBytes);
 }
 
 static qcc_status sessionCreate(const qcc_model *model,
@@ -311,6 +322,7 @@ const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
       context,
       stateBytes,
       matmulInfo,
+      renderChat,
   };
   return maxVersion >= QCC_API_VERSION ? &table : nullptr;
 }

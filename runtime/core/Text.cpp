@@ -18,9 +18,49 @@ namespace qcc::rt {
 
 struct Text::Parts {
   std::unique_ptr<text::Tokenizer> tokenizer; // null: the model has none
-  std::unique_ptr<text::ChatTemplate> chat;
-  std::string chatError; // why `chat` is null
+  struct NamedTemplate {
+    std::string_view name;
+    std::unique_ptr<text::ChatTemplate> parsed;
+    std::string error; // why `parsed` is null
+  };
+  std::vector<NamedTemplate> templates;
+
+  /// A template that cannot be used is no reason not to run the model.
+  void add(std::string_view name, const char *source) {
+    NamedTemplate &entry = templates.emplace_back();
+    entry.name = name;
+    entry.parsed = text::ChatTemplate::parse(source, entry.error);
+  }
+  const NamedTemplate *find(std::string_view name) const {
+    for (const NamedTemplate &entry : templates)
+      if (entry.name == name)
+        return &entry;
+    return nullptr;
+  }
+  const text::ChatTemplate *choose(const char *name, bool hasTools,
+                                   std::string &why) const;
 };
+
+/// The template of that name, or without a name the one that transformers
+/// takes. Null and the reason if it cannot be had.
+const text::ChatTemplate *Text::Parts::choose(const char *name, bool hasTools,
+                                              std::string &why) const {
+  if (templates.empty()) {
+    why = "this model has no chat template";
+    return nullptr;
+  }
+  bool byTools = !name && hasTools && find("tool_use");
+  std::string wanted = name ? name : byTools ? "tool_use" : "default";
+  if (const NamedTemplate *entry = find(wanted)) {
+    why = entry->error;
+    return entry->parsed.get();
+  }
+  why = "this model has none named '" + wanted + "', only";
+  for (const NamedTemplate &entry : templates)
+    why += std::string(&entry == templates.data() ? " '" : ", '") +
+           std::string(entry.name) + "'";
+  return nullptr;
+}
 
 /// Runs code that may throw; anything thrown is QCC_E_NO_MEMORY, for the text
 /// library itself reports what is wrong with its input without throwing.
@@ -52,10 +92,8 @@ qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
   qcc_status status = guarded([&] {
     parts = new Parts;
     std::string why;
-    if (!bundle.tokenizer || !bundle.tokenizer_bytes) {
-      parts->chatError = "this model has no tokenizer";
+    if (!bundle.tokenizer || !bundle.tokenizer_bytes)
       return QCC_OK;
-    }
     parts->tokenizer =
         text::Tokenizer::open(bundle.tokenizer, bundle.tokenizer_bytes, why);
     if (!parts->tokenizer)
@@ -63,12 +101,10 @@ qcc_status Text::open(const qcc_bundle_v1 &bundle, uint32_t vocab,
     if (parts->tokenizer->vocabSize() > vocab)
       return error.set(QCC_E_DATA, "the tokenizer has %u tokens, the model %u",
                        parts->tokenizer->vocabSize(), vocab);
-    // A template that cannot be used is no reason not to run the model.
     if (bundle.chat_template)
-      parts->chat =
-          text::ChatTemplate::parse(bundle.chat_template, parts->chatError);
-    else
-      parts->chatError = "this model has no chat template";
+      parts->add("default", bundle.chat_template);
+    for (uint32_t i = 0; i < bundle.template_count; ++i)
+      parts->add(bundle.templates[i].name, bundle.templates[i].source);
     return QCC_OK;
   });
   if (status == QCC_E_NO_MEMORY)
@@ -118,30 +154,34 @@ bool Text::isEnd(int32_t token) const {
   return parts->tokenizer && parts->tokenizer->isEndOfGeneration(token);
 }
 
-qcc_status Text::applyChat(const qcc_message_v1 *messages, size_t count,
-                           bool addGenerationPrompt, char *text,
-                           size_t capacity, size_t *bytes,
-                           ErrorText &error) const {
+qcc_status Text::renderChat(const qcc_chat_v1 &chat, char *text,
+                            size_t capacity, size_t *bytes,
+                            ErrorText &error) const {
   qcc_status status = guarded([&]() -> qcc_status {
     if (!parts->tokenizer)
-      return error.set(QCC_E_TOKENIZER, "%s", parts->chatError.c_str());
-    if (!parts->chat)
-      return error.set(QCC_E_TEMPLATE, "chat template: %s",
-                       parts->chatError.c_str());
+      return error.set(QCC_E_TOKENIZER, "this model has no tokenizer");
+    std::string why;
+    const text::ChatTemplate *chosen =
+        parts->choose(chat.name, chat.tools && *chat.tools, why);
+    if (!chosen)
+      return error.set(QCC_E_TEMPLATE, "chat template: %s", why.c_str());
     std::vector<text::ChatMessage> conversation;
-    for (size_t i = 0; i < count; ++i) {
-      if (!messages[i].role || !messages[i].content)
+    for (size_t i = 0; i < chat.count; ++i) {
+      const qcc_message_v1 &message = chat.messages[i];
+      if (!message.role || !message.content)
         return error.set(QCC_E_ARGUMENT, "message %zu has a null field", i);
-      conversation.push_back({messages[i].role, messages[i].content});
+      conversation.push_back({message.role, message.content});
     }
     const text::Tokenizer &tokenizer = *parts->tokenizer;
     text::ChatInput input;
     input.messages = conversation;
-    input.addGenerationPrompt = addGenerationPrompt;
+    input.addGenerationPrompt = chat.add_generation_prompt != 0;
     input.bosToken = tokenizer.piece(tokenizer.bos(), true);
     input.eosToken = tokenizer.piece(tokenizer.eos(), true);
-    std::string out, why;
-    if (!parts->chat->render(input, out, why))
+    input.tools = chat.tools ? chat.tools : "";
+    input.variables = chat.variables ? chat.variables : "";
+    std::string out;
+    if (!chosen->render(input, out, why))
       return error.set(QCC_E_TEMPLATE, "chat template: %s", why.c_str());
     return copyOut(out.data(), out.size(), text, capacity, bytes);
   });

@@ -34,9 +34,8 @@ public:
   qcc_status piece(int32_t token, uint32_t flags, char *text, size_t capacity,
                    size_t *bytes) const;
   bool isEnd(int32_t token) const;
-  qcc_status applyChat(const qcc_message_v1 *messages, size_t count,
-                       bool addGenerationPrompt, char *text, size_t capacity,
-                       size_t *bytes, ErrorText &error) const;
+  qcc_status renderChat(const qcc_chat_v1 &chat, char *text, size_t capacity,
+                        size_t *bytes, ErrorText &error) const;
   int32_t bos() const;
   int32_t eos() const;
   int32_t eot() const;

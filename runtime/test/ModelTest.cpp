@@ -220,6 +220,48 @@ TEST(ModelTest, TextFunctions) {
   EXPECT_EQ(out, expected);
 }
 
+/// What the model's template writes, or the error.
+static std::string renderChat(const Model &model, const qcc_chat_v1 &chat) {
+  char text[256], error[QCC_ERROR_BYTES] = "";
+  size_t bytes = 0;
+  qcc_status status = qcc_render_chat(model.model, &chat, text, sizeof text,
+                                      &bytes, error, sizeof error);
+  return status == QCC_OK ? std::string(text, bytes)
+                          : std::to_string(status) + " " + error;
+}
+
+TEST(ModelTest, ChatTemplatesAreChosenByToolsAndName) {
+  Model model("demo_one.so");
+  const qcc_message_v1 message = {"user", "Hi"};
+  qcc_chat_v1 chat = QCC_CHAT_INIT;
+  chat.messages = &message;
+  chat.count = 1;
+  chat.add_generation_prompt = 0;
+  std::string plain = "<|im_start|>user\nHi<|im_end|>\n";
+  EXPECT_EQ(renderChat(model, chat), plain);
+  chat.tools = R"([{"name": "f"}, {"name": "g"}])";
+  EXPECT_EQ(renderChat(model, chat), "[f][g]Hi");
+  chat.variables = R"({"mood": "!", "messages": [{"content": "Ho"}]})";
+  EXPECT_EQ(renderChat(model, chat), "[f][g]Ho!");
+  chat.variables = nullptr;
+  chat.name = "default";
+  EXPECT_EQ(renderChat(model, chat), plain);
+  chat.name = "none";
+  EXPECT_EQ(renderChat(model, chat),
+            "-8 chat template: this model has none named 'none', only "
+            "'default', 'tool_use', 'broken'");
+  chat.name = "broken";
+  EXPECT_EQ(renderChat(model, chat).substr(0, 26),
+            "-8 chat template: line 1: ");
+  chat.name = nullptr;
+  chat.tools = "{}";
+  EXPECT_EQ(renderChat(model, chat),
+            "-8 chat template: tools: expected a JSON array, got dict");
+  chat.struct_size = 4;
+  EXPECT_EQ(renderChat(model, chat),
+            "-1 chat is null or its struct_size is not set");
+}
+
 /// Entries of a folder of /proc/self.
 static size_t countEntries(const char *folder) {
   size_t count = 0;

@@ -118,6 +118,8 @@ class CliTest(unittest.TestCase):
             (["tokenize"], "text is required"),
             (["bench", "-p", "0", "-n", "0"], "bench needs"),
             (["--raw", "--system", "be kind", "x"], "--system needs the chat template"),
+            (["--raw", "--chat-variables", "{}", "x"],
+             "--chat-variables needs the chat template"),
         ]:
             with self.subTest(args=args):
                 code = 1 if "nan" in args else 2

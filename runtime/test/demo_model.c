@@ -195,6 +195,11 @@ static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);
 static const qcc_model_v1 future = MODEL("future", 1ull << 40);
 static const qcc_model_v1 *const models[] = {&baseline, &avx2, &future};
 
+static const qcc_template_v1 templates[] = {
+    {"tool_use", "{% for tool in tools %}[{{ tool.name }}]{% endfor %}"
+                 "{{ messages[0].content }}{{ mood }}"},
+    {"broken", "{% if"}};
+
 __attribute__((visibility("hidden"))) const qcc_bundle_v1 qcc_bundle = {
     sizeof(qcc_bundle_v1),
     QCC_ABI_VERSION_MAJOR,
@@ -222,4 +227,7 @@ __attribute__((visibility("hidden"))) const qcc_bundle_v1 qcc_bundle = {
     (VOCAB + 1) * HIDDEN,
     "a formula",
     "bytes       2 tensors",
+    templates,
+    2,
+    0,
 };

@@ -27,15 +27,19 @@ struct ChatMessage {
   std::string_view role, content;
 };
 
-/// What a template sees. Everything is UTF-8.
+/// What a template sees. Everything is UTF-8. As in transformers, a message's
+/// keys without a value are left out, and the text of its thinking has the
+/// names "reasoning_content" and "thinking" whatever it came as.
 struct ChatInput {
   std::span<const ChatMessage> messages;
   bool addGenerationPrompt = true;
   /// Texts of the tokens; empty: the variable is not defined.
   std::string_view bosToken, eosToken;
+  /// JSON array of the functions that the model may call. Empty: none.
+  std::string_view tools;
   /// JSON object of further variables, and of replacements for those above:
-  /// "messages" (with tool calls, contents of several parts ...), "tools",
-  /// "documents", "enable_thinking" ... Empty: none.
+  /// "messages" (with tool calls, contents of several parts ...), "documents",
+  /// "enable_thinking" ... Empty: none.
   std::string_view variables;
   /// Seconds since 1970 for strftime_now(); 0: now.
   int64_t now = 0;

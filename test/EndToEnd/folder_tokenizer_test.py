@@ -116,6 +116,28 @@ class Tokenizers(TestCase):
         info = json.loads(self.qcc("run", self.library, "info", "--json").stdout)
         self.assertEqual((info["bos"], info["eos"]), (0, 1))
 
+    def test_templates_by_name(self):
+        said = "{{ raise_exception('%s ' ~ tools|tojson ~ thinks ~ messages[0].content) }}"
+        path = self.make(train("gpt-2"), config={"chat_template": [
+            {"name": "default", "template": said % "plain"},
+            {"name": "tool_use", "template": said % "with tools"}]})
+        self.compile(path)
+        tools = self.folder / "tools.json"
+        for text, options, expected in [
+                (None, [], "plain nullHi"),
+                ('[{"name": "f"}]', [], 'with tools [{"name": "f"}]Hi'),
+                ("[]", ["--chat-variables", '{"thinks": false}'], "with tools []FalseHi"),
+                ("{}", [], "tools: expected a JSON array, got dict"),
+                ("", ["--chat-variables", "[1"], "variables: JSON: expected")]:
+            with self.subTest(tools=text, options=options):
+                if text is not None:
+                    tools.write_text(text)
+                    options = [*options, "--tools", tools]
+                result = self.qcc("run", self.library, *options, "Hi")
+                self.assertEqual(result.returncode, 1)
+                self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
+                self.assertIn(expected, result.stderr)
+
     def test_a_published_one(self):
         if not FIXTURE.exists():
             self.skipTest("no tokenizer-smollm2 beside this checkout")

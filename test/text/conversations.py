@@ -1,5 +1,6 @@
-# conversations.py - Fifty conversations for the comparison of chat templates.
+# conversations.py - Conversations for the comparison of chat templates.
 # SPDX-License-Identifier: Apache-2.0
+import json
 import random
 
 TOOLS = [
@@ -68,5 +69,106 @@ def conversations(count=50, seed=1):
             variables["tools"] = TOOLS
         if i % 7 == 0:
             variables["enable_thinking"] = bool(i % 14)
+        out.append(variables)
+    return out
+
+
+# Forms that families differ in; a conversation keeps to one of each.
+SHAPES = {
+    "first": [None, "system", "system", "developer", "parts"],
+    "answerer": ["tool", "tool", "tool", "ipython", "function", "tool_response"],
+    "calls": [0, 1, 1, 2],
+    "call": ["function", "function", "flat"],
+    "arguments": ["object", "text", "mixed"],
+    "beside": ["absent", "empty", "none", "text"],  # the content of a message with calls
+    "answer": ["json", "number", "object", "parts"],
+    "thought": [None, None, "reasoning_content", "thinking", "reasoning", "tool_plan"],
+    "prompt": ["text", "text", "text", "parts"],
+}
+
+
+def shaped_call(rng, shape):
+    one = call(rng)
+    one["id"] = "%09d" % rng.randrange(10**9)
+    function = one["function"]
+    if shape["arguments"] == "object":
+        function["arguments"] = {"city": "Köln", "list": [1, None, "x"], "f": {"a": -0.5}}
+    elif shape["arguments"] == "text":
+        function["arguments"] = "{\"city\": \"K\u00f6ln\"}"
+    if rng.random() < 0.1:
+        function["name"] = rng.choice(["python", "brave_search"])
+    return {**one, **one.pop("function"), "function": None} if shape["call"] == "flat" else one
+
+
+def dialogue(rng):
+    """A conversation as an agent has it: system or developer, then turns of a
+    user, perhaps calls with their answers, and an assistant."""
+    shape = {name: rng.choice(values) for name, values in SHAPES.items()}
+    messages = []
+
+    def parts(text):
+        return [{"type": "text", "text": text}]
+
+    def thinks(message):
+        if shape["thought"] and rng.random() < 0.7:
+            message[shape["thought"]] = rng.choice(TEXTS)
+        messages.append(message)
+
+    if shape["first"] == "parts":
+        messages.append({"role": "system", "content": parts(rng.choice(TEXTS))})
+    elif shape["first"]:
+        messages.append({"role": shape["first"], "content": rng.choice(TEXTS)})
+    for _ in range(rng.randrange(1, 4)):
+        text = rng.choice(TEXTS)
+        messages.append({"role": "user",
+                         "content": text if shape["prompt"] == "text" else parts(text)})
+        for _ in range(rng.randrange(0, 3) if shape["calls"] else 0):
+            calls = [shaped_call(rng, shape) for _ in range(shape["calls"])]
+            message = {"role": "assistant", "tool_calls": calls}
+            if shape["beside"] != "absent":
+                message["content"] = {"empty": "", "none": None}.get(shape["beside"], "I look it up.")
+            thinks(message)
+            for one in calls:
+                content = {"json": "{\"temperature\": 5}", "number": "12",
+                           "object": {"t": 1.5, "é": [True]}, "parts": parts("warm")}
+                messages.append({"role": shape["answerer"], "tool_call_id": one["id"],
+                                 "name": "get_weather", "content": content[shape["answer"]]})
+        thinks({"role": "assistant", "content": rng.choice(TEXTS)})
+    if rng.random() < 0.7:
+        messages.append({"role": "user", "content": rng.choice(TEXTS)})
+    return messages
+
+
+# Tools as one family described them once.
+DEFINITIONS = [{"name": "search", "description": "Finds \"it\".", "parameter_definitions": {
+    "query": {"type": "str", "description": "What", "required": True},
+    "count": {"type": "List[int]", "description": "é", "required": False}}}]
+
+# Variables that some family's template looks at, with values that it knows.
+OPTIONS = {
+    "enable_thinking": [True, False], "thinking": [True, False], "reasoning_effort": ["low", "high"],
+    "date_string": ["1 Jan 2025"], "tools_in_user_message": [True, False],
+    "builtin_tools": [["browser", "python"], ["code_interpreter", "wolfram_alpha"]],
+    "model_identity": ["You are Q."], "custom_instructions": ["Be \"kind\"."],
+    "xml_tools": [TOOLS], "python_tools": [["def f(): pass"]], "custom_tools": [TOOLS],
+    "keep_past_thinking": [True], "system_message": ["S"], "thinking_budget": [0, 512],
+    "controls": [{"length": "short", "originality": "abstractive"}], "citation_mode": ["fast"],
+    "documents": [[{"title": "T é", "text": "body\n", "doc_id": 1}, {"title": "U", "text": ""}], []],
+    "available_tools": [TOOLS], "functions": [json.dumps(TOOLS)], "datetime": ["now"], "json_schema": ["{}"], "safety_mode": ["none"],
+    "continue_final_message": [True],
+}
+
+
+def dialogues(count=80, seed=3):
+    """(variables) of `count` renderings of such conversations."""
+    rng = random.Random(seed)
+    out = []
+    for style in range(count):
+        variables = {"messages": dialogue(rng), "bos_token": "<s>", "eos_token": "</s>",
+                     "tools": None, "documents": None, "add_generation_prompt": style % 3 != 0}
+        if style % 5 < 3:
+            variables["tools"] = [TOOLS, TOOLS, [t["function"] for t in TOOLS], DEFINITIONS][style % 4]
+        for name in rng.sample(sorted(OPTIONS), rng.randrange(0, 5)):
+            variables[name] = rng.choice(OPTIONS[name])
         out.append(variables)
     return out

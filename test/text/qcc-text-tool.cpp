@@ -3,6 +3,7 @@
 //
 // usage: qcc-text-tool build SPEC.json IMAGE
 //        qcc-text-tool read CHECKPOINT IMAGE
+//        qcc-text-tool templates CHECKPOINT
 //        qcc-text-tool run [IMAGE]
 //
 // `run` reads one JSON request a line from standard input and writes one JSON
@@ -61,7 +62,8 @@ static int write(const std::vector<uint8_t> &image, const char *file) {
   return out ? 0 : 1;
 }
 
-/// The tokenizer of a folder or GGUF file, as qcc reads it.
+/// The tokenizer of a folder or GGUF file, as qcc reads it, or with `imageFile`
+/// null its chat templates by name, as JSON.
 static int read(const char *path, const char *imageFile) {
   auto fail = [](const qcc::Error &error) {
     std::cerr << "error: " << error.message() << "\n";
@@ -75,7 +77,15 @@ static int read(const char *path, const char *imageFile) {
       qcc::readTextParts(*checkpoint, tokens ? tokens->size() : 0);
   if (!parts)
     return fail(parts.takeError());
-  return write(parts->image, imageFile);
+  if (imageFile)
+    return write(parts->image, imageFile);
+  json templates = json::object();
+  if (parts->chatTemplate)
+    templates["default"] = *parts->chatTemplate;
+  for (const auto &[name, source] : parts->templates)
+    templates[name] = source;
+  std::cout << templates.dump() << "\n";
+  return 0;
 }
 
 static int build(const char *specFile, const char *imageFile) {
@@ -241,9 +251,11 @@ int main(int argc, char **argv) {
     return build(argv[2], argv[3]);
   if (command == "read" && argc == 4)
     return read(argv[2], argv[3]);
+  if (command == "templates" && argc == 3)
+    return read(argv[2], nullptr);
   if (command == "run" && argc <= 3)
     return run(argc == 3 ? argv[2] : nullptr);
   std::cerr << "usage: qcc-text-tool build SPEC.json IMAGE | "
-               "read CHECKPOINT IMAGE | run [IMAGE]\n";
+               "read CHECKPOINT IMAGE | templates CHECKPOINT | run [IMAGE]\n";
   return 2;
 }

@@ -14,7 +14,7 @@ import jinja2
 import jinja2.ext
 import jinja2.sandbox
 import pytest
-from conversations import conversations
+from conversations import conversations, dialogues
 from text_tool import ask, model_file
 
 HERE = pathlib.Path(__file__).parent
@@ -34,6 +34,34 @@ class Generation(jinja2.ext.Extension):
         return caller()
 
 
+class Dict:
+    """The function `dict`, which is no class there."""
+
+    def __call__(self, *args, **kwargs):
+        return dict(*args, **kwargs)
+
+    def fromkeys(self, *args, **kwargs):
+        return dict.fromkeys(*args, **kwargs)
+
+
+class Namespace(jinja2.utils.Namespace):
+    """Without names that begin with an underscore."""
+
+    def __init__(*args, **kwargs):
+        for name in dict(*args[1:], **kwargs):
+            Namespace.check(name)
+        jinja2.utils.Namespace.__init__(*args, **kwargs)
+
+    def __setitem__(self, name, value):
+        Namespace.check(name)
+        jinja2.utils.Namespace.__setitem__(self, name, value)
+
+    @staticmethod
+    def check(name):
+        if isinstance(name, str) and name.startswith("_"):
+            raise jinja2.exceptions.SecurityError(name)
+
+
 def reference_environment():
     def raise_exception(message):
         raise jinja2.exceptions.TemplateError(message)
@@ -45,6 +73,8 @@ def reference_environment():
     environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, jinja2.ext.loopcontrols])
     environment.filters["tojson"] = tojson
+    environment.globals["dict"] = Dict()
+    environment.globals["namespace"] = Namespace
     environment.globals["raise_exception"] = raise_exception
     environment.globals["strftime_now"] = (
         lambda form: datetime.datetime.fromtimestamp(NOW).strftime(form))
@@ -54,8 +84,21 @@ def reference_environment():
 REFERENCE = reference_environment()
 
 
+def plain(message):
+    """The message as transformers hands it on: no keys without a value, and its
+    thinking under the two names that templates look for."""
+    message = {key: value for key, value in message.items() if value is not None}
+    names = ("reasoning_content", "thinking", "reasoning")
+    thought = next((message[name] for name in names if name in message), None)
+    if thought is None:
+        return message
+    return {"thinking": thought, **message, "reasoning_content": thought}
+
+
 def render_reference(source, variables):
     """(text, None) or (None, error)."""
+    if "messages" in variables:
+        variables["messages"] = [plain(m) for m in variables["messages"]]
     try:
         return REFERENCE.from_string(source).render(**variables), None
     except RecursionError:
@@ -102,7 +145,7 @@ def template_files():
 @pytest.mark.parametrize("file", template_files(), ids=lambda f: f.stem)
 def test_families(file):
     source = file.read_text(encoding="utf-8")
-    texts = compare([(source, v) for v in conversations()])
+    texts = compare([(source, v) for v in conversations() + dialogues()])
     # Some of the templates from elsewhere want variables that are not given.
     assert texts > 0 or file.parent != HERE / "Inputs" / "templates"
 
@@ -158,6 +201,8 @@ d.get('b') d.get('zz') d.get('zz',5) d['k y'] d['zz'] d.keys()|list d.values()|l
 n|string n|float n|abs m|abs f|int '42'|int 'x'|int 'x'|int(-1) '3.9'|int '0x1f'|int(0,16) ' 7 '|int '1e3'|float 'x'|float '2.5'|float f|round
 2.675|round(2) 2.5|round 3.5|round 42.55|round(1,'floor') 42.51|round(1,'ceil') n|round -0.5|round 1234.5|round(-2) 7|round(1)
 big small f 1.0 0.1 100.0 123456789012345680.0 1e16 1e15 -0.0 3.0e-5 1.5e300 0.0001 0.00001
+[none,none]|sort [undefined_name,undefined_name]|sort [d,d]|sort [none,1]|sort [d,d]|max {'a':none,'b':none}|dictsort(false,'value')
+n[1:2] none_value[0:1] (list|map('string'))[0:1] (list|map('string'))[0] (d|items)[1:] namespace(a=1)[0:1] d.items()[:1] range[0:1] namespace(_a=1)
 undefined_name|default('x') none_value|default('x') e|default('x') e|default('x',true) undefined_name|d(5) d.zz|default('q')
 s|tojson d|tojson list|tojson d|tojson(indent=2) d|tojson(sort_keys=true) uni|tojson uni|tojson(ensure_ascii=true) html|tojson
 d|tojson(separators=(',',':')) none_value|tojson t|tojson f|tojson big|tojson empty|tojson {}|tojson {}|tojson(indent=1) [[],{}]|tojson(indent=4)

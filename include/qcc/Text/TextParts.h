@@ -15,6 +15,8 @@ namespace qcc {
 struct TextParts {
   std::vector<uint8_t> image; ///< Of runtime/text; empty: no tokenizer.
   std::optional<std::string> chatTemplate;
+  /// Others that the checkpoint has, "tool_use" and the like, by name.
+  std::vector<std::pair<std::string, std::string>> templates;
 };
 
 /// Reads the tokenizer keys of `checkpoint` for a model of `vocab` tokens.

@@ -138,16 +138,37 @@ qcc::emitBundle(const BundleContents &contents) {
         b.global(llvm::ConstantDataArray::get(context, contents.tokenizer),
                  "tokenizer", 64);
 
-  static_assert(sizeof(qcc_bundle_v1) == 120, "fields below");
+  llvm::SmallVector<Constant *> templates;
+  for (const auto &[name, source] : contents.templates)
+    templates.push_back(b.structure({b.string(name), b.string(source)}));
+  Constant *templateTable = b.null();
+  if (!templates.empty())
+    templateTable = b.global(b.array(templates.front()->getType(), templates),
+                             "templates", 8);
+
+  static_assert(sizeof(qcc_bundle_v1) == 136, "fields below");
   Constant *bundle = b.structure(
-      {b.i32(sizeof(qcc_bundle_v1)), b.i16(QCC_ABI_VERSION_MAJOR),
-       b.i16(QCC_ABI_VERSION_MINOR), modelTable, b.i32(models.size()), b.i32(0),
-       b.string(contents.name), b.string(contents.architecture),
-       b.string(contents.compiler), tokenizer, b.i64(contents.tokenizer.size()),
+      {b.i32(sizeof(qcc_bundle_v1)),
+       b.i16(QCC_ABI_VERSION_MAJOR),
+       b.i16(QCC_ABI_VERSION_MINOR),
+       modelTable,
+       b.i32(models.size()),
+       b.i32(0),
+       b.string(contents.name),
+       b.string(contents.architecture),
+       b.string(contents.compiler),
+       tokenizer,
+       b.i64(contents.tokenizer.size()),
        contents.chatTemplate ? b.string(*contents.chatTemplate) : b.null(),
-       b.string(contents.info), b.i64(contents.parameters),
-       b.i64(contents.weightBytes), b.i64(contents.weightBytesPerToken),
-       b.string(contents.checkpoint), b.string(contents.weightTypes)});
+       b.string(contents.info),
+       b.i64(contents.parameters),
+       b.i64(contents.weightBytes),
+       b.i64(contents.weightBytesPerToken),
+       b.string(contents.checkpoint),
+       b.string(contents.weightTypes),
+       templateTable,
+       b.i32(templates.size()),
+       b.i32(0)});
   const llvm::DataLayout &layout = module.getDataLayout();
   if (layout.getTypeAllocSize(bundle->getType()) != sizeof(qcc_bundle_v1))
     return llvm::createStringError("qcc_bundle_v1: layout differs from the "

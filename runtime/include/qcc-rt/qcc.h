@@ -171,6 +171,23 @@ typedef struct qcc_message_v1 {
   const char *role, *content; /* UTF-8, NUL-terminated                        */
 } qcc_message_v1;
 
+/* A conversation with what else a chat template may see. */
+typedef struct qcc_chat_v1 {
+  uint32_t struct_size;
+  int32_t add_generation_prompt; /* 1: the answer comes next                  */
+  const qcc_message_v1 *messages;
+  size_t count;
+  const char *tools;     /* JSON array of the functions that the model may
+                            call; NULL: none                                  */
+  const char *variables; /* JSON object: "documents", "enable_thinking" ..., or
+                            "messages" in place of those above, with tool calls
+                            and contents of several parts; NULL: none         */
+  const char *name;      /* of one of several templates; NULL: "tool_use" where
+                            there is one and `tools` are given, or "default"  */
+} qcc_chat_v1;
+#define QCC_CHAT_INIT                                                          \
+  { (uint32_t)sizeof(qcc_chat_v1), 1, NULL, 0, NULL, NULL, NULL }
+
 /* qcc_eval_v1.want */
 #define QCC_LOGITS_NONE 0u
 #define QCC_LOGITS_LAST 1u
@@ -307,6 +324,8 @@ struct qcc_api_v1 {
   uint32_t (*context)(const qcc_session *);
   uint64_t (*state_bytes)(const qcc_session *);
   qcc_status (*matmul)(const qcc_model *, uint32_t, qcc_matmul_info_v1 *);
+  qcc_status (*render_chat)(const qcc_model *, const qcc_chat_v1 *, char *,
+                            size_t, size_t *, char *, size_t);
 };
 
 /* `<prefix>_query`: the table for the highest version that both sides know;
@@ -427,6 +446,18 @@ qcc_apply_chat(const qcc_model *model, const qcc_message_v1 *messages,
                size_t error_bytes) {
   return model->api->apply_chat(model, messages, count, add_generation_prompt,
                                 text, capacity, bytes, error, error_bytes);
+}
+
+/* The same with tools and further variables. */
+static inline qcc_status
+qcc_render_chat(const qcc_model *model, const qcc_chat_v1 *chat, char *text,
+                size_t capacity, size_t *bytes, char *error,
+                size_t error_bytes) {
+  /* A library may be older than this function. */
+  if (model->api->struct_size <= offsetof(struct qcc_api_v1, render_chat))
+    return QCC_E_ARGUMENT;
+  return model->api->render_chat(model, chat, text, capacity, bytes, error,
+                                 error_bytes);
 }
 
 /* `options` may be NULL. Starts threads - 1 threads, which sleep between

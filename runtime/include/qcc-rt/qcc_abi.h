@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 1u
+#define QCC_ABI_VERSION_MINOR 2u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u
@@ -139,6 +139,13 @@ typedef struct qcc_model_v1 {
 } qcc_model_v1;
 QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 120, "layout is ABI");
 
+/* One of several chat templates. */
+typedef struct qcc_template_v1 {
+  const char *name;    /* "tool_use"                                         */
+  const char *source;  /* Jinja                                              */
+} qcc_template_v1;
+QCC_STATIC_ASSERT(sizeof(qcc_template_v1) == 16, "layout is ABI");
+
 /* Everything in one file. `models` are in ascending order of preference: the
  * last one whose cpu_features the machine has is used. All strings and blobs
  * live as long as the file is loaded. The weights are found through
@@ -163,8 +170,12 @@ typedef struct qcc_bundle_v1 {
   /* Since 1.1. */
   const char *checkpoint;            /* "safetensors, rounded to q4_k"       */
   const char *weight_types;          /* for `info`: a line for each type     */
+  /* Since 1.2. */
+  const qcc_template_v1 *templates;  /* [template_count], the others         */
+  uint32_t template_count;
+  uint32_t reserved2;                /* 0 */
 } qcc_bundle_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_bundle_v1) == 120, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_bundle_v1) == 136, "layout is ABI");
 
 /* The one symbol the compiler defines in every artefact (hidden). */
 #define QCC_BUNDLE_SYMBOL "qcc_bundle"

@@ -89,6 +89,9 @@ struct Template {
   std::vector<std::string> symbols;
 };
 
+/// "line 3: ...", which ends early where a template made it long.
+std::string shortError(uint32_t line, std::string_view message);
+
 /// Null and an error, "line 3: ...", for what is no template.
 std::unique_ptr<Template> parseTemplate(std::string_view source,
                                         std::string &error);

@@ -365,7 +365,7 @@ bool isLower(uint32_t codePoint) {
 
 std::string toUpper(std::string_view text) {
   std::string out;
-  for (std::string_view character : charsOf(text)) {
+  for (std::string_view character : Characters(text)) {
     uint32_t c = 0;
     if (decodeUtf8(character, 0, c) == 0) {
       out += character;

@@ -32,6 +32,11 @@ static bool isGlobalFunction(const std::string &name) {
 }
 
 Value Interpreter::evaluateName(uint32_t symbol) {
+  size_t names = 0;
+  for (Scope *s = scope; s; s = s->parent)
+    names += s->names.size();
+  if (!charge(names / 16))
+    return {};
   for (Scope *s = scope; s; s = s->parent)
     for (const auto &[name, value] : s->names)
       if (name == symbol)
@@ -72,6 +77,8 @@ Value Interpreter::evaluateNode(const Node &node) {
         return {};
       if (key.is(Kind::List) || key.is(Kind::Dict))
         return fail(std::string("unhashable type: '") + typeName(key) + "'");
+      if (!chargeLookup(*dict, key))
+        return {};
       dict->set(key, value);
     }
     return arena.dict(dict);
@@ -196,7 +203,7 @@ Value Interpreter::attribute(const Value &object, const std::string &name) {
     return Value::of(Kind::Function, function);
   }
   if (object.is(Kind::Dict) || object.is(Kind::Namespace)) {
-    if (!charge(object.dict().items.size() / 16))
+    if (!charge(object.dict().items.size() / 16 * (1 + name.size() / 64)))
       return {};
     if (const Value *value = object.dict().find(name))
       return *value;
@@ -275,7 +282,7 @@ Value Interpreter::item(const Value &object, const Value &key) {
     }
     break;
   case Kind::Dict:
-    if (!charge(object.dict().items.size() / 16 + weightOf(key) / 8))
+    if (!chargeLookup(object.dict(), key))
       return {};
     if (const Value *value = object.dict().find(key))
       return *value;
@@ -348,8 +355,8 @@ Value Interpreter::evaluateSlice(const Node &node) {
   else if (object.isSequence())
     size = static_cast<int64_t>(object.list().items.size());
   else
-    return undefined(std::string("'") + typeName(object) +
-                     "' object cannot be sliced");
+    return fail(std::string("'") + typeName(object) +
+                "' object cannot be sliced");
   int64_t step = given[2] ? bounds[2] : 1;
   if (step == 0)
     return fail("slice step cannot be zero");
@@ -417,7 +424,7 @@ bool Interpreter::iterate(const Value &value, std::vector<Value> &items) {
   case Kind::String:
     if (!charge(value.stringObject().length))
       return false;
-    for (std::string_view character : charsOf(value.string()))
+    for (std::string_view character : Characters(value.string()))
       items.push_back(newString(std::string(character)));
     break;
   case Kind::Loop: // what is left of it; nobody does that

@@ -47,6 +47,8 @@ Value Interpreter::filter(const std::string &name, const Value &value,
   return fail("no filter named '" + name.substr(0, 40) + "'");
 }
 
+static constexpr size_t maxIndent = 10000;
+
 Value Interpreter::filterToJson(const Value &value, CallArguments &arguments) {
   Bound bound;
   if (!bind(arguments, "tojson",
@@ -64,8 +66,11 @@ Value Interpreter::filterToJson(const Value &value, CallArguments &arguments) {
       return {};
     else
       style.indent.assign(static_cast<size_t>(std::clamp<int64_t>(
-                              bound[1].asInteger(), 0, 100)),
+                              bound[1].asInteger(), 0, maxIndent + 1)),
                           ' ');
+    if (style.indent.size() > maxIndent)
+      return fail("tojson() has more than " + std::to_string(maxIndent) +
+                  " bytes of indentation");
   }
   if (bound.has(2) && !bound[2].is(Kind::None)) {
     std::vector<Value> pair;
@@ -158,7 +163,8 @@ bool Interpreter::filterText(const std::string &name, const Value &value,
     if (!bind(arguments, name, {"chars"}, 0, bound))
       return true;
     bool hasChars = bound.has(0) && !bound[0].is(Kind::None);
-    if (hasChars && !wantString(bound[0], "chars"))
+    if (hasChars && (!wantString(bound[0], "chars") ||
+                     !chargeSearch(text, bound[0].string())))
       return true;
     out = newString(std::string(
         strip(text, hasChars ? &bound[0].string() : nullptr, true, true)));
@@ -173,9 +179,14 @@ bool Interpreter::filterText(const std::string &name, const Value &value,
     else if (bound.has(0)) {
       if (!wantInteger(bound[0], "width"))
         return true;
-      indent.assign(static_cast<size_t>(
-                        std::clamp<int64_t>(bound[0].asInteger(), 0, 10000)),
+      indent.assign(static_cast<size_t>(std::clamp<int64_t>(
+                        bound[0].asInteger(), 0, maxIndent + 1)),
                     ' ');
+    }
+    if (indent.size() > maxIndent) {
+      fail("indent() has more than " + std::to_string(maxIndent) +
+           " bytes of indentation");
+      return true;
     }
     uint64_t lines = static_cast<uint64_t>(splitLines(text, false).size() + 1);
     if (allows(text.size() + lines * (indent.size() + 1)))

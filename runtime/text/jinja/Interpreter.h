@@ -53,6 +53,8 @@ private:
   bool failed() const { return !message.empty(); }
   Value fail(std::string text);
   bool charge(uint64_t count);
+  bool chargeLookup(const DictObject &dict, const Value &key);
+  bool chargeSearch(std::string_view text, std::string_view part);
   /// Whether a text of that many bytes may be made.
   bool allows(uint64_t bytes);
   Value newString(std::string text, bool markup = false);
@@ -134,7 +136,8 @@ private:
   Value filterExtreme(const std::string &name, const Value &value,
                       CallArguments &arguments);
   Value filterToJson(const Value &value, CallArguments &arguments);
-  bool sortBy(std::vector<std::pair<Value, Value>> &keyed, bool reverse);
+  bool sortBy(std::vector<std::pair<Value, Value>> &keyed, bool reverse,
+              bool takesEqual);
   bool test(const std::string &name, const Value &value,
             CallArguments &arguments);
 

@@ -59,7 +59,7 @@ void Writer::writeString(std::string_view text) {
       out += hex[unit >> shift & 15];
   };
   out += '"';
-  for (std::string_view character : charsOf(text)) {
+  for (std::string_view character : Characters(text)) {
     uint32_t c = codePointOf(character);
     switch (c) {
     case '"':

@@ -12,6 +12,18 @@
 
 namespace qcc::text::jinja {
 
+std::string shortError(uint32_t line, std::string_view message) {
+  constexpr size_t most = 1000;
+  std::string text = "line " + std::to_string(line) + ": ";
+  if (message.size() <= most)
+    return text + std::string(message);
+  // Not in the middle of a character.
+  size_t end = most;
+  while (end > 0 && (static_cast<uint8_t>(message[end]) & 0xC0) == 0x80)
+    --end;
+  return text + std::string(message.substr(0, end)) + "...";
+}
+
 namespace {
 class Lexer {
 public:
@@ -25,7 +37,7 @@ public:
 private:
   void normalize(std::string_view text);
   bool fail(const std::string &message) {
-    error = "line " + std::to_string(line) + ": " + message;
+    error = shortError(line, message);
     return false;
   }
   void add(Token::Type type, std::string text = {}) {

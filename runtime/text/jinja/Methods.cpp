@@ -114,12 +114,18 @@ Value Interpreter::callGlobal(const std::string &name,
           return {};
         if (pair.size() != 2)
           return fail(name + "() expects pairs");
+        if (!chargeLookup(*dict, pair[0]))
+          return {};
         dict->set(pair[0], pair[1]);
       }
     }
   }
-  for (auto &[key, value] : arguments.named)
-    dict->set(newString(key), value);
+  for (auto &[key, value] : arguments.named) {
+    Value text = newString(key);
+    if (!chargeLookup(*dict, text))
+      return {};
+    dict->set(text, value);
+  }
   if (name == "dict")
     return arena.dict(dict);
   for (const auto &[key, value] : dict->items)
@@ -189,7 +195,7 @@ Value Interpreter::callDictMethod(const Value &self, const std::string &name,
   Bound bound;
   if (name == "get") {
     if (!bind(arguments, name, {"key", "default"}, 1, bound) ||
-        !charge(dict.items.size() / 16 + weightOf(bound[0]) / 8))
+        !chargeLookup(dict, bound[0]))
       return {};
     if (const Value *value = dict.find(bound[0]))
       return *value;
@@ -241,7 +247,7 @@ Value Interpreter::callLoopMethod(LoopObject &loop, const std::string &name,
 Value Interpreter::callStringQuestion(const std::string &text,
                                       const std::string &name) {
   bool all = !text.empty(), cased = false, previousCased = false;
-  for (std::string_view character : charsOf(text)) {
+  for (std::string_view character : Characters(text)) {
     uint32_t c = codePointOf(character);
     bool digit = c >= '0' && c <= '9';
     bool upper = isUpper(c), lower = isLower(c) && !upper;
@@ -307,6 +313,14 @@ Value Interpreter::callStringMethod(const Value &self, const std::string &name,
   const std::string &text = self.string();
   if (!charge(text.size() / 64))
     return {};
+  // The first argument is what most search for.
+  if (!arguments.positional.empty() &&
+      arguments.positional[0].is(Kind::String) &&
+      !chargeSearch(text, arguments.positional[0].string()))
+    return {};
+  for (const auto &[key, part] : arguments.named)
+    if (part.is(Kind::String) && !chargeSearch(text, part.string()))
+      return {};
   Bound bound;
   bool markup = self.stringObject().markup;
   auto string = [&](std::string_view part) {
@@ -378,7 +392,8 @@ Value Interpreter::callStringMethod(const Value &self, const std::string &name,
     if (bound[0].is(Kind::Tuple))
       candidates = bound[0].list().items;
     for (const Value &candidate : candidates) {
-      if (!wantString(candidate, "the argument of " + name + "()"))
+      if (!wantString(candidate, "the argument of " + name + "()") ||
+          !charge(candidate.string().size() / 4096 + 1))
         return {};
       if (name == "startswith" ? text.starts_with(candidate.string())
                                : text.ends_with(candidate.string()))
@@ -491,7 +506,7 @@ Value Interpreter::callStringMethod(const Value &self, const std::string &name,
   if (name == "title" || name == "swapcase") {
     std::string out;
     bool inWord = false;
-    for (std::string_view character : charsOf(text)) {
+    for (std::string_view character : Characters(text)) {
       uint32_t c = codePointOf(character);
       bool upper = isUpper(c), cased = upper || isLower(c);
       bool lowers = name == "title" ? inWord : upper;

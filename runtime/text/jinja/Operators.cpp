@@ -15,11 +15,10 @@ bool Interpreter::contains(const Value &container, const Value &item) {
   case Kind::String:
     if (!wantString(item, "'in <string>' requires a string: the left operand"))
       return false;
-    return charge(container.string().size() / 64) &&
+    return chargeSearch(container.string(), item.string()) &&
            container.string().find(item.string()) != std::string::npos;
   case Kind::Dict:
-    return charge(container.dict().items.size() / 16 + weightOf(item) / 8) &&
-           container.dict().find(item);
+    return chargeLookup(container.dict(), item) && container.dict().find(item);
   default: {
     std::vector<Value> items;
     if (!iterate(container, items) || !charge(weightOf(container) / 8))

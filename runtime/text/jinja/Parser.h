@@ -46,7 +46,7 @@ private:
   }
   std::nullptr_t failAt(uint32_t line, const std::string &message) {
     if (error.empty())
-      error = "line " + std::to_string(line) + ": " + message;
+      error = shortError(line, message);
     return nullptr;
   }
   const Token &current() const { return tokens[at]; }

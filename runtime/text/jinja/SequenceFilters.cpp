@@ -136,13 +136,18 @@ bool Interpreter::filterSequence(const std::string &name, const Value &value,
     if (!bind(arguments, name, {"count", "fill_with"}, 1, bound) ||
         !wantInteger(bound[0], "count") || !iterate(value, items))
       return true;
+    constexpr size_t most = 100000;
     size_t count = static_cast<size_t>(
-        std::clamp<int64_t>(bound[0].asInteger(), 0, 100000));
-    if (count == 0) {
-      fail(name + "() needs a count of at least 1");
-      return true;
-    }
+        std::clamp<int64_t>(bound[0].asInteger(), 0, most + 1));
     bool fills = bound.has(1) && !bound[1].is(Kind::None);
+    if (count == 0)
+      fail(name + "() needs a count of at least 1");
+    else if (count > most && (fills || name == "slice"))
+      fail(name + "() has more than " + std::to_string(most) + " items");
+    else if (count > most) // all of them in one
+      count = std::max(count, items.size());
+    if (failed())
+      return true;
     std::vector<Value> parts;
     size_t at = 0;
     size_t each = items.size() / count, longer = items.size() % count;
@@ -243,14 +248,17 @@ Value Interpreter::filterSelect(const Value &value, CallArguments &arguments,
 }
 
 /// Sorts (key, value) pairs stably by key, by merging: unlike the standard
-/// library's sorts it survives keys without an order, such as NaN.
+/// library's sorts it survives keys without an order, such as NaN. `takesEqual`
+/// keys need no order where they are equal, as Python compares lists of them.
 bool Interpreter::sortBy(std::vector<std::pair<Value, Value>> &keyed,
-                         bool reverse) {
+                         bool reverse, bool takesEqual) {
   auto less = [&](const Value &x, const Value &y) {
     const Value &a = reverse ? y : x;
     const Value &b = reverse ? x : y;
     int order = 0;
     if (failed() || !charge(1 + std::min(weightOf(a), weightOf(b)) / 8))
+      return false;
+    if (takesEqual && equals(a, b))
       return false;
     if (a.is(Kind::Undefined) || b.is(Kind::Undefined))
       failUndefined(a.is(Kind::Undefined) ? a : b);
@@ -314,7 +322,7 @@ Value Interpreter::filterSort(const Value &value, CallArguments &arguments) {
       return {};
     keyed.push_back({key, item});
   }
-  if (!sortBy(keyed, bound.isTrue(0)))
+  if (!sortBy(keyed, bound.isTrue(0), /*takesEqual=*/true))
     return {};
   items.clear();
   for (const auto &[key, item] : keyed)
@@ -346,7 +354,7 @@ Value Interpreter::filterDictSort(const Value &value,
     if (failed())
       return {};
   }
-  if (!sortBy(keyed, bound.isTrue(2)))
+  if (!sortBy(keyed, bound.isTrue(2), /*takesEqual=*/false))
     return {};
   std::vector<Value> items;
   for (const auto &[key, item] : keyed)

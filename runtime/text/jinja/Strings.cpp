@@ -10,7 +10,7 @@
 
 namespace qcc::text::jinja {
 
-static size_t charSize(std::string_view text, size_t at) {
+size_t charSize(std::string_view text, size_t at) {
   uint32_t codePoint = 0;
   return std::max<size_t>(decodeUtf8(text, at, codePoint), 1);
 }
@@ -31,11 +31,8 @@ size_t byteOfChar(std::string_view text, size_t index) {
 
 std::vector<std::string_view> charsOf(std::string_view text) {
   std::vector<std::string_view> out;
-  for (size_t at = 0; at < text.size();) {
-    size_t size = charSize(text, at);
-    out.push_back(text.substr(at, size));
-    at += size;
-  }
+  for (std::string_view character : Characters(text))
+    out.push_back(character);
   return out;
 }
 
@@ -238,7 +235,7 @@ std::string quote(std::string_view text) {
                       text.find('"') == std::string_view::npos;
   char mark = doubleQuotes ? '"' : '\'';
   std::string out(1, mark);
-  for (std::string_view character : charsOf(text)) {
+  for (std::string_view character : Characters(text)) {
     uint32_t c = codePointOf(character);
     if (c == static_cast<uint8_t>(mark) || c == '\\') {
       out += '\\';
@@ -268,7 +265,7 @@ std::string toTitle(std::string_view text) {
     out += toLower(std::string_view(word).substr(first));
     word.clear();
   };
-  for (std::string_view character : charsOf(text)) {
+  for (std::string_view character : Characters(text)) {
     uint32_t c = codePointOf(character);
     if (isSpace(c) || c == '-' || c == '(' || c == '{' || c == '[' ||
         c == '<') {

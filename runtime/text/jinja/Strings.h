@@ -18,9 +18,40 @@ namespace qcc::text::jinja {
 size_t countChars(std::string_view text);
 /// Byte offset of character `index`; the size for one past the last.
 size_t byteOfChar(std::string_view text, size_t index);
-/// Each character as a view of its bytes.
+/// Bytes of the character at byte `at`, which is inside of the text.
+size_t charSize(std::string_view text, size_t at);
+
+/// The characters of a text, each as a view of its bytes, for a loop.
+class Characters {
+public:
+  explicit Characters(std::string_view text) : text(text) {}
+
+  class Iterator {
+  public:
+    Iterator(std::string_view text, size_t at) : text(text), at(at) { read(); }
+    std::string_view operator*() const { return text.substr(at, size); }
+    Iterator &operator++() {
+      at += size;
+      read();
+      return *this;
+    }
+    bool operator!=(const Iterator &other) const { return at != other.at; }
+
+  private:
+    void read() { size = at < text.size() ? charSize(text, at) : 0; }
+    std::string_view text;
+    size_t at, size = 0;
+  };
+  Iterator begin() const { return {text, 0}; }
+  Iterator end() const { return {text, text.size()}; }
+
+private:
+  std::string_view text;
+};
+
+/// The same at once.
 std::vector<std::string_view> charsOf(std::string_view text);
-/// Code point of a character from charsOf(); U+FFFD for a stray byte.
+/// Code point of a character; U+FFFD for a stray byte.
 uint32_t codePointOf(std::string_view character);
 
 /// str.isspace() of one character.

@@ -46,9 +46,36 @@ TEST(ChatTemplateTest, VariablesReplaceTheUsualOnes) {
       "0 False 1.5");
   input.variables = "[]";
   EXPECT_EQ(render("x", input),
-            "error: the variables of the template are no JSON object");
+            "error: variables: expected a JSON object, got list");
   input.variables = "{\"a\": 1,}";
-  EXPECT_EQ(render("x", input), "error: JSON: expected a string at byte 8");
+  EXPECT_EQ(render("x", input),
+            "error: variables: JSON: expected a string at byte 8");
+  input.variables = R"({"messages": [{"role": "user"}, "Hi"]})";
+  EXPECT_EQ(render("x", input),
+            "error: message 1: expected an object, got str");
+  input.variables = R"({"messages": "Hi"})";
+  EXPECT_EQ(render("x", input), "error: messages: expected an array, got str");
+}
+
+TEST(ChatTemplateTest, ToolsAreAnArray) {
+  ChatInput input;
+  input.tools = R"([{"name": "f"}])";
+  EXPECT_EQ(render("{{ tools|tojson }}", input), R"([{"name": "f"}])");
+  input.tools = "{}";
+  EXPECT_EQ(render("x", input),
+            "error: tools: expected a JSON array, got dict");
+}
+
+TEST(ChatTemplateTest, MessagesAreMadePlain) {
+  ChatInput input;
+  input.variables = R"({"messages": [
+      {"role": "assistant", "content": null, "reasoning": "why"},
+      {"thinking": "a", "reasoning_content": "b", "reasoning": null},
+      {"content": "c", "thinking": null}]})";
+  EXPECT_EQ(render("{% for m in messages %}{{ m|tojson }}{% endfor %}", input),
+            R"({"thinking": "why", "role": "assistant", "reasoning": "why", )"
+            R"("reasoning_content": "why"})"
+            R"({"thinking": "a", "reasoning_content": "b"}{"content": "c"})");
 }
 
 TEST(ChatTemplateTest, ErrorsNameTheLine) {

@@ -28,7 +28,8 @@ struct BundleContents {
   std::string name, architecture, compiler;
   llvm::ArrayRef<uint8_t> tokenizer; ///< Image of runtime/text.
   std::optional<std::string> chatTemplate;
-  std::string info; ///< JSON.
+  std::vector<std::pair<std::string, std::string>> templates; ///< By name.
+  std::string info;                                           ///< JSON.
   uint64_t parameters = 0;
   uint64_t weightBytes = 0;
   uint64_t weightBytesPerToken = 0;
