@@ -25,13 +25,17 @@ class Folder:
 
     def __init__(self, config):
         self.config, self.entries, self.end = config, {}, 0
+        self.filled = []
 
-    def tensor(self, name, dtype, *shape):
+    def tensor(self, name, dtype, *shape, byte=0):
+        """`byte` is what each of its bytes is."""
         size = SIZES[dtype]
         for n in shape:
             size *= n
         self.entries[name] = {"dtype": dtype, "shape": shape,
                               "data_offsets": [self.end, self.end + size]}
+        if byte:
+            self.filled.append((self.end, size, byte))
         self.end += size
 
     def norm(self, name, size):
@@ -43,6 +47,7 @@ class Folder:
     def gptq(self, name, out, inner):
         """4 bits in symmetric groups of 128."""
         self.tensor(name + ".qweight", "I32", inner // 8, out)
+        self.tensor(name + ".qzeros", "I32", inner // 128, out // 8, byte=0x77)
         self.tensor(name + ".scales", "F16", inner // 128, out)
 
     def mxfp4(self, name, experts, out, inner):
@@ -58,6 +63,9 @@ class Folder:
         with open(path / "model.safetensors", "wb") as file:
             file.write(len(header).to_bytes(8, "little") + header)
             file.truncate(8 + len(header) + self.end)
+            for start, size, byte in self.filled:
+                file.seek(8 + len(header) + start)
+                file.write(bytes([byte]) * size)
 
 
 def config(kind, layers, hidden, ffn, heads, kv, head_dim, vocab, **more):
