@@ -225,6 +225,19 @@ static qcc_status setSampling(qcc_session *session,
   return sessionOf(session).setSampling(settings);
 }
 
+static qcc_status setSequenceSampling(qcc_session *session, uint32_t sequence,
+                                      const qcc_sampling_v1 *given) {
+  qcc_sampling_v1 settings = QCC_SAMPLING_INIT;
+  if (given && !readStruct(settings, given))
+    return badStruct(sessionOf(session).error, "sampling");
+  return sessionOf(session).setSampling(sequence, settings);
+}
+
+static qcc_status copySequence(qcc_session *session, uint32_t from, uint32_t to,
+                               size_t length) {
+  return sessionOf(session).copy(from, to, length);
+}
+
 static qcc_status sample(qcc_session *session, uint32_t sequence,
                          const float *from, int32_t *token) {
   if (!token)
@@ -323,6 +336,8 @@ const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
       stateBytes,
       matmulInfo,
       renderChat,
+      setSequenceSampling,
+      copySequence,
   };
   return maxVersion >= QCC_API_VERSION ? &table : nullptr;
 }

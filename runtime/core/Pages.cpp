@@ -4,6 +4,8 @@
 
 #include "Pages.h"
 
+#include <cstring>
+
 namespace qcc::rt {
 
 #ifndef MADV_COLLAPSE
@@ -26,8 +28,8 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
       !mappings.allocate(model.state_count) ||
       !statePointers.allocate(model.state_count) ||
       !bytesOfPage.allocate(model.state_count) || !pageTable.allocate(pages) ||
-      !joined.allocate(model.state_count) || !used.allocate(sequences) ||
-      !freePages.allocate(pages))
+      !joined.allocate(model.state_count) || !holders.allocate(pages) ||
+      !used.allocate(sequences) || !freePages.allocate(pages))
     return error.set(QCC_E_NO_MEMORY,
                      "out of memory for %u sequences of %u positions",
                      sequences, context);
@@ -75,25 +77,59 @@ void Pages::joinFullPages() {
   }
 }
 
-void Pages::resize(uint32_t sequence, size_t positions) {
+uint32_t Pages::take() {
+  uint32_t page = freePages[--freeCount];
+  pageCountEver = page >= pageCountEver ? page + 1u : pageCountEver;
+  holders[page] = 1;
+  return page;
+}
+
+void Pages::release(uint32_t page) {
+  if (--holders[page] == 0)
+    freePages[freeCount++] = page;
+}
+
+/// Replaces a page by a copy that only this table entry names. One is free,
+/// because entries that share leave pages over.
+void Pages::copyShared(uint32_t &page) {
+  uint32_t own = take();
+  for (size_t i = 0; i < mappings.size(); ++i)
+    memcpy(statePointers[i] + own * bytesOfPage[i],
+           statePointers[i] + page * bytesOfPage[i], bytesOfPage[i]);
+  release(page);
+  page = own;
+}
+
+void Pages::resize(uint32_t sequence, size_t from, size_t positions) {
   uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
   uint32_t *row = &pageTable[sequence * perSequence];
   while (used[sequence] > wanted)
-    freePages[freeCount++] = row[--used[sequence]];
+    release(row[--used[sequence]]);
+  if (positions > from && from % QCC_PAGE_TOKENS != 0) {
+    uint32_t &last = row[from / QCC_PAGE_TOKENS];
+    if (holders[last] > 1)
+      copyShared(last);
+  }
   if (used[sequence] == wanted)
     return;
   joinFullPages(); // those given out before, which are written by now
-  while (used[sequence] < wanted) {
-    uint32_t page = freePages[--freeCount];
-    row[used[sequence]++] = page;
-    pageCountEver = page >= pageCountEver ? page + 1u : pageCountEver;
+  while (used[sequence] < wanted)
+    row[used[sequence]++] = take();
+}
+
+void Pages::share(uint32_t from, uint32_t to, size_t positions) {
+  uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+  uint32_t *row = &pageTable[to * perSequence];
+  while (used[to])
+    release(row[--used[to]]);
+  for (; used[to] < wanted; ++used[to]) {
+    row[used[to]] = pageTable[from * perSequence + used[to]];
+    ++holders[row[used[to]]];
   }
 }
 
 uint64_t Pages::bytesInUse() const {
-  uint64_t pages = 0, bytes = 0;
-  for (size_t i = 0; i < used.size(); ++i)
-    pages += used[i];
+  uint64_t pages = freePages.size() - freeCount, bytes = 0;
   for (size_t i = 0; i < bytesOfPage.size(); ++i)
     bytes += pages * bytesOfPage[i];
   return bytes;

@@ -3,7 +3,8 @@
 //
 // Token state (keys and values) lives in pages of QCC_PAGE_TOKENS positions. A
 // page is one number: page p of every declared state. Sequences name their
-// pages in a table, so that they can grow, shrink and later share.
+// pages in a table, so that they can grow, shrink and share: a page that
+// several sequences name is copied when one of them goes on writing it.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_RUNTIME_CORE_PAGES_H
@@ -28,9 +29,13 @@ public:
   qcc_status create(const qcc_model_v1 &model, uint32_t sequences,
                     uint32_t context, ErrorText &error);
 
-  /// Gives a sequence the pages for `positions` positions; always succeeds up
-  /// to the context, because the pool has a page for every table entry.
-  void resize(uint32_t sequence, size_t positions);
+  /// Gives a sequence that holds `from` positions the pages for `positions`;
+  /// always succeeds up to the context, because the pool has a page for every
+  /// table entry.
+  void resize(uint32_t sequence, size_t from, size_t positions);
+
+  /// Makes the pages of `to` those of the first `positions` of `from`.
+  void share(uint32_t from, uint32_t to, size_t positions);
 
   const uint32_t *table() const { return pageTable.data(); }
   uint64_t pagesPerSequence() const { return perSequence; }
@@ -44,11 +49,14 @@ public:
   }
   size_t pageCount(uint32_t sequence) const { return used[sequence]; }
 
-  /// Bytes of all pages that sequences hold.
+  /// Bytes of all pages that sequences hold, shared ones counted once.
   uint64_t bytesInUse() const;
 
 private:
   void joinFullPages();
+  uint32_t take();
+  void release(uint32_t page);
+  void copyShared(uint32_t &page);
 
   /// A Mapping as plain data, which Array asks for.
   struct Region {
@@ -62,6 +70,7 @@ private:
   Array<uint64_t> joined;    // huge pages of each state
   Array<uint32_t> pageTable; // [sequences][perSequence]
   Array<uint32_t> used;      // pages of each sequence
+  Array<uint32_t> holders;   // sequences that name each page
   Array<uint32_t> freePages; // a stack: warm pages are reused first
   size_t freeCount = 0;
   uint64_t pageCountEver = 0; // pages below this were given out at some time

@@ -48,10 +48,10 @@ qcc_status Sampler::create(uint32_t vocabulary, ErrorText &error) {
   if (!penalized.reserve(size_t(vocab) * sizeof(float)) ||
       !candidates.reserve(size_t(vocab) * sizeof(Candidate)))
     return error.set(QCC_E_NO_MEMORY, "out of memory for %u candidates", vocab);
-  return set(QCC_SAMPLING_INIT, error);
+  return QCC_OK;
 }
 
-qcc_status Sampler::set(const qcc_sampling_v1 &wanted, ErrorText &error) {
+qcc_status Draws::set(const qcc_sampling_v1 &wanted, ErrorText &error) {
   auto bad = [&](const char *name, double value, const char *expected) {
     return error.set(QCC_E_ARGUMENT, "%s is %g, expected %s", name, value,
                      expected);
@@ -87,7 +87,8 @@ qcc_status Sampler::set(const qcc_sampling_v1 &wanted, ErrorText &error) {
 
 /// A copy of the logits in which the tokens of `history` are penalized, or the
 /// logits themselves if no penalty is on.
-const float *Sampler::penalize(const float *logits, const int32_t *history,
+const float *Sampler::penalize(const qcc_sampling_v1 &settings,
+                               const float *logits, const int32_t *history,
                                size_t historyCount) {
   bool off = settings.repeat_penalty == 1 && settings.frequency_penalty == 0 &&
              settings.presence_penalty == 0;
@@ -165,9 +166,9 @@ size_t Sampler::selectAll(const float *logits) {
   return n;
 }
 
-/// The smallest number of best candidates whose probabilities sum to top_p.
+/// The smallest number of best candidates whose probabilities sum to `topP`.
 /// Sorts only as many as that takes.
-size_t Sampler::cutTopP(size_t n) {
+size_t Sampler::cutTopP(float topP, size_t n) {
   auto *all = reinterpret_cast<Candidate *>(candidates.data());
   float largest = all[0].logit;
   for (size_t i = 1; i < n; ++i)
@@ -175,7 +176,7 @@ size_t Sampler::cutTopP(size_t n) {
   double total = 0;
   for (size_t i = 0; i < n; ++i)
     total += std::exp(double(all[i].logit) - largest);
-  double sum = 0, wanted = double(settings.top_p) * total;
+  double sum = 0, wanted = double(topP) * total;
   size_t sorted = 0;
   for (size_t chunk = 128; sorted < n; chunk *= 4) {
     size_t end = std::min(n, sorted + chunk);
@@ -191,15 +192,16 @@ size_t Sampler::cutTopP(size_t n) {
   return n;
 }
 
-qcc_status Sampler::sample(const float *logits, const int32_t *history,
-                           size_t historyCount, int32_t &token,
-                           ErrorText &error) {
+qcc_status Sampler::sample(Draws &draws, const float *logits,
+                           const int32_t *history, size_t historyCount,
+                           int32_t &token, ErrorText &error) {
+  const qcc_sampling_v1 &settings = draws.settings;
   if (settings.repeat_last >= 0 &&
       size_t(settings.repeat_last) < historyCount) {
     history += historyCount - size_t(settings.repeat_last);
     historyCount = size_t(settings.repeat_last);
   }
-  logits = penalize(logits, history, historyCount);
+  logits = penalize(settings, logits, history, historyCount);
   auto none = [&] {
     return error.set(QCC_E_NUMERIC, "the model gave no finite logit");
   };
@@ -218,7 +220,7 @@ qcc_status Sampler::sample(const float *logits, const int32_t *history,
   if (n == 0)
     return none();
   if (settings.top_p < 1)
-    n = cutTopP(n);
+    n = cutTopP(settings.top_p, n);
   float largest = best[0].logit;
   for (size_t i = 1; i < n; ++i)
     largest = std::max(largest, best[i].logit);
@@ -235,7 +237,7 @@ qcc_status Sampler::sample(const float *logits, const int32_t *history,
   double scale = 1.0 / double(settings.temperature), total = 0;
   for (size_t i = 0; i < n; ++i)
     total += std::exp((double(best[i].logit) - largest) * scale);
-  double point = random.uniform() * total;
+  double point = draws.random.uniform() * total;
   // Rounding may leave `point` above the last partial sum: then the last
   // candidate with any weight is meant.
   size_t chosen = 0;

@@ -26,18 +26,25 @@ private:
   uint64_t state[4] = {};
 };
 
+/// What one sequence draws its tokens with.
+struct Draws {
+  qcc_sampling_v1 settings;
+  Random random;
+
+  /// Checks and takes over the settings, and seeds the random numbers.
+  qcc_status set(const qcc_sampling_v1 &settings, ErrorText &error);
+};
+
+/// Chooses for any number of sequences, one at a time.
 class Sampler {
 public:
   /// Reserves memory for `vocab` candidates, touched only by settings that
   /// need them.
   qcc_status create(uint32_t vocab, ErrorText &error);
 
-  /// Checks and takes over the settings, and seeds the random numbers.
-  qcc_status set(const qcc_sampling_v1 &settings, ErrorText &error);
-
   /// Chooses a token. `history` are the tokens so far, for penalties. NaN
   /// counts as -infinity; without any finite logit, QCC_E_NUMERIC.
-  qcc_status sample(const float *logits, const int32_t *history,
+  qcc_status sample(Draws &draws, const float *logits, const int32_t *history,
                     size_t historyCount, int32_t &token, ErrorText &error);
 
 private:
@@ -49,14 +56,12 @@ private:
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
   }
 
-  const float *penalize(const float *logits, const int32_t *history,
-                        size_t historyCount);
+  const float *penalize(const qcc_sampling_v1 &settings, const float *logits,
+                        const int32_t *history, size_t historyCount);
   size_t selectTop(const float *logits, size_t k);
   size_t selectAll(const float *logits);
-  size_t cutTopP(size_t n);
+  size_t cutTopP(float topP, size_t n);
 
-  qcc_sampling_v1 settings = QCC_SAMPLING_INIT;
-  Random random;
   uint32_t vocab = 0;
   Mapping penalized;  // float[vocab]
   Mapping candidates; // Candidate[vocab]

@@ -132,8 +132,9 @@ qcc_status Session::restore(uint32_t sequence, const uint8_t *data,
   }
   memcpy(&history[size_t(sequence) * context], data + sizeof found,
          found.length * sizeof(int32_t));
+  pages.resize(sequence, lengths[sequence], 0); // shared pages stay as they are
+  pages.resize(sequence, 0, found.length);
   lengths[sequence] = found.length;
-  pages.resize(sequence, found.length);
   for (size_t state = 0; state < pages.stateCount(); ++state)
     for (size_t page = 0; page < pages.pageCount(sequence); ++page) {
       memcpy(pages.page(state, sequence, page), data + offset,

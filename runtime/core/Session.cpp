@@ -46,7 +46,7 @@ qcc_status Session::create(const Model &of,
   if (!arena.reserve(arenaBytes) || !logits.reserve(logitsRows * rowBytes) ||
       !histories.reserve(positions * sizeof(int32_t)) ||
       !lengths.allocate(sequences) || !added.allocate(sequences) ||
-      !rowToken.allocate(code->row_capacity) ||
+      !draws.allocate(sequences) || !rowToken.allocate(code->row_capacity) ||
       !rowPosition.allocate(code->row_capacity) ||
       !rowSequence.allocate(code->row_capacity) ||
       !rowOutput.allocate(code->row_capacity))
@@ -60,6 +60,9 @@ qcc_status Session::create(const Model &of,
     return status;
   if (qcc_status status = sampler.create(code->vocab, failure))
     return status;
+  for (uint32_t s = 0; s < sequences; ++s)
+    if (qcc_status status = draws[s].set(QCC_SAMPLING_INIT, failure))
+      return status;
   pace.start(threads);
   return team.start(threads, failure);
 }
@@ -143,8 +146,8 @@ qcc_status Session::eval(const qcc_eval_v1 &request) {
     perStep = std::min(perStep, logitsRows);
   qcc_status status = evalChunks(request, perStep, prompt);
   if (status != QCC_OK) {
+    pages.resize(request.sequence, lengths[request.sequence], start);
     lengths[request.sequence] = start;
-    pages.resize(request.sequence, start);
   }
   return status;
 }
@@ -176,7 +179,7 @@ qcc_status Session::evalChunks(const qcc_eval_v1 &request, size_t perStep,
     }
     step.output = rowOutput.data();
     step.logits = rowLogits;
-    pages.resize(request.sequence, length + rows);
+    pages.resize(request.sequence, length, length + rows);
     if (step.outputs)
       last = nullptr; // until the step is complete
     if (!runStep(step))
@@ -241,7 +244,7 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
   }
   for (uint32_t s = 0; s < sequences; ++s)
     if (added[s])
-      pages.resize(s, lengths[s] + added[s]);
+      pages.resize(s, lengths[s], lengths[s] + added[s]);
   qcc_step_v1 step = {};
   step.flags = prompt ? QCC_STEP_PROMPT : 0;
   step.rows = request.rows;
@@ -253,7 +256,7 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
   if (!runStep(step)) {
     for (uint32_t s = 0; s < sequences; ++s)
       if (added[s])
-        pages.resize(s, lengths[s]);
+        pages.resize(s, lengths[s] + added[s], lengths[s]);
     return error.set(QCC_E_CANCELLED, "cancelled");
   }
   for (uint32_t i = 0; i < request.rows; ++i) {
@@ -272,8 +275,8 @@ qcc_status Session::sample(uint32_t sequence, const float *from,
     from = last;
   if (!from)
     return error.set(QCC_E_ARGUMENT, "no logits: evaluate tokens first");
-  return sampler.sample(from, tokensOf(sequence), lengths[sequence], token,
-                        error);
+  return sampler.sample(draws[sequence], from, tokensOf(sequence),
+                        lengths[sequence], token, error);
 }
 
 qcc_status Session::truncate(uint32_t sequence, size_t length) {
@@ -282,9 +285,41 @@ qcc_status Session::truncate(uint32_t sequence, size_t length) {
   if (length > lengths[sequence])
     return error.set(QCC_E_ARGUMENT, "length is %zu, expected at most %zu",
                      length, lengths[sequence]);
+  pages.resize(sequence, lengths[sequence], length);
   lengths[sequence] = length;
-  pages.resize(sequence, length);
   return QCC_OK;
+}
+
+qcc_status Session::copy(uint32_t from, uint32_t to, size_t length) {
+  qcc_status status = checkSequence(from);
+  if (status == QCC_OK)
+    status = checkSequence(to);
+  if (status != QCC_OK)
+    return status;
+  if (length > lengths[from])
+    return error.set(QCC_E_ARGUMENT, "length is %zu, expected at most %zu",
+                     length, lengths[from]);
+  if (from == to)
+    return truncate(to, length);
+  pages.share(from, to, length);
+  memcpy(&history[size_t(to) * context], tokensOf(from),
+         length * sizeof(int32_t));
+  lengths[to] = length;
+  return QCC_OK;
+}
+
+qcc_status Session::setSampling(const qcc_sampling_v1 &settings) {
+  qcc_status status = QCC_OK;
+  for (uint32_t s = 0; s < sequences && status == QCC_OK; ++s)
+    status = draws[s].set(settings, error);
+  return status;
+}
+
+qcc_status Session::setSampling(uint32_t sequence,
+                                const qcc_sampling_v1 &settings) {
+  if (qcc_status status = checkSequence(sequence))
+    return status;
+  return draws[sequence].set(settings, error);
 }
 
 } // namespace qcc::rt

@@ -25,9 +25,11 @@ public:
   qcc_status step(const qcc_rows_v1 &rows);
   qcc_status sample(uint32_t sequence, const float *from, int32_t &token);
   qcc_status generate(const qcc_generate_v1 &options, qcc_generated_v1 &result);
-  qcc_status setSampling(const qcc_sampling_v1 &settings) {
-    return sampler.set(settings, error);
-  }
+  /// Of all sequences, or of one.
+  qcc_status setSampling(const qcc_sampling_v1 &settings);
+  qcc_status setSampling(uint32_t sequence, const qcc_sampling_v1 &settings);
+  /// Makes `to` the first `length` tokens of `from`; their state is shared.
+  qcc_status copy(uint32_t from, uint32_t to, size_t length);
   qcc_status truncate(uint32_t sequence, size_t length);
   qcc_status save(uint32_t sequence, uint8_t *data, size_t capacity,
                   size_t &bytes);
@@ -67,6 +69,7 @@ private:
   Pace pace;
   Pages pages;
   Sampler sampler;
+  Array<Draws> draws; // of each sequence
   TextStream stream;
   Mapping arena;
   Mapping logits;    // float[logitsRows][vocab]

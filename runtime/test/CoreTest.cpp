@@ -42,8 +42,8 @@ protected:
 
   int32_t sample(const std::vector<int32_t> &history = {}) {
     int32_t token = -1;
-    EXPECT_EQ(sampler.sample(logits.data(), history.data(), history.size(),
-                             token, error),
+    EXPECT_EQ(sampler.sample(sequence, logits.data(), history.data(),
+                             history.size(), token, error),
               QCC_OK)
         << error.get();
     return token;
@@ -52,7 +52,7 @@ protected:
   /// Draws many tokens and compares their shares with the chain written plainly
   /// with sorted arrays.
   void expectDistribution(const std::vector<int32_t> &history = {}) {
-    ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+    ASSERT_EQ(sequence.set(settings, error), QCC_OK);
     std::map<int32_t, double> expected = plainChain(history);
     std::map<int32_t, int> drawn;
     constexpr int draws = 10000;
@@ -122,6 +122,7 @@ protected:
   }
 
   Sampler sampler;
+  Draws sequence;
   ErrorText error;
   qcc_sampling_v1 settings = QCC_SAMPLING_INIT;
   std::vector<float> logits;
@@ -131,7 +132,7 @@ protected:
 
 TEST_F(SamplerTest, GreedyTakesTheFirstOfTheBest) {
   settings.temperature = 0;
-  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+  ASSERT_EQ(sequence.set(settings, error), QCC_OK);
   logits[700] = logits[123] = logits[999] = 50;
   EXPECT_EQ(sample(), 123);
   logits[999] = 51;
@@ -210,7 +211,7 @@ TEST_F(SamplerTest, SelectionIsExactForAllK) {
   settings.temperature = 1e6f; // every kept token is drawn soon
   for (int32_t k : {1, 2, 20, 63, 64, 65, 130}) {
     settings.top_k = k;
-    ASSERT_EQ(sampler.set(settings, error), QCC_OK);
+    ASSERT_EQ(sequence.set(settings, error), QCC_OK);
     std::map<int32_t, double> expected = plainChain({});
     ASSERT_EQ(expected.size(), size_t(k));
     std::map<int32_t, int> drawn;
@@ -225,21 +226,21 @@ TEST_F(SamplerTest, SelectionIsExactForAllK) {
 TEST_F(SamplerTest, SurvivesBadLogits) {
   int32_t token = -1;
   std::fill(logits.begin(), logits.end(), NAN);
-  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
-  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+  ASSERT_EQ(sequence.set(settings, error), QCC_OK);
+  EXPECT_EQ(sampler.sample(sequence, logits.data(), nullptr, 0, token, error),
             QCC_E_NUMERIC);
   std::fill(logits.begin(), logits.end(), -INFINITY);
-  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+  EXPECT_EQ(sampler.sample(sequence, logits.data(), nullptr, 0, token, error),
             QCC_E_NUMERIC);
   logits[17] = 1;
   logits[18] = NAN;
   EXPECT_EQ(sample(), 17);
   logits[19] = INFINITY;
-  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+  EXPECT_EQ(sampler.sample(sequence, logits.data(), nullptr, 0, token, error),
             QCC_E_NUMERIC);
   settings.top_k = 0;
-  ASSERT_EQ(sampler.set(settings, error), QCC_OK);
-  EXPECT_EQ(sampler.sample(logits.data(), nullptr, 0, token, error),
+  ASSERT_EQ(sequence.set(settings, error), QCC_OK);
+  EXPECT_EQ(sampler.sample(sequence, logits.data(), nullptr, 0, token, error),
             QCC_E_NUMERIC);
 }
 
@@ -247,7 +248,7 @@ TEST_F(SamplerTest, ChecksSettings) {
   auto refused = [&](auto change) {
     qcc_sampling_v1 bad = settings;
     change(bad);
-    EXPECT_EQ(sampler.set(bad, error), QCC_E_ARGUMENT);
+    EXPECT_EQ(sequence.set(bad, error), QCC_E_ARGUMENT);
   };
   refused([](auto &s) { s.temperature = NAN; });
   refused([](auto &s) { s.top_p = -0.1f; });

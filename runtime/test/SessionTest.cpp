@@ -4,6 +4,7 @@
 
 #include "Demo.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <thread>
@@ -172,6 +173,108 @@ TEST(SessionTest, TruncationIsReuse) {
   EXPECT_STREQ(qcc_last_error(session), "length is 1000, expected at most 155");
 }
 
+TEST(SessionTest, CopiesShareStateUntilTheyDiffer) {
+  Model model;
+  std::vector<int32_t> tokens = someTokens(150), left = tokens, right = tokens;
+  // Within a page, at its end, and a page that both go on in after cuts.
+  for (size_t length : {1u, 63u, 64u, 65u, 128u, 149u}) {
+    Session session(model, 2, 3);
+    session.eval(tokens, 0, 0);
+    uint64_t alone = qcc_state_bytes(session);
+    ASSERT_EQ(qcc_copy(session, 0, 1, length), QCC_OK);
+    EXPECT_EQ(qcc_state_bytes(session), alone);
+    EXPECT_EQ(qcc_length(session, 1), length);
+    EXPECT_EQ(memcmp(qcc_tokens(session, 1), tokens.data(), length * 4), 0);
+    ASSERT_EQ(qcc_truncate(session, 0, length), QCC_OK);
+    std::vector<int32_t> common(tokens.begin(), tokens.begin() + long(length));
+    for (uint32_t sequence : {0u, 1u, 0u}) {
+      std::vector<int32_t> more = someTokens(80, sequence + 3), all = common;
+      ASSERT_EQ(qcc_truncate(session, sequence, length), QCC_OK);
+      all.insert(all.end(), more.begin(), more.end());
+      Logits expected = evaluate(all, 1, true);
+      expected.erase(expected.begin(),
+                     expected.begin() + long(length * DEMO_VOCAB));
+      EXPECT_EQ(session.eval(more, 0, sequence), expected)
+          << "length " << length << ", sequence " << sequence;
+    }
+    // A third holder keeps the pages when the others are gone.
+    ASSERT_EQ(qcc_copy(session, 1, 2, length), QCC_OK);
+    ASSERT_EQ(qcc_reset(session, 0), QCC_OK);
+    ASSERT_EQ(qcc_reset(session, 1), QCC_OK);
+    EXPECT_EQ(qcc_length(session, 2), length);
+    Logits expected = evaluate(tokens, 1, true);
+    EXPECT_EQ(
+        session.eval({tokens.begin() + long(length), tokens.end()}, 48, 2),
+        Logits(expected.begin() + long(length * DEMO_VOCAB), expected.end()));
+    ASSERT_EQ(qcc_reset(session, 2), QCC_OK);
+    EXPECT_EQ(qcc_state_bytes(session), 0u);
+  }
+}
+
+TEST(SessionTest, FullContextsCanBeShared) {
+  Model model;
+  Session session(model, 1, 2, 100);
+  std::vector<int32_t> tokens = someTokens(100);
+  session.eval(tokens);
+  ASSERT_EQ(qcc_copy(session, 0, 1, 100), QCC_OK);
+  EXPECT_EQ(session.tryEval({1}, 1, 1), QCC_E_CONTEXT);
+  ASSERT_EQ(qcc_copy(session, 1, 1, 90), QCC_OK); // a copy of itself is a cut
+  std::vector<int32_t> end(tokens.begin() + 90, tokens.end());
+  Logits expected = evaluate(tokens, 1, true);
+  EXPECT_EQ(session.eval(end, 48, 1),
+            Logits(expected.begin() + 90 * DEMO_VOCAB, expected.end()));
+}
+
+TEST(SessionTest, RestoringLeavesSharedStateAlone) {
+  Model model;
+  Session session(model, 1, 2);
+  std::vector<int32_t> tokens = someTokens(70), other = someTokens(70, 9);
+  session.eval(other);
+  std::vector<char> saved(1 << 20);
+  size_t bytes = 0;
+  ASSERT_EQ(qcc_state_save(session, 0, saved.data(), saved.size(), &bytes),
+            QCC_OK);
+  ASSERT_EQ(qcc_reset(session, 0), QCC_OK);
+  session.eval(tokens);
+  ASSERT_EQ(qcc_copy(session, 0, 1, 70), QCC_OK);
+  ASSERT_EQ(qcc_state_restore(session, 0, saved.data(), bytes), QCC_OK);
+  tokens.push_back(5);
+  Logits expected = evaluate(tokens, 1, true);
+  EXPECT_EQ(session.eval({5, 5}, 48, 1)[0], expected[70 * DEMO_VOCAB]);
+}
+
+TEST(SessionTest, SequencesDrawIndependently) {
+  Model model;
+  Session session(model, 1, 2);
+  session.eval({1, 2, 3});
+  session.eval({1, 2, 3}, 0, 1);
+  qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
+  sampling.seed = 7;
+  sampling.temperature = 50;
+  sampling.top_k = 0;
+  const float *logits = qcc_logits(session);
+  auto draw = [&](uint32_t sequence) {
+    int32_t token = -1;
+    EXPECT_EQ(qcc_sample(session, sequence, logits, &token), QCC_OK);
+    return token;
+  };
+  ASSERT_EQ(qcc_set_sequence_sampling(session, 0, &sampling), QCC_OK);
+  std::vector<int32_t> alone;
+  for (int i = 0; i < 8; ++i)
+    alone.push_back(draw(0));
+  ASSERT_EQ(qcc_set_sequence_sampling(session, 0, &sampling), QCC_OK);
+  sampling.temperature = 0;
+  ASSERT_EQ(qcc_set_sequence_sampling(session, 1, &sampling), QCC_OK);
+  for (int i = 0; i < 8; ++i) {
+    int32_t best = draw(1);
+    EXPECT_EQ(best, std::max_element(logits, logits + DEMO_VOCAB) - logits);
+    EXPECT_EQ(draw(0), alone[size_t(i)]);
+  }
+  EXPECT_EQ(qcc_set_sequence_sampling(session, 2, &sampling), QCC_E_ARGUMENT);
+  sampling.top_p = -1;
+  EXPECT_EQ(qcc_set_sequence_sampling(session, 0, &sampling), QCC_E_ARGUMENT);
+}
+
 TEST(SessionTest, StateTakesMemoryAsItFills) {
   Model model;
   Session session(model, 1, 4);
@@ -196,6 +299,17 @@ TEST(SessionTest, FullContextIsAnError) {
                                         "context of 100 that holds 100");
   ASSERT_EQ(qcc_truncate(session, 0, 99), QCC_OK);
   EXPECT_EQ(session.tryEval({1}), QCC_OK);
+}
+
+TEST(SessionTest, RefusesBadCopies) {
+  Model model;
+  Session session(model, 1, 2);
+  session.eval({1, 2, 3});
+  EXPECT_EQ(qcc_copy(session, 0, 1, 4), QCC_E_ARGUMENT);
+  EXPECT_EQ(qcc_copy(session, 0, 2, 1), QCC_E_ARGUMENT);
+  EXPECT_EQ(qcc_copy(session, 2, 0, 0), QCC_E_ARGUMENT);
+  EXPECT_EQ(qcc_length(session, 0), 3u);
+  EXPECT_EQ(qcc_length(session, 1), 0u);
 }
 
 TEST(SessionTest, RefusesBadArguments) {

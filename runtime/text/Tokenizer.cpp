@@ -5,7 +5,6 @@
 #include "Tokenizer.h"
 
 #include "UnicodeAdditions.h"
-#include "Utf8.h"
 
 #include <bit>
 #include <cstring>
@@ -420,29 +419,9 @@ void StreamDecoder::push(int32_t id, std::string &out) {
     tokenizer->dropSpace(text);
     isStart = false;
   }
-  held += text;
-  size_t at = 0;
-  while (at < held.size()) {
-    uint32_t codePoint = 0;
-    if (size_t length = decodeUtf8(held, at, codePoint)) {
-      out.append(held, at, length);
-      at += length;
-      continue;
-    }
-    bool incomplete = false;
-    size_t length = malformedUtf8(held, at, incomplete);
-    if (incomplete)
-      break;
-    out += "\xEF\xBF\xBD";
-    at += length;
-  }
-  held.erase(0, at);
+  bytes.push(text, out);
 }
 
-void StreamDecoder::finish(std::string &out) {
-  if (!held.empty())
-    out += "\xEF\xBF\xBD";
-  held.clear();
-}
+void StreamDecoder::finish(std::string &out) { bytes.finish(out); }
 
 } // namespace qcc::text

@@ -14,6 +14,7 @@
 
 #include "Pipeline.h"
 #include "TokenizerImage.h"
+#include "Utf8.h"
 
 #include <memory>
 #include <span>
@@ -149,7 +150,7 @@ public:
 
 private:
   const Tokenizer *tokenizer;
-  std::string held; ///< start of a character, at most 3 bytes
+  Utf8Stream bytes;
   bool special, isStart;
 };
 

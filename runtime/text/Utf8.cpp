@@ -95,6 +95,32 @@ uint32_t printableOfByte(uint8_t byte) {
   return byte == 173 ? 256u + 67 : byte;
 }
 
+void Utf8Stream::push(std::string_view bytes, std::string &out) {
+  held += bytes;
+  size_t at = 0;
+  while (at < held.size()) {
+    uint32_t codePoint = 0;
+    if (size_t length = decodeUtf8(held, at, codePoint)) {
+      out.append(held, at, length);
+      at += length;
+      continue;
+    }
+    bool incomplete = false;
+    size_t length = malformedUtf8(held, at, incomplete);
+    if (incomplete)
+      break;
+    out += "\xEF\xBF\xBD";
+    at += length;
+  }
+  held.erase(0, at);
+}
+
+void Utf8Stream::finish(std::string &out) {
+  if (!held.empty())
+    out += "\xEF\xBF\xBD";
+  held.clear();
+}
+
 bool isValidUtf8(std::string_view text) {
   uint32_t codePoint;
   for (size_t at = 0; at < text.size();) {

@@ -28,6 +28,20 @@ void appendUtf8(std::string &out, uint32_t codePoint);
 /// The printable character that stands for a byte in byte-level vocabularies.
 uint32_t printableOfByte(uint8_t byte);
 
+/// Makes text of bytes that arrive piece by piece. What comes out is always
+/// valid UTF-8: bytes of an unfinished character are held back, and a byte
+/// sequence that can be none becomes U+FFFD.
+class Utf8Stream {
+public:
+  /// Appends to `out` the characters that became certain.
+  void push(std::string_view bytes, std::string &out);
+  /// Appends what is still held back, as U+FFFD.
+  void finish(std::string &out);
+
+private:
+  std::string held; ///< start of a character, at most 3 bytes
+};
+
 bool isValidUtf8(std::string_view text);
 
 /// The text with each byte that starts no well-formed sequence replaced by

@@ -326,6 +326,9 @@ struct qcc_api_v1 {
   qcc_status (*matmul)(const qcc_model *, uint32_t, qcc_matmul_info_v1 *);
   qcc_status (*render_chat)(const qcc_model *, const qcc_chat_v1 *, char *,
                             size_t, size_t *, char *, size_t);
+  qcc_status (*set_sequence_sampling)(qcc_session *, uint32_t,
+                                      const qcc_sampling_v1 *);
+  qcc_status (*copy)(qcc_session *, uint32_t, uint32_t, size_t);
 };
 
 /* `<prefix>_query`: the table for the highest version that both sides know;
@@ -502,10 +505,22 @@ static inline const float *qcc_logits(const qcc_session *session) {
   return session->api->logits(session);
 }
 
-/* NULL restores the defaults. Restarts the random numbers from the seed. */
+/* How every sequence chooses; NULL restores the defaults. Restarts the random
+ * numbers from the seed. Each sequence draws numbers of its own. */
 static inline qcc_status qcc_set_sampling(qcc_session *session,
                                           const qcc_sampling_v1 *sampling) {
   return session->api->set_sampling(session, sampling);
+}
+
+/* The same for one sequence. QCC_E_ARGUMENT from a library that is older than
+ * this function, as from qcc_copy(). */
+static inline qcc_status
+qcc_set_sequence_sampling(qcc_session *session, uint32_t sequence,
+                          const qcc_sampling_v1 *sampling) {
+  if (session->api->struct_size <=
+      offsetof(struct qcc_api_v1, set_sequence_sampling))
+    return QCC_E_ARGUMENT;
+  return session->api->set_sequence_sampling(session, sequence, sampling);
 }
 
 /* Chooses a token from `logits` (NULL: those of qcc_logits()); penalties look
@@ -547,6 +562,15 @@ static inline const int32_t *qcc_tokens(const qcc_session *session,
 static inline qcc_status qcc_truncate(qcc_session *session, uint32_t sequence,
                                       size_t length) {
   return session->api->truncate(session, sequence, length);
+}
+
+/* Makes `to` the first `length` tokens of `from`. Their state is shared, and
+ * copied (a page of 64 tokens at most) when either sequence goes on in it. */
+static inline qcc_status qcc_copy(qcc_session *session, uint32_t from,
+                                  uint32_t to, size_t length) {
+  if (session->api->struct_size <= offsetof(struct qcc_api_v1, copy))
+    return QCC_E_ARGUMENT;
+  return session->api->copy(session, from, to, length);
 }
 
 static inline qcc_status qcc_reset(qcc_session *session, uint32_t sequence) {
