@@ -40,6 +40,7 @@ static int fail(llvm::Error error) {
 static const char kCommands[] = R"(Commands:
   qcc MODEL -o OUT           compile: an executable, or a library if OUT ends in .so
   qcc run LIBRARY ARGS...    use a compiled library as if it were an executable
+  qcc serve LIBRARY ARGS...  the same as qcc run LIBRARY serve ARGS...
   qcc inspect MODEL          show what a checkpoint holds
   qcc verify MODEL           compare a target with the reference, layer by layer
 
@@ -77,7 +78,8 @@ static bool parse(CLI::App &app, llvm::ArrayRef<char *> arguments, int &code) {
   if (word.starts_with("-"))
     hint = closestWord(word.split('=').first, known);
   else if (app.get_name() == "qcc")
-    hint = closestWord(arguments.front(), {"run", "inspect", "verify"});
+    hint =
+        closestWord(arguments.front(), {"run", "serve", "inspect", "verify"});
   code = fail(
       (word.starts_with("-") ? "unknown option '" : "unexpected argument '") +
           word.str() + "'" +
@@ -216,10 +218,14 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
   return Success;
 }
 
-static int runLibrary(llvm::ArrayRef<char *> arguments) {
-  CLI::App app("Use a compiled library as if it were an executable: everything "
-               "after LIBRARY is for the model.",
-               "qcc run");
+/// `command` is put in front of what the model gets, unless it is empty.
+static int runLibrary(llvm::ArrayRef<char *> arguments, std::string command) {
+  CLI::App app(command.empty()
+                   ? "Use a compiled library as if it were an executable: "
+                     "everything after LIBRARY is for the model."
+                   : "Serve a compiled library over HTTP; qcc serve LIBRARY "
+                     "--help shows the options.",
+               command.empty() ? "qcc run" : "qcc serve");
   std::string library;
   app.add_option("LIBRARY", library, "What 'qcc MODEL -o NAME.so' made")
       ->required();
@@ -237,8 +243,11 @@ static int runLibrary(llvm::ArrayRef<char *> arguments) {
   std::string name = std::string("qcc run ") + arguments.front();
   std::vector<char *> forwarded(arguments.begin(), arguments.end());
   forwarded.front() = name.data();
+  if (!command.empty())
+    forwarded.insert(forwarded.begin() + 1, command.data());
+  auto count = int(forwarded.size());
   forwarded.push_back(nullptr);
-  return qcc_cli_main(api, int(arguments.size()), forwarded.data());
+  return qcc_cli_main(api, count, forwarded.data());
 }
 
 static int runInspect(llvm::ArrayRef<char *> arguments) {
@@ -321,7 +330,9 @@ static int runCommand(llvm::ArrayRef<char *> arguments) {
     return fail("no model given (see qcc --help)", Usage);
   llvm::StringRef command = arguments.front();
   if (command == "run")
-    return runLibrary(arguments.drop_front());
+    return runLibrary(arguments.drop_front(), "");
+  if (command == "serve")
+    return runLibrary(arguments.drop_front(), "serve");
   if (command == "inspect")
     return runInspect(arguments.drop_front());
   if (command == "verify")

@@ -64,6 +64,36 @@ static void addGenerationOptions(CLI::App &app, Options &options) {
                "Show control tokens in the answer");
 }
 
+static void addServeOptions(CLI::App &app, ServeOptions &options) {
+  app.add_option("--host", options.host, "Address to listen at")
+      ->capture_default_str();
+  app.add_option("--port", options.port, "Port; 0: any that is free")
+      ->capture_default_str();
+  app.add_option("--parallel,--np", options.parallel,
+                 "Answers that are generated at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  app.add_option("--queue", options.queue, "Answers that may wait")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--timeout", options.timeout, "Seconds of a request")
+      ->check(CLI::Range(0.001, 1e9))
+      ->capture_default_str();
+  app.add_option("--max-body", options.maxBodyMegabytes,
+                 "Megabytes of a request")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--api-key-file", options.apiKeyFile,
+                 "File of the keys that requests need, one in each line");
+  app.add_option("--alias,-a", options.alias,
+                 "The model's name for clients (default: its own)");
+  app.add_option("--allow-origin", options.allowedOrigins,
+                 "Web pages that may call: https://host, or * (may be "
+                 "repeated)")
+      ->expected(1)
+      ->take_all();
+}
+
 namespace {
 
 /// A command's name, function and whether it was given.
@@ -87,6 +117,11 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
   CLI::App &chat = add("chat", "Hold a conversation", runChat);
   addGenerationOptions(chat, options);
   addModelOptions(chat, options);
+
+  CLI::App &serve =
+      add("serve", "Answer OpenAI's API and a chat page over HTTP", runServe);
+  addServeOptions(serve, options.serve);
+  addModelOptions(serve, options);
 
   CLI::App &info = add("info", "Show what was compiled", runInfo);
   info.add_flag("--json", options.json, "As JSON");

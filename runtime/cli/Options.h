@@ -13,6 +13,18 @@
 
 namespace qcc::cli {
 
+struct ServeOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;
+  uint32_t parallel = 16;
+  std::string apiKeyFile;
+  std::string alias; // the model's name; empty: its own
+  uint32_t queue = 256;
+  double timeout = 600;
+  uint32_t maxBodyMegabytes = 8;
+  std::vector<std::string> allowedOrigins;
+};
+
 struct Options {
   // Every command that runs the model.
   uint32_t threads = 0;
@@ -52,6 +64,8 @@ struct Options {
   uint32_t benchPrompt = 512;
   uint32_t benchGenerate = 128;
   uint32_t benchRepeat = 5;
+
+  ServeOptions serve;
 };
 
 /// The commands. Each returns an exit code or throws Failure.
@@ -63,6 +77,7 @@ int runTokenize(Program &program, const Options &options);
 int runLogits(Program &program, const Options &options);
 int runPerplexity(Program &program, const Options &options);
 int runBench(Program &program, const Options &options);
+int runServe(Program &program, const Options &options);
 
 } // namespace qcc::cli
 

@@ -29,11 +29,11 @@ ALLOWED = {
                "Runtime",
                "qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI"} | COMPILER,
     "Tools": {"Driver", "Transforms", "Dialects"} | COMPILER,
-    "Runtime": {"qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI", "pcre2.h"},
+    "Runtime": {"qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI", "pcre2.h", "boost", "nlohmann"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Headers of the runtime are named from its folder.
-RUNTIME_FOLDERS = {"text", "core", "cli", "device"}
+RUNTIME_FOLDERS = {"text", "core", "cli", "device", "serve"}
 
 
 def library_of(path):
@@ -64,7 +64,7 @@ def target_of(include):
         return "llvm"
     if parts[0] in {"mlir", "mlir-c"}:
         return "mlir"
-    if parts[0] in {"lld", "nlohmann", "CLI"} or include in {"pcre2.h", "utf8proc.h"}:
+    if parts[0] in {"boost", "lld", "nlohmann", "CLI"} or include in {"pcre2.h", "utf8proc.h"}:
         return parts[0]
     return None
 

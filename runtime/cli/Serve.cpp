@@ -1,0 +1,64 @@
+//===- Serve.cpp - The model as a server ----------------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Program.h"
+
+#include "serve/Http.h"
+
+#include <algorithm>
+
+namespace qcc::cli {
+
+/// One key in each line.
+static std::vector<std::string> readKeys(const std::string &path) {
+  std::vector<std::string> keys;
+  std::string text = readFile(path);
+  for (size_t at = 0; at < text.size();) {
+    size_t end = std::min(text.find('\n', at), text.size());
+    std::string key = text.substr(at, end - at);
+    at = end + 1;
+    while (!key.empty() && (key.back() == '\r' || key.back() == ' '))
+      key.pop_back();
+    if (!key.empty())
+      keys.push_back(std::move(key));
+  }
+  if (keys.empty())
+    throw Failure{path + " has no API key: expected one in each line"};
+  return keys;
+}
+
+int runServe(Program &program, const Options &options) {
+  const ServeOptions &serve = options.serve;
+  serve::SchedulerOptions scheduling;
+  scheduling.threads = options.threads;
+  scheduling.context = options.context;
+  scheduling.batch = options.batch;
+  scheduling.parallel = serve.parallel;
+  scheduling.queue = serve.queue;
+
+  serve::ApiOptions api;
+  api.model = serve.alias.empty() ? program.info().name : serve.alias;
+  if (!serve.apiKeyFile.empty())
+    api.keys = readKeys(serve.apiKeyFile);
+  api.timeout = serve.timeout;
+
+  serve::HttpOptions http;
+  http.host = serve.host;
+  http.port = serve.port;
+  http.maxBodyBytes = uint64_t(serve.maxBodyMegabytes) << 20;
+  http.allowedOrigins = serve.allowedOrigins;
+  http.hasKeys = !api.keys.empty();
+  http.logRequests = options.verbose;
+
+  serve::Scheduler scheduler(program.model(), scheduling);
+  serve::Api interface(program, scheduler, api);
+  serve::serveHttp(interface, scheduler, http, [&](const std::string &url) {
+    note("%s at %s/v1 (context %u, up to %u answers at once)",
+         api.model.c_str(), url.c_str(), scheduler.context(),
+         scheduler.parallel());
+  });
+  return 0;
+}
+
+} // namespace qcc::cli
