@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# run.sh - Fuzzes the readers of untrusted files and reports what was covered.
+# run.sh - Fuzzes the readers of untrusted input and reports what was covered.
 # SPDX-License-Identifier: Apache-2.0
 #
 #   test/fuzz/run.sh [RUNS [BUILD_FOLDER [READER...]]]
 #
 # Builds the fuzz targets twice, under ASan + UBSan and for coverage; for each
-# READER (gguf, hugging_face, tokenizer, torch) replays the corpus, runs at least RUNS (10^6)
+# READER (gguf, hugging_face, serve, tokenizer, torch) replays the corpus, runs at least RUNS (10^6)
 # executions from it, then prints the number of executions and the lines of lib/
-# that the corpus and the new inputs reach. Exits with an error at the first
+# (of the server, for serve) that the corpus and the new inputs reach. Exits with an error at the first
 # finding, which is left in BUILD_FOLDER.
 set -euo pipefail
 runs=${1:-1000000}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-$here/../../build/fuzz}
 readers=("${@:3}")
-[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face tokenizer torch)
+[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face serve tokenizer torch)
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 suffix=-22 # of the packages in scripts/apt-packages-test.txt
@@ -38,11 +38,11 @@ configure "$build/coverage" -DQCC_SANITIZE= -DQCC_COVERAGE=ON
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
 limits=(-timeout=5 -rss_limit_mb=512 -malloc_limit_mb=256 -max_len=4096)
 
-fuzz() { # reader, script that writes seeds
+fuzz() { # reader, script that writes seeds, folder of what is covered
   local fuzzer=$1_fuzz corpus=$here/corpus/$1
   local seeds=$build/seeds/$1 found=$build/found/$1 log=$build/$1_fuzz.log
   mkdir -p "$found"
-  local limits=("${limits[@]}")
+  local limits=("${limits[@]}") sources=${3:-lib}
   # The tables of Unicode and what AddressSanitizer keeps of them.
   [ "$1" != tokenizer ] || limits+=(-rss_limit_mb=1024)
   python3 "$here/../Inputs/$2" --fuzz-corpus "$seeds"
@@ -61,7 +61,7 @@ fuzz() { # reader, script that writes seeds
     "$found" "$corpus" "$seeds" >/dev/null 2>&1
   llvm-profdata$suffix merge -sparse "$build/$1.profraw" -o "$build/$1.profdata"
   llvm-cov$suffix report "$build/coverage/$fuzzer" \
-    -instr-profile="$build/$1.profdata" "$here/../../lib" |
+    -instr-profile="$build/$1.profdata" "$here/../../$sources" |
     awk '/^Filename/ || /\.(cpp|h|inc) / || /^TOTAL/ {
            printf "%-28s lines %6s of %6s, %s\n", $1, $8 - $9, $8, $10 }' |
     grep -v '^Filename'
@@ -71,8 +71,9 @@ for reader in "${readers[@]}"; do
   case $reader in
   gguf) fuzz gguf make_gguf.py ;;
   hugging_face) fuzz hugging_face make_folder.py ;;
+  serve) fuzz serve make_requests.py runtime/serve ;;
   tokenizer) fuzz tokenizer make_tokenizers.py ;;
   torch) fuzz torch make_torch.py ;;
-  *) echo "no reader $reader: expected gguf, hugging_face, tokenizer or torch"; exit 1 ;;
+  *) echo "no reader $reader: expected gguf, hugging_face, serve, tokenizer or torch"; exit 1 ;;
   esac
 done
