@@ -121,6 +121,9 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
   CLI::App &serve =
       add("serve", "Answer OpenAI's API and a chat page over HTTP", runServe);
   addServeOptions(serve, options.serve);
+  serve.add_option("--chat-variables", options.chatVariables,
+                   "Variables of the chat template for requests without "
+                   "chat_template_kwargs");
   addModelOptions(serve, options);
 
   CLI::App &info = add("info", "Show what was compiled", runInfo);

@@ -42,6 +42,7 @@ int runServe(Program &program, const Options &options) {
   if (!serve.apiKeyFile.empty())
     api.keys = readKeys(serve.apiKeyFile);
   api.timeout = serve.timeout;
+  api.chatVariables = options.chatVariables;
 
   serve::HttpOptions http;
   http.host = serve.host;

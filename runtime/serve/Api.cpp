@@ -221,7 +221,11 @@ std::vector<int32_t> Api::promptTokens(const GenerateRequest &request,
     std::vector<qcc_message_v1> messages;
     for (const ChatMessage &message : request.messages)
       messages.push_back({message.role.c_str(), message.content.c_str()});
-    return program.chatTokens(messages);
+    cli::Options variables;
+    variables.chatVariables = request.templateVariables.empty()
+                                  ? options.chatVariables
+                                  : request.templateVariables;
+    return program.chatTokens(messages, variables);
   }
   if (const auto *ids =
           std::get_if<std::vector<int32_t>>(&request.prompts[prompt]))

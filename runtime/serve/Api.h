@@ -34,6 +34,7 @@ struct ApiOptions {
   std::string model;             // the name that clients see
   std::vector<std::string> keys; // accepted API keys; none: all may call
   double timeout = 600;          // seconds of a request
+  std::string chatVariables;     // of the template, where a request has none
 };
 
 class Api {

@@ -204,6 +204,12 @@ GenerateRequest parseChat(std::string_view body, uint32_t vocab) {
     throw RequestError{400, "top_logprobs needs logprobs to be true",
                        "top_logprobs", ""};
   request.settings.topLogprobs = logprobs ? top : -1;
+  if (const Json *variables = fields.find("chat_template_kwargs")) {
+    if (!variables->is_object())
+      refuse("chat_template_kwargs", kindOf(*variables), "an object");
+    request.templateVariables =
+        withoutNul(variables->dump(), "chat_template_kwargs");
+  }
   const Json *messages = fields.find("messages");
   if (!messages)
     throw RequestError{400, "messages is missing", "messages", ""};

@@ -36,6 +36,7 @@ using Prompt = std::variant<std::string, std::vector<int32_t>>;
 struct GenerateRequest {
   bool chat = true;
   std::vector<ChatMessage> messages; // of a chat
+  std::string templateVariables;     // of a chat: a JSON object, or empty
   std::vector<Prompt> prompts;       // of a text completion, 1 or more
   JobSettings settings;
   uint32_t choices = 1; // n, for each prompt

@@ -213,6 +213,14 @@ class ServeTest(unittest.TestCase):
         self.assertEqual(alone.stdout.decode().rstrip("\n"),
                          text["choices"][0]["text"].rstrip("\n"))
 
+    def test_template_variables(self):
+        body = dict(messages=[{"role": "user", "content": "hello"}], max_tokens=8, temperature=0)
+        plain = self.server.ask("/v1/chat/completions", **body)[1]["usage"]["prompt_tokens"]
+        for variables, same in [({}, True), ({"messages": []}, False)]:
+            _, answer = self.server.ask("/v1/chat/completions", chat_template_kwargs=variables,
+                                        **body)
+            self.assertEqual(answer["usage"]["prompt_tokens"] == plain, same, answer)
+
     def test_stop(self):
         body = dict(prompt="hello there", max_tokens=30, seed=5, temperature=1)
         text = self.server.ask("/v1/completions", **body)[1]["choices"][0]["text"]
@@ -266,6 +274,7 @@ class ServeTest(unittest.TestCase):
             (dict(top_logprobs=3), "top_logprobs needs logprobs"),
             (dict(logprobs=True, top_logprobs=21), "top_logprobs is 21"),
             (dict(best_of=3), "best_of is not supported"),
+            (dict(chat_template_kwargs="x"), "chat_template_kwargs is a string"),
         ]:
             with self.subTest(change):
                 status, answer = self.server.ask("/v1/chat/completions", **{**good, **change})

@@ -15,7 +15,7 @@ BODIES = [
      "presence_penalty": -0.1, "seed": 7, "stop": ["\n", "</s>"], "logit_bias": {"5": -3},
      "logprobs": True, "top_logprobs": 3, "max_tokens": 4, "max_completion_tokens": 5,
      "ignore_eos": False, "response_format": {"type": "text"}, "tools": [], "best_of": 2,
-     "modalities": ["text"]},
+     "modalities": ["text"], "chat_template_kwargs": {"enable_thinking": False}},
     {"messages": [{"role": "assistant", "content": None, "tool_calls": [{}]}], "user": "x"},
     {"prompt": "hello", "max_tokens": -1, "logprobs": 2, "stop": "x", "logit_bias": [[5, 1e2]]},
     {"prompt": ["a", [1, 2]], "echo": True, "suffix": "", "n": 3},
