@@ -48,6 +48,11 @@ REFERENCE = {
                      r" ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"), BYTES],
     "gpt-4o": [split(O200K % (SUFFIX, SUFFIX, "{1,3}")), BYTES],
     "tekken": [split(O200K % ("", "", "")), BYTES],
+    "tiny_aya": [split(r"\d{1,3}(?=(?:\d{3})*\b)"), split(O200K % (SUFFIX, SUFFIX, "{1,3}")), BYTES],
+    "youtu": [split("[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+"),
+              split(O200K % (SUFFIX, SUFFIX, "")), BYTES],
+    "kimi-k2": [split(r"[\p{Han}]+|" + (O200K % (SUFFIX, SUFFIX, "{1,3}")).replace(
+        r"\p{M}]", r"\p{M}&&[^\p{Han}]]").replace(r"[\r\n/]*", r"[\r\n]*")), BYTES],
     "deepseek-v3": [split(r"\p{N}{1,3}"), split("[一-龥぀-ゟ゠-ヿ]+"),
                     split(r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"
                           r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
