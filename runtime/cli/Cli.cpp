@@ -79,6 +79,10 @@ static void addServeOptions(CLI::App &app, ServeOptions &options) {
   app.add_option("--timeout", options.timeout, "Seconds of a request")
       ->check(CLI::Range(0.001, 1e9))
       ->capture_default_str();
+  app.add_option("--drain", options.drain,
+                 "Seconds that running answers get when the server is to end")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   app.add_option("--max-body", options.maxBodyMegabytes,
                  "Megabytes of a request")
       ->check(CLI::Range(1, 1024))

@@ -21,6 +21,7 @@ struct ServeOptions {
   std::string alias; // the model's name; empty: its own
   uint32_t queue = 256;
   double timeout = 600;
+  uint32_t drain = 10; // seconds
   uint32_t maxBodyMegabytes = 8;
   std::vector<std::string> allowedOrigins;
 };

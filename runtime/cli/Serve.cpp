@@ -50,6 +50,7 @@ int runServe(Program &program, const Options &options) {
   http.maxBodyBytes = uint64_t(serve.maxBodyMegabytes) << 20;
   http.allowedOrigins = serve.allowedOrigins;
   http.hasKeys = !api.keys.empty();
+  http.drainSeconds = serve.drain;
   http.logRequests = options.verbose;
 
   serve::Scheduler scheduler(program.model(), scheduling);

@@ -20,7 +20,6 @@ using asio::ip::tcp;
 static constexpr auto asTuple = asio::as_tuple(asio::use_awaitable);
 
 static constexpr size_t maxConnections = 1024;
-static constexpr std::chrono::seconds drainTime{10};
 
 /// Each connection is a descriptor; many systems allow 1024 unless asked.
 static void raiseDescriptorLimit() {
@@ -130,7 +129,7 @@ void serveHttp(const Api &api, Scheduler &scheduler, const HttpOptions &options,
       if (!again)
         io.stop();
     });
-    drain.expires_after(drainTime);
+    drain.expires_after(std::chrono::seconds(options.drainSeconds));
     drain.async_wait([&](const boost::system::error_code &cancelled) {
       if (!cancelled)
         io.stop();

@@ -14,12 +14,13 @@ struct HttpOptions {
   uint16_t port = 8080; // 0: any that is free
   uint64_t maxBodyBytes = uint64_t(8) << 20;
   std::vector<std::string> allowedOrigins;
+  uint32_t drainSeconds = 10;
   bool hasKeys = false;
   bool logRequests = false;
 };
 
 /// Listens and answers until SIGINT or SIGTERM arrives; then lets answers end,
-/// for ten seconds at most or until the signal comes again, and stops the
+/// until drainSeconds are over or the signal comes again, and stops the
 /// scheduler. `listening` is
 /// called with the address once clients can connect. Throws cli::Failure if
 /// they never can.
