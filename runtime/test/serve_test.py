@@ -99,6 +99,7 @@ def join_chunks(data):
 def events(body):
     parts = body.decode().split("\n\n")
     assert parts.pop() == ""
+    parts = [p for p in parts if p != ": waiting"]  # a comment, when it takes long
     assert all(p.startswith("data: ") for p in parts), parts
     assert parts.pop() == "data: [DONE]"
     return [json.loads(p[6:]) for p in parts]
