@@ -38,12 +38,12 @@ def main():
 
     def ask(i):
         connection = http.client.HTTPConnection(host)
-        connection.request("POST", "/v1/chat/completions", json.dumps(dict(
-            messages=[{"role": "user", "content": "Write a story about a %s."
-                       % WORDS[i % len(WORDS)]}],
-            max_tokens=options.tokens, temperature=0, ignore_eos=True)))
+        prompt = ("This is the story of a %s and of what it learned on a long day in the "
+                  "forest. It begins early in the morning." % WORDS[i % len(WORDS)])
+        connection.request("POST", "/v1/completions", json.dumps(dict(
+            prompt=prompt, max_tokens=options.tokens, temperature=0, ignore_eos=True)))
         answer = json.load(connection.getresponse())
-        return answer["choices"][0]["message"]["content"], answer["usage"]["completion_tokens"]
+        return answer["choices"][0]["text"], answer["usage"]["completion_tokens"]
 
     def measure(workers, count):
         start = time.perf_counter()
@@ -52,19 +52,21 @@ def main():
         return (sum(tokens for _, tokens in answers) / (time.perf_counter() - start),
                 [text for text, _ in answers])
 
-    alone = measure(1, options.streams)[1]  # warm, and all texts
-    rounds, same = [], True
-    for _ in range(options.rounds):
-        one, _ = measure(1, 4)
-        many, texts = measure(options.streams, options.streams)
-        same = same and texts == alone
-        rounds.append((one, many, many / one))
-        print("one %7.1f tokens/s   %d at once %7.1f tokens/s   ratio %.2f"
-              % (one, options.streams, many, many / one), flush=True)
-    print("median ratio %.2f; answers %s" % (
-        statistics.median(ratio for _, _, ratio in rounds), "equal" if same else "DIFFER"))
-    server.terminate()
-    server.wait(30)
+    try:
+        alone = measure(1, options.streams)[1]  # warm, and all texts
+        rounds, same = [], True
+        for _ in range(options.rounds):
+            one, _ = measure(1, 4)
+            many, texts = measure(options.streams, options.streams)
+            same = same and texts == alone
+            rounds.append((one, many, many / one))
+            print("one %7.1f tokens/s   %d at once %7.1f tokens/s   ratio %.2f"
+                  % (one, options.streams, many, many / one), flush=True)
+        print("median ratio %.2f; answers %s" % (
+            statistics.median(ratio for _, _, ratio in rounds), "equal" if same else "DIFFER"))
+    finally:
+        server.terminate()
+        server.wait(30)
     sys.exit(not same)
 
 

@@ -134,7 +134,7 @@ class Crowd:
                 connection.sendall(data[:chance.randrange(len(data))])
                 return
             connection.sendall(data)
-            time.sleep(chance.uniform(0, 0.3))
+            time.sleep(chance.uniform(0, 0.5))
             if body["stream"] and chance.random() < 0.5:
                 connection.recv(chance.randrange(1, 500))
 
@@ -177,6 +177,18 @@ def main():
             connection.sendall(request(body))
             asked.append((body, text_of(read_all(connection), False)))
     assert all(text is not None for _, text in asked)
+    # All sequences as long as they ever become, at once: memory of the KV cache is
+    # used again, and not given back.
+    longest = max((body for body, _ in asked), key=lambda body: len(str(body)))
+    full = [server.connect() for _ in range(16)]
+    for i, connection in enumerate(full):
+        message = {"role": "user", "content": "%d %s" % (i, longest["messages"][1]["content"])}
+        connection.sendall(request(dict(longest, messages=[message], max_tokens=450,
+                                        ignore_eos=True)))
+    for connection in full:
+        read_all(connection)
+        connection.close()
+    time.sleep(4)  # until the server has let go of them
     before = server.descriptors()
 
     crowd = Crowd(server, options.clients, asked)
