@@ -160,7 +160,47 @@ def gpt_oss():
     return build(c, Folder.float, bias=True, ffn=ffn)
 
 
-MODELS = {"llama-3.1-8b": llama, "gemma-3-4b": gemma, "qwen3-30b-a3b": qwen, "gpt-oss-20b": gpt_oss}
+def deepseek():
+    """DeepSeek-V2-Lite in GPTQ, but for the first layer's feed-forward part."""
+    c = config("deepseek_v2", 27, 2048, 10944, 16, 16, 64, 102400, q_lora_rank=None,
+               kv_lora_rank=512, qk_nope_head_dim=128, qk_rope_head_dim=64, v_head_dim=128,
+               first_k_dense_replace=1, n_routed_experts=64, n_shared_experts=2,
+               num_experts_per_tok=6, moe_intermediate_size=1408, norm_topk_prob=False,
+               topk_method="greedy", routed_scaling_factor=1.0, rope_theta=10000,
+               rope_scaling=dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=0.707,
+                                 mscale_all_dim=0.707, original_max_position_embeddings=4096),
+               **gptq_config())
+    f = Folder(c)
+    hidden, heads = 2048, 16
+
+    def gated(p, size, linear=f.gptq):
+        for name in ("gate", "up"):
+            linear(p + name + "_proj", size, hidden)
+        linear(p + "down_proj", hidden, size)
+    f.float("model.embed_tokens", 102400, hidden)
+    for layer in range(27):
+        p = f"model.layers.{layer}."
+        f.norm(p + "input_layernorm", hidden)
+        f.norm(p + "post_attention_layernorm", hidden)
+        f.gptq(p + "self_attn.q_proj", heads * 192, hidden)
+        f.gptq(p + "self_attn.kv_a_proj_with_mqa", 512 + 64, hidden)
+        f.norm(p + "self_attn.kv_a_layernorm", 512)
+        f.gptq(p + "self_attn.kv_b_proj", heads * 256, 512)
+        f.gptq(p + "self_attn.o_proj", hidden, heads * 128)
+        if layer == 0:
+            gated(p + "mlp.", 10944, f.float)
+            continue
+        f.float(p + "mlp.gate", 64, hidden)
+        gated(p + "mlp.shared_experts.", 2 * 1408)
+        for expert in range(64):
+            gated(p + f"mlp.experts.{expert}.", 1408)
+    f.norm("model.norm", hidden)
+    f.float("lm_head", 102400, hidden)
+    return f
+
+
+MODELS = {"llama-3.1-8b": llama, "gemma-3-4b": gemma, "qwen3-30b-a3b": qwen, "gpt-oss-20b": gpt_oss,
+          "deepseek-v2-lite": deepseek}
 
 
 def anonymous(pid):

@@ -19,13 +19,17 @@ using namespace qcc::llm;
 #include "dialects/LLM/LLMTypes.cpp.inc"
 
 LogicalResult StateType::verify(function_ref<InFlightDiagnostic()> emitError,
-                                int64_t kvHeads, int64_t headDim) {
+                                int64_t kvHeads, int64_t headDim,
+                                int64_t otherValueDim) {
   // Bounds that keep products of sizes far from overflow.
   constexpr int64_t kMax = int64_t(1) << 20;
   if (kvHeads < 1 || kvHeads > kMax || headDim < 1 || headDim > kMax)
     return emitError() << "expected 1 to " << kMax
                        << " heads and elements, got " << kvHeads << " and "
                        << headDim;
+  if (otherValueDim < 0 || otherValueDim > kMax)
+    return emitError() << "expected values of 1 to " << kMax
+                       << " elements, got " << otherValueDim;
   return success();
 }
 

@@ -13,6 +13,14 @@
 #include "dialects/LLM/LLMAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "dialects/LLM/LLMTypes.h.inc"
+
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+
+namespace qcc::llm {
+/// The type of rows of the values that `state` keeps of each position.
+mlir::RankedTensorType valueRows(StateType state);
+} // namespace qcc::llm
+
 #define GET_OP_CLASSES
 #include "dialects/LLM/LLMOps.h.inc"
 

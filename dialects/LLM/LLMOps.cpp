@@ -17,6 +17,21 @@ static int64_t columns(Value value) {
   return cast<RankedTensorType>(value.getType()).getShape().back();
 }
 
+RankedTensorType qcc::llm::valueRows(StateType state) {
+  return RankedTensorType::get({ShapedType::kDynamic, state.getValueColumns()},
+                               Float32Type::get(state.getContext()));
+}
+
+/// The type of what comes of queries of type `query`.
+static Type attendedRows(Type query, Type state) {
+  auto rows = cast<RankedTensorType>(query);
+  auto kept = cast<StateType>(state);
+  int64_t heads = rows.getShape().back() / kept.getHeadDim();
+  return RankedTensorType::get(
+      {ShapedType::kDynamic, heads * kept.getValueDim()},
+      rows.getElementType());
+}
+
 /// Shape of a weight operand, dequantized or not.
 static ArrayRef<int64_t> weightShape(Value weight) {
   if (auto type = dyn_cast<qz::QTensorType>(weight.getType()))
@@ -127,6 +142,44 @@ LogicalResult RouteOp::verify() {
                             "of "
                          << slots << " slots, got " << columns(getResult())
                          << " elements";
+  if (!getScale().isFinite())
+    return emitOpError() << "expected a finite scale, got "
+                         << getScale().convertToFloat();
+  if (getBias() && !getSigmoid())
+    return emitOpError() << "expected sigmoid with a bias";
+  if (getBias() && weightShape(getBias()) != ArrayRef<int64_t>(experts))
+    return emitOpError() << "expected a bias of " << experts
+                         << " elements, got " << getBias().getType();
+  int64_t groups = getGroups(), chosen = getTopGroups();
+  if (groups < 1 || experts % groups || chosen < 1 || chosen > groups ||
+      chosen * (experts / groups) < slots)
+    return emitOpError() << "expected equal groups of which some have " << slots
+                         << " experts, got " << chosen << " of " << groups
+                         << " groups of " << experts << " experts";
+  if (groups > 1 && getSigmoid() && experts / groups < 2)
+    return emitOpError() << "expected groups of two experts at least, got "
+                         << groups << " groups of " << experts;
+  return success();
+}
+
+LogicalResult ConcatHeadsOp::verify() {
+  int64_t heads = getHeads();
+  if (heads < 1 || columns(getFirst()) % heads || columns(getSecond()) % heads)
+    return emitOpError() << "expected rows of whole heads, got " << heads
+                         << " heads in " << columns(getFirst()) << " and "
+                         << columns(getSecond()) << " elements";
+  int64_t both = columns(getFirst()) + columns(getSecond());
+  if (columns(getResult()) != both)
+    return emitOpError() << "expected rows of " << both << " elements, got "
+                         << columns(getResult());
+  return success();
+}
+
+LogicalResult RouteAllOp::verify() {
+  if (columns(getResult()) < 2 || columns(getResult()) % 2)
+    return emitOpError() << "expected rows of an expert and a weight for each "
+                            "slot, got "
+                         << columns(getResult()) << " elements";
   return success();
 }
 
@@ -159,8 +212,8 @@ LogicalResult CombineOp::verify() {
     return emitOpError() << "expected a routing of as many slots of " << size
                          << " elements as " << columns(getSlots()) << ", got "
                          << columns(getRouting());
-  if (bool(getShared()) != bool(getGate()))
-    return emitOpError() << "expected shared and gate together";
+  if (getGate() && !getShared())
+    return emitOpError() << "expected a gate of shared rows";
   if (getGate() && columns(getGate()) != 1)
     return emitOpError() << "expected a gate of one element, got "
                          << columns(getGate());
@@ -191,14 +244,22 @@ LogicalResult AttentionOp::verify() {
   if (failed(verifySoftcap(*this, getSoftcap())))
     return failure();
   StateType state = getState().getType();
-  if (columns(getKey()) != state.getKvHeads() * state.getHeadDim())
-    return emitOpError() << "expected keys of "
-                         << state.getKvHeads() * state.getHeadDim()
+  if (columns(getKey()) != state.getKeyColumns())
+    return emitOpError() << "expected keys of " << state.getKeyColumns()
                          << " elements, got " << columns(getKey());
   if (failed(verifyHeads(*this, columns(getQuery()), columns(getKey()),
                          "queries (in units of all key heads)")))
     return failure();
   return verifySinks(*this, getSinks(), columns(getQuery()), state);
+}
+
+LogicalResult AttentionOp::inferReturnTypes(MLIRContext *,
+                                            std::optional<Location>,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  types.push_back(
+      attendedRows(adaptor.getQuery().getType(), adaptor.getState().getType()));
+  return success();
 }
 
 LogicalResult RotationsOp::verify() {
@@ -211,7 +272,10 @@ LogicalResult RotationsOp::verify() {
 
 LogicalResult RopeAppendOp::verify() {
   StateType state = getState().getType();
-  int64_t kv = state.getKvHeads() * state.getHeadDim();
+  int64_t kv = state.getKeyColumns();
+  if (state.getValueColumns() != kv)
+    return emitOpError() << "expected values of as many elements as keys, got "
+                         << state;
   if (columns(getQkv()) != columns(getResult()) + 2 * kv)
     return emitOpError() << "expected rows of queries, keys and values of "
                          << columns(getResult()) + 2 * kv << " elements, got "
@@ -235,6 +299,35 @@ LogicalResult RopeAppendOp::verify() {
                            state.getHeadDim());
 }
 
+LogicalResult LatentAppendOp::verify() {
+  StateType state = getState().getType();
+  ArrayRef<int64_t> shape = weightShape(getNorm());
+  if (shape.size() != 1)
+    return emitOpError() << "expected a norm of one dimension, got "
+                         << getNorm().getType();
+  int64_t rotated = columns(getRotations()), latent = shape[0];
+  if (state.getKvHeads() != 1 || state.getHeadDim() != rotated + latent ||
+      state.getValueDim() != latent)
+    return emitOpError() << "expected a state of one key of "
+                         << rotated + latent << " and one value of " << latent
+                         << " elements, got " << state;
+  if (columns(getKey()) != state.getHeadDim())
+    return emitOpError() << "expected keys of " << state.getHeadDim()
+                         << " elements, got " << columns(getKey());
+  int64_t heads = columns(getResult()) / state.getHeadDim();
+  if (columns(getResult()) != heads * state.getHeadDim() ||
+      columns(getQuery()) != heads * rotated ||
+      columns(getLatentQuery()) != heads * latent)
+    return emitOpError() << "expected heads of " << rotated << " and of "
+                         << latent << " elements, got " << columns(getQuery())
+                         << " and " << columns(getLatentQuery())
+                         << " elements for rows of " << columns(getResult());
+  if (rotated % 2)
+    return emitOpError() << "expected cosines and sines in equal number, got "
+                         << rotated << " elements";
+  return success();
+}
+
 LogicalResult AddNormOp::verify() {
   if (weightShape(getWeight()) != ArrayRef<int64_t>(columns(getResult())))
     return emitOpError() << "expected a weight of " << columns(getResult())
@@ -246,11 +339,18 @@ LogicalResult AttendOp::verify() {
   if (failed(verifySoftcap(*this, getSoftcap())))
     return failure();
   StateType state = getState().getType();
-  if (failed(verifyHeads(*this, columns(getQuery()),
-                         state.getKvHeads() * state.getHeadDim(),
+  if (failed(verifyHeads(*this, columns(getQuery()), state.getKeyColumns(),
                          "queries (in units of all key heads)")))
     return failure();
   return verifySinks(*this, getSinks(), columns(getQuery()), state);
+}
+
+LogicalResult AttendOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                         Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
+  types.push_back(
+      attendedRows(adaptor.getQuery().getType(), adaptor.getState().getType()));
+  return success();
 }
 
 LogicalResult ScaleLogitsOp::verify() {

@@ -11,6 +11,7 @@ include "dialects/QZ/QZAttrs.td"
 include "mlir/IR/BuiltinAttributes.td"
 include "mlir/IR/EnumAttr.td"
 include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
 class LLM_Op<string opMnemonic, list<Trait> traits = []>
@@ -26,11 +27,32 @@ def LLM_StateType : TypeDef<LLM_Dialect, "State"> {
   let summary = "Keys and values of a layer, for every sequence";
   let description = [{
     `!llm.state<kv_heads x head_dim>`: each position holds a key and a value of
-    head_dim elements for each of kv_heads heads.
+    head_dim elements for each of kv_heads heads. With
+    `!llm.state<kv_heads, head_dim, value_dim>` values have another number of
+    elements than keys.
   }];
-  let parameters = (ins "int64_t":$kvHeads, "int64_t":$headDim);
-  let assemblyFormat = "`<` $kvHeads `,` $headDim `>`";
+  let parameters = (ins "int64_t":$kvHeads, "int64_t":$headDim,
+                        DefaultValuedParameter<"int64_t", "0">:$otherValueDim);
+  let assemblyFormat = "`<` $kvHeads `,` $headDim (`,` $otherValueDim^)? `>`";
+  let builders = [
+    TypeBuilder<(ins "int64_t":$kvHeads, "int64_t":$headDim), [{
+      return $_get($_ctxt, kvHeads, headDim, /*otherValueDim=*/0);
+    }]>,
+    TypeBuilder<(ins "int64_t":$kvHeads, "int64_t":$headDim,
+                     "int64_t":$valueDim), [{
+      return $_get($_ctxt, kvHeads, headDim,
+                   valueDim == headDim ? 0 : valueDim);
+    }]>];
+  let skipDefaultBuilders = 1;
   let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Elements of a value.
+    int64_t getValueDim() const {
+      return getOtherValueDim() ? getOtherValueDim() : getHeadDim();
+    }
+    int64_t getKeyColumns() const { return getKvHeads() * getHeadDim(); }
+    int64_t getValueColumns() const { return getKvHeads() * getValueDim(); }
+  }];
 }
 
 def LLM_Rows : RankedTensorOf<[F32], [HasAnyRankOfPred<[2]>], "rows of f32">;
@@ -185,18 +207,52 @@ def LLM_RouteOp : LLM_Op<"route", [Pure]> {
     expert with the lower number. Row m of the result holds the expert's number
     in each slot (as f32, as all rows are), then each slot's weight:
     exp(logit), divided by the sum of that over all experts, or with `normalize`
-    over those of the row's slots.
+    over those of the row's slots; all times `scale`.
+
+    With `sigmoid`, sigmoid(logit) takes the place of exp(logit), and is divided
+    by a sum only with `normalize`. Experts are chosen by that plus their element
+    of `bias`, which their weight does not have.
+
+    Of `groups` groups of experts that follow each other, equally many in each,
+    only experts of the `top_groups` best can be chosen; of equal groups those
+    with lower numbers. A group is as good as its best expert, or with `sigmoid`
+    as the sum of its two best.
 
     ```mlir
     %r = llm.route %logits {top_k = 2 : i64, normalize}
            : tensor<?x8xf32> -> tensor<?x4xf32>
+    %r = llm.route %logits bias %b {top_k = 2 : i64, normalize, sigmoid, scale = 2.5 : f32,
+           groups = 4 : i64, top_groups = 2 : i64}
+           : tensor<?x8xf32> bias tensor<8xf32> -> tensor<?x4xf32>
     ```
   }];
-  let arguments = (ins LLM_Rows:$logits, I64Attr:$top_k, UnitAttr:$normalize);
+  let arguments = (ins LLM_Rows:$logits, Optional<LLM_Weight>:$bias,
+                       I64Attr:$top_k, UnitAttr:$normalize, UnitAttr:$sigmoid,
+                       DefaultValuedAttr<F32Attr, "1.0f">:$scale,
+                       DefaultValuedAttr<I64Attr, "1">:$groups,
+                       DefaultValuedAttr<I64Attr, "1">:$top_groups);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $logits attr-dict `:` type($logits) `->` type($result)
+    $logits (`bias` $bias^)? attr-dict `:` type($logits)
+    (`bias` type($bias)^)? `->` type($result)
   }];
+  let hasVerifier = 1;
+}
+
+def LLM_RouteAllOp : LLM_Op<"route_all", [Pure]> {
+  let summary = "Every expert for each row";
+  let description = [{
+    What `llm.route` says, for S experts and as many slots: expert s in slot s,
+    with weight 1. So a matrix for each head of a row is a mixture of experts
+    that every row has.
+
+    ```mlir
+    %r = llm.route_all %batch : tensor<?x8xf32>
+    ```
+  }];
+  let arguments = (ins LLM_BatchType:$batch);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = "$batch attr-dict `:` type($result)";
   let hasVerifier = 1;
 }
 
@@ -235,8 +291,8 @@ def LLM_CombineOp : LLM_Op<"combine", [Pure, AttrSizedOperandSegments]> {
     result[m, n] = sum over s of weight(m, s) * slots[m, s * N + n], s ascending,
     with the weights of `routing` (of `llm.route`).
 
-    A `shared` expert, which every row has, comes after that: sigmoid(gate[m]) *
-    shared[m, n] is added. Then a `residual`.
+    A `shared` expert, which every row has, comes after that: shared[m, n] is
+    added, with a `gate` sigmoid(gate[m]) * shared[m, n]. Then a `residual`.
 
     ```mlir
     %y = llm.combine %h, %r shared %d gate %g : tensor<?x128xf32>,
@@ -249,9 +305,9 @@ def LLM_CombineOp : LLM_Op<"combine", [Pure, AttrSizedOperandSegments]> {
                        Optional<LLM_Rows>:$residual);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
-    $slots `,` $routing (`shared` $shared^ `gate` $gate)?
+    $slots `,` $routing (`shared` $shared^)? (`gate` $gate^)?
     (`residual` $residual^)? attr-dict `:` type($slots) `,` type($routing)
-    (`shared` type($shared)^ `gate` type($gate))?
+    (`shared` type($shared)^)? (`gate` type($gate)^)?
     (`residual` type($residual)^)? `->` type($result)
   }];
   let hasVerifier = 1;
@@ -275,8 +331,34 @@ def LLM_RopeOp : LLM_Op<"rope", [Pure,
   let hasVerifier = 1;
 }
 
+def LLM_ConcatHeadsOp : LLM_Op<"concat_heads", [Pure]> {
+  let summary = "Heads of two sets of rows end to end";
+  let description = [{
+    Rows of both operands are `heads` heads, of the same number of elements each.
+    Head h of the result is head h of the first, then head h of the second.
+
+    ```mlir
+    %q = llm.concat_heads %a, %b {heads = 3 : i64} : tensor<?x24xf32>, tensor<?x48xf32>
+           -> tensor<?x72xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$first, LLM_Rows:$second, I64Attr:$heads);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $first `,` $second attr-dict `:` type($first) `,` type($second) `->`
+    type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+/// Rows of values, of which the state says how many elements they have.
+class LLM_ValueRowsOf<string state, string value>
+    : TypesMatchWith<"values are as the state keeps them", state, value,
+                     "::qcc::llm::valueRows(::llvm::cast<StateType>($_self))">;
+
 def LLM_AttentionOp : LLM_Op<"attention", [
-    AllTypesMatch<["query", "result"]>, AllTypesMatch<["key", "value"]>]> {
+    LLM_ValueRowsOf<"state", "value">,
+    InferTypeOpAdaptor]> {
   let summary = "Append keys and values to the state, then attend";
   let description = [{
     Each row's key and value are stored at its position of its sequence. Then,
@@ -287,6 +369,8 @@ def LLM_AttentionOp : LLM_Op<"attention", [
 
     With `sinks`, one number for each query head, exp(sink[h]) is added to the
     divisor of that softmax, as of a position without value.
+
+    Rows of the result have a value for each query head.
   }];
   let arguments = (ins LLM_Rows:$query, LLM_Rows:$key, LLM_Rows:$value,
                        LLM_BatchType:$batch, LLM_StateType:$state,
@@ -347,6 +431,37 @@ def LLM_RopeAppendOp : LLM_Op<"rope_append", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+def LLM_LatentAppendOp : LLM_Op<"latent_append", []> {
+  let summary = "Rotate queries, store a key and a value that all heads share";
+  let description = [{
+    What `llm.rope_append` is for attention to latents. With R rotations and L
+    elements of the `norm`, rows of `key` hold R elements that are rotated, then
+    a latent of L elements that is RMS-normed. Both together are the key that is
+    stored in `state`, the latent alone is the value; there is one for all heads.
+
+    Each query head is R elements of `query`, rotated, then L elements of
+    `latent_query`, all times `scale`.
+
+    ```mlir
+    %q = llm.latent_append %p, %l, %k, %r, %batch, %s norm %n {eps = 1.0e-6 : f32,
+           scale = 0.1 : f32, adjacent} : tensor<?x24xf32>, tensor<?x48xf32>, tensor<?x24xf32>,
+           tensor<?x8xf32>, !llm.state<1, 24, 16>, !qz.tensor<16, #f32> -> tensor<?x72xf32>
+    ```
+  }];
+  let arguments = (ins LLM_Rows:$query, LLM_Rows:$latent_query, LLM_Rows:$key,
+                       LLM_Rows:$rotations, LLM_BatchType:$batch,
+                       LLM_StateType:$state, QZ_TensorType:$norm, F32Attr:$eps,
+                       UnitAttr:$adjacent, F32Attr:$scale);
+  let results = (outs LLM_Rows:$result);
+  let assemblyFormat = [{
+    $query `,` $latent_query `,` $key `,` $rotations `,` $batch `,` $state
+    `norm` $norm attr-dict `:` type($query) `,` type($latent_query) `,`
+    type($key) `,` type($rotations) `,` type($state) `,` type($norm) `->`
+    type($result)
+  }];
+  let hasVerifier = 1;
+}
+
 def LLM_AddNormOp : LLM_Op<"add_norm", [Pure,
     AllTypesMatch<["residual", "input", "result"]>]> {
   let summary = "Add the norm of a sub-layer's output to the residual";
@@ -363,7 +478,7 @@ def LLM_AddNormOp : LLM_Op<"add_norm", [Pure,
 }
 
 def LLM_AttendOp : LLM_Op<"attend", [
-    AllTypesMatch<["query", "result"]>]> {
+    InferTypeOpAdaptor]> {
   let summary = "Attend to the stored keys and values";
   let description = [{
     `llm.attention` without the append: queries are already scaled, and the

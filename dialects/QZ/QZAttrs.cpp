@@ -333,7 +333,7 @@ void EncodingAttr::print(AsmPrinter &printer) const {
 
 LogicalResult RowsAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                StringRef tensor, int64_t first, int64_t run,
-                               int64_t stride) {
+                               int64_t stride, bool turned) {
   constexpr int64_t kMax = int64_t(1) << 31;
   if (first < 0 || first > kMax || run < 1 || run > stride || stride > kMax)
     return emitError() << "expected runs of at least one row, no further apart "

@@ -118,11 +118,18 @@ def QZ_RowsAttr : QZ_Attr<"Rows", "rows"> {
     ```mlir
     #qz.rows<"blk.0.attn_qkv.weight", first = 576, run = 192, stride = 192>
     ```
+
+    A weight of several matrices has as many of those rows in each, one after
+    the other. If it is `turned`, they are the matrices' columns: element (h, r, c)
+    of a weight of 4 x 512 x 128 elements is element r of row h * 128 + c. Codes of
+    weights that are not floats do not stay codes then: the weight is f32.
   }];
   let parameters = (ins StringRefParameter<>:$tensor, "int64_t":$first,
-                        "int64_t":$run, "int64_t":$stride);
+                        "int64_t":$run, "int64_t":$stride,
+                        DefaultValuedParameter<"bool", "false">:$turned);
   let assemblyFormat = [{
-    `<` $tensor `,` `first` `=` $first `,` `run` `=` $run `,` `stride` `=` $stride `>`
+    `<` $tensor `,` `first` `=` $first `,` `run` `=` $run `,` `stride` `=` $stride
+    (`,` `turned` `=` $turned^)? `>`
   }];
   let genVerifyDecl = 1;
 }

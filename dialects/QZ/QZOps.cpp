@@ -20,6 +20,10 @@ LogicalResult WeightOp::verify() {
   if (getRows() && getRowCount() % getRows()->getRun())
     return emitOpError() << "expected whole runs of " << getRows()->getRun()
                          << " rows, got " << getRowCount() << " rows";
+  if (isTurned() && getType().getShape().size() == 1)
+    return emitOpError() << "expected matrices to be turned, got " << getType();
+  if (isTurned() && !getType().getEncoding().toEncoding().isFloat())
+    return emitOpError() << "expected floats to be turned, got " << getType();
   return success();
 }
 

@@ -50,9 +50,13 @@ def QZ_WeightOp : QZ_Op<"weight", [Symbol]> {
     ::llvm::StringRef getTensor() {
       return getRows() ? getRows()->getTensor() : getSymName();
     }
-    /// Rows of a matrix, elements of a vector.
+    bool isTurned() { return getRows() && getRows()->getTurned(); }
+    /// Rows of the matrices, elements of a vector; of turned ones, the columns.
     int64_t getRowCount() {
-      return getType().getShape().front();
+      if (getType().getShape().size() == 1)
+        return getType().getColumns();
+      return getType().getMatrices() *
+             (isTurned() ? getType().getColumns() : getType().getRows());
     }
   }];
 }

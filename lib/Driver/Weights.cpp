@@ -31,8 +31,7 @@ static uint64_t layoutBytes(const PlacedWeight &weight) {
   if (weight.layout == qz::Layout::Plain)
     return weight.rows * weight.columns * sizeof(float);
   return weight.rows / weight.matrixRows *
-         PackedWeight(*weight.tensor->encoding(), weight.columns)
-             .bytes(weight.matrixRows);
+         PackedWeight(weight.encoding, weight.columns).bytes(weight.matrixRows);
 }
 
 /// The order of rows that the tensor `name` gives to one of `rows` rows.
@@ -63,6 +62,30 @@ readRowOrder(const Checkpoint &checkpoint, llvm::StringRef name,
     order.push_back(uint32_t(value));
   }
   return order;
+}
+
+/// Whether a weight has the type that its tensor gives it.
+static bool fitsTensor(qz::WeightOp op, const Tensor &tensor) {
+  qz::QTensorType type = op.getType();
+  llvm::SmallVector<int64_t> shape(tensor.dims.rbegin(), tensor.dims.rend());
+  if (shape.size() == 1 && type.getShape().size() == 2)
+    shape.insert(shape.begin(), 1); // A matrix of one row.
+  bool isShaped = type.getShape() == llvm::ArrayRef(shape);
+  // How many rows the tensor has is checked where they are taken.
+  if (op.getRows() && type.getShape().size() == 1)
+    isShaped = shape.size() == 1;
+  else if (op.getRows())
+    isShaped = shape.size() == 2 &&
+               shape[1] == (op.isTurned() ? type.getRows() : type.getColumns());
+  if (!isShaped || op.getLayout() == qz::Layout::Plain)
+    return isShaped;
+  const Encoding *stored = tensor.encoding();
+  if (!stored)
+    return false;
+  Encoding encoding = type.getEncoding().toEncoding();
+  if (op.isTurned() && !stored->isFloat())
+    return encoding.element == ScalarType::F32;
+  return encoding == *stored;
 }
 
 /// Rows of the tensor that the weight's are; nothing where it is the tensor.
@@ -118,33 +141,27 @@ llvm::Error WeightRegion::add(mlir::ModuleOp module) {
                                      " has no place in the artefact");
     qz::QTensorType type = op.getType();
     PlacedWeight weight{tensor,
+                        type.getEncoding().toEncoding(),
                         uint64_t(type.getMatrices() * type.getRows()),
                         uint64_t(type.getColumns()),
                         uint64_t(type.getRows()),
                         *op.getLayout(),
                         uint64_t(*op.getOffset()),
                         uint64_t(*op.getBytes()),
-                        {}};
+                        {},
+                        op.isTurned()};
     auto rows = rowsOf(checkpoint, op, *tensor);
     if (!rows)
       return rows.takeError();
     weight.rowOrder = std::move(*rows);
-    llvm::SmallVector<int64_t> shape(tensor->dims.rbegin(),
-                                     tensor->dims.rend());
-    if (shape.size() == 1 && type.getShape().size() == 2)
-      shape.insert(shape.begin(), 1); // A matrix of one row.
-    if (op.getRows() && !shape.empty())
-      shape.front() = op.getRowCount();
-    bool fits = type.getShape() == llvm::ArrayRef(shape) &&
-                (weight.layout == qz::Layout::Plain ||
-                 (tensor->encoding() &&
-                  type.getEncoding().toEncoding() == *tensor->encoding()));
-    if (!fits || weight.bytes != layoutBytes(weight))
+    if (!fitsTensor(op, *tensor) || weight.bytes != layoutBytes(weight))
       return llvm::createStringError("weight " + quoted(name) +
                                      " does not have the type of its tensor");
     bool isKnown = llvm::any_of(placed, [&](const PlacedWeight &other) {
       return other.tensor == tensor && other.layout == weight.layout &&
-             other.offset == weight.offset && other.rowOrder == weight.rowOrder;
+             other.offset == weight.offset &&
+             other.rowOrder == weight.rowOrder &&
+             other.isTurned == weight.isTurned;
     });
     if (!isKnown)
       placed.push_back(weight);
@@ -184,8 +201,7 @@ static std::vector<Piece> cut(const std::vector<PlacedWeight> &weights) {
     uint64_t unitRows = 1, unitBytes = weight.columns * sizeof(float);
     if (weight.layout == qz::Layout::R16K4) {
       unitRows = PackedLayout::kRows;
-      unitBytes =
-          PackedWeight(*weight.tensor->encoding(), weight.columns).panelBytes;
+      unitBytes = PackedWeight(weight.encoding, weight.columns).panelBytes;
     }
     uint64_t units = std::max<uint64_t>(1, kPieceBytes / unitBytes);
     uint64_t offset = weight.offset;
@@ -236,7 +252,7 @@ static void makeRows(const Checkpoint &checkpoint, const Piece &piece,
   if (weight.layout == qz::Layout::Plain)
     values.resize(kRows * weight.columns);
   else
-    packed.emplace(*tensor.encoding(), weight.columns);
+    packed.emplace(weight.encoding, weight.columns);
   for (uint64_t i = 0; i < piece.rows; i += kRows) {
     unsigned count = unsigned(std::min<uint64_t>(kRows, piece.rows - i));
     forRuns(weight, piece.firstRow + i, count,
@@ -257,6 +273,49 @@ static void makeRows(const Checkpoint &checkpoint, const Piece &piece,
   }
 }
 
+/// Rows of a matrix whose columns are rows of the tensor.
+static void makeTurnedRows(const Checkpoint &checkpoint, const Piece &piece,
+                           uint8_t *out) {
+  const PlacedWeight &weight = *piece.weight;
+  const Tensor &tensor = *weight.tensor;
+  const uint64_t columns = weight.columns;
+  const uint64_t first = piece.firstRow % weight.matrixRows;
+  const uint64_t matrix = piece.firstRow / weight.matrixRows;
+  const bool isPacked = weight.layout == qz::Layout::R16K4;
+  const bool keepsBits = isPacked && tensor.encoding()->isFloat();
+  std::vector<uint32_t> bits(piece.rows * columns);
+  std::vector<float> values(tensor.rowElements());
+  Fields line;
+  for (uint64_t c = 0; c < columns; ++c) {
+    uint64_t row = weight.rowOf(matrix * columns + c);
+    if (keepsBits)
+      checkpoint.unpackRows(tensor, row, 1, &line);
+    else
+      checkpoint.decodeRows(tensor, row, 1, values.data());
+    for (uint64_t r = 0; r < piece.rows; ++r)
+      bits[r * columns + c] = keepsBits
+                                  ? line.floats[first + r]
+                                  : llvm::bit_cast<uint32_t>(values[first + r]);
+  }
+  if (!isPacked) {
+    std::memcpy(out, bits.data(), bits.size() * sizeof(uint32_t));
+    return;
+  }
+  PackedWeight packed(weight.encoding, columns);
+  Fields fields[PackedLayout::kRows];
+  for (uint64_t i = 0; i < piece.rows; i += PackedLayout::kRows) {
+    unsigned count =
+        unsigned(std::min<uint64_t>(PackedLayout::kRows, piece.rows - i));
+    for (unsigned r = 0; r < count; ++r) {
+      fields[r].resize(weight.encoding, columns);
+      std::copy_n(bits.data() + (i + r) * columns, columns,
+                  fields[r].floats.data());
+    }
+    packed.packPanel(fields, count, out);
+    out += packed.panelBytes;
+  }
+}
+
 static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
                       std::vector<uint8_t> &out) {
   const PlacedWeight &weight = *piece.weight;
@@ -265,14 +324,21 @@ static void makePiece(const Checkpoint &checkpoint, const Piece &piece,
     makeVector(checkpoint, weight, out.data());
     return;
   }
-  makeRows(checkpoint, piece, out.data());
+  // Of turned ones, those that are columns of the matrix.
+  uint64_t firstRow = piece.firstRow, rows = piece.rows;
+  if (weight.isTurned) {
+    makeTurnedRows(checkpoint, piece, out.data());
+    firstRow = piece.firstRow / weight.matrixRows * weight.columns;
+    rows = weight.columns;
+  } else {
+    makeRows(checkpoint, piece, out.data());
+  }
   // Those between are read again where another weight needs them.
   uint64_t first = weight.tensor->rows(), end = 0;
-  forRuns(weight, piece.firstRow, piece.rows,
-          [&](uint64_t, uint64_t row, uint64_t n) {
-            first = std::min(first, row);
-            end = std::max(end, row + n);
-          });
+  forRuns(weight, firstRow, rows, [&](uint64_t, uint64_t row, uint64_t n) {
+    first = std::min(first, row);
+    end = std::max(end, row + n);
+  });
   checkpoint.release(*weight.tensor, first, end - first);
 }
 

@@ -20,6 +20,7 @@ namespace qcc {
 /// One weight's place in the weights region.
 struct PlacedWeight {
   const Tensor *tensor = nullptr;
+  Encoding encoding; ///< In the artefact, unless the layout is plain.
   uint64_t rows = 0, columns = 0; ///< Of all experts. A vector is one row.
   uint64_t matrixRows = 0;        ///< Of one expert's matrix, or all.
   qz::Layout layout = qz::Layout::Plain;
@@ -28,6 +29,9 @@ struct PlacedWeight {
   /// Row r (element r of a vector) is row rowOrder[r] of the tensor; empty: the
   /// weight is the tensor as it stands.
   std::vector<uint32_t> rowOrder;
+  /// What rowOrder says is said of the columns of the matrices, one after the
+  /// other.
+  bool isTurned = false;
 
   bool isVector() const {
     return tensor->dims.size() == 1 && layout == qz::Layout::Plain;

@@ -121,6 +121,66 @@ static bool hasRouter(const Checkpoint &checkpoint, const WeightNames &names,
                      });
 }
 
+static void refuse(const KeyNames &names, const Architecture &arch,
+                   ConfigReader &reader) {
+  reader.fail(names, "is not supported for architecture " + quoted(arch.name));
+}
+
+/// How a config says that experts are chosen and weighed.
+static void readRouting(Config &c, Naming naming, const ConfigNames &names,
+                        ConfigReader &reader) {
+  c.normalizesRoutes =
+      reader.flagOr(names.routesSumTo1, c.arch.normalizesRoutes);
+  if (c.arch.hasUnclearRoutes && naming == Naming::HuggingFace &&
+      c.normalizesRoutes)
+    refuse(names.routesSumTo1, c.arch, reader);
+  c.sigmoidRoutes = c.arch.sigmoidRoutes && naming == Naming::HuggingFace;
+  // Softmax over those used is softmax over all, then divided by the sum.
+  uint32_t routing =
+      reader.has(names.routing) ? reader.countOrZero(names.routing, ~0u) : 0;
+  if (routing == 3)
+    c.normalizesRoutes = true;
+  else if (routing == 2 && c.arch.hasLatents)
+    c.sigmoidRoutes = true;
+  else if (routing > 1)
+    reader.fail(names.routing, "unsupported routing " +
+                                   std::to_string(routing) +
+                                   " (supported: 1, softmax; 3, softmax of the "
+                                   "experts used)");
+  std::string_view expected = c.sigmoidRoutes ? "sigmoid" : "softmax";
+  std::string name = reader.text(names.routingName);
+  if (!name.empty() && name != expected)
+    reader.fail(names.routingName, "unsupported routing " + quoted(name) +
+                                       " (supported: " + std::string(expected) +
+                                       ")");
+  float scale = reader.realOrZero(names.routeScale);
+  c.routeScale = scale == 0 ? 1 : scale;
+
+  std::string method = reader.text(names.routeMethod);
+  std::string_view grouped =
+      c.sigmoidRoutes ? "noaux_tc" : "group_limited_greedy";
+  if (!method.empty() && method != "greedy" && method != grouped)
+    reader.fail(names.routeMethod,
+                "unsupported choice of experts " + quoted(method) +
+                    " (supported: greedy, " + std::string(grouped) + ")");
+  if (!c.arch.hasLatents || method == "greedy")
+    return;
+  c.expertGroups = reader.countOr(names.expertGroups, 1, c.experts);
+  c.groupsUsed = reader.countOr(names.groupsUsed, 1, c.expertGroups);
+  if (reader.error)
+    return;
+  const uint32_t each = c.experts / c.expertGroups;
+  if (c.experts % c.expertGroups || c.groupsUsed * each < c.expertsUsed ||
+      (c.expertGroups > 1 && each < 2))
+    reader.fail(names.expertGroups,
+                "expected equal groups of two experts at least, of which those "
+                "used have " +
+                    std::to_string(c.expertsUsed) + ", got " +
+                    std::to_string(c.groupsUsed) + " of " +
+                    std::to_string(c.expertGroups) + " groups of " +
+                    std::to_string(c.experts) + " experts");
+}
+
 /// What a config says of experts.
 static void readExperts(Config &c, const Checkpoint &checkpoint,
                         const ConfigNames &names, ConfigReader &reader) {
@@ -138,39 +198,68 @@ static void readExperts(Config &c, const Checkpoint &checkpoint,
   c.sharedFfn = reader.has(names.sharedFfn)
                     ? reader.countOrZero(names.sharedFfn, kMaxWidth)
                     : 0;
-  c.normalizesRoutes =
-      reader.flagOr(names.routesSumTo1, c.arch.normalizesRoutes);
+  if (c.sharedFfn == 0 && reader.has(names.sharedCount))
+    c.sharedFfn =
+        c.expertFfn * reader.countOrZero(names.sharedCount, kMaxExperts / 256);
+  if (c.sharedFfn > kMaxWidth)
+    reader.fail(names.sharedCount, "expected at most " +
+                                       std::to_string(kMaxWidth) +
+                                       " elements of shared experts, got " +
+                                       std::to_string(c.sharedFfn));
+  if (reader.error)
+    return;
+  readRouting(c, checkpoint.naming(), names, reader);
   uint32_t period = reader.countOr(names.expertPeriod, 1, kMaxLayers);
   std::vector<bool> dense(c.layers);
   if (reader.has(names.denseLayers))
     dense = reader.layerSet(names.denseLayers, c.layers);
   // Files that do not say which layers have experts have a router in those.
   bool isSaid = !names.expertPeriod[0].empty();
+  uint32_t first = reader.has(names.firstSparse)
+                       ? reader.countOrZero(names.firstSparse, kMaxLayers)
+                       : 0;
   for (uint32_t i = 0; i < c.layers; ++i)
-    c.sparse[i] = isSaid ? !dense[i] && (i + 1) % period == 0
+    c.sparse[i] = isSaid ? i >= first && !dense[i] && (i + 1) % period == 0
                          : hasRouter(checkpoint, c.names, i);
-
-  // Softmax over those used is softmax over all, then divided by the sum.
-  uint32_t routing =
-      reader.has(names.routing) ? reader.countOrZero(names.routing, ~0u) : 0;
-  if (routing == 3)
-    c.normalizesRoutes = true;
-  else if (routing > 1)
-    reader.fail(names.routing, "unsupported routing " +
-                                   std::to_string(routing) +
-                                   " (supported: 1, softmax; 3, softmax of the "
-                                   "experts used)");
   auto expect = [&](const KeyNames &key, float value) {
     if (reader.has(key) && reader.real(key) != value)
       reader.fail(key, "only " + std::to_string(value) + " is supported");
   };
-  expect(names.routeScale, 1);
+  expect(names.sparsePeriod, 1);
   expect(names.gluLimit, 7);
   expect(names.gluAlpha, 1.702f);
 }
 
+/// The sizes of attention to latents, and what they make of those of heads.
+static void readLatents(Config &c, Naming naming, const ConfigNames &names,
+                        ConfigReader &reader) {
+  Latents &l = c.latents;
+  l.rank = reader.count(names.latentRank, kMaxWidth);
+  if (reader.has(names.queryRank))
+    l.queryRank = reader.countOrZero(names.queryRank, kMaxWidth);
+  l.turned = reader.count(names.turnedDim, kMaxWidth);
+  if (names.plainDim[0].empty()) {
+    uint32_t both = reader.count(names.bothDim, kMaxWidth);
+    if (both <= l.turned)
+      reader.fail(names.bothDim, "expected more than the " +
+                                     std::to_string(l.turned) +
+                                     " elements that turn");
+    l.plain = both - l.turned;
+  } else {
+    l.plain = reader.count(names.plainDim, kMaxWidth);
+  }
+  l.value = reader.count(names.latentValueDim, kMaxWidth);
+  // The classes in transformers do not ask the config.
+  l.eps = naming == Naming::HuggingFace ? 1e-6f : c.eps;
+  c.kvHeads = 1;
+  c.headDim = l.rank + l.turned;
+  c.rotaryDim = l.turned;
+}
+
 static float scaleOfScores(const Config &c, const ConfigNames &names,
                            ConfigReader &reader) {
+  if (c.latents.rank)
+    return c.rope.scoreScale / std::sqrt(float(c.latents.query()));
   if (!reader.flagOr(names.scaledScores, true))
     return 1;
   if (reader.has(names.attentionScale))
@@ -180,11 +269,6 @@ static float scaleOfScores(const Config &c, const ConfigNames &names,
   if (c.arch.hiddenScaleLayers == c.layers && names.queryScalar[0].empty())
     size = c.hidden / c.heads;
   return 1.0f / std::sqrt(reader.realOr(names.queryScalar, float(size)));
-}
-
-static void refuse(const KeyNames &names, const Architecture &arch,
-                   ConfigReader &reader) {
-  reader.fail(names, "is not supported for architecture " + quoted(arch.name));
 }
 
 /// A cap, which is `fallback` without the key; 0 where the family has none.
@@ -260,6 +344,9 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
               : reader.count(names.ffn, kMaxWidth);
   c.heads = reader.count(names.heads, kMaxWidth);
   c.kvHeads = reader.countOr(names.kvHeads, c.heads, kMaxWidth);
+  c.spareLayers = reader.has(names.spareLayers)
+                      ? reader.countOrZero(names.spareLayers, kMaxLayers)
+                      : 0;
   bool isGrouped = reader.flagOr(names.groupedQuery, false);
   if (reader.has(names.multiQuery) && !isGrouped)
     c.kvHeads = reader.flag(names.multiQuery) ? 1 : c.heads;
@@ -292,7 +379,12 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     c.rotaryDim = uint32_t(float(c.rotaryDim) * share);
   if (c.arch.learnedPositions)
     c.rotaryDim = 0;
-  c.isRopeAdjacent = c.arch.adjacentRope && checkpoint.naming() == Naming::GGUF;
+  if (c.arch.hasLatents)
+    readLatents(c, checkpoint.naming(), names, reader);
+  c.isRopeAdjacent =
+      c.arch.adjacentRope &&
+      (checkpoint.naming() == Naming::GGUF ||
+       (c.arch.adjacentFolderRope && reader.flagOr(names.ropeAdjacent, true)));
   const RopeSizes sizes{c.rotaryDim, trained, c.context};
   c.rope = readRope(c.arch, names, sizes, reader);
   c.isLongContext = qcc::isLongContext(names, sizes, reader);
@@ -306,6 +398,8 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.sliding = slidingLayers(c, names, reader);
   c.turning = turningLayers(c, names, reader);
   c.attentionScale = scaleOfScores(c, names, reader);
+  if (!std::isfinite(c.attentionScale))
+    reader.fail("expected a finite factor of scores");
   c.scoreCap = readCap(c.arch.scoreCap, names.scoreCap, c.arch, reader);
   c.logitCap = readCap(c.arch.logitCap, names.logitCap, c.arch, reader);
   readMultipliers(c, names, reader);
@@ -332,7 +426,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   if (c.heads % c.kvHeads)
     reader.fail("expected head_count to be a multiple of head_count_kv, got " +
                 std::to_string(c.heads) + " and " + std::to_string(c.kvHeads));
-  if (valueDim != c.headDim)
+  if (valueDim != c.headDim && !c.arch.hasLatents)
     reader.fail("expected value_length to equal key_length, got " +
                 std::to_string(valueDim) + " and " + std::to_string(c.headDim));
   if (c.rotaryDim % 2 || c.rotaryDim > c.headDim)

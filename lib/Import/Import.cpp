@@ -29,6 +29,7 @@ public:
 
   Error build() {
     declareModel();
+    weights.ignoreLayers(config.layers, config.spareLayers);
     for (uint32_t layer = 0; layer < config.layers && !weights.error; ++layer)
       buildLayer(layer);
     if (!weights.error)
@@ -170,7 +171,115 @@ private:
         f32(rope.factor));
   }
 
+  llm::StateType stateType() {
+    uint32_t value = config.latents.rank ? config.latents.rank : config.headDim;
+    return llm::StateType::get(builder.getContext(), config.kvHeads,
+                               config.headDim, value);
+  }
+  Value state(uint32_t layer) {
+    return llm::StateOp::create(builder, loc, stateType(),
+                                "kv." + std::to_string(layer));
+  }
+
+  /// Some rows of a tensor, as a weight named after it and `part`: `run` of
+  /// each `stride` rows, after `first`, of which there are `count` runs.
+  static WeightSource rowsOf(const std::string &tensor, std::string_view part,
+                             int64_t first, int64_t run, int64_t stride,
+                             int64_t count) {
+    std::string name = tensor;
+    name.insert(name.rfind('.'), "." + std::string(part));
+    return {name, tensor, first, run, stride, stride * count};
+  }
+
+  /// The matrices of heads, between the latent and keys or values, where it is
+  /// in a tensor of its own, or in one for both: rows of keys, then of values.
+  WeightSource headMatrices(uint32_t layer, bool isValue) {
+    const Latents &l = config.latents;
+    std::string own = layerName(layer, isValue ? names.valueUp : names.keyUp);
+    std::string all = layerName(layer, names.keyValueUp);
+    if (!weights.find(all))
+      return {own};
+    WeightSource source = {all};
+    weights.expectNoOrder(source);
+    int64_t stride = int64_t(l.plain) + l.value;
+    source = {own,
+              all,
+              isValue ? int64_t(l.plain) : 0,
+              isValue ? int64_t(l.value) : int64_t(l.plain),
+              stride,
+              stride * config.heads,
+              /*isTurned=*/!isValue};
+    return source;
+  }
+
+  /// Each head's part of a row times the head's matrix.
+  Value headLinear(Value x, const WeightSource &source, int64_t out, int64_t in,
+                   Value batch) {
+    const int64_t heads = config.heads;
+    Value all = llm::RouteAllOp::create(builder, loc, rows(2 * heads), batch);
+    Value w = weights.dequantized(builder, source, {heads, out, in});
+    return llm::ExpertLinearOp::create(builder, loc, rows(heads * out), x, w,
+                                       all, /*bias=*/Value());
+  }
+
+  /// The queries that do not turn, and those that do.
+  std::pair<Value, Value> latentQueries(Value x, uint32_t layer) {
+    const Latents &l = config.latents;
+    const int64_t heads = config.heads, size = l.query();
+    std::string_view name = names.query;
+    if (l.queryRank) {
+      x = biasedLinear(x, {layerName(layer, names.queryDown)}, l.queryRank,
+                       config.hasAttentionBias);
+      x = norm(x, layerName(layer, names.queryDownNorm), l.queryRank, l.eps);
+      name = names.queryUp;
+    }
+    std::string tensor = layerName(layer, name);
+    Value plain = linear(x, rowsOf(tensor, "nope", 0, l.plain, size, heads),
+                         heads * l.plain);
+    Value turned =
+        linear(x, rowsOf(tensor, "rope", l.plain, l.turned, size, heads),
+               heads * l.turned);
+    return {plain, turned};
+  }
+
+  /// Attention to latents, of which keys and values of the heads are never
+  /// made: a query meets the latent after the matrix that would make keys of
+  /// it, and what attention makes of latents goes through that of values.
+  Value latentAttention(Value x, Value batch, uint32_t layer) {
+    const Latents &l = config.latents;
+    const int64_t heads = config.heads, rank = l.rank;
+    auto concat = [&](Value a, Value b, int64_t heads) -> Value {
+      int64_t width = cast<RankedTensorType>(a.getType()).getDimSize(1) +
+                      cast<RankedTensorType>(b.getType()).getDimSize(1);
+      return llm::ConcatHeadsOp::create(builder, loc, rows(width), a, b,
+                                        builder.getI64IntegerAttr(heads));
+    };
+    auto [plain, turned] = latentQueries(x, layer);
+    Value query =
+        headLinear(plain, headMatrices(layer, false), rank, l.plain, batch);
+    std::string down = layerName(layer, names.keyValueDown);
+    const int64_t size = rank + l.turned;
+    bool needsBias = config.hasAttentionBias;
+    Value latent = biasedLinear(x, rowsOf(down, "latent", 0, rank, size, 1),
+                                rank, needsBias);
+    latent = norm(latent, layerName(layer, names.latentNorm), rank, l.eps);
+    Value key = biasedLinear(x, rowsOf(down, "rope", rank, l.turned, size, 1),
+                             l.turned, needsBias);
+    Value a = llm::AttentionOp::create(
+        builder, loc, rows(heads * rank),
+        rope(concat(turned, query, heads), batch, layer),
+        rope(concat(key, latent, 1), batch, layer), latent, batch, state(layer),
+        /*sinks=*/Value(), f32(config.attentionScale),
+        builder.getI64IntegerAttr(config.sliding[layer] ? config.window : 0),
+        f32(config.scoreCap));
+    a = headLinear(a, headMatrices(layer, true), l.value, rank, batch);
+    return biasedLinear(a, {layerName(layer, names.attentionOutput)},
+                        config.hidden, config.hasAttentionBias);
+  }
+
   Value attention(Value x, Value batch, uint32_t layer) {
+    if (config.latents.rank)
+      return latentAttention(x, batch, layer);
     bool sliding = config.sliding[layer];
     int64_t width = int64_t(config.heads) * config.headDim;
     int64_t kv = int64_t(config.kvHeads) * config.headDim;
@@ -185,17 +294,13 @@ private:
     Value v = biasedLinear(x, parts[2], kv, needsBias);
     q = projectionNorm(q, layerName(layer, names.queryNorm));
     k = projectionNorm(k, layerName(layer, names.keyNorm));
-    auto stateType = llm::StateType::get(builder.getContext(), config.kvHeads,
-                                         config.headDim);
-    Value state = llm::StateOp::create(builder, loc, stateType,
-                                       "kv." + std::to_string(layer));
     Value sinks;
     if (config.arch.hasSinks)
       sinks = weights.dequantized(builder, {layerName(layer, names.sinks)},
                                   {int64_t(config.heads)});
     Value a = llm::AttentionOp::create(
         builder, loc, q.getType(), rope(q, batch, layer), rope(k, batch, layer),
-        v, batch, state, sinks, f32(config.attentionScale),
+        v, batch, state(layer), sinks, f32(config.attentionScale),
         builder.getI64IntegerAttr(sliding ? config.window : 0),
         f32(config.scoreCap));
     return biasedLinear(a, {layerName(layer, names.attentionOutput)},
@@ -254,13 +359,20 @@ private:
     Value logits = biasedLinear(x, {pick(names.router)}, config.experts, false);
     Value shared, sharedGate;
     if (config.sharedFfn) {
-      sharedGate = linear(x, named(names.sharedRouter), 1);
+      if (!config.arch.plainShared)
+        sharedGate = linear(x, named(names.sharedRouter), 1);
       shared = gatedUnit(x, named(names.sharedGate), named(names.sharedUp),
                          named(names.sharedDown), config.sharedFfn);
     }
+    Value bias;
+    if (config.sigmoidRoutes &&
+        weights.find(prefix + std::string(names.routerBias)))
+      bias = weights.dequantized(builder, named(names.routerBias),
+                                 {int64_t(config.experts)});
     Value routing = llm::RouteOp::create(
-        builder, loc, rows(2 * int64_t(config.expertsUsed)), logits,
-        config.expertsUsed, config.normalizesRoutes);
+        builder, loc, rows(2 * int64_t(config.expertsUsed)), logits, bias,
+        config.expertsUsed, config.normalizesRoutes, config.sigmoidRoutes,
+        APFloat(config.routeScale), config.expertGroups, config.groupsUsed);
     Value gate = expertLinear(x, pick(names.expertGate), config.expertFfn,
                               config.hidden, routing);
     Value up = expertLinear(x, pick(names.expertUp), config.expertFfn,
@@ -287,8 +399,7 @@ private:
   void buildLayer(uint32_t layer) {
     builder.setInsertionPointToEnd(module.getBody());
     llm::KVStateOp::create(builder, loc, "kv." + std::to_string(layer),
-                           llm::StateType::get(builder.getContext(),
-                                               config.kvHeads, config.headDim),
+                           stateType(),
                            config.sliding[layer] ? config.window : 0);
     Type type = rows(config.hidden);
     auto func = func::FuncOp::create(

@@ -70,8 +70,8 @@ static void readYarn(Rope &rope, const Architecture &arch,
                      const ConfigNames &names, const RopeSizes &sizes,
                      ConfigReader &reader) {
   const uint32_t rotaryDim = sizes.rotaryDim;
-  auto growth = growthOfContext(names, sizes, reader);
-  const double trained = growth.first, factor = growth.second;
+  auto context = growthOfContext(names, sizes, reader);
+  const double trained = context.first, factor = context.second;
   double fast = reader.realOr(names.yarnFast, 32);
   double slow = reader.realOr(names.yarnSlow, 1);
   double base = rope.base;
@@ -101,13 +101,16 @@ static void readYarn(Rope &rope, const Architecture &arch,
   auto factorOf = [&](double share) {
     return factor > 1 ? 0.1 * share * std::log(factor) + 1 : 1;
   };
+  double all = reader.realOrZero(names.yarnScaleAll);
+  double log = reader.realOrZero(names.yarnLogScale);
   if (reader.has(names.ropeGrowth))
     rope.factor = reader.real(names.ropeGrowth);
-  else if (reader.has(names.yarnScale) && reader.has(names.yarnScaleAll))
-    rope.factor = float(factorOf(reader.real(names.yarnScale)) /
-                        factorOf(reader.real(names.yarnScaleAll)));
-  else
+  else if (reader.has(names.yarnScale) && all > 0)
+    rope.factor = float(factorOf(reader.real(names.yarnScale)) / factorOf(all));
+  else if (log == 0)
     rope.factor = float(factorOf(1));
+  const double growth = factorOf(all > 0 ? all : 10 * log);
+  rope.scoreScale = float(growth * growth);
 }
 
 bool qcc::isLongContext(const ConfigNames &names, const RopeSizes &sizes,

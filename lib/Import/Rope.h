@@ -17,6 +17,7 @@ struct Rope {
   float divisor = 1;
   std::vector<float> divisors; ///< One for each pair, or empty.
   float factor = 1;            ///< Of cosines and sines.
+  float scoreScale = 1;        ///< Of scores of attention to latents.
 
   std::vector<float> frequencies(uint32_t rotaryDim) const;
   /// Why cosines and sines cannot be computed as they should; nothing if they

@@ -27,6 +27,17 @@ static std::string supportedTypes() {
   return names;
 }
 
+/// The encoding of a weight in `tensor`. Codes of rows are none of columns.
+static qz::EncodingAttr encodingOf(MLIRContext *context, const Tensor &tensor,
+                                   const WeightSource &source) {
+  Encoding encoding = *tensor.encoding();
+  if (source.isTurned && !encoding.isFloat()) {
+    encoding = Encoding();
+    encoding.element = ScalarType::F32;
+  }
+  return qz::EncodingAttr::fromEncoding(context, encoding);
+}
+
 bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
                         ArrayRef<int64_t> shape) {
   // The file has the contiguous dimension first.
@@ -35,6 +46,8 @@ bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
   if (found.size() == 1 && shape.size() == 2)
     found.insert(found.begin(), 1);
   SmallVector<int64_t> stored(shape);
+  if (!source.tensor.empty() && shape.size() == 3)
+    stored = {0, source.isTurned ? shape[1] : shape[2]};
   if (!source.tensor.empty())
     stored.front() = source.tensorRows;
   if (found != stored) {
@@ -61,10 +74,10 @@ bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
     qz::RowsAttr rows;
     if (!source.tensor.empty())
       rows = qz::RowsAttr::get(context, source.tensor, source.first, source.run,
-                               source.stride);
+                               source.stride, source.isTurned);
     auto type = qz::QTensorType::getChecked(
         [&] { return emitError(module.getLoc()); }, context, shape,
-        qz::EncodingAttr::fromEncoding(context, *tensor.encoding()));
+        encodingOf(context, tensor, source));
     if (!type) {
       fail("tensor " + quoted(tensor.name) + " has an impossible shape " +
            tensor.shape());
@@ -92,8 +105,7 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder,
         .getResult(0);
   auto type =
       qz::QTensorType::get(builder.getContext(), shape,
-                           qz::EncodingAttr::fromEncoding(builder.getContext(),
-                                                          *tensor->encoding()));
+                           encodingOf(builder.getContext(), *tensor, source));
   mlir::Value weight =
       qz::UseOp::create(builder, loc, type, StringRef(source.name));
   return qz::DequantizeOp::create(builder, loc, result, weight);
@@ -170,6 +182,19 @@ void WeightSet::expectSameOrder(std::initializer_list<WeightSource> weights) {
   }
 }
 
+void WeightSet::expectNoOrder(const WeightSource &weight) {
+  const Tensor *tensor = find(weight.from());
+  if (tensor && !tensor->order.empty())
+    fail("tensor " + quoted(tensor->name) +
+         ": an order of k (g_idx) is not supported here");
+}
+
+void WeightSet::ignoreLayers(uint32_t first, uint32_t count) {
+  for (uint32_t layer = first; layer < first + count; ++layer)
+    ignoredPrefixes.push_back(std::string(names.layerPrefix) +
+                              std::to_string(layer) + ".");
+}
+
 ArrayRef<float> WeightSet::ropeDivisors(size_t count, bool isLong) {
   if (!divisors.empty() || error)
     return divisors;
@@ -233,6 +258,9 @@ void WeightSet::checkAllUsed() {
   for (const Tensor &tensor : checkpoint.tensors()) {
     bool isIgnored = llvm::any_of(names.ignored, [&](std::string_view end) {
       return !end.empty() && tensor.name.ends_with(end);
+    });
+    isIgnored |= llvm::any_of(ignoredPrefixes, [&](const std::string &prefix) {
+      return tensor.name.starts_with(prefix);
     });
     if (!isIgnored && !used.count(tensor.name) && !isBias(tensor))
       return fail("tensor " + quoted(tensor.name) +

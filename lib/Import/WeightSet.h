@@ -22,6 +22,7 @@ struct WeightSource {
   std::string tensor = {}; ///< Empty: the one of that name.
   int64_t first = 0, run = 0, stride = 0;
   int64_t tensorRows = 0; ///< How many rows that tensor must have.
+  bool isTurned = false;
 
   /// The tensor that is read.
   const std::string &from() const { return tensor.empty() ? name : tensor; }
@@ -62,6 +63,11 @@ public:
   /// The divisors of rope frequencies that the file brings, or nothing. Of two
   /// kinds, those of long contexts or the others.
   llvm::ArrayRef<float> ropeDivisors(size_t count, bool isLong);
+  /// Sets the error when the columns of a weight, of which something else is
+  /// made than a linear layer, do not stand in the model's order.
+  void expectNoOrder(const WeightSource &weight);
+  /// Lets tensors of layers from `first` on, so many, be there without a use.
+  void ignoreLayers(uint32_t first, uint32_t count);
   /// Lets tensor `name` be there without a use.
   void ignore(std::string_view name) { used.emplace(name); }
   /// Sets the error when the checkpoint has tensors that nothing used.
@@ -87,6 +93,7 @@ private:
   std::set<std::string, std::less<>> used;     ///< Tensors.
   std::set<std::string, std::less<>> declared; ///< Weights.
   llvm::SmallVector<float> divisors;
+  llvm::SmallVector<std::string> ignoredPrefixes;
 };
 
 } // namespace qcc

@@ -103,6 +103,22 @@ struct FuseEmbedding : OpRewritePattern<llm::EmbeddingOp> {
   }
 };
 
+struct FuseRoute : OpRewritePattern<llm::RouteOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(llm::RouteOp route,
+                                PatternRewriter &rewriter) const override {
+    if (!route.getBias())
+      return rewriter.notifyMatchFailure(route, "has no bias");
+    auto bias = route.getBias().getDefiningOp<qz::DequantizeOp>();
+    if (!bias)
+      return rewriter.notifyMatchFailure(route, "bias is not dequantized");
+    rewriter.modifyOpInPlace(
+        route, [&] { route.getBiasMutable().assign(bias.getWeight()); });
+    return success();
+  }
+};
+
 struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
   using Base::Base;
 
@@ -138,6 +154,6 @@ struct FuseMatmulsPass : qcc::impl::FuseMatmulsPassBase<FuseMatmulsPass> {
 } // namespace
 
 void qcc::populateFuseMatmulsPatterns(RewritePatternSet &patterns) {
-  patterns.add<FuseLinear, FuseExpertLinear, FuseEmbedding>(
+  patterns.add<FuseLinear, FuseExpertLinear, FuseEmbedding, FuseRoute>(
       patterns.getContext());
 }

@@ -9,6 +9,7 @@
 
 #include "qcc/Transforms/Passes.h"
 #include "qcc/Transforms/Transforms.h"
+#include "Projections.h"
 
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
@@ -29,66 +30,6 @@ struct Head {
   llm::RopeOp rope;    ///< Null in layers without.
 };
 } // namespace
-
-static int64_t columns(Value rows) {
-  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
-}
-
-static RankedTensorType rowsType(Value like, int64_t columns) {
-  auto type = cast<RankedTensorType>(like.getType());
-  return RankedTensorType::get({ShapedType::kDynamic, columns},
-                               type.getElementType());
-}
-
-/// The matmul that makes `value` if it can be joined with others, else null
-/// after saying why.
-static qz::MatmulOp matchProjection(Value value, Operation *anchor,
-                                    PatternRewriter &rewriter) {
-  auto matmul = value.getDefiningOp<qz::MatmulOp>();
-  auto no = [&](const char *why) {
-    (void)rewriter.notifyMatchFailure(anchor, why);
-    return qz::MatmulOp();
-  };
-  if (!matmul)
-    return no("a projection is not a matmul");
-  if (!matmul->hasOneUse())
-    return no("a projection has other uses");
-  if (matmul.getWeights().size() != 1)
-    return no("a projection has several weights");
-  if (matmul.getEpilogue() != qz::Epilogue::None)
-    return no("a projection has an epilogue");
-  return matmul;
-}
-
-namespace {
-/// The weights and biases of several projections side by side.
-struct Segments {
-  SmallVector<Value> weights, biases;
-  SmallVector<int64_t> biasOf;
-
-  Segments(std::initializer_list<qz::MatmulOp> projections) {
-    for (qz::MatmulOp projection : projections) {
-      if (Value bias = projection.findBias(0)) {
-        biases.push_back(bias);
-        biasOf.push_back(int64_t(weights.size()));
-      }
-      weights.push_back(projection.getWeights()[0]);
-    }
-  }
-};
-} // namespace
-
-/// Whether two matmuls read the same activations: one value, or two equal
-/// quantize operations.
-static bool readSameRows(qz::MatmulOp a, qz::MatmulOp b) {
-  if (a.getInput() == b.getInput())
-    return true;
-  auto qa = a.getInput().getDefiningOp<qz::QuantizeOp>();
-  auto qb = b.getInput().getDefiningOp<qz::QuantizeOp>();
-  return qa && qb &&
-         OperationEquivalence::isEquivalentTo(
-             qa, qb, OperationEquivalence::IgnoreLocations);
-}
 
 /// The chain from a projection to `value`, an operand of `attention`.
 static FailureOr<Head> matchHead(Value value, llm::AttentionOp attention,
@@ -133,21 +74,6 @@ static Value normWeight(Head head) {
 }
 
 namespace {
-/// How a query or key turns. Without rope one pair turns by nothing, which
-/// multiplies by 1 and adds 0, so that there is one form of what follows.
-struct Rotation {
-  DenseF32ArrayAttr frequencies;
-  FloatAttr factor;
-  UnitAttr adjacent;
-
-  Rotation(llm::RopeOp rope, Builder &builder)
-      : frequencies(rope ? rope.getFrequenciesAttr()
-                         : builder.getDenseF32ArrayAttr(0.0f)),
-        factor(rope ? rope.getFactorAttr() : builder.getF32FloatAttr(1.0f)),
-        adjacent(rope ? rope.getAdjacentAttr() : UnitAttr()) {}
-  bool operator==(const Rotation &) const = default;
-};
-
 struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -166,6 +92,9 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
     if (!value)
       return failure();
 
+    if (op.getState().getType().getValueDim() !=
+        op.getState().getType().getHeadDim())
+      return no("values are not as long as keys");
     Rotation rotation(query->rope, rewriter);
     if (rotation != Rotation(key->rope, rewriter))
       return no("query and key are rotated differently");
@@ -274,4 +203,5 @@ struct MergeProjectionsPass
 
 void qcc::populateMergeProjectionsPatterns(RewritePatternSet &patterns) {
   patterns.add<MergeAttention, MergeGlu>(patterns.getContext());
+  populateMergeLatentAttentionPatterns(patterns);
 }

@@ -67,7 +67,9 @@ public:
     int64_t stages = 0;
     for (Operation &op : block)
       numbers[&op] =
-          isa<qz::UseOp, llm::StateOp, llm::RouteOp>(op) ? stages : stages++;
+          isa<qz::UseOp, llm::StateOp, llm::RouteOp, llm::RouteAllOp>(op)
+              ? stages
+              : stages++;
   }
 
   /// Makes the buffers of all values that the block makes; with `inOut` also of

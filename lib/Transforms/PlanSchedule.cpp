@@ -53,12 +53,18 @@ static Units unitsOf(Operation *op) {
         return Units{"row_heads",
                      width / append.getState().getType().getHeadDim()};
       })
+      .Case([](llm::LatentAppendOp append) {
+        int64_t width = append.getResult().getType().getDimSize(1);
+        // Its heads, and the key.
+        return Units{"row_heads",
+                     width / append.getState().getType().getHeadDim() + 1};
+      })
       .Case([](llm::AttendOp attend) {
         return Units{"row_kv_heads", attend.getState().getType().getKvHeads()};
       })
       .Case<qz::QuantizeOp, llm::EmbeddingOp, llm::RotationsOp, llm::AddNormOp,
-            llm::SelectOutputsOp, llm::RouteOp, llm::CombineOp>(
-          [](auto) { return Units{"rows"}; })
+            llm::SelectOutputsOp, llm::RouteOp, llm::RouteAllOp,
+            llm::CombineOp>([](auto) { return Units{"rows"}; })
       .Default([](Operation *) { return Units{}; });
 }
 
@@ -75,7 +81,7 @@ struct PlanSchedulePass : qcc::impl::PlanSchedulePassBase<PlanSchedulePass> {
       op->setAttr("units", builder.getStringAttr(units.kind));
       if (units.count)
         op->setAttr("unit_count", builder.getI64IntegerAttr(units.count));
-      if (isa<qz::QuantizeOp, llm::RouteOp>(op))
+      if (isa<qz::QuantizeOp, llm::RouteOp, llm::RouteAllOp>(op))
         op->setAttr("generate_replicated", builder.getUnitAttr());
       ++numStages;
     });

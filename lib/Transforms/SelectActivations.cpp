@@ -65,7 +65,8 @@ static bool isFelt(qz::QuantizeOp op) {
   if (!op.getNorm() && op.getInput().getDefiningOp<qz::MatmulOp>())
     return true;
   return llvm::any_of(op->getUsers(), [](Operation *user) {
-    return llvm::any_of(user->getUsers(), llvm::IsaPred<llm::RopeAppendOp>);
+    return llvm::any_of(user->getUsers(),
+                        llvm::IsaPred<llm::RopeAppendOp, llm::LatentAppendOp>);
   });
 }
 

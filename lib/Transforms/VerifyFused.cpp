@@ -28,7 +28,7 @@ static bool isHeadNorm(llm::RMSNormOp norm) {
 /// The pass that removes operations like `op`; empty when none does.
 static StringRef responsiblePass(Operation *op) {
   return llvm::TypeSwitch<Operation *, StringRef>(op)
-      .Case<llm::LinearOp, llm::ExpertLinearOp, llm::EmbeddingOp>(
+      .Case<llm::LinearOp, llm::ExpertLinearOp, llm::EmbeddingOp, llm::RouteOp>(
           [](auto) { return "qcc-fuse-matmuls"; })
       .Case([](qz::DequantizeOp dequantize) -> StringRef {
         // Whoever fuses the user drops the dequantized weight.
@@ -37,7 +37,7 @@ static StringRef responsiblePass(Operation *op) {
             return pass;
         return "canonicalize";
       })
-      .Case<llm::AttentionOp, llm::RopeOp, llm::GluOp>(
+      .Case<llm::AttentionOp, llm::RopeOp, llm::GluOp, llm::ConcatHeadsOp>(
           [](auto) { return "qcc-merge-projections"; })
       .Case([](llm::RMSNormOp norm) {
         return isHeadNorm(norm) ? "qcc-merge-projections"
@@ -57,8 +57,11 @@ static bool isStage(Operation *op) {
     return llvm::all_of(embedding.getOperands().drop_front(), [](Value table) {
       return isa<qz::QTensorType>(table.getType());
     });
-  return isa<qz::QuantizeOp, qz::MatmulOp, llm::RopeAppendOp, llm::AttendOp,
-             llm::AddNormOp, llm::SelectOutputsOp, llm::RouteOp, llm::CombineOp,
+  if (auto route = dyn_cast<llm::RouteOp>(op))
+    return !route.getBias() || isa<qz::QTensorType>(route.getBias().getType());
+  return isa<qz::QuantizeOp, qz::MatmulOp, llm::RopeAppendOp,
+             llm::LatentAppendOp, llm::AttendOp, llm::AddNormOp,
+             llm::SelectOutputsOp, llm::RouteAllOp, llm::CombineOp,
              func::ReturnOp>(op);
 }
 

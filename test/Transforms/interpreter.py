@@ -278,8 +278,8 @@ class Machine:
         return result.reshape(len(experts), -1) if has_experts else result
 
     def llm_state(self, op):
-        return self.states.setdefault(op.symbol("state"), {}), \
-            int(re.search(r"!llm.state<\d+, (\d+)>", op.types).group(1))
+        _, head_dim, value_dim = re.search(r"!llm.state<(\d+), (\d+)(?:, (\d+))?>", op.types).groups()
+        return self.states.setdefault(op.symbol("state"), {}), int(head_dim), int(value_dim or head_dim)
 
     def llm_embedding(self, op, batch, table, positions=None):
         x = op.number("scale") * table[batch["token"]]
@@ -306,20 +306,33 @@ class Machine:
             y = y + bias[experts.ravel()]
         return y.reshape(len(experts), -1)
 
-    def llm_route(self, op, logits):
-        slots = int(op.number("top_k"))
-        experts = np.argsort(-logits, axis=1, kind="stable")[:, :slots]
-        share = np.exp(logits)
+    def llm_route(self, op, logits, bias=0):
+        slots, groups, used = (int(op.number(key)) for key in ("top_k", "groups", "top_groups"))
+        sigmoid = op.has("sigmoid")
+        share = 1 / (1 + np.exp(-logits)) if sigmoid else np.exp(logits)
+        choice = share + bias if sigmoid else logits
+        parts = choice.reshape(len(choice), groups, -1)
+        best = np.sort(parts, axis=2)[:, :, -2 if sigmoid else -1:].sum(axis=2)
+        out = np.argsort(-best, axis=1, kind="stable")[:, used:]
+        for row, left in zip(parts, out):
+            row[left] = -np.inf
+        experts = np.argsort(-parts.reshape(choice.shape), axis=1, kind="stable")[:, :slots]
         chosen = np.take_along_axis(share, experts, axis=1)
-        total = (chosen if op.has("normalize") else share).sum(axis=1, keepdims=True)
-        return np.concatenate([experts, chosen / total], axis=1)
+        if op.has("normalize") or not sigmoid:
+            chosen = chosen / (chosen if op.has("normalize") else share).sum(axis=1, keepdims=True)
+        return np.concatenate([experts, op.number("scale") * chosen], axis=1)
+
+    def llm_route_all(self, op, batch):
+        experts = np.arange(int(re.search(r"-> tensor<\?x(\d+)xf32>", op.types).group(1)) // 2)
+        row = np.concatenate([experts, np.ones(len(experts))])
+        return np.tile(row, (len(batch["token"]), 1))
 
     def llm_combine(self, op, slots, routing, *rest):
         weights = np.split(routing, 2, axis=1)[1]
         y = (weights[:, :, None] * slots.reshape(*weights.shape, -1)).sum(axis=1)
-        _, _, has_shared, _, has_residual = op.segments()
+        _, _, has_shared, has_gate, has_residual = op.segments()
         if has_shared:
-            y = y + rest[0] / (1 + np.exp(-rest[1]))
+            y = y + rest[0] / (1 + np.exp(-rest[1]) if has_gate else 1)
         return y + rest[-1] if has_residual else y
 
     def llm_add(self, op, a, b):
@@ -341,26 +354,31 @@ class Machine:
     def llm_rotations(self, op, batch):
         return np.concatenate(self.angles(op, batch), axis=1)
 
+    def llm_concat_heads(self, op, first, second):
+        heads = int(op.number("heads"))
+        parts = [x.reshape(len(x), heads, -1) for x in (first, second)]
+        return np.concatenate(parts, axis=2).reshape(len(first), -1)
+
     def append(self, state, keys, values):
         for m in range(len(keys)):
             where = (self.batch["sequence"][m], self.batch["position"][m])
             state[where] = keys[m], values[m]
 
-    def attend(self, op, queries, state, head_dim, scale, sinks):
+    def attend(self, op, queries, state, head_dim, value_dim, scale, sinks):
         window = int(op.number("window"))
-        result = np.empty_like(queries)
+        result = np.empty((len(queries), queries.shape[1] // head_dim * value_dim))
         for m, row in enumerate(queries):
             sequence, position = self.batch["sequence"][m], self.batch["position"][m]
             seen = sorted(p for s, p in state if s == sequence and p <= position
                           and (window == 0 or p > position - window))
             keys = np.stack([state[sequence, p][0] for p in seen]).reshape(len(seen), -1, head_dim)
-            values = np.stack([state[sequence, p][1] for p in seen]).reshape(keys.shape)
+            values = np.stack([state[sequence, p][1] for p in seen]).reshape(*keys.shape[:2], value_dim)
             heads = row.reshape(-1, head_dim)
             for h, query in enumerate(heads):
                 g = h // (len(heads) // keys.shape[1])
                 score = np.exp(softcap(op, scale * keys[:, g] @ query))
                 total = score.sum() + (0 if sinks is None else np.exp(sinks[h]))
-                result[m, h * head_dim:(h + 1) * head_dim] = score / total @ values[:, g]
+                result[m, h * value_dim:(h + 1) * value_dim] = score / total @ values[:, g]
         return result
 
     def llm_attention(self, op, query, key, value, batch, state, sinks=None):
@@ -379,6 +397,17 @@ class Machine:
         key = rotate(key, head_dim, cos, sin, op.has("adjacent"))
         self.append(state[0], key, value)
         return op.number("scale") * rotate(query, head_dim, cos, sin, op.has("adjacent"))
+
+    def llm_latent_append(self, op, query, latent_query, key, rotations, batch, state, weight):
+        _, head_dim, value_dim = state
+        turned = head_dim - value_dim
+        cos, sin = np.split(rotations, 2, axis=1)
+        latent = norm(key[:, turned:], weight, op.number("eps"))
+        key = rotate(key[:, :turned], turned, cos, sin, op.has("adjacent"))
+        self.append(state[0], np.concatenate([key, latent], axis=1), latent)
+        query = rotate(query, turned, cos, sin, op.has("adjacent"))
+        parts = [x.reshape(len(x), -1, size) for x, size in ((query, turned), (latent_query, value_dim))]
+        return op.number("scale") * np.concatenate(parts, axis=2).reshape(len(query), -1)
 
     def llm_attend(self, op, query, batch, state, sinks=None):
         return self.attend(op, query, *state, 1.0, sinks)

@@ -73,6 +73,9 @@ class Builder:
         model, (experts, used) = self.model, self.model["experts"]
         logits = self.linear(h, HIDDEN, p + "router", experts, "f32")
         shared = kinds = ""
+        if model.get("latents"):
+            d = self.linear(h, HIDDEN, p + "shared", HIDDEN)
+            shared, kinds = f" shared {d}", f" shared tensor<?x{HIDDEN}xf32>"
         if model.get("shared"):
             gate = self.linear(h, HIDDEN, p + "shared_router", 1, "f32")
             g, u = (self.linear(h, HIDDEN, p + "shared_" + x, FFN) for x in ("gate", "up"))
@@ -80,8 +83,13 @@ class Builder:
             shared = f" shared {d} gate {gate}"
             kinds = f" shared tensor<?x{HIDDEN}xf32> gate tensor<?x1xf32>"
         normalize = "" if model.get("shared") else ", normalize"
-        routing = self.value(f"llm.route {logits} {{top_k = {used} : i64{normalize}}} : tensor<?x{experts}xf32> "
-                             f"-> tensor<?x{2 * used}xf32>")
+        bias = bias_kind = ""
+        if model.get("groups"):
+            bias = " bias " + self.weight(p + "router.bias", (experts,), "f32")
+            bias_kind = f" bias tensor<{experts}xf32>"
+            normalize += f", sigmoid, scale = 2.5 : f32, groups = {model['groups']} : i64, top_groups = 2 : i64"
+        routing = self.value(f"llm.route {logits}{bias} {{top_k = {used} : i64{normalize}}} : "
+                             f"tensor<?x{experts}xf32>{bias_kind} -> tensor<?x{2 * used}xf32>")
         g, u = (self.expert_linear(h, HIDDEN, p + x, FFN, HIDDEN, routing) for x in ("gate", "up"))
         f = self.glu(g, u, used * FFN)
         f = self.expert_linear(f, used * FFN, p + "down", HIDDEN, FFN, routing, kind.get("down", "q4"))
@@ -112,8 +120,40 @@ class Builder:
             a, b = b, a
         return self.value(f"llm.add {a}, {b} : tensor<?x{HIDDEN}xf32>")
 
+    def head_linear(self, x, name, heads, rows, inner):
+        w = self.weight(name, (heads, rows, inner), "q8")
+        routing = self.value(f"llm.route_all %batch : tensor<?x{2 * heads}xf32>")
+        return self.value(f"llm.expert_linear {x}, {w} experts {routing} : tensor<?x{heads * inner}xf32>, "
+                          f"tensor<{heads}x{rows}x{inner}xf32> experts tensor<?x{2 * heads}xf32> "
+                          f"-> tensor<?x{heads * rows}xf32>")
+
+    def latent_attention(self, h, number):
+        """Of 3 heads, of which 16 elements turn and 32 do not; latents of 64."""
+        p, heads, turned, plain, rank, value = f"blk.{number}.", 3, 16, 32, 64, 32
+        width, kind = turned + rank, f"!llm.state<1, {turned + rank}, {rank}>"
+        self.declarations.append(f"llm.kv_state @kv.{number} : {kind}")
+        frequencies = ", ".join(f"{10 ** (-i / 8):.6e}" for i in range(turned // 2))
+
+        def rope(a, b, heads):
+            x = self.value(f"llm.concat_heads {a}, {b} {{heads = {heads} : i64}} : tensor<?x{heads * turned}xf32>, "
+                           f"tensor<?x{heads * rank}xf32> -> tensor<?x{heads * width}xf32>")
+            return self.value(f"llm.rope {x}, %batch {{adjacent, head_dim = {width} : i64, "
+                              f"frequencies = array<f32: {frequencies}>}} : tensor<?x{heads * width}xf32>")
+        q = self.head_linear(self.linear(h, HIDDEN, p + "q_nope", heads * plain), p + "k_b", heads, rank, plain)
+        q = rope(self.linear(h, HIDDEN, p + "q_rope", heads * turned), q, heads)
+        latent = self.norm(self.linear(h, HIDDEN, p + "kv_a", rank), rank, p + "kv_norm", rank)
+        k = rope(self.linear(h, HIDDEN, p + "k_rope", turned), latent, 1)
+        s = self.value(f"llm.state @kv.{number} : {kind}")
+        a = self.value(f"llm.attention {q}, {k}, {latent}, %batch, {s} {{scale = 0.1 : f32}} : "
+                       f"tensor<?x{heads * width}xf32>, tensor<?x{width}xf32>, <1, {width}, {rank}>")
+        a = self.head_linear(a, p + "v_b", heads, value, rank)
+        return self.linear(a, heads * value, p + "o", HIDDEN)
+
     def layer(self, number, kind):
         model, p = self.model, f"blk.{number}."
+        if model.get("latents"):
+            h = self.norm("%x", HIDDEN, p + "attn_norm", HIDDEN)
+            return self.second_half(self.latent_attention(h, number), p, kind)
         q_size, kv_size = HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM
         window = kind.get("window", 0)
         self.declarations.append(f"llm.kv_state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}> "
@@ -138,7 +178,10 @@ class Builder:
         a = self.linear(self.permute(a, q_size, p + "o.order"), q_size, p + "o", HIDDEN)
         if model.get("post_norm"):
             a = self.norm(a, HIDDEN, p + "post_attn", HIDDEN)
-        middle = self.add("%x", a)
+        return self.second_half(a, p, kind)
+
+    def second_half(self, a, p, kind):
+        model, middle = self.model, self.add("%x", a)
         # In a parallel block both parts read the layer's input, perhaps normed once.
         name = p + ("attn_norm" if model.get("parallel") == "one norm" else "ffn_norm")
         h = self.norm("%x" if model.get("parallel") else middle, HIDDEN, name, HIDDEN)
@@ -239,6 +282,8 @@ MODELS = {
     "experts with biases, and sinks": {"layers": PLAIN, "experts": (6, 1), "sinks": True, "bodies": 1,
                                        "activation": "clamped_swiglu",
                                        "biases": ("q", "router", "gate", "up", "down")},
+    "latents": {"layers": PLAIN, "latents": True, "bodies": 1},
+    "latents, and groups of experts": {"layers": PLAIN, "latents": True, "experts": (12, 3), "groups": 3, "bodies": 1},
     "64 layers": {"layers": [{}] * 64, "bodies": 1},
 }
 SCHEDULES = ["generate=a16 prompt=a8", "generate=a8g16 prompt=a8g16", "generate=f32 prompt=f32 felt=f32"]

@@ -91,6 +91,30 @@ MODELS = {
         tie_word_embeddings=False, max_position_embeddings=256, rope_parameters=dict(
             rope_type="yarn", rope_theta=1000.0, factor=4.0, truncate=False, beta_fast=32.0,
             beta_slow=1.0, original_max_position_embeddings=64))),
+    # Keys, values and latents of other sizes each; two kinds of rope.
+    "deepseek-v2-lite": ("DeepseekV2", dict(
+        num_hidden_layers=3, hidden_size=48, num_attention_heads=3, num_key_value_heads=3,
+        q_lora_rank=None, kv_lora_rank=32, qk_nope_head_dim=10, qk_rope_head_dim=6, v_head_dim=14,
+        first_k_dense_replace=1, n_routed_experts=5, num_experts_per_tok=2, n_shared_experts=2,
+        moe_intermediate_size=12, rms_norm_eps=1e-6, max_position_embeddings=256,
+        rope_parameters=dict(
+            rope_type="yarn", rope_theta=1000.0, factor=4.0, mscale=0.707, mscale_all_dim=0.707,
+            original_max_position_embeddings=64))),
+    # Norms of latents do not have the eps of the others. More heads than go together.
+    "deepseek-v2": ("DeepseekV2", dict(
+        hidden_size=36, num_attention_heads=9, num_key_value_heads=9, q_lora_rank=22,
+        kv_lora_rank=32, qk_nope_head_dim=8, qk_rope_head_dim=4, v_head_dim=6,
+        n_routed_experts=12, num_experts_per_tok=3, topk_method="group_limited_greedy", n_group=4,
+        topk_group=2, routed_scaling_factor=2.5, n_shared_experts=1, moe_intermediate_size=16,
+        rms_norm_eps=1e-2)),
+    "deepseek-v3": ("DeepseekV3", dict(
+        num_attention_heads=2, num_key_value_heads=2, q_lora_rank=24,
+        kv_lora_rank=16, qk_nope_head_dim=12, qk_rope_head_dim=8, head_dim=8, v_head_dim=10,
+        first_k_dense_replace=1, n_routed_experts=12, num_experts_per_tok=3, n_group=3,
+        topk_group=2, routed_scaling_factor=1.5, moe_intermediate_size=20, rms_norm_eps=1e-6,
+        tie_word_embeddings=False, max_position_embeddings=256, rope_parameters=dict(
+            rope_type="yarn", rope_theta=1000.0, factor=4.0, mscale=1.0, mscale_all_dim=1.0,
+            original_max_position_embeddings=64))),
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),
@@ -192,6 +216,9 @@ def randomize(model, seed):
             # A norm that starts at 0 multiplies by 1 + w.
             values = 0.3 * values + weight.mean().round().item()
         weight.data.copy_(values)
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.copy_(0.2 * torch.randn(buffer.shape, generator=random))
 
 
 def round_mxfp4(weight):

@@ -41,7 +41,7 @@ class Names(unittest.TestCase):
     def changed(self, name, change=lambda tensors: tensors, config=None):
         """A copy of a model, with other tensors or keys."""
         folder = self.folder / name
-        shutil.copytree(HERE / name, folder)
+        shutil.copytree(HERE / name, folder, dirs_exist_ok=True)
         write_safetensors(folder / "model.safetensors",
                           change(read_safetensors(HERE / name / "model.safetensors")))
         kept = json.loads((folder / "config.json").read_text())
@@ -108,6 +108,36 @@ class Names(unittest.TestCase):
         # The two layouts of queries, keys and values need another number of rows.
         self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
                     "query_key_value.bias': expected shape [48], got [64]")
+
+        self.refuse(self.changed("deepseek-v2", config={"norm_topk_prob": True}),
+                    "key 'norm_topk_prob': is not supported for architecture 'deepseek2'")
+        self.refuse(self.changed("deepseek-v3", config={"scoring_func": "softmax"}),
+                    "key 'scoring_func': unsupported routing 'softmax' (supported: sigmoid)")
+        self.refuse(self.changed("deepseek-v2-lite", config={"topk_method": "random"}),
+                    "key 'topk_method': unsupported choice of experts 'random' "
+                    "(supported: greedy, group_limited_greedy)")
+
+        self.refuse(self.changed("deepseek-v2", config={"n_group": 0}), "key 'n_group': expected 1 to")
+        self.refuse(self.changed("deepseek-v2", config={"n_group": 5}),
+                    "key 'n_group': expected equal groups of two experts at least")
+        write_gguf(HERE / "deepseek-v3", self.folder / "scale.gguf",
+                   {"deepseek2.rope.scaling.yarn_log_multiplier": (F32, 1e38)})
+        self.refuse(self.folder / "scale.gguf", "expected a finite factor of scores")
+
+    def test_latents(self):
+        """Sizes that do not fit, layers that are not used, and rope that is not of pairs."""
+        self.refuse(self.changed("deepseek-v2-lite", config={"v_head_dim": 13}),
+                    "kv_b_proj.weight': expected shape [32, 69], got [32, 72]")
+        self.refuse(self.changed("deepseek-v2-lite", config={"moe_layer_freq": 2}),
+                    "key 'moe_layer_freq': only 1")
+
+        def spare(tensors):
+            more = {name.replace("layers.1.", "layers.2."): values for name, values in tensors.items()
+                    if "layers.1." in name}
+            return {**tensors, **more, "model.layers.2.eh_proj.weight": np.ones((2, 3), np.float32)}
+        self.check(self.changed("deepseek-v3", spare), "deepseek-v3")
+        self.refuse(self.changed("deepseek-v3", spare, config={"num_nextn_predict_layers": 0}),
+                    "is not part of this architecture")
 
     def test_activations(self):
         for name, activation in {"gelu": "gelu_erf", "gelu_fast": "gelu_tanh", "relu": "relu",

@@ -16,7 +16,8 @@ from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
                  "gpt_neox": "gptneox", "phi": "phi2", "mixtral": "llama",
-                 "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss"}
+                 "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
+                 "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
           "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
@@ -45,6 +46,12 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "block_sparse_moe.experts.w1": "ffn_gate_exps",
          "block_sparse_moe.experts.w3": "ffn_up_exps",
          "block_sparse_moe.experts.w2": "ffn_down_exps",
+         "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
+         "mlp.shared_experts.up_proj": "ffn_up_shexp",
+         "mlp.shared_experts.down_proj": "ffn_down_shexp",
+         "self_attn.q_a_proj": "attn_q_a", "self_attn.q_a_layernorm": "attn_q_a_norm",
+         "self_attn.q_b_proj": "attn_q_b", "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+         "self_attn.kv_a_layernorm": "attn_kv_a_norm", "self_attn.kv_b_proj": "attn_kv_b",
          "mlp.experts.gate_proj": "ffn_gate_exps", "mlp.experts.up_proj": "ffn_up_exps",
          "mlp.experts.down_proj": "ffn_down_exps",
          "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
@@ -143,11 +150,42 @@ def usual(config):
         config["num_key_value_heads"] = 1
     config.setdefault("num_key_value_heads", heads)
     config.setdefault("rope_parameters", dict(rope_type="none"))
+    config.setdefault("value_dim", config["head_dim"])
+    if "n_routed_experts" in config:
+        config["num_experts"] = config["n_routed_experts"]
     return config
 
 
-def write_gguf(folder, path, keys=(), experts_type="F32"):
-    """`keys` maps further ones to their type and value."""
+def latent_keys(config, is_split):
+    """Of attention to latents, with the type of each."""
+    rank, turned = config["kv_lora_rank"], config["qk_rope_head_dim"]
+    whole = config["qk_nope_head_dim"] + turned
+    config["num_key_value_heads"] = 1 if is_split else config["num_attention_heads"]
+    config["head_dim"], config["value_dim"] = whole, config["v_head_dim"]
+    keys = {"attention.kv_lora_rank": (U32, rank), "rope.dimension_count": (U32, turned),
+            "expert_weights_scale": (F32, config["routed_scaling_factor"]),
+            "expert_shared_count": (U32, config["n_shared_experts"]),
+            "leading_dense_block_count": (U32, config["first_k_dense_replace"])}
+    if is_split:
+        keys |= {"attention.key_length_mla": (U32, whole),
+                 "attention.value_length_mla": (U32, config["v_head_dim"])}
+        config["head_dim"], config["value_dim"] = rank + turned, rank
+    if config["q_lora_rank"]:
+        keys["attention.q_lora_rank"] = U32, config["q_lora_rank"]
+    if config["n_group"]:
+        keys |= {"expert_group_count": (U32, config["n_group"]),
+                 "expert_group_used_count": (U32, config["topk_group"])}
+    if config["model_type"] == "deepseek_v3":
+        keys |= {"expert_gating_func": (U32, 2), "expert_weights_norm": (BOOL, True)}
+    rope = config["rope_parameters"]
+    if "mscale_all_dim" in rope:
+        keys["rope.scaling.yarn_log_multiplier"] = F32, 0.1 * rope["mscale_all_dim"]
+    return keys
+
+
+def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
+    """`keys` maps further ones to their type and value. With `is_split`, the matrices
+    that make keys and values of latents are tensors of their own."""
     config = json.loads((folder / "config.json").read_text())
     # Such a file has the language model alone.
     config = usual(config.get("text_config", config))
@@ -157,6 +195,10 @@ def write_gguf(folder, path, keys=(), experts_type="F32"):
     w.key("general.architecture", STRING, kind)
     for key, value in dict(keys).items():
         w.key(key, *value)
+    if "kv_lora_rank" in config:
+        for key, value in latent_keys(config, is_split).items():
+            if f"{kind}.{key}" not in dict(keys):
+                w.key(f"{kind}.{key}", *value)
 
     def number(key, name, form=U32):
         w.key(f"{kind}.{key}", form, config[name])
@@ -164,7 +206,7 @@ def write_gguf(folder, path, keys=(), experts_type="F32"):
                       "feed_forward_length": "intermediate_size",
                       "attention.head_count": "num_attention_heads",
                       "attention.head_count_kv": "num_key_value_heads",
-                      "attention.key_length": "head_dim", "attention.value_length": "head_dim",
+                      "attention.key_length": "head_dim", "attention.value_length": "value_dim",
                       "context_length": "max_position_embeddings"}.items():
         number(key, name)
     for key, name in EPSILONS:
@@ -252,6 +294,15 @@ def write_gguf(folder, path, keys=(), experts_type="F32"):
         _, _, layer, part = module.split(".", 3)
         if ending == "sinks":
             tensor(f"blk.{layer}.attn_sinks.weight", values)
+            continue
+        if ending == "e_score_correction_bias":
+            tensor(f"blk.{layer}.exp_probs_b.bias", values)
+            continue
+        if part == "self_attn.kv_b_proj" and is_split:
+            heads = values.reshape(config["num_attention_heads"], -1, values.shape[1])
+            plain = config["qk_nope_head_dim"]
+            tensor(f"blk.{layer}.attn_k_b.weight", heads[:, :plain].swapaxes(1, 2))
+            tensor(f"blk.{layer}.attn_v_b.weight", heads[:, plain:])
             continue
         if part == "mlp.shared_expert_gate":
             values = values[0]

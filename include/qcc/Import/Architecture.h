@@ -33,6 +33,11 @@ struct Architecture {
   /// Rope pairs are (2i, 2i+1) rather than (i, i + n/2) in GGUF files, whose
   /// writer permuted the rows of q and k. Hugging Face's are (i, i + n/2).
   bool adjacentRope = false;
+  /// They are (2i, 2i+1) in folders, too.
+  bool adjacentFolderRope = false;
+  /// All heads of a row share a latent as key and value, from which the file
+  /// has a way to the keys and values of each head.
+  bool hasLatents = false;
   /// RMS norm of each query and key head before rope.
   bool headNorm = false;
   /// RMS norm of all query heads of a row together, and of all key heads,
@@ -71,6 +76,13 @@ struct Architecture {
   bool hasExperts = false;
   /// The weights of a row's experts sum to 1, where the file does not say.
   bool normalizesRoutes = false;
+  /// A folder that says that they do is refused: there is no agreement on what
+  /// that means for the family.
+  bool hasUnclearRoutes = false;
+  /// Experts are weighed by sigmoid(logit) in folders.
+  bool sigmoidRoutes = false;
+  /// The expert that every row has is added without a factor.
+  bool plainShared = false;
   /// Each query head has a sink.
   bool hasSinks = false;
   /// Yarn does not round to whole pairs, of which GGUF files say nothing.

@@ -35,11 +35,20 @@ struct ConfigNames {
   KeyNames expertsUsed;  ///< By each row.
   KeyNames expertFfn;    ///< Default: ffn.
   KeyNames sharedFfn;    ///< Of the expert that every row has; 0: none.
+  KeyNames sharedCount;  ///< The same in units of expertFfn.
   KeyNames routesSumTo1; ///< Default: the architecture's.
   KeyNames expertPeriod; ///< Every n-th layer has experts.
   KeyNames denseLayers;  ///< Numbers of layers that have none.
-  KeyNames routing;      ///< 1 (softmax) or 3 (of those used), as in GGUF.
-  KeyNames routeScale;   ///< Other than 1 is an error.
+  KeyNames firstSparse;  ///< The first layer that may have some.
+  KeyNames sparsePeriod; ///< Other than 1 is an error.
+  /// 1 (softmax), 2 (sigmoid) or 3 (softmax of those used), as in GGUF; or
+  /// "softmax" or "sigmoid", which must be the architecture's.
+  KeyNames routing, routingName;
+  /// "greedy", or with groups "group_limited_greedy" or "noaux_tc"; default:
+  /// what the number of groups says.
+  KeyNames routeMethod;
+  KeyNames expertGroups, groupsUsed; ///< Default: 1.
+  KeyNames routeScale;               ///< 0: none.
   /// Of the clamped gated unit: other than 7 and 1.702 is an error.
   KeyNames gluLimit, gluAlpha;
   KeyNames window;
@@ -57,8 +66,16 @@ struct ConfigNames {
   /// no head.
   KeyNames tiedHead;
 
-  KeyNames rotaryDim;   ///< Elements of a head that turn; default: all.
-  KeyNames rotaryShare; ///< The same as a share of headDim.
+  /// Of attention to latents: elements of the latent of keys and values, and of
+  /// that of queries (without the key there is none); elements of a head that
+  /// do not turn, that do, and of both, of which two are there; those of its
+  /// value.
+  KeyNames latentRank, queryRank, plainDim, turnedDim, bothDim, latentValueDim;
+  KeyNames spareLayers; ///< Layers after the last one, which are not used.
+
+  KeyNames ropeAdjacent; ///< False: not even where the architecture's is.
+  KeyNames rotaryDim;    ///< Elements of a head that turn; default: all.
+  KeyNames rotaryShare;  ///< The same as a share of headDim.
   KeyNames ropeBase, slidingRopeBase;
   /// Scores are divided by the root of the one, or multiplied by the other;
   /// default: divided by the root of headDim.
@@ -87,6 +104,8 @@ struct ConfigNames {
   /// Without it, of YaRN: 0.1 * scale * ln(ropeFactor) + 1 over the same with
   /// the other scale; default: 0.1 * ln(ropeFactor) + 1.
   KeyNames yarnScale, yarnScaleAll;
+  /// 0.1 * yarnScaleAll, with yarnScale the same.
+  KeyNames yarnLogScale;
   KeyNames ropeGrowthShare; ///< A further factor, of any rope.
 };
 
@@ -112,6 +131,13 @@ struct WeightNames {
   /// there.
   std::string_view attentionNormOfTwo, ffnNormOfTwo;
   std::string_view sinks;
+  /// Of attention to latents: from the input to the latent of queries, its
+  /// norm, and on to the queries; the same for keys and values, where the first
+  /// makes the turning part of the key, too, and the way from the latent is one
+  /// tensor, or two of a matrix for each head, that of keys turned.
+  std::string_view queryDown, queryDownNorm, queryUp, keyValueDown, latentNorm,
+      keyValueUp, keyUp, valueUp;
+  std::string_view routerBias; ///< By which experts are chosen.
   /// Of experts. The first name that is there counts.
   std::array<std::string_view, 3> router, expertGate, expertUp, expertDown;
   /// Of the expert that every row has, and the factor of its output.
@@ -130,7 +156,7 @@ struct NameTable {
 };
 
 extern const WeightNames kStarCoder2Names, kGPT2Names, kGPTNeoXNames,
-    kFalconNames, kPhiNames;
+    kFalconNames, kPhiNames, kDeepSeekNames;
 
 /// The table for a checkpoint's naming. Static.
 const NameTable &nameTable(Naming naming);

@@ -38,7 +38,8 @@ def FuseMatmulsPass : Pass<"qcc-fuse-matmuls", "mlir::func::FuncOp"> {
     `llm.linear %x, %f bias %b`, of which `%b` is `qz.dequantize %v`, becomes
     `qz.matmul %a, [%w] bias[%v] {bias_of = array<i64: 0>}`. Linear operations of
     experts, `llm.expert_linear %x, %f experts %r`, become
-    `%a = qz.quantize %x experts %r`, `qz.matmul %a, [%w] experts %r`.
+    `%a = qz.quantize %x experts %r`, `qz.matmul %a, [%w] experts %r`. The bias by
+    which `llm.route` chooses becomes the weight itself.
 
     Precondition: rows are `tensor<?xNxf32>`.
     Left alone: linear operations and embeddings of plain tensors, linear
@@ -89,10 +90,30 @@ def MergeProjectionsPass : Pass<"qcc-merge-projections", "mlir::func::FuncOp"> {
     `qz.matmul %a, [%wk] ...` without and the two others with a bias becomes
     `qz.matmul %a, [%wq, %wk, %wv] bias[%bq, %bv] {bias_of = array<i64: 0, 2>}`.
 
+    Attention whose heads share a latent as key and value becomes
+    `llm.latent_append`. Before:
+
+    ```mlir
+    %n = llm.rms_norm (qz.matmul %a, [%wc]), %f ...
+    %q = llm.rope (llm.concat_heads %turned, %latent {heads = 16 : i64}), %batch {...}
+    %k = llm.rope (llm.concat_heads (qz.matmul %a, [%wk]), %n {heads = 1 : i64}), %batch {...}
+    %y = llm.attention %q, %k, %n, %batch, %s {scale = 0.07 : f32} ...
+    ```
+
+    After:
+
+    ```mlir
+    %p = qz.matmul %a, [%wk, %wc] ...
+    %r = llm.rotations %batch {frequencies = ...} ...
+    %h = llm.latent_append %turned, %latent, %p, %r, %batch, %s norm %wn {scale = 0.07 : f32} ...
+    %y = llm.attend %h, %batch, %s ...
+    ```
+
     Precondition: qcc-fuse-matmuls ran.
     Left alone: attention whose query and key are not rotated alike, are normed
     differently, or whose matmuls have other uses, other rows, an epilogue or
-    several weights.
+    several weights; attention to latents of which a part turns, or that have
+    other uses.
   }];
   let dependentDialects = ["qcc::qz::QZDialect", "qcc::llm::LLMDialect"];
   let statistics = [

@@ -18,62 +18,129 @@ static Value loadNumber(Emitter &e, Value base, Value index) {
                                  e.loadF32(base, index));
 }
 
+void Kernel::forLargest(int64_t count, int64_t most,
+                        llvm::function_ref<Value(Value)> at,
+                        llvm::function_ref<void(Value, Value)> use) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  auto compare = [&](arith::CmpFPredicate p, Value a, Value b) -> Value {
+    return arith::CmpFOp::create(builder, e.loc, p, a, b);
+  };
+  // The largest number below the one before, or equal to it and later.
+  e.reduce(e.i64(0), e.i64(most), {e.i64(-1), e.f32(kInfinity)},
+           [&](Value place, ValueRange before) {
+             SmallVector<Value> best = e.reduce(
+                 e.i64(0), e.i64(count), {e.i64(0), e.f32(-kInfinity)},
+                 [&](Value i, ValueRange found) {
+                   Value x = at(i);
+                   Value isLater = arith::CmpIOp::create(
+                       builder, e.loc, arith::CmpIPredicate::sgt, i, before[0]);
+                   Value isNext = arith::OrIOp::create(
+                       builder, e.loc,
+                       compare(arith::CmpFPredicate::OLT, x, before[1]),
+                       arith::AndIOp::create(
+                           builder, e.loc, isLater,
+                           compare(arith::CmpFPredicate::OEQ, x, before[1])));
+                   Value isBetter = arith::AndIOp::create(
+                       builder, e.loc, isNext,
+                       compare(arith::CmpFPredicate::OGT, x, found[1]));
+                   auto choose = [&](Value a, Value b) -> Value {
+                     return arith::SelectOp::create(builder, e.loc, isBetter, a,
+                                                    b);
+                   };
+                   return SmallVector<Value>{choose(i, found[0]),
+                                             choose(x, found[1])};
+                 });
+             use(place, best[0]);
+             return best;
+           });
+}
+
 void Kernel::emitRoute(llm::RouteOp op) {
   int64_t experts = widthOf(op.getLogits()), slots = op.getTopK();
-  Value logits = pointerOf(op.getLogits()), to = pointerOf(op.getResult());
+  int64_t groups = op.getGroups(), size = experts / groups;
+  bool isSigmoid = op.getSigmoid();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  Value logits = pointerOf(op.getLogits()), to = pointerOf(op.getResult());
+  Value bias = op.getBias() ? pointerOf(op.getBias()) : Value();
+  // Of each expert what it is chosen by, of each group its score, and whether
+  // it is out.
+  Value choices = ownMemory, scores = e.element(choices, e.i64(experts));
+  Value isOut = e.element(scores, e.i64(groups));
+  auto sigmoid = [&](Value x) {
+    Value power = e.libm("expf", e.fsub(e.f32(0), x));
+    return e.fdiv(e.f32(1), e.fadd(e.f32(1), power));
+  };
+  auto choiceAt = [&](Value i) { return e.loadF32(choices, i); };
   forRows([&](Value m) {
     Value row = e.mul(m, e.i64(experts)), out = e.mul(m, e.i64(2 * slots));
     auto logitAt = [&](Value i) { return e.loadF32(logits, e.add(row, i)); };
     auto expertAt = [&](Value s) { return loadNumber(e, to, e.add(out, s)); };
-    auto compare = [&](arith::CmpFPredicate p, Value a, Value b) -> Value {
-      return arith::CmpFOp::create(builder, e.loc, p, a, b);
-    };
-    // The largest logit below that of the slot before, or equal to it and of a
-    // later expert.
-    e.reduce(e.i64(0), e.i64(slots), {e.i64(-1), e.f32(kInfinity)},
-             [&](Value s, ValueRange before) {
-               SmallVector<Value> best = e.reduce(
-                   e.i64(0), e.i64(experts), {e.i64(0), e.f32(-kInfinity)},
-                   [&](Value i, ValueRange found) {
-                     Value x = logitAt(i);
-                     Value isLater = arith::CmpIOp::create(
-                         builder, e.loc, arith::CmpIPredicate::sgt, i,
-                         before[0]);
-                     Value isNext = arith::OrIOp::create(
-                         builder, e.loc,
-                         compare(arith::CmpFPredicate::OLT, x, before[1]),
-                         arith::AndIOp::create(
-                             builder, e.loc, isLater,
-                             compare(arith::CmpFPredicate::OEQ, x, before[1])));
-                     Value isBetter = arith::AndIOp::create(
-                         builder, e.loc, isNext,
-                         compare(arith::CmpFPredicate::OGT, x, found[1]));
-                     auto choose = [&](Value a, Value b) -> Value {
-                       return arith::SelectOp::create(builder, e.loc, isBetter,
-                                                      a, b);
-                     };
-                     return SmallVector<Value>{choose(i, found[0]),
-                                               choose(x, found[1])};
-                   });
-               Value number = arith::SIToFPOp::create(
-                   builder, e.loc, builder.getF32Type(), best[0]);
-               e.storeF32(number, to, e.add(out, s));
-               return best;
-             });
+    e.loop(experts, [&](Value i) {
+      Value x = isSigmoid ? sigmoid(logitAt(i)) : logitAt(i);
+      if (bias)
+        x = e.fadd(x, e.loadF32(bias, i));
+      e.storeF32(x, choices, i);
+    });
+    if (groups > 1) {
+      e.loop(groups, [&](Value g) {
+        Value first = e.mul(g, e.i64(size));
+        e.storeF32(e.f32(0), scores, g);
+        e.storeF32(e.f32(-kInfinity), isOut, g);
+        forLargest(
+            size, isSigmoid ? 2 : 1,
+            [&](Value i) { return choiceAt(e.add(first, i)); },
+            [&](Value, Value i) {
+              e.storeF32(
+                  e.fadd(e.loadF32(scores, g), choiceAt(e.add(first, i))),
+                  scores, g);
+            });
+      });
+      forLargest(
+          groups, op.getTopGroups(),
+          [&](Value g) { return e.loadF32(scores, g); },
+          [&](Value, Value g) { e.storeF32(e.f32(0), isOut, g); });
+      e.loop(experts, [&](Value i) {
+        Value rest = e.loadF32(isOut, e.div(i, e.i64(size)));
+        e.storeF32(e.fadd(choiceAt(i), rest), choices, i);
+      });
+    }
+    forLargest(experts, slots, choiceAt, [&](Value s, Value i) {
+      Value number =
+          arith::SIToFPOp::create(builder, e.loc, builder.getF32Type(), i);
+      e.storeF32(number, to, e.add(out, s));
+    });
 
-    Value largest = logitAt(expertAt(e.i64(0)));
-    auto power = [&](Value i) {
-      return e.libm("expf", e.fsub(logitAt(i), largest));
+    Value largest = isSigmoid ? Value() : logitAt(expertAt(e.i64(0)));
+    auto score = [&](Value i) {
+      return isSigmoid ? sigmoid(logitAt(i))
+                       : e.libm("expf", e.fsub(logitAt(i), largest));
     };
-    Value total = e.reduce(
-        e.i64(0), e.i64(op.getNormalize() ? slots : experts), e.f32(0),
-        [&](Value i, Value sum) {
-          return e.fadd(sum, power(op.getNormalize() ? expertAt(i) : i));
-        });
+    bool isOverSlots = op.getNormalize();
+    Value total = e.f32(1);
+    if (isOverSlots || !isSigmoid)
+      total =
+          e.reduce(e.i64(0), e.i64(isOverSlots ? slots : experts), e.f32(0),
+                   [&](Value i, Value sum) {
+                     return e.fadd(sum, score(isOverSlots ? expertAt(i) : i));
+                   });
+    Value scale = e.f32(op.getScale().convertToFloat());
     e.loop(slots, [&](Value s) {
-      e.storeF32(e.fdiv(power(expertAt(s)), total), to,
-                 e.add(out, e.add(s, e.i64(slots))));
+      Value weight = e.fmul(e.fdiv(score(expertAt(s)), total), scale);
+      e.storeF32(weight, to, e.add(out, e.add(s, e.i64(slots))));
+    });
+  });
+}
+
+void Kernel::emitRouteAll(llm::RouteAllOp op) {
+  int64_t slots = widthOf(op.getResult()) / 2;
+  Value to = pointerOf(op.getResult());
+  forRows([&](Value m) {
+    Value out = e.mul(m, e.i64(2 * slots));
+    e.loop(slots, [&](Value s) {
+      Value number =
+          arith::SIToFPOp::create(builder, e.loc, builder.getF32Type(), s);
+      e.storeF32(number, to, e.add(out, s));
+      e.storeF32(e.f32(1), to, e.add(out, e.add(s, e.i64(slots))));
     });
   });
 }
@@ -137,8 +204,10 @@ void Kernel::emitCombine(llm::CombineOp op) {
             Value x = e.loadF32(from, e.add(e.mul(slot, e.i64(width)), i));
             return e.fadd(sum, e.fmul(weight, x));
           });
-      if (shared)
-        sum = e.fadd(sum, e.fmul(share, e.loadF32(shared, at)));
+      if (shared) {
+        Value x = e.loadF32(shared, at);
+        sum = e.fadd(sum, share ? e.fmul(share, x) : x);
+      }
       if (residual)
         sum = e.fadd(e.loadF32(residual, at), sum);
       e.storeF32(sum, to, at);

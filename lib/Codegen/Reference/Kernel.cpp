@@ -121,10 +121,13 @@ bool Kernel::emit(Operation *op) {
           .Case([&](llm::ActivateOp op) { return emitActivate(op), true; })
           .Case([&](llm::GluOp op) { return emitGlu(op), true; })
           .Case([&](llm::RopeOp op) { return emitRope(op), true; })
+          .Case(
+              [&](llm::ConcatHeadsOp op) { return emitConcatHeads(op), true; })
           .Case([&](llm::AttentionOp op) { return emitAttention(op), true; })
           .Case(
               [&](llm::ScaleLogitsOp op) { return emitScaleLogits(op), true; })
           .Case([&](llm::RouteOp op) { return emitRoute(op), true; })
+          .Case([&](llm::RouteAllOp op) { return emitRouteAll(op), true; })
           .Case([&](llm::ExpertLinearOp op) {
             return emitExpertLinear(op), true;
           })

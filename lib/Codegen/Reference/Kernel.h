@@ -74,16 +74,24 @@ private:
   void emitActivate(llm::ActivateOp op);
   void emitGlu(llm::GluOp op);
   void emitRope(llm::RopeOp op);
+  void emitConcatHeads(llm::ConcatHeadsOp op);
   void emitAttention(llm::AttentionOp op);
   void emitScaleLogits(llm::ScaleLogitsOp op);
   void emitSelectOutputs(llm::SelectOutputsOp op);
   void emitRoute(llm::RouteOp op);
+  void emitRouteAll(llm::RouteAllOp op);
   void emitExpertLinear(llm::ExpertLinearOp op);
   void emitCombine(llm::CombineOp op);
 
   /// Waits for all threads; returns false when the step was cancelled.
   void barrier();
   void finish();
+  /// Of the `count` numbers that `at` gives, calls `use` with the place and the
+  /// index of each of the `most` largest, largest first; of equal ones the one
+  /// with the lower index.
+  void forLargest(int64_t count, int64_t most,
+                  llvm::function_ref<Value(Value)> at,
+                  llvm::function_ref<void(Value, Value)> use);
   /// Calls `body` with this thread's share of the rows.
   void forRows(llvm::function_ref<void(Value)> body);
 

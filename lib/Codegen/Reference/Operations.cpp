@@ -301,41 +301,67 @@ void Kernel::emitScaleLogits(llm::ScaleLogitsOp op) {
   });
 }
 
-// A page holds keys then values, each [kv head][position % 64][head_dim].
+void Kernel::emitConcatHeads(llm::ConcatHeadsOp op) {
+  int64_t heads = op.getHeads(), width = widthOf(op.getResult());
+  Value to = pointerOf(op.getResult());
+  forRows([&](Value m) {
+    e.loop(heads, [&](Value h) {
+      int64_t before = 0;
+      for (Value part : {op.getFirst(), op.getSecond()}) {
+        int64_t all = widthOf(part), size = all / heads;
+        Value from = e.add(e.mul(m, e.i64(all)), e.mul(h, e.i64(size)));
+        Value out =
+            e.add(e.add(e.mul(m, e.i64(width)), e.mul(h, e.i64(width / heads))),
+                  e.i64(before));
+        e.loop(size, [&](Value i) {
+          e.storeF32(e.loadF32(pointerOf(part), e.add(from, i)), to,
+                     e.add(out, i));
+        });
+        before += size;
+      }
+    });
+  });
+}
+
+// A page holds keys then values, each [kv head][position % 64][head_dim], or
+// value_dim.
 void Kernel::emitAttention(llm::AttentionOp op) {
   constexpr int64_t kPage = QCC_PAGE_TOKENS;
   llm::StateType type = op.getState().getType();
   int64_t headDim = type.getHeadDim(), kvHeads = type.getKvHeads();
-  int64_t width = widthOf(op.getResult()), kvWidth = kvHeads * headDim;
+  int64_t valueDim = type.getValueDim();
+  int64_t keyWidth = type.getKeyColumns(), valueWidth = type.getValueColumns();
+  int64_t width = widthOf(op.getQuery()), outWidth = widthOf(op.getResult());
   int64_t heads = width / headDim;
   Value query = pointerOf(op.getQuery()), key = pointerOf(op.getKey());
   Value value = pointerOf(op.getValue()), to = pointerOf(op.getResult());
   Value state = pointerOf(op.getState());
 
-  // Element of the state where the key of head `g` at `place` begins; its value
-  // is kvWidth * kPage elements on.
-  auto keyAt = [&](Value tableRow, Value place, Value g) {
+  // Element of the state where the key or value of head `g` at `place` begins.
+  auto elementAt = [&](Value tableRow, Value place, Value g, bool isValue) {
     Value page =
         e.loadI32(pageTable, e.add(tableRow, e.div(place, e.i64(kPage))));
-    Value start = e.mul(page, e.i64(2 * kvWidth * kPage));
+    Value start = e.add(e.mul(page, e.i64((keyWidth + valueWidth) * kPage)),
+                        e.i64(isValue ? keyWidth * kPage : 0));
     Value slot = e.add(e.mul(g, e.i64(kPage)), e.rem(place, e.i64(kPage)));
-    return e.add(start, e.mul(slot, e.i64(headDim)));
+    return e.add(start, e.mul(slot, e.i64(isValue ? valueDim : headDim)));
   };
   auto tableRowOf = [&](Value m) {
     return e.mul(e.loadI32(sequence, m), pagesPerSequence);
   };
-  Value toValue = e.i64(kvWidth * kPage);
 
   forRows([&](Value m) {
     Value place = e.loadI32(position, m), tableRow = tableRowOf(m);
     e.loop(kvHeads, [&](Value g) {
-      Value at = keyAt(tableRow, place, g);
-      Value from = e.add(e.mul(m, e.i64(kvWidth)), e.mul(g, e.i64(headDim)));
-      e.loop(headDim, [&](Value d) {
-        Value source = e.add(from, d), target = e.add(at, d);
-        e.storeF32(e.loadF32(key, source), state, target);
-        e.storeF32(e.loadF32(value, source), state, e.add(target, toValue));
-      });
+      auto append = [&](Value rows, int64_t width, int64_t size, bool isValue) {
+        Value at = elementAt(tableRow, place, g, isValue);
+        Value from = e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(size)));
+        e.loop(size, [&](Value d) {
+          e.storeF32(e.loadF32(rows, e.add(from, d)), state, e.add(at, d));
+        });
+      };
+      append(key, keyWidth, headDim, false);
+      append(value, valueWidth, valueDim, true);
     });
   });
   barrier();
@@ -356,7 +382,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
       Value lowest = sinks ? e.loadF32(sinks, h)
                            : e.f32(-std::numeric_limits<float>::infinity());
       Value highest = e.reduce(begin, end, lowest, [&](Value j, Value high) {
-        Value at = keyAt(tableRow, j, g);
+        Value at = elementAt(tableRow, j, g, false);
         Value dot = e.reduce(
             e.i64(0), e.i64(headDim), e.f32(0), [&](Value d, Value sum) {
               Value product = e.fmul(e.loadF32(query, e.add(q, d)),
@@ -374,14 +400,16 @@ void Kernel::emitAttention(llm::AttentionOp op) {
         e.storeF32(power, scores, j);
         return e.fadd(sum, power);
       });
-      e.loop(headDim, [&](Value d) { e.storeF32(e.f32(0), to, e.add(q, d)); });
+      Value out = e.add(e.mul(m, e.i64(outWidth)), e.mul(h, e.i64(valueDim)));
+      e.loop(valueDim,
+             [&](Value d) { e.storeF32(e.f32(0), to, e.add(out, d)); });
       e.loop(begin, end, e.i64(1), [&](Value j) {
         Value share = e.fdiv(e.loadF32(scores, j), total);
-        Value at = e.add(keyAt(tableRow, j, g), toValue);
-        e.loop(headDim, [&](Value d) {
-          Value sum = e.loadF32(to, e.add(q, d));
+        Value at = elementAt(tableRow, j, g, true);
+        e.loop(valueDim, [&](Value d) {
+          Value sum = e.loadF32(to, e.add(out, d));
           Value part = e.fmul(share, e.loadF32(state, e.add(at, d)));
-          e.storeF32(e.fadd(sum, part), to, e.add(q, d));
+          e.storeF32(e.fadd(sum, part), to, e.add(out, d));
         });
       });
     });

@@ -80,16 +80,21 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
   code.activations = "f32";
   code.kv = "f32";
 
-  // A thread's own memory: scores of one query over the whole context.
-  code.arenaThreadBytes = aligned(uint64_t(code.context) * sizeof(float), 64);
+  // A thread's own memory: scores of one query over the whole context, or of a
+  // row for each expert, and twice for each group of them.
+  uint64_t scores = code.context;
+  source.walk([&](llm::RouteOp op) {
+    scores = std::max(scores, uint64_t(op.getLogits().getType().getDimSize(1)) +
+                                  2 * op.getGroups());
+  });
+  code.arenaThreadBytes = aligned(scores * sizeof(float), 64);
   ReferenceModule module(source, *code.module, code.arenaThreadBytes,
                          options.rowCapacity);
   for (auto state : source.getOps<llm::KVStateOp>()) {
     auto type = cast<llm::StateType>(state.getType());
     module.stateIndex[state.getSymName()] = unsigned(code.states.size());
-    uint64_t bytes = 2 * uint64_t(type.getKvHeads()) *
-                     uint64_t(type.getHeadDim()) * QCC_PAGE_TOKENS *
-                     sizeof(float);
+    uint64_t bytes = uint64_t(type.getKeyColumns() + type.getValueColumns()) *
+                     QCC_PAGE_TOKENS * sizeof(float);
     code.states.push_back({bytes, uint32_t(state.getWindow()), 0});
   }
 

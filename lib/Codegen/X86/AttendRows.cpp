@@ -30,8 +30,7 @@ static constexpr int64_t kBlock = QCC_PAGE_TOKENS;
 /// Queries that fit the registers with one accumulator each.
 static int64_t mostQueries(const Isa &isa) { return isa.lanes == 16 ? 16 : 4; }
 
-/// Query heads of a row that go together.
-static int64_t headsTogether(const Isa &isa, const AttentionShape &shape) {
+int64_t qcc::x86::headsTogether(const Isa &isa, const AttentionShape &shape) {
   return std::min(shape.group(), mostQueries(isa) / (isa.lanes == 16 ? 2 : 1));
 }
 
@@ -40,7 +39,7 @@ int64_t qcc::x86::attentionTile(const Isa &isa, const AttentionShape &shape) {
 }
 
 static int64_t paddedDim(const AttentionShape &shape) {
-  return (shape.headDim + 15) / 16 * 16;
+  return (shape.valueDim + 15) / 16 * 16;
 }
 
 int64_t qcc::x86::attendScratchBytes(const Isa &isa,
@@ -52,11 +51,10 @@ int64_t qcc::x86::attendScratchBytes(const Isa &isa,
 namespace {
 class QueryBlock {
 public:
-  /// Query q is head `firstHead + q % heads` of row q / heads.
+  /// Query q is head q % heads of row q / heads.
   QueryBlock(Emitter &e, const AttentionShape &shape, int64_t window,
-             const AttentionRows &rows, int64_t firstHead, int64_t heads,
-             Value scratch)
-      : e(e), shape(shape), rows(rows), firstHead(firstHead), heads(heads),
+             const AttentionRows &rows, int64_t heads, Value scratch)
+      : e(e), shape(shape), rows(rows), heads(heads),
         count(int64_t(rows.positions.size()) * heads), outputs(scratch),
         scores(e.offset(scratch, count * paddedDim(shape) * 4)),
         corrections(e.offset(scores, count * kBlock * 4)),
@@ -120,17 +118,17 @@ public:
     for (int64_t q = 0; q < count; ++q) {
       Value sum = e.extract(state[1], q);
       Value factor = e.splat(e.divf(e.constant(e.f32(), 1.0), sum), vec);
-      forRow(e, 16, shape.headDim, [&](Value d, int64_t valid) {
+      forRow(e, 16, shape.valueDim, [&](Value d, int64_t valid) {
         Value o = e.mulf(e.load(vec, output(q, d)), factor);
         Value to = e.offset(rows.out, (q / heads) * rows.outStride +
-                                          head(q) * shape.headDim * 4);
+                                          head(q) * shape.valueDim * 4);
         storePartial(e, o, e.offset(to, e.mul(d, 4)), valid);
       });
     }
   }
 
 private:
-  int64_t head(int64_t q) const { return firstHead + q % heads; }
+  int64_t head(int64_t q) const { return q % heads; }
   Value output(int64_t q, Value d) {
     return e.offset(e.offset(outputs, q * paddedDim(shape) * 4), e.mul(d, 4));
   }
@@ -202,14 +200,14 @@ private:
   /// hi) of the page: what lies at others may be anything.
   void addValues(Value values, Value lo, Value hi) {
     int64_t size = shape.elementBytes();
-    forRow(e, 16, shape.headDim, [&](Value d, int64_t valid) {
+    forRow(e, 16, shape.valueDim, [&](Value d, int64_t valid) {
       Values init;
       for (int64_t q = 0; q < count; ++q)
         init.push_back(e.mulf(e.load(vec, output(q, d)),
                               e.loadSplat(vec, corrections, q * 4)));
       Values sums =
           e.loop(lo, hi, e.c64(1), init, [&](Value j, ValueRange acc) {
-            Value row = e.offset(values, e.mul(j, shape.headDim * size));
+            Value row = e.offset(values, e.mul(j, shape.valueDim * size));
             Value v = fromStateElement(
                 e, loadPartialOf(e, e.vec(16, shape.element),
                                  e.offset(row, e.mul(d, size)), valid));
@@ -228,32 +226,28 @@ private:
   Emitter &e;
   const AttentionShape &shape;
   const AttentionRows &rows;
-  int64_t firstHead, heads, count;
+  int64_t heads, count;
   Value outputs, scores, corrections;
   VectorType vec, ints;
   Values firsts;
 };
 } // namespace
 
-void qcc::x86::attendRows(Emitter &e, const Isa &isa,
-                          const AttentionShape &shape, int64_t window,
-                          const AttentionRows &rows, Value state, Value head,
+void qcc::x86::attendRows(Emitter &e, const AttentionShape &shape,
+                          int64_t window, const AttentionRows &rows,
+                          Value state, Value head, int64_t heads,
                           Value scratch) {
-  int64_t together = headsTogether(isa, shape);
-  for (int64_t g = 0; g < shape.group(); g += together) {
-    QueryBlock block(e, shape, window, rows, g,
-                     std::min(together, shape.group() - g), scratch);
-    block.clear();
-    Value lo = e.udiv(block.begin(), kBlock);
-    Value hi = e.add(e.udiv(block.last(), kBlock), 1);
-    Values last = e.loop(
-        lo, hi, e.c64(1), block.initialState(), [&](Value p, ValueRange in) {
-          Value number = e.load(e.i32(), e.offset(rows.pages, e.mul(p, 4)));
-          Value page = e.offset(
-              state, e.mul(e.zext(number, e.i64()), shape.pageBytes()));
-          return block.page(e.offset(page, e.mul(head, shape.headBytes())),
-                            e.mul(p, kBlock), in);
-        });
-    block.finish(last);
-  }
+  QueryBlock block(e, shape, window, rows, heads, scratch);
+  block.clear();
+  Value lo = e.udiv(block.begin(), kBlock);
+  Value hi = e.add(e.udiv(block.last(), kBlock), 1);
+  Values last = e.loop(
+      lo, hi, e.c64(1), block.initialState(), [&](Value p, ValueRange in) {
+        Value number = e.load(e.i32(), e.offset(rows.pages, e.mul(p, 4)));
+        Value page =
+            e.offset(state, e.mul(e.zext(number, e.i64()), shape.pageBytes()));
+        return block.page(e.offset(page, e.mul(head, shape.headBytes())),
+                          e.mul(p, kBlock), in);
+      });
+  block.finish(last);
 }

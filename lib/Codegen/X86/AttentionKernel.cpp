@@ -118,8 +118,8 @@ void qcc::x86::appendValue(Emitter &e, const Isa &isa,
   Value base = e.offset(page, e.mul(head, shape.headBytes()));
   Value row =
       e.offset(e.offset(base, shape.valueOffset()),
-               e.mul(e.urem(position, QCC_PAGE_TOKENS), shape.headDim * size));
-  forRow(e, isa.lanes, shape.headDim, [&](Value d, int64_t valid) {
+               e.mul(e.urem(position, QCC_PAGE_TOKENS), shape.valueDim * size));
+  forRow(e, isa.lanes, shape.valueDim, [&](Value d, int64_t valid) {
     Value x = loadPartial(e, isa.lanes, e.offset(value, e.mul(d, 4)), valid);
     storePartial(e, toStateElement(e, x, shape.element),
                  e.offset(row, e.mul(d, size)), valid);

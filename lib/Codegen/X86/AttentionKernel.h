@@ -4,7 +4,7 @@
 // A page of state holds, for each KV head, the keys of its 64 positions as four
 // tiles [head_dim][16 positions], so that scores of 16 positions come from one
 // vector multiply-add per element and no horizontal sum, then the values as
-// [64 positions][head_dim].
+// [64 positions][value_dim].
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H
@@ -16,7 +16,7 @@ namespace qcc::x86 {
 
 /// Shapes of one layer's attention and the storage type of its state.
 struct AttentionShape {
-  int64_t heads, kvHeads, headDim;
+  int64_t heads, kvHeads, headDim, valueDim;
   Type element;       ///< f16, bf16 or f32.
   double softcap = 0; ///< Of scores; 0: none.
 
@@ -24,7 +24,9 @@ struct AttentionShape {
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
   int64_t tileBytes() const { return 16 * headDim * elementBytes(); }
   int64_t valueOffset() const { return 4 * tileBytes(); }
-  int64_t headBytes() const { return 8 * tileBytes(); }
+  int64_t headBytes() const {
+    return valueOffset() + 64 * valueDim * elementBytes();
+  }
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };
 
@@ -63,8 +65,8 @@ struct HeadNorm {
 void ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape, Value in,
               const HeadNorm &norm, Value rotations, float scale, Value out);
 
-/// Stores a key or a value (headDim f32) of KV head `head` (i64) at `position`
-/// (i64) in the page at `page`.
+/// Stores a key (headDim f32) or a value (valueDim f32) of KV head `head` (i64)
+/// at `position` (i64) in the page at `page`.
 void appendKey(Emitter &e, const AttentionShape &shape, Value page, Value head,
                Value position, Value key);
 void appendValue(Emitter &e, const Isa &isa, const AttentionShape &shape,
@@ -72,12 +74,15 @@ void appendValue(Emitter &e, const Isa &isa, const AttentionShape &shape,
 
 /// Rows of one sequence whose queries share each load of keys and values.
 struct AttentionRows {
-  Value query, out; ///< First row, first query head of the KV head: f32.
+  Value query, out;               ///< First row, first of the query heads: f32.
   int64_t queryStride, outStride; ///< Bytes between rows.
   Value pages;                    ///< The sequence's page numbers (u32).
   Values positions;               ///< Of each row, ascending: i64.
-  Value sinks; ///< Of the KV head's query heads: f32; null without.
+  Value sinks;                    ///< Of those query heads: f32; null without.
 };
+
+/// Query heads of a KV head that go together.
+int64_t headsTogether(const Isa &isa, const AttentionShape &shape);
 
 /// Rows of a prompt that go together.
 int64_t attentionTile(const Isa &isa, const AttentionShape &shape);
@@ -85,11 +90,12 @@ int64_t attentionTile(const Isa &isa, const AttentionShape &shape);
 /// Bytes of scratch that attendRows needs.
 int64_t attendScratchBytes(const Isa &isa, const AttentionShape &shape);
 
-/// Attention of the query heads of KV head `head` (i64) for some rows. A row's
-/// result has the same bits whatever rows it goes together with.
-void attendRows(Emitter &e, const Isa &isa, const AttentionShape &shape,
-                int64_t window, const AttentionRows &rows, Value state,
-                Value head, Value scratch);
+/// Attention of `heads` query heads of KV head `head` (i64), at most those that
+/// go together, for some rows. A row's result has the same bits whatever rows
+/// it goes together with.
+void attendRows(Emitter &e, const AttentionShape &shape, int64_t window,
+                const AttentionRows &rows, Value state, Value head,
+                int64_t heads, Value scratch);
 
 } // namespace qcc::x86
 

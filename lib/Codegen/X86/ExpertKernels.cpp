@@ -38,62 +38,165 @@ static void storeU32(Emitter &e, Value value, Value base, int64_t offset = 0) {
 // Routes
 //===----------------------------------------------------------------------===//
 
-void qcc::x86::routeRow(Emitter &e, const RouteShape &shape, bool normalize,
-                        Value logits, Value out) {
-  Value zero = e.c64(0), experts = e.c64(shape.experts), one = e.c64(1);
-  Value lowest = e.constant(e.f32(), -std::numeric_limits<float>::infinity());
-  auto logitAt = [&](Value index) {
-    return e.load(e.f32(), e.offset(logits, e.mul(index, 4)));
-  };
-  auto compare = [&](arith::CmpFPredicate p, Value a, Value x) -> Value {
-    return arith::CmpFOp::create(e.b, e.loc, p, a, x);
-  };
-  // Each slot takes the largest logit after that of the slot before; of equal
-  // ones the first that comes after it.
-  Value infinity = e.constant(e.f32(), std::numeric_limits<float>::infinity());
-  e.loop(
-      zero, e.c64(shape.slots), one, {e.c64(-1), infinity},
-      [&](Value slot, ValueRange before) {
-        Values best = e.loop(
-            zero, experts, one, {zero, lowest}, [&](Value i, ValueRange found) {
-              Value x = logitAt(i);
-              Value isEqual = arith::AndIOp::create(
-                  e.b, e.loc, compare(arith::CmpFPredicate::OEQ, x, before[1]),
-                  e.cmp(arith::CmpIPredicate::sgt, i, before[0]));
-              Value isLeft = arith::OrIOp::create(
-                  e.b, e.loc, compare(arith::CmpFPredicate::OLT, x, before[1]),
-                  isEqual);
-              Value isBetter = arith::AndIOp::create(
-                  e.b, e.loc, isLeft,
-                  compare(arith::CmpFPredicate::OGT, x, found[1]));
-              return Values{e.select(isBetter, i, found[0]),
-                            e.select(isBetter, x, found[1])};
-            });
-        e.store(e.intToFloat(best[0], e.f32()), e.offset(out, e.mul(slot, 4)));
-        return best;
-      });
+namespace {
+/// Makes a row of routes.
+class Router {
+public:
+  Router(Emitter &e, const RouteShape &shape, const RouteKind &kind,
+         Value logits, Value out)
+      : e(e), shape(shape), kind(kind), logits(logits), out(out) {}
 
-  // The first slot has the largest logit.
-  auto expertAt = [&](Value slot) {
-    return e.floatToInt(e.load(e.f32(), e.offset(out, e.mul(slot, 4))),
-                        e.i64());
-  };
-  Value largest = logitAt(expertAt(zero));
-  auto power = [&](Value index) {
-    return emitExp(e, e.subf(logitAt(index), largest));
-  };
-  auto sumOver = [&](int64_t count, function_ref<Value(Value)> indexOf) {
-    return e.loop(zero, e.c64(count), one, e.zero(e.f32()),
-                  [&](Value i, ValueRange sum) {
-                    return Values{e.addf(sum[0], power(indexOf(i)))};
-                  })[0];
-  };
-  Value total = normalize ? sumOver(shape.slots, expertAt)
-                          : sumOver(shape.experts, [](Value i) { return i; });
-  e.loop(zero, e.c64(shape.slots), 1, [&](Value slot) {
-    Value weight = e.divf(power(expertAt(slot)), total);
-    e.store(weight, e.offset(out, e.mul(e.add(slot, shape.slots), 4)));
-  });
+  /// Choices are what experts are chosen by: `bias` may be null.
+  void makeChoices(Value bias, Value choices) {
+    e.loop(e.c64(0), e.c64(shape.experts), 1, [&](Value i) {
+      Value x = at(logits, i);
+      if (kind.sigmoid)
+        x = emitSigmoid(e, x);
+      if (bias)
+        x = e.addf(x, at(bias, i));
+      e.store(x, e.offset(choices, e.mul(i, 4)));
+    });
+  }
+
+  /// Leaves only experts of the best groups to be chosen.
+  void limitGroups(Value choices, Value scores, Value chosen) {
+    const int64_t size = shape.experts / kind.groups;
+    e.loop(e.c64(0), e.c64(kind.groups), 1, [&](Value g) {
+      Value first = e.offset(choices, e.mul(g, size * 4));
+      // The largest two.
+      Values best =
+          e.loop(e.c64(0), e.c64(size), e.c64(1), {lowest(), lowest()},
+                 [&](Value i, ValueRange in) {
+                   Value x = at(first, i);
+                   Value isFirst = compare(arith::CmpFPredicate::OGT, x, in[0]);
+                   Value rest = e.select(isFirst, in[0], x);
+                   return Values{e.maxf(x, in[0]), e.maxf(rest, in[1])};
+                 });
+      Value score = kind.sigmoid ? e.addf(best[0], best[1]) : best[0];
+      e.store(score, e.offset(scores, e.mul(g, 4)));
+      e.store(lowest(), e.offset(chosen, e.mul(g, 4)));
+    });
+    forLargest(scores, kind.groups, kind.topGroups, [&](Value, Value group) {
+      e.store(e.zero(e.f32()), e.offset(chosen, e.mul(group, 4)));
+    });
+    // Added: 0 leaves a choice as it is, the lowest number rules it out.
+    e.loop(e.c64(0), e.c64(shape.experts), 1, [&](Value i) {
+      Value to = e.offset(choices, e.mul(i, 4));
+      e.store(e.addf(e.load(e.f32(), to), at(chosen, e.udiv(i, size))), to);
+    });
+  }
+
+  void choose(Value choices) {
+    forLargest(choices, shape.experts, shape.slots, [&](Value slot, Value i) {
+      e.store(e.intToFloat(i, e.f32()), e.offset(out, e.mul(slot, 4)));
+    });
+  }
+
+  void weigh() {
+    auto expertAt = [&](Value slot) {
+      return e.floatToInt(at(out, slot), e.i64());
+    };
+    // The first slot has the largest logit.
+    Value largest = kind.sigmoid ? Value() : at(logits, expertAt(e.c64(0)));
+    auto score = [&](Value index) {
+      Value x = at(logits, index);
+      return kind.sigmoid ? emitSigmoid(e, x) : emitExp(e, e.subf(x, largest));
+    };
+    auto sumOver = [&](int64_t count, function_ref<Value(Value)> indexOf) {
+      return e.loop(e.c64(0), e.c64(count), e.c64(1), e.zero(e.f32()),
+                    [&](Value i, ValueRange sum) {
+                      return Values{e.addf(sum[0], score(indexOf(i)))};
+                    })[0];
+    };
+    Value total;
+    if (kind.normalize)
+      total = sumOver(shape.slots, expertAt);
+    else if (!kind.sigmoid)
+      total = sumOver(shape.experts, [](Value i) { return i; });
+    e.loop(e.c64(0), e.c64(shape.slots), 1, [&](Value slot) {
+      Value weight = score(expertAt(slot));
+      if (total)
+        weight = e.divf(weight, total);
+      if (kind.scale != 1)
+        weight = e.mulf(weight, kind.scale);
+      e.store(weight, e.offset(out, e.mul(e.add(slot, shape.slots), 4)));
+    });
+  }
+
+private:
+  Value at(Value base, Value index) {
+    return e.load(e.f32(), e.offset(base, e.mul(index, 4)));
+  }
+  Value lowest() {
+    return e.constant(e.f32(), -std::numeric_limits<float>::infinity());
+  }
+  Value compare(arith::CmpFPredicate p, Value a, Value x) {
+    return arith::CmpFOp::create(e.b, e.loc, p, a, x);
+  }
+
+  /// Calls use(i, index) with the i-th largest of `count` numbers, for `most`
+  /// of them. Each is the largest after the one before; of equal ones the first
+  /// that comes after it.
+  void forLargest(Value numbers, int64_t count, int64_t most,
+                  function_ref<void(Value, Value)> use) {
+    Value infinity =
+        e.constant(e.f32(), std::numeric_limits<float>::infinity());
+    e.loop(e.c64(0), e.c64(most), e.c64(1), {e.c64(-1), infinity},
+           [&](Value place, ValueRange before) {
+             Values best =
+                 e.loop(e.c64(0), e.c64(count), e.c64(1), {e.c64(0), lowest()},
+                        [&](Value i, ValueRange found) {
+                          Value x = at(numbers, i);
+                          Value isEqual = arith::AndIOp::create(
+                              e.b, e.loc,
+                              compare(arith::CmpFPredicate::OEQ, x, before[1]),
+                              e.cmp(arith::CmpIPredicate::sgt, i, before[0]));
+                          Value isLeft = arith::OrIOp::create(
+                              e.b, e.loc,
+                              compare(arith::CmpFPredicate::OLT, x, before[1]),
+                              isEqual);
+                          Value isBetter = arith::AndIOp::create(
+                              e.b, e.loc, isLeft,
+                              compare(arith::CmpFPredicate::OGT, x, found[1]));
+                          return Values{e.select(isBetter, i, found[0]),
+                                        e.select(isBetter, x, found[1])};
+                        });
+             use(place, best[0]);
+             return best;
+           });
+  }
+
+  Emitter &e;
+  const RouteShape &shape;
+  const RouteKind &kind;
+  Value logits, out;
+};
+} // namespace
+
+/// Whether experts are chosen by other numbers than the logits.
+static bool hasChoices(const RouteKind &kind) {
+  return kind.sigmoid || kind.groups > 1;
+}
+
+int64_t qcc::x86::routeScratchBytes(const RouteShape &shape,
+                                    const RouteKind &kind) {
+  return hasChoices(kind) ? align64((shape.experts + 2 * kind.groups) * 4) : 0;
+}
+
+void qcc::x86::routeRow(Emitter &e, const RouteShape &shape,
+                        const RouteKind &kind, Value logits, Value bias,
+                        Value scratch, Value out) {
+  Router router(e, shape, kind, logits, out);
+  Value choices = logits;
+  if (hasChoices(kind)) {
+    choices = scratch;
+    router.makeChoices(bias, choices);
+    Value scores = e.offset(scratch, shape.experts * 4);
+    if (kind.groups > 1)
+      router.limitGroups(choices, scores, e.offset(scores, kind.groups * 4));
+  }
+  router.choose(choices);
+  router.weigh();
 }
 
 void qcc::x86::emitDispatch(Emitter &e, const RouteShape &shape,
@@ -174,8 +277,10 @@ void qcc::x86::combineRow(Emitter &e, const Isa &isa, const RouteShape &shape,
                  Value x = loadAt(e.offset(slots, e.mul(s, columns * 4)));
                  return Values{e.fma(weight, x, in[0])};
                })[0];
-    if (shared)
+    if (share)
       sum = e.fma(share, loadAt(shared), sum);
+    else if (shared)
+      sum = e.addf(sum, loadAt(shared));
     if (residual)
       sum = e.addf(loadAt(residual), sum);
     storePartial(e, sum, e.offset(out, e.mul(k, 4)), valid);

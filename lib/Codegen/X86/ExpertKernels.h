@@ -47,9 +47,19 @@ struct DispatchLayout {
   int64_t cursorOffset, placeOffset, slotOffset, bytes;
 };
 
-/// Writes a row of llm.route from its logits.
-void routeRow(Emitter &e, const RouteShape &shape, bool normalize, Value logits,
-              Value out);
+/// What llm.route does, as its attributes.
+struct RouteKind {
+  bool normalize, sigmoid;
+  double scale;
+  int64_t groups, topGroups;
+};
+
+/// Bytes of memory that routeRow needs.
+int64_t routeScratchBytes(const RouteShape &shape, const RouteKind &kind);
+
+/// Writes a row of llm.route from its logits; `bias` may be null.
+void routeRow(Emitter &e, const RouteShape &shape, const RouteKind &kind,
+              Value logits, Value bias, Value scratch, Value out);
 
 /// Makes the dispatch of `rows` (i64) routes at `dispatch`.
 void emitDispatch(Emitter &e, const RouteShape &shape,
@@ -57,7 +67,7 @@ void emitDispatch(Emitter &e, const RouteShape &shape,
                   Value dispatch);
 
 /// out = residual + sum of weight * slot + sigmoid(gate) * shared, of a row.
-/// `shared` with `gate`, and `residual`, may be null.
+/// `shared`, `gate` (for which 1 stands then) and `residual` may be null.
 void combineRow(Emitter &e, const Isa &isa, const RouteShape &shape,
                 Value slots, Value route, Value shared, Value gate,
                 Value residual, Value out, int64_t columns);

@@ -12,11 +12,18 @@ static int64_t columnsOf(Value rows) {
   return cast<RankedTensorType>(rows.getType()).getDimSize(1);
 }
 
-RouteShape qcc::x86::routeShape(llm::RouteOp op) {
+bool qcc::x86::isRouting(Operation *op) {
+  return isa<llm::RouteOp, llm::RouteAllOp>(op);
+}
+
+RouteShape qcc::x86::routeShape(Operation *op) {
   auto capacity = op->getParentOfType<ModuleOp>()->getAttrOfType<IntegerAttr>(
       "llm.row_capacity");
-  return {columnsOf(op.getLogits()), int64_t(op.getTopK()),
-          rowStride(op.getResult()), capacity ? capacity.getInt() : 0};
+  Value result = op->getResult(0);
+  int64_t slots = columnsOf(result) / 2;
+  auto route = dyn_cast<llm::RouteOp>(op);
+  return {route ? columnsOf(route.getLogits()) : slots, slots,
+          rowStride(result), capacity ? capacity.getInt() : 0};
 }
 
 /// Bytes of the routes in a thread's memory.
@@ -24,17 +31,31 @@ static int64_t routesBytes(const RouteShape &shape) {
   return shape.capacity * shape.stride;
 }
 
-int64_t qcc::x86::routeThreadBytes(llm::RouteOp op) {
-  RouteShape shape = routeShape(op);
-  // At most a tile for each stage that makes activations, and tiles of one.
+/// Those of all its dispatches: at most one for each stage that makes
+/// activations, and one for tiles of one row.
+static int64_t dispatchBytes(Operation *op) {
   int64_t tiles = 1 + llvm::count_if(op->getUsers(), [](Operation *user) {
                     return isa<qz::QuantizeOp>(user);
                   });
-  return routesBytes(shape) +
-         tiles * DispatchLayout(shape, ActivationLayout::kMostTile).bytes;
+  return tiles *
+         DispatchLayout(routeShape(op), ActivationLayout::kMostTile).bytes;
 }
 
-SmallVector<int64_t> StageLowering::dispatchTiles(llm::RouteOp op) {
+/// How an llm.route chooses.
+static RouteKind routeKind(llm::RouteOp op) {
+  return {op.getNormalize(), op.getSigmoid(), op.getScale().convertToDouble(),
+          int64_t(op.getGroups()), int64_t(op.getTopGroups())};
+}
+
+int64_t qcc::x86::routeThreadBytes(Operation *op) {
+  RouteShape shape = routeShape(op);
+  int64_t bytes = routesBytes(shape) + dispatchBytes(op);
+  if (auto route = dyn_cast<llm::RouteOp>(op))
+    bytes += routeScratchBytes(shape, routeKind(route));
+  return bytes;
+}
+
+SmallVector<int64_t> StageLowering::dispatchTiles(Operation *op) {
   SmallVector<int64_t> tiles;
   auto add = [&](int64_t tile) {
     if (!llvm::is_contained(tiles, tile))
@@ -51,7 +72,7 @@ SmallVector<int64_t> StageLowering::dispatchTiles(llm::RouteOp op) {
   return tiles;
 }
 
-Value StageLowering::dispatchAt(llm::RouteOp op, int64_t tile) {
+Value StageLowering::dispatchAt(Operation *op, int64_t tile) {
   RouteShape shape = routeShape(op);
   SmallVector<int64_t> tiles = dispatchTiles(op);
   int64_t index = llvm::find(tiles, tile) - tiles.begin();
@@ -60,32 +81,49 @@ Value StageLowering::dispatchAt(llm::RouteOp op, int64_t tile) {
                                routesBytes(shape) + index * bytes);
 }
 
-void StageLowering::lowerRoute(llm::RouteOp op) {
+void StageLowering::makeRoutes(Operation *op, Value count,
+                               function_ref<void(Value)> unit) {
   RouteShape shape = routeShape(op);
-  bool replicated = !mode.prompt && op->hasAttr("generate_replicated");
-  if (replicated)
-    places[op.getResult()] = e.offset(scratch, context.routeOffsets.lookup(op));
-  Value logits = place(op.getLogits()), routes = place(op.getResult());
-  Value count = rowCount(op.getLogits());
-  auto unit = [&](Value row) {
-    routeRow(e, shape, op.getNormalize(),
-             e.offset(logits, e.mul(row, rowStride(op.getLogits()))),
-             e.offset(routes, e.mul(row, shape.stride)));
-  };
-  if (replicated) {
+  Value result = op->getResult(0);
+  if (!mode.prompt && op->hasAttr("generate_replicated")) {
+    places[result] = e.offset(scratch, context.routeOffsets.lookup(op));
     e.loop(e.c64(0), count, 1, unit);
   } else {
     forUnits(count, unit);
     barrier();
   }
   for (int64_t tile : dispatchTiles(op))
-    emitDispatch(e, shape, DispatchLayout(shape, tile), routes, count,
+    emitDispatch(e, shape, DispatchLayout(shape, tile), place(result), count,
                  dispatchAt(op, tile));
 }
 
+void StageLowering::lowerRoute(llm::RouteOp op) {
+  RouteShape shape = routeShape(op);
+  Value bias = op.getBias() ? place(op.getBias()) : Value();
+  Value own = e.offset(scratch, context.routeOffsets.lookup(op) +
+                                    routesBytes(shape) + dispatchBytes(op));
+  Value logits = place(op.getLogits());
+  makeRoutes(op, rowCount(op.getLogits()), [&](Value row) {
+    routeRow(e, shape, routeKind(op),
+             e.offset(logits, e.mul(row, rowStride(op.getLogits()))), bias, own,
+             e.offset(place(op.getResult()), e.mul(row, shape.stride)));
+  });
+}
+
+void StageLowering::lowerRouteAll(llm::RouteAllOp op) {
+  RouteShape shape = routeShape(op);
+  makeRoutes(op, rows, [&](Value row) {
+    Value out = e.offset(place(op.getResult()), e.mul(row, shape.stride));
+    e.loop(e.c64(0), e.c64(shape.slots), 1, [&](Value s) {
+      Value at = e.offset(out, e.mul(s, 4));
+      e.store(e.intToFloat(s, e.f32()), at);
+      e.store(e.constant(e.f32(), 1.0), at, shape.slots * 4);
+    });
+  });
+}
+
 void StageLowering::lowerCombine(llm::CombineOp op) {
-  auto route = op.getRouting().getDefiningOp<llm::RouteOp>();
-  RouteShape shape = routeShape(route);
+  RouteShape shape = routeShape(op.getRouting().getDefiningOp());
   forUnits(rowCount(op.getSlots()), [&](Value row) {
     auto at = [&](Value rows) {
       return rows ? e.offset(place(rows), e.mul(row, rowStride(rows)))

@@ -46,6 +46,10 @@ static void planThreadMemory(LoweringContext &context) {
     context.scratchBytes = std::max<int64_t>(
         context.scratchBytes, op.getState().getType().getHeadDim() * 4);
   });
+  context.source.walk([&](llm::LatentAppendOp op) {
+    context.scratchBytes = std::max<int64_t>(
+        context.scratchBytes, op.getState().getType().getHeadDim() * 4);
+  });
   context.source.walk([&](llm::AttendOp op) {
     AttentionShape shape = context.attentionShape(
         op.getState().getType(), op.getQuery().getType().getDimSize(1));
@@ -55,7 +59,9 @@ static void planThreadMemory(LoweringContext &context) {
   context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
   for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {
     int64_t bytes = 0;
-    function.walk([&](llm::RouteOp op) {
+    function.walk([&](Operation *op) {
+      if (!isRouting(op))
+        return;
       context.routeOffsets[op] =
           context.scratchOffset + context.scratchBytes + bytes;
       bytes += routeThreadBytes(op);
@@ -66,9 +72,11 @@ static void planThreadMemory(LoweringContext &context) {
 
 static LogicalResult checkExperts(ModuleOp source) {
   WalkResult result = source.walk([](qz::MatmulOp op) {
-    if (!op.getExperts() || op.getExperts().getDefiningOp<llm::RouteOp>())
+    Operation *routing =
+        op.getExperts() ? op.getExperts().getDefiningOp() : nullptr;
+    if (!op.getExperts() || (routing && isRouting(routing)))
       return WalkResult::advance();
-    op.emitError() << "expected experts of an llm.route beside it";
+    op.emitError() << "expected experts of a routing beside it";
     return WalkResult::interrupt();
   });
   return failure(result.wasInterrupted());
@@ -153,8 +161,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
 
   for (llm::KVStateOp state : source.getOps<llm::KVStateOp>()) {
     auto type = cast<llm::StateType>(state.getType());
-    AttentionShape shape =
-        context.attentionShape(type, type.getKvHeads() * type.getHeadDim());
+    AttentionShape shape = context.attentionShape(type, type.getKeyColumns());
     code.states.push_back(
         {uint64_t(shape.pageBytes()), uint32_t(state.getWindow()), 0});
   }

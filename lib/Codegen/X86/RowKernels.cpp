@@ -109,6 +109,21 @@ void qcc::x86::addNormRow(Emitter &e, const Isa &isa, Value residual,
   });
 }
 
+void qcc::x86::scaleRow(Emitter &e, const Isa &isa, Value input, Value weight,
+                        Value factor, Value out, int64_t columns) {
+  Value factors = e.splat(factor, e.vec(isa.lanes, e.f32()));
+  forRow(e, isa.lanes, columns, [&](Value k, int64_t valid) {
+    Value at = e.mul(k, 4);
+    auto loadAt = [&](Value base) {
+      return loadPartial(e, isa.lanes, e.offset(base, at), valid);
+    };
+    Value x = e.mulf(loadAt(input), factors);
+    if (weight)
+      x = e.mulf(x, loadAt(weight));
+    storePartial(e, x, e.offset(out, at), valid);
+  });
+}
+
 void qcc::x86::copyRow(Emitter &e, const Isa &isa, Value from, Value to,
                        int64_t columns) {
   forRow(e, isa.lanes, columns, [&](Value k, int64_t valid) {

@@ -59,6 +59,10 @@ void embeddingRow(Emitter &e, const Isa &isa, const PackedWeight &packed,
                   Value weight, Value index, float scale, Value out,
                   bool isAdded);
 
+/// out = input * factor * weight, of `columns` f32; `weight` may be null.
+void scaleRow(Emitter &e, const Isa &isa, Value input, Value weight,
+              Value factor, Value out, int64_t columns);
+
 /// Copies `columns` f32.
 void copyRow(Emitter &e, const Isa &isa, Value from, Value to, int64_t columns);
 

@@ -49,7 +49,7 @@ int64_t LoweringContext::threadBytes() const {
 AttentionShape LoweringContext::attentionShape(llm::StateType state,
                                                int64_t queryColumns) const {
   return {queryColumns / state.getHeadDim(), state.getKvHeads(),
-          state.getHeadDim(), kvElement};
+          state.getHeadDim(), state.getValueDim(), kvElement};
 }
 
 LLVM::GlobalOp LoweringContext::constantData(StringRef name,
@@ -221,9 +221,13 @@ LogicalResult StageLowering::lowerOp(Operation *op) {
       .Case([&](qz::QuantizeOp o) { return lowerQuantize(o), success(); })
       .Case([&](qz::MatmulOp o) { return lowerMatmul(o), success(); })
       .Case([&](llm::RopeAppendOp o) { return lowerRopeAppend(o), success(); })
+      .Case([&](llm::LatentAppendOp o) {
+        return lowerLatentAppend(o), success();
+      })
       .Case([&](llm::AttendOp o) { return lowerAttend(o), success(); })
       .Case([&](llm::AddNormOp o) { return lowerAddNorm(o), success(); })
       .Case([&](llm::RouteOp o) { return lowerRoute(o), success(); })
+      .Case([&](llm::RouteAllOp o) { return lowerRouteAll(o), success(); })
       .Case([&](llm::CombineOp o) { return lowerCombine(o), success(); })
       .Case([&](llm::SelectOutputsOp o) {
         return lowerSelectOutputs(o), success();

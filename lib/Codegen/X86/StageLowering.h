@@ -51,10 +51,14 @@ struct LoweringContext {
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
 int64_t rowStride(mlir::Value rows);
 
-/// Sizes of what an llm.route makes.
-RouteShape routeShape(llm::RouteOp op);
-/// Bytes that a thread keeps of it: the routes, then a dispatch for each tile.
-int64_t routeThreadBytes(llm::RouteOp op);
+/// Whether `op` says which experts the rows of a step have: an llm.route or
+/// llm.route_all.
+bool isRouting(mlir::Operation *op);
+/// Sizes of what it makes.
+RouteShape routeShape(mlir::Operation *op);
+/// Bytes that a thread keeps of it: the routes, a dispatch for each tile, then
+/// what routing a row takes.
+int64_t routeThreadBytes(mlir::Operation *op);
 
 /// Lowers @step or a body for one mode to a function
 ///
@@ -71,6 +75,11 @@ public:
   /// Null after an error.
   mlir::func::FuncOp lower();
 
+  /// Pages of the step's sequences, and where its rows go.
+  struct Pages {
+    Value positions, sequences, table, perSequence;
+  };
+
 private:
   // Operations, one function each.
   void lowerEmbedding(llm::EmbeddingOp op);
@@ -78,10 +87,12 @@ private:
   void lowerQuantize(qz::QuantizeOp op);
   void lowerMatmul(qz::MatmulOp op);
   void lowerRopeAppend(llm::RopeAppendOp op);
+  void lowerLatentAppend(llm::LatentAppendOp op);
   void lowerAttend(llm::AttendOp op);
   void lowerAddNorm(llm::AddNormOp op);
   void lowerSelectOutputs(llm::SelectOutputsOp op);
   void lowerRoute(llm::RouteOp op);
+  void lowerRouteAll(llm::RouteAllOp op);
   void lowerCombine(llm::CombineOp op);
   /// A run of calls: a loop over the layer table.
   mlir::LogicalResult lowerLayers(llvm::ArrayRef<mlir::func::CallOp> calls);
@@ -101,10 +112,15 @@ private:
                 llvm::function_ref<void(const ActivationLayout &)> body);
   /// Whether each thread makes all rows of `op` for itself.
   bool isReplicated(qz::QuantizeOp op) const;
+  /// Makes the routes of each row with `unit`, then what matmuls with these
+  /// experts need.
+  void makeRoutes(mlir::Operation *op, Value count,
+                  llvm::function_ref<void(Value)> unit);
   /// Tiles of the activations that matmuls with the experts of `op` read.
-  llvm::SmallVector<int64_t> dispatchTiles(llm::RouteOp op);
+  llvm::SmallVector<int64_t> dispatchTiles(mlir::Operation *op);
   /// The thread's dispatch for a tile.
-  Value dispatchAt(llm::RouteOp op, int64_t tile);
+  Value dispatchAt(mlir::Operation *op, int64_t tile);
+  Pages loadPages();
   int64_t arenaOffset(Value value);
   /// Place of a state among those that the module declares.
   int64_t stateNumber(llm::StateOp state);

@@ -120,8 +120,8 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Value count = rowCount(op.getInput());
   int64_t columns = op.getType().getColumns(), slots = op.getType().getSlots();
   bool isShared = columnsOf(op.getInput()) == columns;
-  auto route = op.getExperts() ? op.getExperts().getDefiningOp<llm::RouteOp>()
-                               : llm::RouteOp();
+  Operation *route =
+      op.getExperts() ? op.getExperts().getDefiningOp() : nullptr;
   forTiles(op, [&](const ActivationLayout &layout) {
     // Tiles hold the rows of one expert; for a tile of one row the matmul finds
     // the row wherever it is, so that a row need not be made for each slot.
@@ -166,8 +166,8 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
     std::optional<ExpertRows> experts;
     Value units = e.c64(panels), dispatch;
     if (op.getExperts()) {
-      auto route = op.getExperts().getDefiningOp<llm::RouteOp>();
-      int64_t slots = int64_t(route.getTopK());
+      Operation *route = op.getExperts().getDefiningOp();
+      int64_t slots = routeShape(route).slots;
       experts.emplace(ExpertRows{DispatchLayout(routeShape(route), layout.tile),
                                  slots, columnsOf(op.getResult()) / slots * 4,
                                  columnsOf(quantize.getInput()) ==
@@ -197,146 +197,6 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                          operands);
   });
   pendingBarrier = true;
-}
-
-void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
-  llm::StateType type = op.getState().getType();
-  AttentionShape shape =
-      context.attentionShape(type, columnsOf(op.getResult()));
-  RopeShape rope{shape.headDim, columnsOf(op.getRotations()) / 2,
-                 op.getAdjacent()};
-  int64_t headBytes = shape.headDim * 4;
-  int64_t heads = shape.heads + 2 * shape.kvHeads;
-  auto field = [&](StepField f) {
-    return loadStepField(builder, e.loc, step, f);
-  };
-  Value positions = field(StepField::Position);
-  Value sequences = field(StepField::Sequence);
-  Value table = field(StepField::PageTable);
-  Value pagesPerSequence = field(StepField::PagesPerSequence);
-  auto word = [&](Value base, Value row) {
-    return e.zext(e.load(e.i32(), e.offset(base, e.mul(row, 4))), e.i64());
-  };
-
-  forUnits(e.mul(rows, heads), [&](Value unit) {
-    Value row = e.udiv(unit, heads), head = e.urem(unit, heads);
-    Value rowStart =
-        e.offset(place(op.getQkv()), e.mul(row, rowStride(op.getQkv())));
-    Value in = e.offset(rowStart, e.mul(head, headBytes));
-    Value rotations = e.offset(place(op.getRotations()),
-                               e.mul(row, rowStride(op.getRotations())));
-    auto below = [&](int64_t limit) {
-      return e.cmp(arith::CmpIPredicate::ult, head, e.c64(limit));
-    };
-    auto notBelow = [&](int64_t limit) {
-      return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
-    };
-    // The norm of this head, where `first` is the first that it may go over.
-    auto normOf = [&](Value weight, int64_t first) {
-      HeadNorm norm;
-      if (!weight)
-        return norm;
-      norm.eps = op.getEps().convertToFloat();
-      norm.columns = cast<qz::QTensorType>(weight.getType()).getColumns();
-      norm.weight = place(weight);
-      norm.row = in;
-      if (norm.columns == shape.headDim)
-        return norm;
-      norm.weight =
-          e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
-      norm.row = e.offset(rowStart, first * headBytes);
-      return norm;
-    };
-    e.ifThen(below(shape.heads), [&] {
-      Value out = e.offset(
-          place(op.getResult()),
-          e.add(e.mul(row, rowStride(op.getResult())), e.mul(head, headBytes)));
-      ropeHead(e, context.isa, rope, in, normOf(op.getQueryNorm(), 0),
-               rotations, op.getScale().convertToFloat(), out);
-    });
-    e.ifThen(notBelow(shape.heads), [&] {
-      Value position = word(positions, row);
-      Value pages = e.mul(word(sequences, row), pagesPerSequence);
-      Value number = word(table, e.add(pages, e.udiv(position, 64)));
-      Value page =
-          e.offset(place(op.getState()), e.mul(number, shape.pageBytes()));
-      e.ifThen(below(shape.heads + shape.kvHeads), [&] {
-        // Other heads of the row still read this one where it is.
-        Value key = e.offset(scratch, context.scratchOffset);
-        ropeHead(e, context.isa, rope, in, normOf(op.getKeyNorm(), shape.heads),
-                 rotations, 1.0f, key);
-        appendKey(e, shape, page, e.add(head, -shape.heads), position, key);
-      });
-      e.ifThen(notBelow(shape.heads + shape.kvHeads), [&] {
-        appendValue(e, context.isa, shape, page,
-                    e.add(head, -(shape.heads + shape.kvHeads)), position, in);
-      });
-    });
-  });
-}
-
-void StageLowering::lowerAttend(llm::AttendOp op) {
-  AttentionShape shape = context.attentionShape(op.getState().getType(),
-                                                columnsOf(op.getResult()));
-  shape.softcap = op.getSoftcap().convertToFloat();
-  auto field = [&](StepField f) {
-    return loadStepField(builder, e.loc, step, f);
-  };
-  Value positions = field(StepField::Position);
-  Value sequences = field(StepField::Sequence);
-  Value table = field(StepField::PageTable);
-  Value pagesPerSequence = field(StepField::PagesPerSequence);
-  auto word = [&](Value base, Value row) {
-    return e.zext(e.load(e.i32(), e.offset(base, e.mul(row, 4))), e.i64());
-  };
-  int64_t groupBytes = shape.group() * shape.headDim * 4;
-  // Attention of `count` rows of one sequence.
-  auto attend = [&](Value row, int64_t count, Value head) {
-    AttentionRows rows;
-    Value inRow = e.mul(head, groupBytes);
-    rows.queryStride = rowStride(op.getQuery());
-    rows.outStride = rowStride(op.getResult());
-    rows.query = e.offset(place(op.getQuery()),
-                          e.add(e.mul(row, rows.queryStride), inRow));
-    rows.out = e.offset(place(op.getResult()),
-                        e.add(e.mul(row, rows.outStride), inRow));
-    rows.pages = e.offset(
-        table, e.mul(e.mul(word(sequences, row), pagesPerSequence), 4));
-    for (int64_t i = 0; i < count; ++i)
-      rows.positions.push_back(word(positions, e.add(row, i)));
-    if (op.getSinks())
-      rows.sinks =
-          e.offset(place(op.getSinks()), e.mul(head, shape.group() * 4));
-    attendRows(e, context.isa, shape, op.getWindow(), rows,
-               place(op.getState()), head,
-               e.offset(scratch, context.scratchOffset));
-  };
-  int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
-  Value tiles = e.udiv(e.add(rows, tile - 1), tile);
-  forUnitsInTurn(e.mul(tiles, shape.kvHeads), [&](Value unit) {
-    Value first = e.mul(e.udiv(unit, shape.kvHeads), tile);
-    Value head = e.urem(unit, shape.kvHeads);
-    if (tile == 1)
-      return attend(first, 1, head);
-    // Whole tiles of one sequence go together, other rows one by one.
-    Value end = e.minU(e.add(first, tile), rows);
-    Value last = e.add(end, -1);
-    Value together = arith::AndIOp::create(
-        builder, e.loc,
-        e.cmp(arith::CmpIPredicate::eq, e.sub(end, first), e.c64(tile)),
-        e.cmp(arith::CmpIPredicate::eq, word(sequences, first),
-              word(sequences, last)));
-    for (int64_t i = 1; i + 1 < tile; ++i) {
-      Value middle = e.minU(e.add(first, i), last);
-      together = arith::AndIOp::create(builder, e.loc, together,
-                                       e.cmp(arith::CmpIPredicate::eq,
-                                             word(sequences, first),
-                                             word(sequences, middle)));
-    }
-    e.ifThen(together, [&] { attend(first, tile, head); });
-    Value from = e.select(together, end, first);
-    e.loop(from, end, 1, [&](Value row) { attend(row, 1, head); });
-  });
 }
 
 void StageLowering::lowerAddNorm(llm::AddNormOp op) {

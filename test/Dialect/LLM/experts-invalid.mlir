@@ -95,3 +95,67 @@ func.func @f(%x: tensor<?x64xf32>) {
   %y = llm.activate %x {activation = #llm.activation<clamped_swiglu>} : tensor<?x64xf32>
   return
 }
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>, %b: tensor<8xf32>) {
+  // expected-error@+1 {{expected sigmoid with a bias}}
+  %r = llm.route %l bias %b {top_k = 2 : i64} : tensor<?x8xf32> bias tensor<8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>, %b: tensor<7xf32>) {
+  // expected-error@+1 {{expected a bias of 8 elements, got}}
+  %r = llm.route %l bias %b {top_k = 2 : i64, sigmoid} : tensor<?x8xf32> bias tensor<7xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected a finite scale, got}}
+  %r = llm.route %l {top_k = 2 : i64, scale = 0x7F800000 : f32} : tensor<?x8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected equal groups of which some have 2 experts, got 1 of 3 groups of 8 experts}}
+  %r = llm.route %l {top_k = 2 : i64, groups = 3 : i64} : tensor<?x8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected equal groups of which some have 3 experts, got 1 of 4 groups of 8 experts}}
+  %r = llm.route %l {top_k = 3 : i64, groups = 4 : i64} : tensor<?x8xf32> -> tensor<?x6xf32>
+  return
+}
+
+// -----
+
+func.func @f(%l: tensor<?x8xf32>) {
+  // expected-error@+1 {{expected groups of two experts at least, got 8 groups of 8}}
+  %r = llm.route %l {top_k = 2 : i64, sigmoid, groups = 8 : i64, top_groups = 4 : i64} : tensor<?x8xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<?x128xf32>, %r: tensor<?x4xf32>, %g: tensor<?x1xf32>) {
+  // expected-error@+1 {{expected a gate of shared rows}}
+  %y = llm.combine %x, %r gate %g : tensor<?x128xf32>, tensor<?x4xf32> gate tensor<?x1xf32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+func.func @f(%batch: !llm.batch) {
+  // expected-error@+1 {{expected rows of an expert and a weight for each slot, got 5 elements}}
+  %r = llm.route_all %batch : tensor<?x5xf32>
+  return
+}

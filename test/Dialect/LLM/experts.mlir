@@ -23,6 +23,19 @@ func.func @mixture(%x: tensor<?x64xf32>, %l: tensor<?x8xf32>, %w: tensor<8x96x64
   return %t : tensor<?x64xf32>
 }
 
+// CHECK-LABEL: func @routes
+func.func @routes(%l: tensor<?x8xf32>, %b: tensor<8xf32>, %w: !qz.tensor<8, #f32>, %batch: !llm.batch, %h: tensor<?x128xf32>, %x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // CHECK: llm.route %{{.*}} bias %{{.*}} {groups = 4 : i64, normalize, scale = 2.500000e+00 : f32, sigmoid, top_groups = 2 : i64, top_k = 2 : i64} : tensor<?x8xf32> bias tensor<8xf32> -> tensor<?x4xf32>
+  %r = llm.route %l bias %b {top_k = 2 : i64, normalize, sigmoid, scale = 2.5 : f32, groups = 4 : i64, top_groups = 2 : i64} : tensor<?x8xf32> bias tensor<8xf32> -> tensor<?x4xf32>
+  // CHECK: llm.route %{{.*}} bias %{{.*}} {sigmoid, top_k = 2 : i64} : tensor<?x8xf32> bias !qz.tensor<8, #f32> -> tensor<?x4xf32>
+  %q = llm.route %l bias %w {top_k = 2 : i64, sigmoid} : tensor<?x8xf32> bias !qz.tensor<8, #f32> -> tensor<?x4xf32>
+  // CHECK: llm.route_all %{{.*}} : tensor<?x4xf32>
+  %a = llm.route_all %batch : tensor<?x4xf32>
+  // CHECK: llm.combine %{{.*}}, %{{.*}} shared %{{.*}} : tensor<?x128xf32>, tensor<?x4xf32> shared tensor<?x64xf32> -> tensor<?x64xf32>
+  %s = llm.combine %h, %a shared %x : tensor<?x128xf32>, tensor<?x4xf32> shared tensor<?x64xf32> -> tensor<?x64xf32>
+  return %s : tensor<?x64xf32>
+}
+
 // CHECK-LABEL: func @sinks
 func.func @sinks(%q: tensor<?x64xf32>, %batch: !llm.batch, %s: !llm.state<2, 16>, %k: tensor<?x32xf32>, %f: tensor<4xf32>, %w: !qz.tensor<4, #f32>) -> tensor<?x64xf32> {
   // CHECK: llm.attention %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} sinks %{{.*}} {scale = 2.500000e-01 : f32} : tensor<?x64xf32>, tensor<?x32xf32>, <2, 16> sinks tensor<4xf32>

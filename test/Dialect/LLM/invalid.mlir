@@ -157,9 +157,9 @@ func.func @f(%batch: !llm.batch, %x: tensor<?x64xf32>) {
 // Keys are the heads of the state.
 #f32 = #qz.encoding<f32>
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
-func.func @f(%batch: !llm.batch, %q: tensor<?x64xf32>, %k: tensor<?x64xf32>, %s: !llm.state<2, 64>) {
+func.func @f(%batch: !llm.batch, %q: tensor<?x64xf32>, %k: tensor<?x64xf32>, %v: tensor<?x128xf32>, %s: !llm.state<2, 64>) {
   // expected-error@+1 {{expected keys of 128 elements, got 64}}
-  %y = llm.attention %q, %k, %k, %batch, %s {scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 64>
+  %y = llm.attention %q, %k, %v, %batch, %s {scale = 1.0 : f32} : tensor<?x64xf32>, tensor<?x64xf32>, <2, 64>
   return
 }
 

@@ -37,17 +37,23 @@ struct Mixture {
   Encoding encoding;
   bool normalize = true, hasShared = false;
   std::string epilogue = "glu_silu";
-  unsigned used = 0; ///< Experts that rows may choose; 0: all.
+  unsigned used = 0;      ///< Experts that rows may choose; 0: all.
+  bool isGated = true;    ///< Of the shared expert.
+  bool isSigmoid = false; ///< With a bias.
+  double scale = 1;
+  size_t groups = 1, topGroups = 1;
 
   std::vector<std::vector<float>> x;
   std::vector<std::vector<float>> router;
   std::vector<Fields> gate, up, down;
-  std::vector<float> bias, sharedGate;
+  std::vector<float> bias, sharedGate, routerBias;
 
   void fill(std::mt19937 &random);
   std::string module() const;
   std::unique_ptr<CompiledStep> compile(const StepOptions &options) const;
   std::vector<double> expected(size_t token) const;
+  /// The experts of a row, best first, by what each is chosen by.
+  std::vector<size_t> chosen(std::vector<double> choices) const;
   std::vector<double> times(const std::vector<Fields> &rows, size_t first,
                             size_t count, const std::vector<double> &v) const;
 };
@@ -74,6 +80,7 @@ void Mixture::fill(std::mt19937 &random) {
   down = randomRows(encoding, experts * k, middle, random);
   bias = vector(experts * k, 1);
   sharedGate = vector(k, 1 / std::sqrt(float(k)));
+  routerBias = vector(experts, 0.3f);
 }
 
 std::string Mixture::module() const {
@@ -101,7 +108,12 @@ std::string Mixture::module() const {
            {"down", d},
            {"bias", b}})
     text += std::string("qz.weight @") + name + " : " + type + "\n";
+  const std::string e = dims({experts}, f32);
+  if (isSigmoid)
+    text += "qz.weight @routerBias : " + e + "\n";
   text += "func.func @step(%batch: !llm.batch) -> " + rows + " {\n";
+  if (isSigmoid)
+    text += "%routerBias = qz.use @routerBias : " + e + "\n";
   for (auto [name, type] :
        std::initializer_list<std::pair<const char *, std::string>>{
            {"table", table},
@@ -120,8 +132,13 @@ std::string Mixture::module() const {
           rowsText(experts) + "\n";
   text += "%g1 = qz.matmul %ar, [%sharedGate] : " + a + ", [" + one + "] -> " +
           rowsText(1) + "\n";
-  text += "%r = llm.route %l {top_k = " + s + " : i64" +
-          (normalize ? ", normalize" : "") + "} : " + rowsText(experts) +
+  text += std::string("%r = llm.route %l ") +
+          (isSigmoid ? "bias %routerBias " : "") + "{top_k = " + s + " : i64" +
+          (normalize ? ", normalize" : "") + (isSigmoid ? ", sigmoid" : "") +
+          ", scale = " + std::to_string(scale) +
+          " : f32, groups = " + std::to_string(groups) +
+          " : i64, top_groups = " + std::to_string(topGroups) +
+          " : i64} : " + rowsText(experts) + (isSigmoid ? " bias " + e : "") +
           " -> " + route + "\n";
   text += "%a = qz.quantize %x experts %r : " + rows + " experts " + route +
           " -> " + in + "\n";
@@ -136,10 +153,11 @@ std::string Mixture::module() const {
           out + ", [" + d + "] bias[" + b + "] experts " + route + " -> " +
           all + "\n";
   text += std::string("%c = llm.combine %y, %r") +
-          (hasShared ? " shared %x gate %g1" : "") + " residual %x : " + all +
-          ", " + route +
-          (hasShared ? " shared " + rows + " gate " + rowsText(1) : "") +
-          " residual " + rows + " -> " + rows + "\n";
+          (hasShared ? " shared %x" : "") +
+          (hasShared && isGated ? " gate %g1" : "") + " residual %x : " + all +
+          ", " + route + (hasShared ? " shared " + rows : "") +
+          (hasShared && isGated ? " gate " + rowsText(1) : "") + " residual " +
+          rows + " -> " + rows + "\n";
   return text + "%q = qz.quantize %c : " + rows + " -> " + a +
          "\n%z = qz.matmul %q, [%identity] : " + a + ", [" + square + "] -> " +
          rows + "\nreturn %z : " + rows + "\n}\n";
@@ -162,6 +180,8 @@ Mixture::compile(const StepOptions &options) const {
   step->setWeight("up", up);
   step->setWeight("down", down);
   step->setVector("bias", bias);
+  if (isSigmoid)
+    step->setVector("routerBias", routerBias);
   return step;
 }
 
@@ -183,21 +203,46 @@ double glu(const std::string &kind, double gate, double up) {
   return gate / (1 + std::exp(-1.702 * gate)) * (up + 1);
 }
 
+std::vector<size_t> Mixture::chosen(std::vector<double> choices) const {
+  auto sorted = [](const std::vector<double> &values) {
+    std::vector<size_t> order(values.size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return values[a] > values[b]; });
+    return order;
+  };
+  const size_t size = experts / groups;
+  std::vector<double> scores;
+  for (size_t g = 0; g < groups; ++g) {
+    std::vector<double> group(choices.begin() + long(g * size),
+                              choices.begin() + long((g + 1) * size));
+    std::sort(group.rbegin(), group.rend());
+    scores.push_back(group[0] + (isSigmoid && size > 1 ? group[1] : 0));
+  }
+  std::vector<size_t> best = sorted(scores);
+  for (size_t g = topGroups; g < groups; ++g)
+    std::fill_n(choices.begin() + long(best[g] * size), size, -1e30);
+  return sorted(choices);
+}
+
 std::vector<double> Mixture::expected(size_t token) const {
   std::vector<double> v(x[token].begin(), x[token].end());
   auto dot = [&](const std::vector<float> &w) {
     return std::inner_product(w.begin(), w.end(), v.begin(), 0.0);
   };
-  std::vector<double> logits;
-  for (const auto &row : router)
-    logits.push_back(dot(row));
-  std::vector<size_t> order(experts);
-  std::iota(order.begin(), order.end(), size_t(0));
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return logits[a] > logits[b]; });
+  std::vector<double> choices, scores;
+  for (size_t e = 0; e < experts; ++e) {
+    double logit = dot(router[e]);
+    scores.push_back(isSigmoid ? 1 / (1 + std::exp(-logit)) : std::exp(logit));
+    choices.push_back(isSigmoid ? scores[e] + routerBias[e] : logit);
+  }
+  std::vector<size_t> order = chosen(choices);
   double total = 0;
-  for (size_t i = 0; i < (normalize ? slots : experts); ++i)
-    total += std::exp(logits[order[i]]);
+  if (normalize)
+    for (size_t i = 0; i < slots; ++i)
+      total += scores[order[i]];
+  else
+    total = isSigmoid ? 1 : std::accumulate(scores.begin(), scores.end(), 0.0);
   std::vector<double> result = v;
   for (size_t s = 0; s < slots; ++s) {
     size_t e = order[s];
@@ -207,11 +252,11 @@ std::vector<double> Mixture::expected(size_t token) const {
       g[i] = glu(epilogue, g[i], u[i]);
     std::vector<double> y = times(down, e * k, k, g);
     for (size_t i = 0; i < k; ++i)
-      result[i] += std::exp(logits[e]) / total * (y[i] + bias[e * k + i]);
+      result[i] += scale * scores[e] / total * (y[i] + bias[e * k + i]);
   }
   if (hasShared)
     for (size_t i = 0; i < k; ++i)
-      result[i] += v[i] / (1 + std::exp(-dot(sharedGate)));
+      result[i] += isGated ? v[i] / (1 + std::exp(-dot(sharedGate))) : v[i];
   return result;
 }
 
@@ -258,6 +303,26 @@ TEST_P(ExpertShapes, Floats) {
     expectNear(m, *step, 3e-5);
     expectInvariant(*step, {2, 3, 7});
   }
+}
+
+TEST_P(ExpertShapes, Routes) {
+  for (bool isSigmoid : {false, true})
+    for (bool normalize : {false, true}) {
+      SCOPED_TRACE(std::string(isSigmoid ? "sigmoid" : "softmax") +
+                   (normalize ? ", normalized" : ""));
+      Mixture m{40, 16, 12, 3, floatEncoding(ScalarType::F32)};
+      m.normalize = normalize;
+      m.isSigmoid = isSigmoid;
+      m.hasShared = true;
+      m.isGated = !normalize;
+      m.scale = 2.5;
+      m.groups = isSigmoid ? 3 : 4;
+      m.topGroups = 2;
+      m.fill(random);
+      auto step = m.compile(options);
+      expectNear(m, *step, 3e-5);
+      expectInvariant(*step, {3});
+    }
 }
 
 TEST_P(ExpertShapes, Codes) {

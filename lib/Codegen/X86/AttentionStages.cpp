@@ -1,0 +1,213 @@
+//===- AttentionStages.cpp - The stages of attention ----------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/Codegen/Common/StepABI.h"
+#include "RowKernels.h"
+#include "StageLowering.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::x86;
+
+static int64_t columnsOf(Value rows) {
+  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
+}
+
+StageLowering::Pages StageLowering::loadPages() {
+  auto field = [&](StepField f) {
+    return loadStepField(builder, e.loc, step, f);
+  };
+  return {field(StepField::Position), field(StepField::Sequence),
+          field(StepField::PageTable), field(StepField::PagesPerSequence)};
+}
+
+/// The page of `state` that has `position` of a row's sequence.
+static Value pageOf(Emitter &e, const AttentionShape &shape,
+                    const StageLowering::Pages &pages, Value state, Value row,
+                    Value position) {
+  Value first = e.mul(loadU32(e, pages.sequences, row), pages.perSequence);
+  Value number = loadU32(e, pages.table, e.add(first, e.udiv(position, 64)));
+  return e.offset(state, e.mul(number, shape.pageBytes()));
+}
+
+void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
+  llm::StateType type = op.getState().getType();
+  AttentionShape shape =
+      context.attentionShape(type, columnsOf(op.getResult()));
+  RopeShape rope{shape.headDim, columnsOf(op.getRotations()) / 2,
+                 op.getAdjacent()};
+  int64_t headBytes = shape.headDim * 4;
+  int64_t heads = shape.heads + 2 * shape.kvHeads;
+  Pages pages = loadPages();
+
+  forUnits(e.mul(rows, heads), [&](Value unit) {
+    Value row = e.udiv(unit, heads), head = e.urem(unit, heads);
+    Value rowStart =
+        e.offset(place(op.getQkv()), e.mul(row, rowStride(op.getQkv())));
+    Value in = e.offset(rowStart, e.mul(head, headBytes));
+    Value rotations = e.offset(place(op.getRotations()),
+                               e.mul(row, rowStride(op.getRotations())));
+    auto below = [&](int64_t limit) {
+      return e.cmp(arith::CmpIPredicate::ult, head, e.c64(limit));
+    };
+    auto notBelow = [&](int64_t limit) {
+      return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
+    };
+    // The norm of this head, where `first` is the first that it may go over.
+    auto normOf = [&](Value weight, int64_t first) {
+      HeadNorm norm;
+      if (!weight)
+        return norm;
+      norm.eps = op.getEps().convertToFloat();
+      norm.columns = cast<qz::QTensorType>(weight.getType()).getColumns();
+      norm.weight = place(weight);
+      norm.row = in;
+      if (norm.columns == shape.headDim)
+        return norm;
+      norm.weight =
+          e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
+      norm.row = e.offset(rowStart, first * headBytes);
+      return norm;
+    };
+    e.ifThen(below(shape.heads), [&] {
+      Value out = e.offset(
+          place(op.getResult()),
+          e.add(e.mul(row, rowStride(op.getResult())), e.mul(head, headBytes)));
+      ropeHead(e, context.isa, rope, in, normOf(op.getQueryNorm(), 0),
+               rotations, op.getScale().convertToFloat(), out);
+    });
+    e.ifThen(notBelow(shape.heads), [&] {
+      Value position = loadU32(e, pages.positions, row);
+      Value page = pageOf(e, shape, pages, place(op.getState()), row, position);
+      e.ifThen(below(shape.heads + shape.kvHeads), [&] {
+        // Other heads of the row still read this one where it is.
+        Value key = e.offset(scratch, context.scratchOffset);
+        ropeHead(e, context.isa, rope, in, normOf(op.getKeyNorm(), shape.heads),
+                 rotations, 1.0f, key);
+        appendKey(e, shape, page, e.add(head, -shape.heads), position, key);
+      });
+      e.ifThen(notBelow(shape.heads + shape.kvHeads), [&] {
+        appendValue(e, context.isa, shape, page,
+                    e.add(head, -(shape.heads + shape.kvHeads)), position, in);
+      });
+    });
+  });
+}
+
+void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
+  AttentionShape shape = context.attentionShape(op.getState().getType(),
+                                                columnsOf(op.getResult()));
+  const int64_t turned = columnsOf(op.getRotations());
+  const int64_t latent = shape.valueDim, latentAt = turned * 4;
+  RopeShape rope{turned, turned / 2, op.getAdjacent()};
+  Pages pages = loadPages();
+  auto at = [&](Value rows, Value row) {
+    return e.offset(place(rows), e.mul(row, rowStride(rows)));
+  };
+  // A unit is a query head, or the key.
+  const int64_t units = shape.heads + 1;
+  forUnits(e.mul(rows, units), [&](Value unit) {
+    Value row = e.udiv(unit, units), head = e.urem(unit, units);
+    Value rotations = at(op.getRotations(), row), last = e.c64(shape.heads);
+    e.ifThen(e.cmp(arith::CmpIPredicate::ult, head, last), [&] {
+      const float scale = op.getScale().convertToFloat();
+      Value out =
+          e.offset(at(op.getResult(), row), e.mul(head, shape.headDim * 4));
+      ropeHead(e, context.isa, rope,
+               e.offset(at(op.getQuery(), row), e.mul(head, turned * 4)),
+               HeadNorm(), rotations, scale, out);
+      scaleRow(e, context.isa,
+               e.offset(at(op.getLatentQuery(), row), e.mul(head, latent * 4)),
+               Value(), e.constant(e.f32(), double(scale)),
+               e.offset(out, latentAt), latent);
+    });
+    e.ifThen(e.cmp(arith::CmpIPredicate::eq, head, last), [&] {
+      Value in = at(op.getKey(), row);
+      Value key = e.offset(scratch, context.scratchOffset);
+      ropeHead(e, context.isa, rope, in, HeadNorm(), rotations, 1.0f, key);
+      Value from = e.offset(in, latentAt), value = e.offset(key, latentAt);
+      scaleRow(e, context.isa, from, place(op.getNorm()),
+               inverseRms(e, context.isa, from, latent,
+                          op.getEps().convertToFloat()),
+               value, latent);
+      Value position = loadU32(e, pages.positions, row);
+      Value page = pageOf(e, shape, pages, place(op.getState()), row, position);
+      appendKey(e, shape, page, e.c64(0), position, key);
+      appendValue(e, context.isa, shape, page, e.c64(0), position, value);
+    });
+  });
+}
+
+void StageLowering::lowerAttend(llm::AttendOp op) {
+  AttentionShape shape =
+      context.attentionShape(op.getState().getType(), columnsOf(op.getQuery()));
+  shape.softcap = op.getSoftcap().convertToFloat();
+  Pages pages = loadPages();
+  const int64_t together = headsTogether(context.isa, shape);
+  const int64_t blocks = (shape.group() + together - 1) / together;
+  // Attention of `count` rows of one sequence, for `heads` of the query heads
+  // of KV head `head`, `first` being the first of all query heads.
+  auto attendHeads = [&](Value row, int64_t count, Value head, Value first,
+                         int64_t heads) {
+    AttentionRows rows;
+    rows.queryStride = rowStride(op.getQuery());
+    rows.outStride = rowStride(op.getResult());
+    rows.query =
+        e.offset(place(op.getQuery()), e.add(e.mul(row, rows.queryStride),
+                                             e.mul(first, shape.headDim * 4)));
+    rows.out = e.offset(
+        place(op.getResult()),
+        e.add(e.mul(row, rows.outStride), e.mul(first, shape.valueDim * 4)));
+    rows.pages = e.offset(
+        pages.table,
+        e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
+    for (int64_t i = 0; i < count; ++i)
+      rows.positions.push_back(loadU32(e, pages.positions, e.add(row, i)));
+    if (op.getSinks())
+      rows.sinks = e.offset(place(op.getSinks()), e.mul(first, 4));
+    attendRows(e, shape, op.getWindow(), rows, place(op.getState()), head,
+               heads, e.offset(scratch, context.scratchOffset));
+  };
+  // The same for a block of query heads, of which the last of a KV head may be
+  // smaller.
+  const int64_t rest = shape.group() - (blocks - 1) * together;
+  auto attend = [&](Value row, int64_t count, Value unit) {
+    Value head = e.udiv(unit, blocks), block = e.urem(unit, blocks);
+    Value first = e.add(e.mul(head, shape.group()), e.mul(block, together));
+    if (rest == together)
+      return attendHeads(row, count, head, first, together);
+    Value isLast = e.cmp(arith::CmpIPredicate::eq, block, e.c64(blocks - 1));
+    if (blocks > 1)
+      e.ifThen(e.cmp(arith::CmpIPredicate::ne, block, e.c64(blocks - 1)),
+               [&] { attendHeads(row, count, head, first, together); });
+    e.ifThen(isLast, [&] { attendHeads(row, count, head, first, rest); });
+  };
+  int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
+  Value tiles = e.udiv(e.add(rows, tile - 1), tile);
+  const int64_t units = shape.kvHeads * blocks;
+  forUnitsInTurn(e.mul(tiles, units), [&](Value number) {
+    Value first = e.mul(e.udiv(number, units), tile);
+    Value unit = e.urem(number, units);
+    if (tile == 1)
+      return attend(first, 1, unit);
+    // Whole tiles of one sequence go together, other rows one by one.
+    Value end = e.minU(e.add(first, tile), rows);
+    Value last = e.add(end, -1);
+    Value isTogether = arith::AndIOp::create(
+        builder, e.loc,
+        e.cmp(arith::CmpIPredicate::eq, e.sub(end, first), e.c64(tile)),
+        e.cmp(arith::CmpIPredicate::eq, loadU32(e, pages.sequences, first),
+              loadU32(e, pages.sequences, last)));
+    for (int64_t i = 1; i + 1 < tile; ++i) {
+      Value middle = e.minU(e.add(first, i), last);
+      isTogether = arith::AndIOp::create(
+          builder, e.loc, isTogether,
+          e.cmp(arith::CmpIPredicate::eq, loadU32(e, pages.sequences, first),
+                loadU32(e, pages.sequences, middle)));
+    }
+    e.ifThen(isTogether, [&] { attend(first, tile, unit); });
+    Value from = e.select(isTogether, end, first);
+    e.loop(from, end, 1, [&](Value row) { attend(row, 1, unit); });
+  });
+}
