@@ -110,7 +110,7 @@ MODELS = {
     "deepseek-v3": ("DeepseekV3", dict(
         num_attention_heads=2, num_key_value_heads=2, q_lora_rank=24,
         kv_lora_rank=16, qk_nope_head_dim=12, qk_rope_head_dim=8, head_dim=8, v_head_dim=10,
-        first_k_dense_replace=1, n_routed_experts=12, num_experts_per_tok=3, n_group=3,
+        first_k_dense_replace=0, n_routed_experts=12, num_experts_per_tok=3, n_group=3,
         topk_group=2, routed_scaling_factor=1.5, moe_intermediate_size=20, rms_norm_eps=1e-6,
         tie_word_embeddings=False, max_position_embeddings=256, rope_parameters=dict(
             rope_type="yarn", rope_theta=1000.0, factor=4.0, mscale=1.0, mscale_all_dim=1.0,
@@ -137,6 +137,10 @@ MODELS = {
         tie_word_embeddings=False)),
     # Learned positions, and linear layers that are stored as [in, out].
     "gpt2": ("GPT2", {}),
+    # One key head, or one for each query head, all of them in one tensor.
+    "gpt_bigcode": ("GPTBigCode", dict(num_key_value_heads=1)),
+    "gpt_bigcode-heads": ("GPTBigCode", dict(
+        hidden_size=24, num_attention_heads=3, num_key_value_heads=3, multi_query=False)),
     # A quarter of each head turns.
     "gpt_neox": ("GPTNeoX", dict(hidden_size=64)),
     "gpt_neox-sequential": ("GPTNeoX", dict(

@@ -88,6 +88,18 @@ class Names(unittest.TestCase):
             return tensors
         self.check(self.changed("gpt_neox", change), "gpt_neox")
 
+    def test_refined_web(self):
+        """The first configs of Falcon."""
+        for name, kind, keys in (("falcon-7b", "RefinedWebModel", {"multi_query": True}),
+                                 ("falcon-40b", "RefinedWeb", {"n_head_kv": 2})):
+            model = self.changed(name)
+            config = json.loads((model / "config.json").read_text())
+            old = {"n_layer": config["num_hidden_layers"], "n_head": config["num_attention_heads"],
+                   "parallel_attn": True, "bias": False, "alibi": False, "model_type": kind, **keys}
+            kept = {key: config[key] for key in ("hidden_size", "vocab_size", "tie_word_embeddings")}
+            (model / "config.json").write_text(json.dumps({**kept, **old}))
+            self.check(model, name)
+
     def test_positions(self):
         """Learned ones end."""
         self.check(HERE / "gpt2", "gpt2", "--context", 37)

@@ -33,6 +33,8 @@ OPTIONS = argparse.Namespace()
 # What else older configs could leave out, where it is this.
 ASSUMED = {
     "starcoder2": dict(norm_epsilon=1e-5, use_bias=True),
+    "gpt_bigcode": dict(layer_norm_epsilon=1e-5, n_inner=None, multi_query=True,
+                        tie_word_embeddings=True),
     "gpt2": dict(layer_norm_epsilon=1e-5, n_inner=None, tie_word_embeddings=True),
     "gpt_neox": dict(layer_norm_eps=1e-5, attention_bias=True, use_parallel_residual=True,
                      rotary_pct=0.25),

@@ -15,7 +15,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
-                 "gpt_neox": "gptneox", "phi": "phi2", "mixtral": "llama",
+                 "gpt_neox": "gptneox", "gpt_bigcode": "starcoder", "phi": "phi2", "mixtral": "llama",
                  "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
                  "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2"}
 # Numbers that only some families have.
@@ -310,7 +310,7 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
             values = pairs(values, len(values) // config["head_dim"])
         if kind == "gpt2" and part in TURNED and values.ndim == 2:
             values = values.T
-        if part.endswith("query_key_value"):
+        if part.endswith("query_key_value") or (kind == "starcoder" and part == "attn.c_attn"):
             values = blocks(values, config["num_key_value_heads"], config["head_dim"])
         tensor(f"blk.{layer}.{names[part]}.{ending}", values)
     path.write_bytes(w.build())
