@@ -50,7 +50,7 @@ def byte_tokens():
 def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=2, hidden=64,
                 heads=2, kv_heads=1, head_dim=None, ffn=96, vocab=288, context=256, window=None,
                 types=None, post_norm=False, head_norm=False, seed=1, change=None, biases=(),
-                pre="gpt-2"):
+                pre="gpt-2", template=None):
     """Writes a model. `types` maps a part of a tensor's name to its type;
     `change(name, dims, kind)` may return other dims and kind for a tensor, or
     None to leave it out. `biases` names the linear layers with a bias: "attn_q"...
@@ -76,6 +76,8 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
     w.array("tokenizer.ggml.merges", STRING, [])
     w.key("tokenizer.ggml.eos_token_id", U32, 256)
     w.key("tokenizer.ggml.add_bos_token", BOOL, False)
+    if template:
+        w.key("tokenizer.chat_template", STRING, template)
 
     def tensor(name, dims, default):
         chosen = next((t for part, t in (types or {}).items() if part in name), default)

@@ -1,0 +1,168 @@
+# _session.py - A sequence of tokens and its state.
+# SPDX-License-Identifier: Apache-2.0
+"""Session: evaluating and sampling, one sequence, for one thread at a time."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_uint32, c_void_p, cast
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from . import _abi
+from ._model import Handle, Model
+from .errors import QccError
+
+# Up to so many tokens go in one step as if they were generated (qcc_eval_v1).
+FEW = 16
+Progress = Callable[[int, int], Any]
+
+
+class Session:
+    def __init__(self, model: Model, threads: int = 0, context: int = 0, batch: int = 0) -> None:
+        self.model, self._api = model, model.api
+        self._handle: Handle | None = None
+        self.options = (max(threads, 0), max(context, 0), max(batch, 0))
+        options = _abi.SessionOptions(threads=self.options[0], context=self.options[1],
+                                      batch=self.options[2])
+        address, why = c_void_p(), ctypes.create_string_buffer(_abi.ERROR_BYTES)
+        status = self._api.session_create(model.address, byref(options), byref(address), why,
+                                          len(why))
+        if status != _abi.OK:
+            raise QccError(why.value.decode(errors="replace"), status)
+        self._handle = Handle("session", address.value or 0)
+        capacity = model.info.row_capacity
+        self._batch = min(self.options[2] or capacity, capacity)
+        self.context: int = self._api.context(self.address)
+        self.length = 0
+        # What a generated token needs is made once.
+        self._token = (c_int32 * 1)()
+        self._next = _abi.Eval(tokens=cast(self._token, _abi.int32_p), count=1,
+                               want=_abi.LOGITS_LAST, batch=1)
+        self._next_ref = byref(self._next)
+        self._sampled = c_int32()
+        self._sampled_ref = byref(self._sampled)
+
+    @property
+    def address(self) -> int:
+        assert self._handle is not None
+        return self._handle.address
+
+    def close(self) -> None:
+        address = self._handle.take() if self._handle else 0
+        if address:
+            self._api.session_destroy(address)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _check(self, status: int) -> None:
+        if status != _abi.OK:
+            text = self._api.last_error(self.address).decode(errors="replace")
+            raise QccError(text or "an argument is not accepted", status)
+
+    def append(self, token: int) -> None:
+        """Evaluates one generated token."""
+        self._token[0] = token
+        status = self._api.eval(self.address, self._next_ref)
+        if status:
+            self._check(status)
+        self.length += 1
+
+    def eval(self, tokens: Sequence[int], batch: int = 0,
+             progress: Progress | None = None) -> None:
+        """Appends tokens; all or nothing. It goes back to the interpreter after
+        each step, so that Ctrl-C ends it."""
+        array, count = self.model.tokens(tokens), len(tokens)
+        if count > self.context - self.length:
+            raise QccError(f"{count} tokens do not fit into a context of {self.context} that "
+                           f"holds {self.length}", _abi.E_CONTEXT)
+        few = batch <= 0 and count <= FEW
+        step = count if few else min(batch, self._batch) if batch > 0 else self._batch
+        start, done = self.length, 0
+        base = ctypes.addressof(array)
+        try:
+            while done < count:
+                rows = min(step, count - done)
+                request = _abi.Eval(
+                    tokens=cast(base + 4 * done, _abi.int32_p), count=rows,
+                    want=_abi.LOGITS_LAST if done + rows == count else _abi.LOGITS_NONE,
+                    batch=0 if few else step)
+                self._check(self._api.eval(self.address, byref(request)))
+                done += rows
+                self.length = start + done
+                if progress:
+                    progress(done, count)
+        except BaseException:
+            self.truncate(start)
+            raise
+
+    def forward(self, tokens: Sequence[int]) -> np.ndarray:
+        """Appends tokens and returns the logits of all of them, [count, vocab]."""
+        array, vocab, count = self.model.tokens(tokens), self.model.info.vocab, len(tokens)
+        few = count <= FEW
+        step = count if few else self._batch
+        result = np.empty((count, vocab), np.float32)
+        raw = np.empty(step * vocab + 16, np.float32)
+        skip = -raw.ctypes.data % 64 // 4
+        logits = raw[skip:skip + step * vocab].reshape(step, vocab)
+        sequence, outputs = (c_uint32 * step)(), (c_uint32 * step)(*range(step))
+        start = self.length
+        try:
+            for done in range(0, count, step):
+                rows = min(step, count - done)
+                request = _abi.Rows(
+                    flags=0 if few else _abi.ROWS_PROMPT, rows=rows, outputs=rows,
+                    token=cast(ctypes.addressof(array) + 4 * done, _abi.int32_p),
+                    sequence=cast(sequence, _abi.uint32_p), output=cast(outputs, _abi.uint32_p),
+                    logits=cast(logits.ctypes.data, _abi.float_p))
+                self._check(self._api.step(self.address, byref(request)))
+                result[done:done + rows] = logits[:rows]
+                self.length += rows
+        except BaseException:
+            self.truncate(start)
+            raise
+        return result
+
+    def logits(self) -> np.ndarray:
+        """A copy of the last token's logits, [vocab]."""
+        data = self._api.logits(self.address)
+        if not data:
+            raise QccError("there are no logits before tokens were evaluated")
+        array = cast(data, POINTER(c_float * self.model.info.vocab)).contents
+        return np.array(array, np.float32)
+
+    def set_sampling(self, sampling: _abi.Sampling) -> None:
+        """Starts the random numbers from the seed, too."""
+        self._check(self._api.set_sampling(self.address, byref(sampling)))
+
+    def sample(self) -> int:
+        status = self._api.sample(self.address, 0, None, self._sampled_ref)
+        if status:
+            self._check(status)
+        return self._sampled.value
+
+    def cancel(self) -> None:
+        self._api.cancel(self.address, 1)
+
+    def tokens(self) -> list[int]:
+        count = self._api.length(self.address, 0)
+        if not count:
+            return []
+        return cast(self._api.tokens(self.address, 0), _abi.int32_p)[:count]
+
+    def truncate(self, length: int) -> None:
+        self._check(self._api.truncate(self.address, 0, length))
+        self.length = length
+
+    def save(self) -> bytes:
+        needed = c_size_t()
+        self._api.state_save(self.address, 0, None, 0, byref(needed))
+        data = ctypes.create_string_buffer(needed.value)
+        self._check(self._api.state_save(self.address, 0, data, len(data), byref(needed)))
+        return data.raw
+
+    def restore(self, state: bytes) -> None:
+        self._check(self._api.state_restore(self.address, 0, state, len(state)))
+        self.length = self._api.length(self.address, 0)
