@@ -7,6 +7,7 @@
 #include "serve/Http.h"
 
 #include <algorithm>
+#include <unistd.h>
 
 namespace qcc::cli {
 
@@ -26,6 +27,20 @@ static std::vector<std::string> readKeys(const std::string &path) {
   if (keys.empty())
     throw Failure{path + " has no API key: expected one in each line"};
   return keys;
+}
+
+/// Says so if the conversations cannot all be long at once: running out of
+/// memory would end the server.
+static void warnOfMemory(const Program &program,
+                         const serve::Scheduler &scheduler) {
+  double most = double(scheduler.parallel()) * scheduler.context() *
+                double(program.info().kv_bytes_per_token);
+  double memory =
+      double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+  if (most > memory)
+    note("note: %u conversations of %u tokens would take %.1f GB, and this "
+         "machine has %.1f GB; lower --ctx or --parallel",
+         scheduler.parallel(), scheduler.context(), most / 1e9, memory / 1e9);
 }
 
 int runServe(Program &program, const Options &options) {
@@ -54,6 +69,7 @@ int runServe(Program &program, const Options &options) {
   http.logRequests = options.verbose;
 
   serve::Scheduler scheduler(program.model(), scheduling);
+  warnOfMemory(program, scheduler);
   serve::Api interface(program, scheduler, api);
   serve::serveHttp(interface, scheduler, http, [&](const std::string &url) {
     note("%s at %s/v1 (context %u, up to %u answers at once)",
