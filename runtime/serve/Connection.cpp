@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include <cerrno>
 #include <sys/socket.h>
 
 namespace qcc::serve {
@@ -272,15 +273,22 @@ asio::awaitable<bool> Connection::send(const Reply &reply, bool head,
 /// Notices that the client closed the connection while it waits for an answer.
 asio::awaitable<void> Connection::watch(std::shared_ptr<Inbox> inbox) {
   auto self = shared_from_this();
-  auto [error] = co_await stream.socket().async_wait(
-      asio::socket_base::wait_read, asTuple);
-  if (error)
-    co_return; // the answer is complete
-  char byte;
-  // Data is the next request: then writing will tell.
-  if (recv(stream.socket().native_handle(), &byte, 1,
-           MSG_PEEK | MSG_DONTWAIT) <= 0)
+  while (true) {
+    auto [error] = co_await stream.socket().async_wait(
+        asio::socket_base::wait_read, asTuple);
+    if (error)
+      co_return; // the answer is complete
+    char byte;
+    ssize_t got = recv(stream.socket().native_handle(), &byte, 1,
+                       MSG_PEEK | MSG_DONTWAIT);
+    if (got > 0)
+      co_return; // the next request: from here on, writing will tell
+    // The wait may also end for data that was read before it began.
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+      continue;
     inbox->setGone();
+    co_return;
+  }
 }
 
 asio::awaitable<bool> Connection::sendAnswer(Reply &reply, bool keep) {

@@ -120,8 +120,10 @@ bool Scheduler::waitForWork() {
   {
     std::unique_lock<std::mutex> lock(mutex);
     size_t busy = running();
-    if (busy == 0)
+    if (busy == 0) {
+      metrics.update([](Counters &c) { c.running = 0; });
       work.wait(lock, [&] { return stopping || !queue.empty(); });
+    }
     if (stopping)
       return false;
     double time = now();

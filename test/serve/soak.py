@@ -89,11 +89,15 @@ class Crowd:
         self.failures = []
         self.lock = threading.Lock()
         self.stop = threading.Event()
+        self.start = time.monotonic()
         self.threads = [threading.Thread(target=self.live, args=(i,)) for i in range(clients)]
 
     def count(self, what):
         with self.lock:
             self.counts[what] = self.counts.get(what, 0) + 1
+
+    def fail(self, what):
+        self.failures.append("after %.0f s: %s" % (time.monotonic() - self.start, what))
 
     def live(self, seed):
         chance = random.Random(seed)
@@ -106,9 +110,9 @@ class Crowd:
                 self.count(habit.__name__)
             except OSError as error:
                 if habit in (self.ask, self.read_slowly):
-                    self.failures.append("%s: %s" % (habit.__name__, error))
+                    self.fail("%s: %s" % (habit.__name__, error))
             except Exception as error:
-                self.failures.append("%s: %r" % (habit.__name__, error))
+                self.fail("%s: %r" % (habit.__name__, error))
 
     def one(self, chance):
         body, expected = chance.choice(self.asked)
@@ -121,7 +125,7 @@ class Crowd:
             connection.sendall(request(body))
             answer = read_all(connection, size, pause)
         if text_of(answer, stream) != expected:
-            self.failures.append("asked %r, expected %r, got %r" % (body, expected, answer[-300:]))
+            self.fail("asked %r, expected %r, got %r" % (body, expected, answer[-300:]))
 
     def read_slowly(self, chance):
         self.ask(chance, 256, chance.uniform(0.001, 0.02))
@@ -199,12 +203,17 @@ def main():
             server.process.poll() is None and len(crowd.failures) < 10:
         samples.append((elapsed, server.resident()))
         time.sleep(min(1, options.seconds / 40))
+    printed = len(crowd.failures)
+    for failure in crowd.failures[:10]:
+        print("FAILED:", failure, flush=True)
     crowd.stop.set()
     for thread in crowd.threads:
         thread.join()
 
     failures = crowd.failures
-    if server.process.poll() is not None:
+    if len(samples) < 4 or elapsed < options.seconds:
+        failures.append("it ended after %.0f s" % elapsed)
+    elif server.process.poll() is not None:
         failures.append("the server ended with %d" % server.process.returncode)
     else:
         deadline = time.monotonic() + 30
@@ -222,14 +231,14 @@ def main():
             failures.append("memory grew by %.2f %%" % growth)
         if left > 0:
             failures.append("%d descriptors are left open" % left)
-        server.process.terminate()
-        code = server.process.wait(30)
-        if code != 0:
-            failures.append("the server ended with %d" % code)
+    server.process.terminate()
+    code = server.process.wait(30)
+    if code != 0:
+        failures.append("the server ended with %d" % code)
     server.process.stderr.close()
     print("in %.0f s, by %d clients: %s" % (options.seconds, options.clients, ", ".join(
         "%s %d" % item for item in sorted(crowd.counts.items()))))
-    for failure in failures[:10]:
+    for failure in failures[printed:]:
         print("FAILED:", failure)
     sys.exit(bool(failures))
 
