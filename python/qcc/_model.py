@@ -83,9 +83,12 @@ class Info:
 class Model:
     """An open library. Any number of threads may use it."""
 
-    def __init__(self, path: str, prefix: str = "qcc_model", target: str | None = None) -> None:
+    def __init__(self, path: str, prefix: str = "qcc_model", target: str | None = None,
+                 text_only: bool = False) -> None:
+        """text_only: the weights are not read ahead."""
         self.path = os.path.abspath(path)
         self._handle: Handle | None = None
+        self._sessions, self._closing = 0, False
         try:
             library = ctypes.CDLL(self.path)
             table = _abi.query(library, prefix)
@@ -97,7 +100,8 @@ class Model:
         if not table:
             raise QccError(f"{path}: needs a newer Python package")
         self.api = _abi.Api(table)
-        options = _abi.ModelOptions(target=target.encode() if target else None)
+        options = _abi.ModelOptions(target=target.encode() if target else None,
+                                    flags=_abi.MODEL_NO_POPULATE if text_only else 0)
         address, why = c_void_p(), ctypes.create_string_buffer(_abi.ERROR_BYTES)
         self._check(self.api.model_open(byref(options), byref(address), why, len(why)), why)
         self._handle = Handle("model", address.value or 0)
@@ -112,10 +116,18 @@ class Model:
         return self._handle.address
 
     def close(self) -> None:
-        """No session may be left."""
-        address = self._handle.take() if self._handle else 0
-        if address:
-            self.api.model_close(address)
+        """Now, or when the last session is closed: the garbage collector may come
+        to a model before it comes to its sessions."""
+        self._closing = True
+        if self._handle and not self._sessions:
+            address = self._handle.take()
+            if address:
+                self.api.model_close(address)
+
+    def count_session(self, change: int) -> None:
+        self._sessions += change
+        if self._closing:
+            self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -32,6 +32,7 @@ class Session:
         if status != _abi.OK:
             raise QccError(why.value.decode(errors="replace"), status)
         self._handle = Handle("session", address.value or 0)
+        model.count_session(1)
         capacity = model.info.row_capacity
         self._batch = min(self.options[2] or capacity, capacity)
         self.context: int = self._api.context(self.address)
@@ -53,6 +54,7 @@ class Session:
         address = self._handle.take() if self._handle else 0
         if address:
             self._api.session_destroy(address)
+            self.model.count_session(-1)
 
     def __del__(self) -> None:
         self.close()

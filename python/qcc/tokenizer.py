@@ -35,7 +35,7 @@ class Tokenizer:
     padding_side = "left"
 
     def __init__(self, library: str) -> None:
-        self._model = Model(library)
+        self._model = Model(library, text_only=True)
 
     @property
     def vocab_size(self) -> int:

@@ -201,6 +201,20 @@ def test_close(library):
     assert "closed" in repr(llm)
 
 
+def test_a_model_outlives_its_sessions(library):
+    from qcc._model import Model
+    from qcc._session import Session
+    model = Model(str(library))
+    session, other = Session(model, threads=1), Session(model, threads=1)
+    model.close()
+    session.close()
+    other.eval([1, 2, 3])
+    assert other.logits().shape == (288,)
+    other.close()
+    with pytest.raises(qcc.QccError, match="the model is closed"):
+        model.tokenize("x", 0)
+
+
 def test_a_stream_notices_another_call(llm):
     stream = llm("abc", stream=True, seed=1, temperature=2.0)
     next(stream)
