@@ -45,6 +45,9 @@ class Struct(ctypes.Structure):
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(struct_size=ctypes.sizeof(self), **fields)
+        for name, value in fields.items():  # ctypes drops what does not fit
+            if isinstance(value, int) and getattr(self, name) != value:
+                raise ValueError(f"{name}: {value} is out of range")
 
 
 class ModelOptions(Struct):

@@ -7,6 +7,7 @@ with an attention mask."""
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import TYPE_CHECKING, Any, Callable, Sequence
 
 import numpy as np
@@ -40,7 +41,7 @@ def _rows(name: str, ids: Any) -> list[list[int]]:
     if rank(ids) != 2:
         raise TypeError(f"{name}: expected [batch, n], got one dimension")
     rows = ids.tolist() if hasattr(ids, "tolist") else [list(row) for row in ids]
-    return [[int(token) for token in row] for row in rows]
+    return [[operator.index(token) for token in row] for row in rows]
 
 
 def _like(given: Any, rows: list[list[int]]) -> Any:
@@ -147,16 +148,13 @@ def _answer(llm: LLM, prompt: list[int], chosen: Settings) -> Any:
     """The ids of one answer, with the one that ends it."""
     stops = chosen.stop_strings or ()
     text = TextStream(llm.model, [stops] if isinstance(stops, str) else list(stops))
-    config = chosen.config(len(prompt))
-    count = 0
-    for token in llm._generate(prompt, config, chosen.ends(llm)):
-        count += 1
+    for token in llm._generate(prompt, chosen.config(len(prompt)), chosen.ends(llm)):
         yield token
         if stops:
             text.push(token)
             if text.stopped:
                 return
-    if llm.stop_reason == "end" and count < config.max_new_tokens:
+    if llm.stop_reason == "end":
         yield llm.tokens[-1]
 
 

@@ -37,6 +37,7 @@ class Session:
         self._batch = min(self.options[2] or capacity, capacity)
         self.context: int = self._api.context(self.address)
         self.length = 0
+        self._has_logits = False  # of the sequence's last token
         # What a generated token needs is made once.
         self._token = (c_int32 * 1)()
         self._next = _abi.Eval(tokens=cast(self._token, _abi.int32_p), count=1,
@@ -71,12 +72,15 @@ class Session:
         if status:
             self._check(status)
         self.length += 1
+        self._has_logits = True
 
     def eval(self, tokens: Sequence[int], batch: int = 0,
              progress: Progress | None = None) -> None:
         """Appends tokens; all or nothing. It goes back to the interpreter after
         each step, so that Ctrl-C ends it."""
         array, count = self.model.tokens(tokens), len(tokens)
+        if not count:
+            raise QccError("no tokens to evaluate", _abi.E_ARGUMENT)
         if count > self.context - self.length:
             raise QccError(f"{count} tokens do not fit into a context of {self.context} that "
                            f"holds {self.length}", _abi.E_CONTEXT)
@@ -94,6 +98,7 @@ class Session:
                 self._check(self._api.eval(self.address, byref(request)))
                 done += rows
                 self.length = start + done
+                self._has_logits = done == count
                 if progress:
                     progress(done, count)
         except BaseException:
@@ -122,6 +127,7 @@ class Session:
                 self._check(self._api.step(self.address, byref(request)))
                 result[done:done + rows] = logits[:rows]
                 self.length += rows
+                self._has_logits = False
         except BaseException:
             self.truncate(start)
             raise
@@ -129,17 +135,20 @@ class Session:
 
     def logits(self) -> np.ndarray:
         """A copy of the last token's logits, [vocab]."""
-        data = self._api.logits(self.address)
-        if not data:
-            raise QccError("there are no logits before tokens were evaluated")
-        array = cast(data, POINTER(c_float * self.model.info.vocab)).contents
+        self._need_logits()
+        array = cast(self._api.logits(self.address), POINTER(c_float * self.model.info.vocab)).contents
         return np.array(array, np.float32)
+
+    def _need_logits(self) -> None:
+        if not self._has_logits:
+            raise QccError("there are no logits: evaluate tokens first", _abi.E_ARGUMENT)
 
     def set_sampling(self, sampling: _abi.Sampling) -> None:
         """Starts the random numbers from the seed, too."""
         self._check(self._api.set_sampling(self.address, byref(sampling)))
 
     def sample(self) -> int:
+        self._need_logits()
         status = self._api.sample(self.address, 0, None, self._sampled_ref)
         if status:
             self._check(status)
@@ -156,7 +165,7 @@ class Session:
 
     def truncate(self, length: int) -> None:
         self._check(self._api.truncate(self.address, 0, length))
-        self.length = length
+        self.length, self._has_logits = length, False
 
     def save(self) -> bytes:
         needed = c_size_t()
@@ -167,4 +176,4 @@ class Session:
 
     def restore(self, state: bytes) -> None:
         self._check(self._api.state_restore(self.address, 0, state, len(state)))
-        self.length = self._api.length(self.address, 0)
+        self.length, self._has_logits = self._api.length(self.address, 0), False

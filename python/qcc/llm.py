@@ -8,6 +8,7 @@ answers at the same time, load the model once more: the weights are shared."""
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from typing import Any, Iterator, Literal, Mapping, Sequence, overload
@@ -135,7 +136,7 @@ class LLM:
         if isinstance(tokens, (int, np.integer)):
             text = self.model.piece(int(tokens))
         else:
-            text = self.model.detokenize([int(token) for token in tokens], flags)
+            text = self.model.detokenize(_ids(tokens), flags)
         return text.decode(errors="replace") if decode else text
 
     def is_eos_token(self, token: int) -> bool:
@@ -201,7 +202,7 @@ class LLM:
         if _batch.rank(tokens) == 2:
             return self.generate_batch(tokens, **settings)
         config = self._config.changed("generate", {"max_new_tokens": -1, **settings})
-        return self._generate([int(token) for token in tokens], config, self.model.is_end)
+        return self._generate(_ids(tokens), config, self.model.is_end)
 
     def generate_batch(self, input_ids: Any, attention_mask: Any = None, **settings: Any) -> Any:
         """transformers' generate(): see _batch.Settings for what it takes. The
@@ -264,9 +265,9 @@ class LLM:
                 self.reset()
             turn = self._turn = object()
             self._use(config)
-            self._eval(tokens, config.batch_size)
             self._sampling = None
             self._choose_by(config)
+            self._eval(tokens, config.batch_size)
         count = 0
         while config.max_new_tokens < 0 or count < config.max_new_tokens:
             with self._lock:
@@ -291,7 +292,7 @@ class LLM:
     def _eval(self, tokens: Sequence[int], batch: int, progress: Progress | None = None) -> None:
         if self._pending is not None:
             tokens = [self._pending, *tokens]
-        self.session.eval(tokens, batch, progress)
+        self.session.eval(_ids(tokens), batch, progress)
         self._pending = None
 
     def _choose_by(self, config: Config) -> None:
@@ -337,6 +338,11 @@ class LLM:
             return "<qcc.LLM closed>"
         info = self._model.info
         return f"<qcc.LLM {info.name!r} ({info.architecture}) for {info.target}>"
+
+
+def _ids(tokens: Any) -> list[int]:
+    """Of whatever holds whole numbers: a list, an array, a tensor."""
+    return [operator.index(token) for token in tokens]
 
 
 def load(path: str | os.PathLike[str], *, prefix: str = "qcc_model", target: str | None = None,

@@ -178,6 +178,28 @@ def test_what_is_not_there_is_named(llm, library):
         qcc.AutoModelForCausalLM.from_pretrained(library, target="x86-64-v3")
 
 
+def test_nothing_is_drawn_from_old_logits(llm):
+    llm("abc", max_new_tokens=2)
+    for wrong in (lambda: llm(""), lambda: llm.eval([]), llm.sample, lambda: llm.logits):
+        llm.reset()
+        with pytest.raises(qcc.QccError, match="no tokens to evaluate|no logits") as caught:
+            wrong()
+        assert caught.value.code == -1
+
+
+def test_numbers_that_do_not_fit(llm, library):
+    with pytest.raises(ValueError, match="top_k: 4294967296 is out of range"):
+        llm("x", top_k=1 << 32)
+    with pytest.raises(ValueError, match="context: 4294967296 is out of range"):
+        qcc.load(library, context_length=1 << 32)
+    with pytest.raises(TypeError):
+        llm.eval([1.5])
+    with pytest.raises(qcc.QccError, match="top_p|temperature|repeat"):
+        llm("x", repetition_penalty=-1.0)
+    llm.eval(np.array([1, 2, 3], np.uint8))
+    assert llm.tokens == [1, 2, 3]
+
+
 def test_what_is_no_library(tmp_path, checkpoint):
     with pytest.raises(qcc.QccError, match="tiny.gguf: cannot load, expected a library"):
         qcc.load(checkpoint)
