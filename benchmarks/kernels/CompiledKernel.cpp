@@ -136,15 +136,17 @@ CompiledKernel::CompiledKernel(const Encoding &encoding, const Shape &shape,
   x86::Isa isa(target);
   int64_t sumGroup = *quantize.getSumGroup();
   int64_t wanted = prompt ? kMostTileRows : int64_t(shape.tokens);
-  ActivationLayout layout(*kind, int64_t(shape.columns), sumGroup,
-                          isa.tileRows(*kind, sumGroup, wanted));
+  ActivationLayout layout = isa.activations(
+      {*kind, sumGroup, wanted, prompt, !encoding.values.empty()},
+      int64_t(shape.columns));
   if (!encoding.isFloat())
     layout.zeroFactor =
         std::max<int64_t>(1, x86::PanelKernel::zeroPointOf(encoding));
   OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
   x86::MatmulKernels kernels(*module, isa);
   auto stride = int64_t((shape.rows + 15) / 16 * 64);
-  func::FuncOp kernel = kernels.get(matmul, layout, {stride, false});
+  func::FuncOp kernel =
+      kernels.get(matmul, layout, {stride, false}, std::nullopt);
   std::string name = kernel.getName().str();
   units = x86::MatmulKernels::units(matmul);
 

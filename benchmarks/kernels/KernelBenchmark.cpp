@@ -124,7 +124,7 @@ void registerCases() {
           (std::string(kernel) + "/" + name + "/" + activations).c_str(),
           [which](benchmark::State &state) { runCase(state, which); });
     };
-    if (encoding.isFloat() || encoding.hasFloatCodes()) {
+    if (encoding.isFloat() || encoding.minifloat != Minifloat::None) {
       add("gemv", "f32", false);
       add("gemm", "f32", true);
       continue;

@@ -45,7 +45,7 @@ def QZ_EncodingAttr : QZ_Attr<"Encoding", "encoding"> {
 
     Codes are integers (less their zero points, or through a `table`) or floats:
     f32 `values` by code, for up to 4 bits, or `float`, numbers of 8 bits in the
-    format e4m3fn or e5m2. Weights whose codes are floats take f32 activations.
+    format e4m3fn or e5m2. Weights with the latter take f32 activations.
     `values` are printed so that they read back as the same bits. `spans` are
     runs of k whose codes differ in width, each [columns, bits, zero, group], in
     place of the keys bits, zero and group.

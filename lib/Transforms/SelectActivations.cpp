@@ -19,7 +19,7 @@ using namespace qcc;
 /// The number of k elements under one integer sum that `encoding` allows: 32 or
 /// 16; 0 when only f32 activations can be used.
 static int64_t sumGroup(const Encoding &encoding) {
-  if (encoding.isFloat() || encoding.hasFloatCodes())
+  if (encoding.isFloat() || encoding.minifloat != Minifloat::None)
     return 0;
   auto ofGroup = [](unsigned group) -> int64_t {
     return group % 16 ? 0 : group % 32 ? 16 : 32;

@@ -10,6 +10,8 @@
 #g16 = #qz.encoding<bits = 6, zero = 32, group = 16, scale = f16, super_block = 256, sub_bits = 8, sub_signed = 1>
 #g128 = #qz.encoding<bits = 4, zero = 8, group = 128, scale = f16>
 #g32 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+#values = #qz.encoding<bits = 2, values = [-1.0, 0.0, 0.3, 1.0], group = 32, scale = f16>
+#fp8 = #qz.encoding<bits = 8, float = e4m3fn, group = 32, scale = f32>
 
 // CHECK-LABEL: func private @body.0
 // FINE-LABEL: func private @body.0
@@ -110,4 +112,17 @@ func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #
   %a = qz.quantize %h norm %n {eps = 1.0e-5 : f32} : tensor<?x768xf32>, !qz.tensor<768, #f32> -> <768>
   %l = qz.matmul %a, [%w] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
   return %l : tensor<?x768xf32>
+}
+
+// CHECK-LABEL: func private @floats
+func.func private @floats(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #values>,
+                          %v: !qz.tensor<128x128, #fp8>) -> tensor<?x128xf32> {
+  // A few floats are integers in products, floats of 8 bits are not.
+  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 32 : i64}
+  %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
+  %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <128>, [!qz.tensor<128x128, #values>], tensor<?x128xf32> -> tensor<?x128xf32>
+  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  %b = qz.quantize %y norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
+  %z = qz.matmul %b, [%v] : <128>, [!qz.tensor<128x128, #fp8>] -> tensor<?x128xf32>
+  return %z : tensor<?x128xf32>
 }

@@ -43,6 +43,10 @@ struct ActivationLayout {
   /// Divides the zero point of every weight that the rows meet, so that the
   /// kernels' start values need no multiplication where all are alike.
   int64_t zeroFactor = 1;
+  /// f32 form: sums that kernels keep for each row, of the elements whose index
+  /// has the same remainder, so that additions do not wait for each other.
+  /// Rows that must have the same bits have the same number of them.
+  int64_t chains = 1;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
   int64_t planes() const { return kind == qz::Activations::A16 ? 2 : 1; }

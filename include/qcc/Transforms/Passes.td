@@ -315,7 +315,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     Writes `generate`, `prompt` and `sum_group` on each `qz.quantize`:
 
     * `f32` for both where a consumer has a float weight, codes that are floats
-      (`values` or `float` of the encoding: no integer sum holds them), or groups
+      of 8 bits (`float` of the encoding: no integer sum holds them), or groups
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
     * otherwise what the options ask for, but nothing coarser than `a16` for

@@ -237,7 +237,9 @@ Value ScaleReader::second(Value subs, Type type) {
   return e.intToFloat(subs, e.f32());
 }
 
-/// Half floats hold all numbers of both formats; see PanelKernel::minifloats().
+/// Half floats hold all numbers of both formats: those of E5M2 are their high
+/// bytes; a magnitude of E4M3FN is moved to where half floats keep theirs,
+/// which makes it 2^-8 of what it was.
 Value ScaleReader::subMinifloats(Value subs, Type type) {
   bool isE4M3 = encoding.subMinifloat == Minifloat::E4M3FN;
   Value bits = e.shift(subs, 8);

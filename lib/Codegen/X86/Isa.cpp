@@ -8,14 +8,25 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-int64_t Isa::tileRows(qz::Activations kind, int64_t sumGroup,
-                      int64_t wanted) const {
+int64_t Isa::tileRows(const RowUse &use) const {
   bool wide = registers >= 32;
   int64_t most = wide ? 12 : 4;
-  if (kind == qz::Activations::A16 || kind == qz::Activations::A8G16 ||
-      (kind != qz::Activations::F32 && sumGroup < 32))
+  bool isFloat = use.kind == qz::Activations::F32;
+  if (use.kind == qz::Activations::A16 || use.kind == qz::Activations::A8G16 ||
+      (!isFloat && (use.sumGroup < 32 || use.hasFloatValues)))
     most = wide ? 8 : 2;
-  return std::min(wanted, most);
+  if (isFloat && !use.isPrompt)
+    most = wide ? 4 : 2;
+  return std::min(use.wanted, most);
+}
+
+ActivationLayout Isa::activations(const RowUse &use, int64_t columns) const {
+  ActivationLayout layout(use.kind, columns, use.sumGroup, tileRows(use));
+  // One or a few rows would wait for each multiply-add; the many of a prompt's
+  // tile do not, and need the registers.
+  if (layout.isFloat() && !use.isPrompt)
+    layout.chains = 4;
+  return layout;
 }
 
 /// vpmaddubsw adds two products in 16 bits with saturation: codes above this

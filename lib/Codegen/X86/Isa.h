@@ -8,10 +8,20 @@
 #include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/Emitter.h"
 #include "qcc/Codegen/Common/Target.h"
+#include "qcc/Transforms/ActivationLayout.h"
 
 namespace qcc::x86 {
 
 using namespace qcc::codegen;
+
+/// What the rows of a qz.quantize are multiplied as.
+struct RowUse {
+  qz::Activations kind;
+  int64_t sumGroup;
+  int64_t wanted; ///< Rows of a tile, if registers allow.
+  bool isPrompt;
+  bool hasFloatValues = false; ///< Some weights have IntegerValues.
+};
 
 /// The facts of a target in the units of kernels.
 struct Isa {
@@ -25,13 +35,14 @@ struct Isa {
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
-  /// Rows of activations that share the unpacking of a panel, at most `wanted`.
+  /// Rows of activations that share the unpacking of a panel.
   /// Each needs a float accumulator and an integer accumulator for each byte
   /// plane and, as LLVM schedules it, for each sum group of a chunk; the rest
   /// of the registers hold a line, scales and temporaries. Divides 264, the
   /// default capacity of a step.
-  int64_t tileRows(qz::Activations kind, int64_t sumGroup,
-                   int64_t wanted) const;
+  int64_t tileRows(const RowUse &use) const;
+  /// The layout of rows of `columns` elements.
+  ActivationLayout activations(const RowUse &use, int64_t columns) const;
 
   /// acc[lane] += sum over the lane's four bytes of codes * activations.
   /// `codes` are unsigned and at most `maxCode`, `activations` signed; both are
@@ -40,8 +51,8 @@ struct Isa {
                    unsigned maxCode) const;
   /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
   Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
-  /// table[index] for each lane of `indices` (lanes of i32 < 16), as lanes of
-  /// f32.
+  /// table[index] for each lane of `indices` (the low four bits of lanes of
+  /// i32), as lanes of f32.
   Value lookup(Emitter &e, llvm::ArrayRef<float> table, Value indices) const;
 };
 

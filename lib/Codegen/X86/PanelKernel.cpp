@@ -8,10 +8,15 @@
 // with a zero point that all groups share entering through the precomputed sum
 // of x, as the start value of the integer accumulator. Zero points of their own
 // are minima of -zero * S: a multiplication of integers for each row would take
-// longer than that of floats for all. Float activations: acc += value * x.
+// longer than that of floats for all.
+//
+// Float activations: acc += (S * code + M) * x, or, in generating steps without
+// M, acc += (sum code * x) * S for each group.
 //===----------------------------------------------------------------------===//
 
 #include "PanelKernel.h"
+
+#include <cmath>
 
 using namespace mlir;
 using namespace qcc;
@@ -49,24 +54,29 @@ Value PanelKernel::codes(int64_t q, function_ref<Value(int64_t)> loadWord) {
   return e.extract(instructions.lookup(e, table, vector), 0);
 }
 
-/// Half floats hold all numbers of both formats, subnormal ones included: those
-/// of E5M2 are their high bytes; a magnitude of E4M3FN is moved to where half
-/// floats keep theirs, which makes it 2^-8 of what it was.
-Values PanelKernel::minifloats(Value codes) {
+/// Sign and magnitude go to where f32 keeps sign and exponent, which makes
+/// 2^-120 of the number, subnormal ones included. A magnitude of 0x7f gives a
+/// number here; see nanLanes().
+Values PanelKernel::e4m3Numbers(Value codes) {
+  VectorType floats =
+      e.vec(cast<VectorType>(codes.getType()).getNumElements(), e.f32());
+  Values values;
+  for (int j = 0; j < 4; ++j) {
+    Value top = e.shift(codes, 24 - 8 * j);
+    Value bits = e.bitAnd(e.ashr(top, 4), int64_t(int32_t(0x87f00000)));
+    values.push_back(e.mulf(e.bitcast(bits, floats), std::ldexp(1.0, 120)));
+  }
+  return values;
+}
+
+/// Codes are the high bytes of half floats.
+Values PanelKernel::e5m2Numbers(Value codes) {
   VectorType ints = cast<VectorType>(codes.getType());
   VectorType words = e.vec(2 * ints.getNumElements(), e.i16());
   Value both = e.bitcast(codes, words);
-  // Codes 0 and 2, then 1 and 3, as the high bytes of words.
-  Values halves = {e.shift(both, 8), e.bitAnd(both, 0xff00)};
-  for (Value &half : halves) {
-    if (encoding.minifloat == Minifloat::E4M3FN) {
-      half = e.bitAnd(e.ashr(half, 1), 0xbf80);
-      // The largest magnitude is NaN: adding a unit carries into the exponent,
-      // which that bit then fills up.
-      half = e.bitOr(half, e.bitAnd(e.add(half, 0x80), 0x4000));
-    }
-    half = e.bitcast(half, ints);
-  }
+  // Codes 0 and 2, then 1 and 3.
+  Value halves[] = {e.bitcast(e.shift(both, 8), ints),
+                    e.bitcast(e.bitAnd(both, 0xff00), ints)};
   Values values;
   for (int shift : {0, -16})
     for (Value half : halves) {
@@ -77,21 +87,34 @@ Values PanelKernel::minifloats(Value codes) {
   return values;
 }
 
-double PanelKernel::numberScale() const {
-  return encoding.minifloat == Minifloat::E4M3FN ? 256.0 : 1.0;
+Value PanelKernel::nanLanes(Value codes) {
+  if (encoding.minifloat != Minifloat::E4M3FN)
+    return Value();
+  Value carry = e.add(e.bitAnd(codes, 0x7f7f7f7f), 0x01010101);
+  return e.bitAnd(carry, int64_t(int32_t(0x80808080)));
+}
+
+Value PanelKernel::withNaN(Value sums, Value lanes) {
+  if (!lanes)
+    return sums;
+  Value isNaN = e.cmp(arith::CmpIPredicate::ne, lanes, e.zero(lanes.getType()));
+  Value nan = e.constant(sums.getType(), std::nan(""));
+  return e.select(isNaN, nan, sums);
 }
 
 Values PanelKernel::numbers(Value codes, Value zero) {
   if (encoding.minifloat != Minifloat::None)
-    return minifloats(codes);
+    return encoding.minifloat == Minifloat::E4M3FN ? e4m3Numbers(codes)
+                                                   : e5m2Numbers(codes);
   Values values;
   for (int j = 0; j < 4; ++j) {
-    Value code = e.bitAnd(e.shift(codes, -8 * j), 255);
+    Value code = e.shift(codes, -8 * j);
     if (!encoding.values.empty()) {
       values.push_back(
           instructions.lookup(e, ArrayRef<float>(encoding.values), code));
       continue;
     }
+    code = e.bitAnd(code, 255);
     code = zero ? e.sub(code, zero) : e.add(code, -zeroPoint());
     values.push_back(e.intToFloat(code, e.f32()));
   }
@@ -111,9 +134,14 @@ bool PanelKernel::isFactorLate() const {
 Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
                                 int64_t end,
                                 function_ref<Value(int64_t)> line) {
-  VectorType ints = e.vec(instructions.lanes, e.i32());
-  SmallVector<Values> sums(act.planes(), Values(act.tile, e.zero(ints)));
-  if (!hasZeros && zeroPoint() != 0)
+  VectorType ints = e.vec(instructions.lanes, e.i32()),
+             floats = e.vec(instructions.lanes, e.f32());
+  // By half of the weights' integers, then by plane of the activations.
+  SmallVector<SmallVector<Values>, 2> sums(
+      integers ? 2 : 1,
+      SmallVector<Values>(act.planes(), Values(act.tile, e.zero(ints))));
+  int64_t zero = zeroPointOf(encoding);
+  if (!hasZeros && zero != 0)
     for (int64_t r = 0; r < act.tile; ++r) {
       // What a group of weights covers may be more than one sum.
       Value start;
@@ -122,23 +150,39 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
             e.loadSplat(ints, tileChunk, act.nsumOffset(k / act.dotGroup(), r));
         start = start ? e.add(start, sum) : sum;
       }
-      sums.back()[r] = e.mul(start, zeroPoint() / act.zeroFactor);
+      sums[0].back()[r] = e.mul(start, zero / act.zeroFactor);
     }
   for (int64_t q : kGroupOrder) {
     if (q < first / 4 || q >= end / 4)
       continue;
     Value word = codes(q, line);
+    Values halves = {word};
+    if (integers)
+      halves = {instructions.lookup(e, integers->high, word),
+                instructions.lookup(e, integers->low, word)};
+    unsigned largest = integers ? IntegerValues::kLargest : maxCode();
     for (int64_t r = 0; r < act.tile; ++r)
-      for (int64_t plane = 0; plane < act.planes(); ++plane)
-        sums[plane][r] = instructions.dotProduct(
-            e, sums[plane][r], word,
-            e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r)),
-            maxCode());
+      for (int64_t plane = 0; plane < act.planes(); ++plane) {
+        Value x = e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r));
+        for (auto [half, sum] : llvm::zip_equal(halves, sums))
+          sum[plane][r] =
+              instructions.dotProduct(e, sum[plane][r], half, x, largest);
+      }
   }
-  if (act.planes() == 2)
-    for (auto [high, low] : llvm::zip(sums[0], sums[1]))
-      low = e.add(e.shift(high, 8), low);
-  return sums.back();
+  Values result;
+  for (int64_t r = 0; r < act.tile; ++r) {
+    Values halves;
+    for (SmallVector<Values> &sum : sums) {
+      Value whole = sum.back()[r];
+      if (act.planes() == 2)
+        whole = e.add(e.shift(sum[0][r], 8), whole);
+      halves.push_back(e.intToFloat(whole, e.f32()));
+    }
+    result.push_back(integers
+                         ? e.fma(halves[0], e.constant(floats, 128), halves[1])
+                         : halves[0]);
+  }
+  return result;
 }
 
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
@@ -159,6 +203,8 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    if (integers && !isFactorLate())
+      scales.factor = e.mulf(scales.factor, integers->scale);
     Value min = scales.min;
     if (scales.zero) {
       Value zero = e.intToFloat(scales.zero, e.f32());
@@ -173,17 +219,16 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
       Values sums = dotProducts(tileChunk, bool(scales.zero), first,
                                 first + dotGroup, line);
       for (int64_t r = 0; r < act.tile; ++r) {
-        Value sum = e.intToFloat(sums[r], e.f32());
         Value scale = e.loadSplat(floats, tileChunk,
                                   act.scaleOffset(first / act.group(), r));
         if (isFactorLate())
-          acc[r] = e.fma(sum, scale, acc[r]);
+          acc[r] = e.fma(sums[r], scale, acc[r]);
         else if (dotGroup == weightGroup)
-          acc[r] = e.fma(sum, e.mulf(scales.factor, scale), acc[r]);
+          acc[r] = e.fma(sums[r], e.mulf(scales.factor, scale), acc[r]);
         else if (first == group)
-          partial.push_back(e.mulf(sum, scale));
+          partial.push_back(e.mulf(sums[r], scale));
         else
-          partial[r] = e.fma(sum, scale, partial[r]);
+          partial[r] = e.fma(sums[r], scale, partial[r]);
       }
     }
     for (int64_t r = 0; r < act.tile; ++r) {
@@ -200,6 +245,17 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
   return acc;
 }
 
+/// The sums of each row's `chains`, of which `parts` holds those of chain 0 for
+/// all rows, then those of chain 1 and so on.
+static Values sumChains(Emitter &e, Values parts, int64_t chains) {
+  for (size_t half = parts.size() / 2; chains > 1; chains /= 2, half /= 2) {
+    for (size_t i = 0; i < half; ++i)
+      parts[i] = e.addf(parts[i], parts[half + i]);
+    parts.resize(half);
+  }
+  return parts;
+}
+
 Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
                                const PanelScales &unit, int64_t half,
                                Values acc) {
@@ -207,28 +263,43 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
              floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes);
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
-  PanelScales scales;
-  for (int64_t q = 0; q < 8; ++q) {
-    if (q * 4 % weightGroup == 0) {
-      scales =
-          scaleReader.group(unit, chunk, q * 4 / weightGroup, lane, floats);
-      if (numberScale() != 1)
-        scales.factor = e.mulf(scales.factor, numberScale());
+  // A few rows are multiplied by the factor once for a group; for many it is
+  // less work to multiply the weights.
+  bool isLate = act.chains > 1, isScaled = !isLate || encoding.hasMin();
+  Value nan;
+  for (int64_t group = 0; group < 32; group += weightGroup) {
+    PanelScales scales =
+        scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    Values parts = isLate ? Values(act.chains * act.tile, e.zero(floats)) : acc;
+    for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
+      Value word = codes(q, [&](int64_t byteOffset) {
+        return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
+      });
+      if (Value lanes = nanLanes(word))
+        nan = nan ? e.bitOr(nan, lanes) : lanes;
+      for (auto [j, value] : llvm::enumerate(numbers(word, scales.zero))) {
+        if (isScaled)
+          value = e.mulf(scales.factor, value);
+        if (encoding.hasMin())
+          value = e.addf(value, scales.min);
+        for (int64_t r = 0; r < act.tile; ++r) {
+          Value x =
+              e.loadSplat(floats, tileChunk, act.floatOffset(q * 4 + j, r));
+          Value &part = parts[int64_t(j) % act.chains * act.tile + r];
+          part = e.fma(value, x, part);
+        }
+      }
     }
-    Value word = codes(q, [&](int64_t byteOffset) {
-      return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
-    });
-    for (auto [j, number] : llvm::enumerate(numbers(word, scales.zero))) {
-      Value value = e.mulf(scales.factor, number);
-      if (encoding.hasMin())
-        value = e.addf(value, scales.min);
-      for (int64_t r = 0; r < act.tile; ++r)
-        acc[r] =
-            e.fma(value,
-                  e.loadSplat(floats, tileChunk, act.floatOffset(q * 4 + j, r)),
-                  acc[r]);
+    if (!isLate) {
+      acc = std::move(parts);
+      continue;
     }
+    for (auto [sum, part] :
+         llvm::zip_equal(acc, sumChains(e, std::move(parts), act.chains)))
+      sum = isScaled ? e.addf(sum, part) : e.fma(part, scales.factor, sum);
   }
+  for (Value &sum : acc)
+    sum = withNaN(sum, nan);
   return acc;
 }
 
@@ -236,7 +307,8 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
                                      Values sums) {
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t size = scalarBytes(encoding.element);
-  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
+  sums.resize(act.chains * act.tile, e.zero(floats));
+  sums = e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
                 [&](Value u, ValueRange in) {
                   Values acc(in.begin(), in.end());
                   Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
@@ -245,13 +317,16 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
                     Value value = scaleReader.scalars(
                         encoding.element, e.offset(unit, j * 16 * size),
                         e.c64(half * instructions.lanes), floats);
-                    for (int64_t r = 0; r < act.tile; ++r)
-                      acc[r] = e.fma(
-                          value, e.loadSplat(floats, x, act.floatOffset(j, r)),
-                          acc[r]);
+                    for (int64_t r = 0; r < act.tile; ++r) {
+                      Value &sum = acc[j % act.chains * act.tile + r];
+                      sum = e.fma(value,
+                                  e.loadSplat(floats, x, act.floatOffset(j, r)),
+                                  sum);
+                    }
                   }
                   return acc;
                 });
+  return sumChains(e, std::move(sums), act.chains);
 }
 
 Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
@@ -285,9 +360,13 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
                           e.offset(x, e.mul(c, act.chunkBytes())),
                           scaleReader.chunk(scales, c, lane, floats), inner);
                     });
-    if (isFactorLate())
-      for (auto [sum, before] : llvm::zip_equal(sums, in))
-        sum = e.fma(sum, scales.factor, before);
+    if (!isFactorLate())
+      return sums;
+    Value factor = scales.factor;
+    if (integers)
+      factor = e.mulf(factor, integers->scale);
+    for (auto [sum, before] : llvm::zip_equal(sums, in))
+      sum = e.fma(sum, factor, before);
     return sums;
   };
   int64_t whole = k / layout.unitK, rest = k % layout.unitK;

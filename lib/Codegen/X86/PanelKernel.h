@@ -13,7 +13,10 @@
 #include "qcc/Codegen/Common/PanelScales.h"
 #include "qcc/Formats/PackedLayout.h"
 #include "qcc/Transforms/ActivationLayout.h"
+#include "IntegerValues.h"
 #include "Isa.h"
+
+#include <optional>
 
 namespace qcc::x86 {
 
@@ -23,7 +26,10 @@ public:
               int64_t k, const ActivationLayout &activations)
       : e(e), instructions(instructions), layout(layout),
         encoding(layout.encoding), scaleReader(e, layout), k(k),
-        act(activations) {}
+        act(activations) {
+    if (!encoding.values.empty() && !act.isFloat())
+      integers.emplace(encoding.values);
+  }
 
   /// Adds to `sums` those of lanes [half * lanes, ...) of the panel at `panel`
   /// with each row of the tile at `tile`: one vector of `lanes` f32 per row.
@@ -35,27 +41,34 @@ public:
   Value codes(int64_t q, llvm::function_ref<Value(int64_t)> loadWord);
   /// What is subtracted from codes(): the zero point, or the table's bias.
   int64_t zeroPoint() const { return zeroPointOf(encoding); }
+  /// What is subtracted before integer products: that, or what IntegerValues
+  /// subtracts.
   static int64_t zeroPointOf(const Encoding &encoding) {
+    if (!encoding.values.empty())
+      return IntegerValues::kZero;
     return encoding.table.empty() ? encoding.zero : 128;
   }
-  unsigned maxCode() const;
 
   /// What the four codes of each lane of codes() stand for, less `zero` (a
   /// vector, or null for zeroPoint()): value j is that of byte j, as lanes of
-  /// f32 that must still be multiplied by numberScale() and by S.
+  /// f32 that must still be multiplied by S. Where a lane of nanLanes() is not
+  /// 0, one of its four codes is no number, which withNaN() makes of a sum.
   Values numbers(Value codes, Value zero);
-  /// A power of two.
-  double numberScale() const;
+  Value nanLanes(Value codes);
+  Value withNaN(Value sums, Value lanes);
 
 private:
-  Values minifloats(Value codes);
+  Values e4m3Numbers(Value codes);
+  Values e5m2Numbers(Value codes);
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
   /// Whether the sums of a unit's chunks are multiplied by its scale at the
   /// end, once for all of them.
   bool isFactorLate() const;
-  /// The integer dot products of elements [first, end) of a chunk, less the
-  /// share of the zero point unless groups have their own, for each row of the
-  /// tile.
+  /// What codes() are at most.
+  unsigned maxCode() const;
+  /// The dot products, exact integers as f32, of elements [first, end) of a
+  /// chunk, less the share of the zero point unless groups have their own, for
+  /// each row of the tile.
   Values dotProducts(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
                      llvm::function_ref<Value(int64_t)> line);
   Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
@@ -70,6 +83,8 @@ private:
   ScaleReader scaleReader;
   int64_t k;
   const ActivationLayout &act;
+  /// What the values of codes are in integer products, where they are floats.
+  std::optional<IntegerValues> integers;
 };
 
 } // namespace qcc::x86

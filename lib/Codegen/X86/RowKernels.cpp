@@ -150,6 +150,11 @@ public:
 
   /// `x` holds 32 elements as two vectors of 16.
   void write(ArrayRef<Value> x) {
+    if (layout.isFloat() && layout.tile == 1) {
+      for (int64_t i = 0; i < 2; ++i)
+        e.store(x[i], at, layout.floatOffset(16 * i, 0));
+      return;
+    }
     if (layout.isFloat()) {
       for (int64_t i = 0; i < 32; ++i)
         e.store(e.extract(x[i / 16], i % 16), at, layout.floatOffset(i, 0));
@@ -275,9 +280,9 @@ static Value embeddingNumbers(Emitter &e, const Isa &isa, PanelKernel &kernel,
     for (int64_t i = 0; i < isa.lanes; ++i)
       lanes.push_back(i % 4);
     Value wide = vector::ShuffleOp::create(e.b, e.loc, code, code, lanes);
-    Value number = e.slice(kernel.numbers(wide, Value())[0], 0, 4);
-    double scale = kernel.numberScale();
-    return scale == 1 ? number : e.mulf(number, scale);
+    Value number =
+        kernel.withNaN(kernel.numbers(wide, Value())[0], kernel.nanLanes(wide));
+    return e.slice(number, 0, 4);
   }
   code = zero ? e.sub(code, e.splat(zero, e.vec(4, e.i32())))
               : e.add(code, -kernel.zeroPoint());

@@ -61,13 +61,13 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
                                                  int64_t tile) const {
   qz::Activations kind = mode.prompt ? *op.getPrompt() : *op.getGenerate();
   int64_t sumGroup = int64_t(*op.getSumGroup());
-  ActivationLayout layout(kind, op.getResult().getType().getColumns(), sumGroup,
-                          context.isa.tileRows(kind, sumGroup, tile));
+  RowUse use{kind, sumGroup, tile, mode.prompt};
   int64_t factor = 0;
   for (Operation *user : op.getResult().getUsers())
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
+      use.hasFloatValues |= !encoding.values.empty();
       if (encoding.isFloat() || encoding.hasZeros())
         continue;
       for (const Encoding::Span &span : encoding.spans)
@@ -75,6 +75,8 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
       if (encoding.spans.empty())
         factor = std::gcd(factor, PanelKernel::zeroPointOf(encoding));
     }
+  ActivationLayout layout =
+      context.isa.activations(use, op.getResult().getType().getColumns());
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;
 }

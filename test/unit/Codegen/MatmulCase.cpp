@@ -117,8 +117,8 @@ MatmulCase::products(const Activations &activations) const {
 
 std::string qcc::test::formInUse(const MatmulCase &c, const std::string &form) {
   for (const Segment &segment : c.segments)
-    if (segment.encoding.isFloat() || segment.encoding.hasFloatCodes() ||
-        segment.encoding.group % 16)
+    if (segment.encoding.isFloat() || segment.encoding.group % 16 ||
+        segment.encoding.minifloat != Minifloat::None)
       return "f32";
   return form;
 }
@@ -138,7 +138,9 @@ StepRows qcc::test::firstTokens(size_t count, bool prompt, unsigned threads) {
 
 double qcc::test::roundingBound(const DotProduct &product,
                                 const std::string &form) {
-  return product.magnitude * (form == "f32" ? 4e-6 : 1e-6) + 1e-30;
+  if (form == "f32")
+    return product.magnitude * 4e-6 + 1e-30;
+  return product.magnitude * 1e-6 + product.valueBound + 1e-30;
 }
 
 void qcc::test::expectProducts(const MatmulCase &c, const std::string &form,

@@ -166,8 +166,20 @@ DotProduct qcc::test::dotProduct(const Encoding &encoding, const Fields &row,
   Fields minRow = row;
   std::fill(minRow.codes.begin(), minRow.codes.end(), uint8_t(0));
 
+  Fields peakRow = row;
+  if (!encoding.values.empty()) {
+    auto peak = std::max_element(
+        encoding.values.begin(), encoding.values.end(),
+        [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    std::fill(peakRow.codes.begin(), peakRow.codes.end(),
+              uint8_t(peak - encoding.values.begin()));
+  }
+
   DotProduct result = {};
   for (size_t k = 0; k < x.value.size(); ++k) {
+    if (!encoding.values.empty())
+      result.valueBound += std::ldexp(
+          std::fabs(decodeElement(encoding, peakRow, k) * x.value[k]), -14);
     double w = decodeElement(encoding, row, k);
     double min = encoding.hasMin() ? decodeElement(minEncoding, minRow, k) : 0;
     result.value += w * x.value[k];

@@ -44,6 +44,9 @@ struct DotProduct {
   double value;     ///< sum of w[k] * x[k]
   double magnitude; ///< The same with every term of w * x positive.
   double stepBound; ///< sum of |w[k]| * step[k] / 2
+  /// How far the sum may be off where integers stand for values of codes that
+  /// are floats: by 2^-14 of the largest value, for each.
+  double valueBound;
 };
 DotProduct dotProduct(const Encoding &encoding, const Fields &row,
                       const Activations &x);
