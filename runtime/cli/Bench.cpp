@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Bandwidth.h"
+#include "BenchProfile.h"
 #include "Program.h"
 
 #include <algorithm>
@@ -136,6 +137,19 @@ int runBench(Program &program, const Options &options) {
       forgetPeak();
     }
   }
+  BenchProfile prefillTimes, decodeTimes;
+  if (options.profile && !prompt.empty())
+    prefillTimes = BenchProfile::of(program, [&] {
+      for (uint32_t i = 0; i < options.benchRepeat; ++i) {
+        program.check(qcc_reset(session, 0));
+        timeEval(program, prompt, options.batch);
+      }
+    });
+  if (options.profile && !answer.empty()) {
+    program.check(qcc_reset(session, 0));
+    decodeTimes =
+        BenchProfile::of(program, [&] { timeGeneration(program, answer); });
+  }
   after = readBandwidth(info.weights, info.weight_bytes, threads);
   double bandwidth = std::max(before, after);
   double read = decode.mean() * double(info.weight_bytes_per_token);
@@ -150,12 +164,17 @@ int runBench(Program &program, const Options &options) {
         "\"decode_deviation\": %.6g, \"first_token_seconds\": %.6g, "
         "\"peak_rss_mib\": %.6g, \"read_bandwidth_gb_per_second\": %.6g, "
         "\"read_bandwidth_before\": %.6g, \"read_bandwidth_after\": %.6g, "
-        "\"weight_bytes_per_token\": %llu, \"share_of_bandwidth\": %.6g}\n",
+        "\"weight_bytes_per_token\": %llu, \"share_of_bandwidth\": %.6g",
         jsonString(info.name).c_str(), jsonString(info.target).c_str(), threads,
         options.benchPrompt, options.benchGenerate, options.benchRepeat,
         prefill.mean(), prefill.deviation(), decode.mean(), decode.deviation(),
         first.mean(), megabytes, bandwidth * 1e-9, before * 1e-9, after * 1e-9,
         static_cast<unsigned long long>(info.weight_bytes_per_token), share);
+    if (options.profile && !prompt.empty())
+      printFormatted(", \"prefill_profile\": %s", prefillTimes.json().c_str());
+    if (options.profile && !answer.empty())
+      printFormatted(", \"decode_profile\": %s", decodeTimes.json().c_str());
+    printFormatted("}\n");
     return 0;
   }
   printFormatted("%s, target %s, %u threads\n", info.name, info.target,
@@ -174,6 +193,11 @@ int runBench(Program &program, const Options &options) {
   if (!answer.empty())
     printFormatted("decode reads weights at %.1f GB/s, %.0f %% of that\n",
                    read * 1e-9, share * 100);
+  if (options.profile && !prompt.empty())
+    prefillTimes.print("prefill", uint64_t(options.benchRepeat) * prompt.size(),
+                       bandwidth);
+  if (options.profile && !answer.empty())
+    decodeTimes.print("decode", answer.size(), bandwidth);
   return 0;
 }
 

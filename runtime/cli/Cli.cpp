@@ -183,6 +183,8 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
   bench
       .add_option("-r,--repeat", options.benchRepeat, "Repetitions (default 5)")
       ->check(CLI::Range(1, 10000));
+  bench.add_flag("--profile", options.profile,
+                 "Also where the time goes, stage by stage");
   bench.add_flag("--json", options.json, "As JSON");
   addModelOptions(bench, options);
   return commands;

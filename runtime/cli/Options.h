@@ -67,6 +67,7 @@ struct Options {
   uint32_t benchRepeat = 5;
 
   ServeOptions serve;
+  bool profile = false;
 };
 
 /// The commands. Each returns an exit code or throws Failure.

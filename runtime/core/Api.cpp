@@ -304,6 +304,29 @@ static uint64_t stateBytes(const qcc_session *session) {
   return sessionOf(session).stateBytes();
 }
 
+static qcc_status profile(qcc_session *session, int32_t on) {
+  return sessionOf(session).profile(on != 0);
+}
+
+static qcc_status profileInfo(const qcc_session *session,
+                              qcc_profile_v1 *info) {
+  const Profile *times = sessionOf(session).profiled();
+  if (!times || !info || info->struct_size < sizeof(uint32_t))
+    return QCC_E_ARGUMENT;
+  times->info(*info);
+  return QCC_OK;
+}
+
+static qcc_status stageTime(const qcc_session *session, uint32_t stage,
+                            qcc_stage_time_v1 *info) {
+  const Profile *times = sessionOf(session).profiled();
+  if (!times || !info || info->struct_size < sizeof(uint32_t) ||
+      stage >= times->stageCount())
+    return QCC_E_ARGUMENT;
+  times->stage(stage, *info);
+  return QCC_OK;
+}
+
 const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
   static constexpr qcc_api_v1 table = {
       sizeof(qcc_api_v1),
@@ -338,6 +361,9 @@ const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
       renderChat,
       setSequenceSampling,
       copySequence,
+      profile,
+      profileInfo,
+      stageTime,
   };
   return maxVersion >= QCC_API_VERSION ? &table : nullptr;
 }

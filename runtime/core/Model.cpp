@@ -37,7 +37,8 @@ static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
   if (model.struct_size < sizeof(qcc_model_v1))
     return error.set(QCC_E_DATA, "model table has %u bytes, expected %zu",
                      model.struct_size, sizeof(qcc_model_v1));
-  if (!model.target || !model.step || (model.state_count && !model.states))
+  if (!model.target || !model.step || (model.state_count && !model.states) ||
+      (model.stage_count && !model.stages))
     return error.set(QCC_E_DATA, "model table has a null field");
   auto inRange = [&](const char *name, uint32_t value, uint32_t largest) {
     return value >= 1 && value <= largest
@@ -69,6 +70,9 @@ static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
                        "a multiple of 64",
                        model.target, i, static_cast<unsigned long long>(page));
   }
+  for (uint32_t i = 0; i < model.stage_count; ++i)
+    if (!model.stages[i].name)
+      return error.set(QCC_E_DATA, "model table has a null field");
   return checkMatmuls(model, error);
 }
 

@@ -94,10 +94,12 @@ bool Session::runStep(qcc_step_v1 &step) {
   step.arena = arena.data();
   step.barrier = Team::barrier;
   step.barrier_context = &team;
+  step.profile = times.counters();
   struct Job {
     qcc_step_fn function;
     const qcc_step_v1 *step;
-  } job = {code->step, &step};
+    Profile *times;
+  } job = {code->step, &step, &times};
   // Prompt steps differ too much in length to learn from.
   bool generating = !(step.flags & QCC_STEP_PROMPT);
   uint32_t threads = generating ? pace.threads() : team.size();
@@ -105,11 +107,15 @@ bool Session::runStep(qcc_step_v1 &step) {
   bool complete = team.run(
       [](void *context, uint32_t thread, uint32_t threads) {
         const Job &job = *static_cast<const Job *>(context);
+        job.times->enter(thread);
         job.function(job.step, thread, threads);
       },
       &job, threads);
+  double seconds = now() - start;
+  if (times.isOn() && complete)
+    times.record(seconds, team.lastBarriers());
   if (generating && complete)
-    pace.record(now() - start, team.lastBarriers() * (threads - 1),
+    pace.record(seconds, team.lastBarriers() * (threads - 1),
                 team.lastDelays());
   return complete;
 }
@@ -264,6 +270,19 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
     history[size_t(sequence) * context + lengths[sequence]++] =
         request.token[i];
   }
+  return QCC_OK;
+}
+
+qcc_status Session::profile(bool on) {
+  if (!on) {
+    times.stop();
+    return QCC_OK;
+  }
+  if (code->stage_count == 0)
+    return error.set(QCC_E_ARGUMENT, "target %s cannot be profiled",
+                     code->target);
+  if (!times.start(*code, team.size()))
+    return error.set(QCC_E_NO_MEMORY, "out of memory for a profile");
   return QCC_OK;
 }
 

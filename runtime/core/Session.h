@@ -8,6 +8,7 @@
 #include "Model.h"
 #include "Pace.h"
 #include "Pages.h"
+#include "Profile.h"
 #include "Sampler.h"
 #include "Team.h"
 
@@ -43,6 +44,9 @@ public:
     return sequence < sequences ? &history[size_t(sequence) * context]
                                 : nullptr;
   }
+  qcc_status profile(bool on);
+  /// Null while nothing is counted.
+  const Profile *profiled() const { return times.isOn() ? &times : nullptr; }
   const float *lastLogits() const { return last; }
   uint32_t threads() const { return team.size(); }
   uint32_t contextSize() const { return context; }
@@ -68,6 +72,7 @@ private:
   Team team;
   Pace pace;
   Pages pages;
+  Profile times;
   Sampler sampler;
   Array<Draws> draws; // of each sequence
   TextStream stream;

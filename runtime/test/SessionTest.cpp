@@ -104,6 +104,39 @@ TEST(SessionTest, SequencesInOneStepAreIndependent) {
     EXPECT_EQ(qcc_length(session, s), prompts[s].size());
 }
 
+TEST(SessionTest, ProfilesSteps) {
+  Model model;
+  Session session(model, 2);
+  qcc_profile_v1 profile = {};
+  profile.struct_size = sizeof profile;
+  qcc_stage_time_v1 stage = {};
+  stage.struct_size = sizeof stage;
+  EXPECT_EQ(qcc_profile_info(session, &profile), QCC_E_ARGUMENT);
+  EXPECT_EQ(qcc_stage_time(session, 0, &stage), QCC_E_ARGUMENT);
+  ASSERT_EQ(qcc_profile(session, 1), QCC_OK) << qcc_last_error(session);
+  for (int i = 0; i < 3; ++i)
+    ASSERT_EQ(session.tryEval(someTokens(20)), QCC_OK);
+  ASSERT_EQ(qcc_profile_info(session, &profile), QCC_OK);
+  EXPECT_EQ(profile.stage_count, 1u);
+  EXPECT_EQ(profile.steps, 3u);
+  // Those of the layers, and the end of the step.
+  EXPECT_EQ(profile.barriers, 3u * (2 * DEMO_LAYERS + 1));
+  EXPECT_GT(profile.seconds, 0);
+  ASSERT_EQ(qcc_stage_time(session, 0, &stage), QCC_OK);
+  EXPECT_STREQ(stage.name, "all");
+  EXPECT_EQ(stage.runs, 1u);
+  // The only stage has all of the time.
+  EXPECT_DOUBLE_EQ(stage.work_seconds, profile.seconds);
+  EXPECT_EQ(stage.wait_seconds, 0);
+  EXPECT_EQ(qcc_stage_time(session, 1, &stage), QCC_E_ARGUMENT);
+  // Begins anew.
+  ASSERT_EQ(qcc_profile(session, 1), QCC_OK);
+  ASSERT_EQ(qcc_profile_info(session, &profile), QCC_OK);
+  EXPECT_EQ(profile.steps, 0u);
+  ASSERT_EQ(qcc_profile(session, 0), QCC_OK);
+  EXPECT_EQ(qcc_profile_info(session, &profile), QCC_E_ARGUMENT);
+}
+
 TEST(SessionTest, StepTracesTheResidualStream) {
   Model model;
   Session session(model, 3);

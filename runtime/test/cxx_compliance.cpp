@@ -9,6 +9,6 @@ bool useHeaders();
 bool useHeaders() {
   qcc_session_options_v1 options = QCC_SESSION_OPTIONS_INIT;
   qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
-  return sizeof(qcc_step_v1) == 128 && options.threads == 0 &&
+  return sizeof(qcc_step_v1) == 136 && options.threads == 0 &&
          sampling.seed == -1;
 }

@@ -104,7 +104,14 @@ static int32_t dawdle(const qcc_step_v1 *s, uint32_t thread) {
   return 0;
 }
 
+/* Profiles count "ticks" of 1: of work for each step, of waiting for none. */
+static void count(const qcc_step_v1 *s, uint32_t thread) {
+  if (s->profile)
+    s->profile[3 * thread + 1] += 1;
+}
+
 static void step(const qcc_step_v1 *s, uint32_t thread, uint32_t threads) {
+  count(s, thread);
   float *x = (float *)s->arena; /* [rows][HIDDEN] */
   float *scratch = (float *)(s->arena + DEMO_ARENA_BYTES +
                              thread * (uint64_t)DEMO_ARENA_THREAD_BYTES);
@@ -167,6 +174,7 @@ static const qcc_state_v1 states[DEMO_LAYERS] = {{DEMO_PAGE_BYTES(0), 0, 0},
                                                  {DEMO_PAGE_BYTES(1), 0, 0}};
 
 static const qcc_matmul_v1 matmuls[] = {{"demo.head", 0, HIDDEN, 0}};
+static const qcc_stage_v1 stages[] = {{"all", VOCAB * HIDDEN, 0, 1, 0}};
 
 #define MODEL(name, features)                                                  \
   {sizeof(qcc_model_v1),                                                       \
@@ -188,7 +196,10 @@ static const qcc_matmul_v1 matmuls[] = {{"demo.head", 0, HIDDEN, 0}};
    matmuls,                                                                    \
    1,                                                                          \
    0,                                                                          \
-   HIDDEN}
+   HIDDEN,                                                                     \
+   stages,                                                                     \
+   1,                                                                          \
+   0}
 
 static const qcc_model_v1 baseline = MODEL("x86-64", 0);
 static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);

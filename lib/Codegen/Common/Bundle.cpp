@@ -85,6 +85,14 @@ Constant *BundleBuilder::model(const BundleModel &model) {
     matmulTable =
         global(array(matmuls.front()->getType(), matmuls), "matmuls", 8);
 
+  llvm::SmallVector<Constant *> stages;
+  for (const ProfiledStage &stage : code.stages)
+    stages.push_back(structure({string(stage.name), i64(stage.weightBytes),
+                                i64(stage.macs), i32(stage.runs), i32(0)}));
+  Constant *stageTable = null();
+  if (!stages.empty())
+    stageTable = global(array(stages.front()->getType(), stages), "stages", 8);
+
   auto *stepType =
       llvm::FunctionType::get(llvm::Type::getVoidTy(context),
                               {pointer, llvm::Type::getInt32Ty(context),
@@ -94,7 +102,7 @@ Constant *BundleBuilder::model(const BundleModel &model) {
       stepType, llvm::GlobalValue::ExternalLinkage, code.stepSymbol, module);
   step->setVisibility(llvm::GlobalValue::HiddenVisibility);
 
-  static_assert(sizeof(qcc_model_v1) == 120, "fields below");
+  static_assert(sizeof(qcc_model_v1) == 136, "fields below");
   Constant *table = structure({i32(sizeof(qcc_model_v1)),
                                i32(states.size()),
                                string(model.target->name),
@@ -114,7 +122,10 @@ Constant *BundleBuilder::model(const BundleModel &model) {
                                matmulTable,
                                i32(matmuls.size()),
                                i32(0),
-                               i64(code.matmulColumns)});
+                               i64(code.matmulColumns),
+                               stageTable,
+                               i32(stages.size()),
+                               i32(0)});
   return global(table, "model", 8);
 }
 

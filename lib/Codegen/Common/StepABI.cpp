@@ -58,6 +58,8 @@ static FieldInfo fieldInfo(StepField field) {
     return {offsetof(qcc_step_v1, barrier_context), FieldInfo::Pointer};
   case StepField::MatmulInputs:
     return {offsetof(qcc_step_v1, matmul_inputs), FieldInfo::Pointer};
+  case StepField::Profile:
+    return {offsetof(qcc_step_v1, profile), FieldInfo::Pointer};
   }
   llvm_unreachable("unknown field");
 }

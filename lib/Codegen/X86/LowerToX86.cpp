@@ -173,6 +173,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   code.hidden = number(source, "llm.hidden");
   code.layers = number(source, "llm.layers");
   code.context = number(source, "llm.context");
+  code.stages = context.profile.stages();
   describe(source, options, code);
   code.module = std::move(module);
   return success();

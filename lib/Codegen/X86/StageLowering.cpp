@@ -118,6 +118,10 @@ func::FuncOp StageLowering::lower() {
       return {};
     if (failed(lowerOp(&op)))
       return {};
+    if (context.profile.contains(&op)) {
+      lastStage = &op;
+      context.profile.mark(e, step, thread, &op, /*isWait=*/false);
+    }
   }
   if (failed(flush()))
     return {};
@@ -182,6 +186,8 @@ void StageLowering::barrier() {
   builder.setInsertionPointToEnd(current);
   cf::CondBranchOp::create(builder, e.loc, go, next, exit);
   builder.setInsertionPointToEnd(next);
+  if (lastStage)
+    context.profile.mark(e, step, thread, lastStage, /*isWait=*/true);
 }
 
 void StageLowering::forUnits(Value count, function_ref<void(Value)> body) {

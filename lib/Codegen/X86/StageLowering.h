@@ -9,6 +9,7 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 #include "AttentionKernel.h"
 #include "MatmulKernel.h"
+#include "Profile.h"
 
 namespace qcc::x86 {
 
@@ -26,6 +27,7 @@ struct LoweringContext {
   Isa isa;
   Type kvElement;
   MatmulKernels matmuls;
+  Profile profile;
   /// Offset of the scratch of attention and of rope in a thread's memory, and
   /// its size.
   int64_t scratchOffset = 0, scratchBytes = 0;
@@ -37,7 +39,7 @@ struct LoweringContext {
   LoweringContext(mlir::ModuleOp source, mlir::ModuleOp module,
                   const TargetSpec &target, Type kvElement)
       : source(source), module(module), isa(target), kvElement(kvElement),
-        matmuls(module, isa) {}
+        matmuls(module, isa), profile(source) {}
 
   int64_t arenaBytes() const;
   int64_t threadBytes() const;
@@ -146,7 +148,8 @@ private:
   mlir::func::FuncOp function;
   mlir::Block *exit = nullptr;
   bool pendingBarrier = false;
-  int64_t firstLayer = 0; ///< Of the next run of calls.
+  mlir::Operation *lastStage = nullptr; ///< That the next barrier waits for.
+  int64_t firstLayer = 0;               ///< Of the next run of calls.
 
   Value step, thread, threads, rows, outputCount, arena, weights, scratch;
   llvm::DenseMap<Value, Value> places;

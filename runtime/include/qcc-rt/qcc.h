@@ -284,6 +284,26 @@ typedef struct qcc_generated_v1 {
   double generate_seconds; /* from there to the end                           */
 } qcc_generated_v1;
 
+/* What qcc_profile() counted since it was switched on. */
+typedef struct qcc_profile_v1 {
+  uint32_t struct_size; /* set by the caller                                  */
+  uint32_t stage_count; /* of the model                                       */
+  uint64_t steps;
+  uint64_t barriers; /* of all steps, their ends included                     */
+  double seconds;    /* in steps                                              */
+} qcc_profile_v1;
+
+/* One kind of work, which layers of one kind share. */
+typedef struct qcc_stage_time_v1 {
+  uint32_t struct_size; /* set by the caller                                  */
+  uint32_t runs;        /* in a step                                          */
+  const char *name;     /* "matmul blk.0.attn_q.weight, ...": of the first    */
+  uint64_t weight_bytes; /* of matmuls: read by all runs for one row          */
+  uint64_t macs;         /* of matmuls: of all runs for one row               */
+  double work_seconds, wait_seconds; /* of a thread, as mean; waiting is at the
+                                        barrier after the stage               */
+} qcc_stage_time_v1;
+
 /* The table. Functions are appended in later versions; struct_size says how
  * many are there. Call them through the wrappers below. */
 struct qcc_api_v1 {
@@ -329,6 +349,9 @@ struct qcc_api_v1 {
   qcc_status (*set_sequence_sampling)(qcc_session *, uint32_t,
                                       const qcc_sampling_v1 *);
   qcc_status (*copy)(qcc_session *, uint32_t, uint32_t, size_t);
+  qcc_status (*profile)(qcc_session *, int32_t);
+  qcc_status (*profile_info)(const qcc_session *, qcc_profile_v1 *);
+  qcc_status (*stage_time)(const qcc_session *, uint32_t, qcc_stage_time_v1 *);
 };
 
 /* `<prefix>_query`: the table for the highest version that both sides know;
@@ -599,6 +622,30 @@ static inline uint32_t qcc_threads(const qcc_session *session) {
 }
 static inline uint32_t qcc_context(const qcc_session *session) {
   return session->api->context(session);
+}
+
+/* Counts from now on where the time of steps goes (`on` not 0), or no more.
+ * QCC_E_ARGUMENT where the model's code cannot tell. */
+static inline qcc_status qcc_profile(qcc_session *session, int32_t on) {
+  /* A library may be older than these functions. */
+  if (session->api->struct_size <= offsetof(struct qcc_api_v1, profile))
+    return QCC_E_ARGUMENT;
+  return session->api->profile(session, on);
+}
+/* Fill the first struct_size bytes of *info. QCC_E_ARGUMENT while the session
+ * does not count, or for a stage that is not there. */
+static inline qcc_status qcc_profile_info(const qcc_session *session,
+                                          qcc_profile_v1 *info) {
+  if (session->api->struct_size <= offsetof(struct qcc_api_v1, profile_info))
+    return QCC_E_ARGUMENT;
+  return session->api->profile_info(session, info);
+}
+static inline qcc_status qcc_stage_time(const qcc_session *session,
+                                        uint32_t stage,
+                                        qcc_stage_time_v1 *info) {
+  if (session->api->struct_size <= offsetof(struct qcc_api_v1, stage_time))
+    return QCC_E_ARGUMENT;
+  return session->api->stage_time(session, stage, info);
 }
 
 /* Bytes of state (KV cache) in use by all sequences, in whole pages. */

@@ -61,6 +61,17 @@ typedef struct qcc_matmul_v1 {
 } qcc_matmul_v1;
 QCC_STATIC_ASSERT(sizeof(qcc_matmul_v1) == 24, "layout is ABI");
 
+/* A part of a step that a profile tells apart: one kind of work, which layers
+ * of one kind share, and the wait at the barrier after it. */
+typedef struct qcc_stage_v1 {
+  const char *name;      /* "matmul blk.0.attn_q, blk.0.attn_k": of the first */
+  uint64_t weight_bytes; /* of matmuls: read by all runs for one row          */
+  uint64_t macs;         /* of matmuls: multiply-adds of all runs for one row */
+  uint32_t runs;         /* in a step                                         */
+  uint32_t reserved;     /* 0 */
+} qcc_stage_v1;
+QCC_STATIC_ASSERT(sizeof(qcc_stage_v1) == 32, "layout is ABI");
+
 /* qcc_step_v1.flags */
 /* The rows belong to prompts: coarser activations may be used. Without it at
  * most QCC_GENERATE_ROWS rows are given, and each row's result has the same
@@ -103,9 +114,14 @@ typedef struct qcc_step_v1 {
                            matmul_columns * rows floats: the input of each is
                            at first * rows, as [rows][columns]; where only
                            rows with logits reach it, as [outputs][columns]  */
+  /* Since 1.2. */
+  uint64_t *profile; /* NULL, or [threads][1 + 2 * stage_count]: the counter of
+                        ticks when the thread's last part ended, then for each
+                        stage the ticks of its work and of waiting after it,
+                        to which the step adds. Each thread writes its own.  */
 } qcc_step_v1;
 QCC_STATIC_ASSERT(sizeof(void *) == 8, "64-bit targets only");
-QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 128, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 136, "layout is ABI");
 
 /* The SPMD entry: called once on each of `threads` threads of a team. Results
  * have the same bits for every number of threads. Never allocates, blocks
@@ -136,8 +152,12 @@ typedef struct qcc_model_v1 {
   uint32_t matmul_count;     /* all of the model's, or 0: gives no inputs    */
   uint32_t reserved2;        /* 0 */
   uint64_t matmul_columns;   /* of all inputs                                */
+  /* Since 1.2. */
+  const qcc_stage_v1 *stages; /* [stage_count]                               */
+  uint32_t stage_count;       /* 0: cannot be profiled                       */
+  uint32_t reserved3;         /* 0 */
 } qcc_model_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 120, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 136, "layout is ABI");
 
 /* One of several chat templates. */
 typedef struct qcc_template_v1 {

@@ -25,6 +25,13 @@ struct MatmulInput {
   uint32_t columns = 0;
 };
 
+/// As in qcc_stage_v1.
+struct ProfiledStage {
+  std::string name;
+  uint64_t weightBytes = 0, macs = 0;
+  uint32_t runs = 0;
+};
+
 struct ModelCode {
   /// llvm, scf, cf, arith, math, vector and func only; `stepSymbol` is a
   /// qcc_step_fn, every other definition is private.
@@ -35,6 +42,8 @@ struct ModelCode {
   /// All matmuls of a step that gives their inputs; else none.
   std::vector<MatmulInput> matmuls;
   uint64_t matmulColumns = 0;
+  /// What a profile of a step tells apart; none: it cannot be profiled.
+  std::vector<ProfiledStage> stages;
   uint64_t arenaBytes = 0;
   uint64_t arenaThreadBytes = 0;
   uint32_t rowCapacity = 0;

@@ -33,6 +33,7 @@ enum class StepField {
   Barrier,
   BarrierContext,
   MatmulInputs,
+  Profile,
 };
 
 /// Loads a field: i32, i64 or ptr, as the header has it.
