@@ -55,6 +55,13 @@ static int64_t sumGroupOf(qz::MatmulOp matmul) {
   return group;
 }
 
+/// Whether codes stand for floats that products of integers stand in for.
+static bool hasValues(qz::MatmulOp op) {
+  return llvm::any_of(op.getWeights(), [](Value weight) {
+    return !encodingOf(weight).values.empty();
+  });
+}
+
 static bool isEightBit(qz::Activations activations) {
   return activations == qz::Activations::A8 ||
          activations == qz::Activations::A8G16;
@@ -177,6 +184,12 @@ private:
         ++numRaised;
         *activations = qz::Activations::A16;
       }
+    }
+    // Beside f32 activations, 16 bits would take as long and 8 bits cost more
+    // of these models' exactness than of others.
+    if (matmul && hasValues(matmul) && isEightBit(choice.prompt)) {
+      ++numFloat;
+      choice.prompt = qz::Activations::F32;
     }
     choice.sumGroup = group == 16 ? 16 : 32;
     return choice;

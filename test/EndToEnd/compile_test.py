@@ -139,6 +139,30 @@ class Artefact(TestCase):
                 results.add(output.read_bytes())
             self.assertEqual(len(results), 1)
 
+    def test_profile(self):
+        program = self.compile(self.model(layers=3), "m")
+        result = subprocess.run([program, "bench", "-p", "20", "-n", "4", "-r", "2", "--threads",
+                                 "2", "--profile", "--json"],
+                                capture_output=True, text=True, check=True)
+        measured = json.loads(result.stdout)
+        for part, steps in (("prefill_profile", 2), ("decode_profile", 4)):
+            profile = measured[part]
+            self.assertEqual(profile["steps"], steps)
+            stages = profile["stages"]
+            # Ticks of all threads add up to the time of the steps.
+            total = sum(s["work_seconds"] + s["wait_seconds"] for s in stages)
+            self.assertAlmostEqual(total, profile["seconds"], delta=profile["seconds"] * 1e-3)
+            matmuls = [s for s in stages if s["macs"]]
+            self.assertTrue(all(s["weight_bytes"] and s["name"].startswith("matmul ")
+                                for s in matmuls))
+            self.assertEqual({s["runs"] for s in matmuls}, {1, 3})
+        # Each layer has the same barriers.
+        self.assertGreater(measured["prefill_profile"]["barriers"], 2 * 3 * 5)
+        text = subprocess.run([program, "bench", "-p", "20", "-n", "4", "-r", "1", "--profile"],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertIn("barriers a step", text)
+        self.assertIn("matmul blk.0.ffn_gate.weight, blk.0.ffn_up.weight", text)
+
     def test_external_weights(self):
         model = self.model()
         program = self.compile(model, "m", "--weights=external")

@@ -318,6 +318,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       of 8 bits (`float` of the encoding: no integer sum holds them), or groups
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
+    * `f32` instead of 8 bits in prompts where codes stand for floats (`values`);
     * otherwise what the options ask for, but nothing coarser than `a16` for
       rows that come from `llm.select_outputs`: the logits feel every error;
       and for a matmul whose product is routed: a small error there gives a row
