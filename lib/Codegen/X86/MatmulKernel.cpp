@@ -280,7 +280,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
     os << weight.getType() << ";";
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
-     << activations.tile << ";" << output.stride << ";" << output.exactRows;
+     << activations.tile << ";" << activations.chains << ";" << output.stride
+     << ";" << output.exactRows;
   if (op.getScale())
     os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())

@@ -57,9 +57,9 @@ static void describeMatmul(qz::MatmulOp op, const WeightFinder &finder,
     // Of experts a row reads those that it chose.
     uint64_t chosen = 1, all = 1;
     if (op.getExperts()) {
-      chosen =
-          uint64_t(op.getExperts().getDefiningOp<llm::RouteOp>().getTopK());
-      all = uint64_t(type.getMatrices());
+      all = chosen = uint64_t(type.getMatrices());
+      if (auto route = op.getExperts().getDefiningOp<llm::RouteOp>())
+        chosen = uint64_t(route.getTopK());
     }
     for (qz::WeightOp each : found)
       stage.weightBytes += uint64_t(each.getBytes().value_or(0)) / all * chosen;
