@@ -136,12 +136,11 @@ CompiledKernel::CompiledKernel(const Encoding &encoding, const Shape &shape,
   x86::Isa isa(target);
   int64_t sumGroup = *quantize.getSumGroup();
   int64_t wanted = prompt ? kMostTileRows : int64_t(shape.tokens);
-  ActivationLayout layout = isa.activations(
-      {*kind, sumGroup, wanted, prompt, !encoding.values.empty()},
-      int64_t(shape.columns));
+  ActivationLayout layout = isa.activations({*kind, sumGroup, wanted, prompt},
+                                            int64_t(shape.columns));
   if (!encoding.isFloat())
     layout.zeroFactor =
-        std::max<int64_t>(1, x86::PanelKernel::zeroPointOf(encoding));
+        std::max<int64_t>(1, x86::PanelKernel::integerZeroOf(encoding));
   OwningOpRef<ModuleOp> module = ModuleOp::create(source->getLoc());
   x86::MatmulKernels kernels(*module, isa);
   auto stride = int64_t((shape.rows + 15) / 16 * 64);

@@ -131,6 +131,10 @@ void registerCases() {
     }
     add("gemv", "a8", false);
     add("gemv", "a16", false);
+    if (encoding.hasFloatCodes()) {
+      add("gemm", "f32", true);
+      continue;
+    }
     add("gemm", "a8", true);
     add("gemm", "a8g16", true);
   }

@@ -397,6 +397,11 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
                  : 0;
   c.sliding = slidingLayers(c, names, reader);
   c.turning = turningLayers(c, names, reader);
+  if (c.arch.hasLatents &&
+      std::ranges::find(c.turning, false) != c.turning.end())
+    reader.fail(names.ropeLayers, "layers without rope are not supported for "
+                                  "architecture " +
+                                      quoted(c.arch.name));
   c.attentionScale = scaleOfScores(c, names, reader);
   if (!std::isfinite(c.attentionScale))
     reader.fail("expected a finite factor of scores");

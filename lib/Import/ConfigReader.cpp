@@ -42,10 +42,13 @@ std::optional<double> ConfigReader::defaultOf(const KeyNames &names) const {
   return std::nullopt;
 }
 
+uint32_t ConfigReader::numberOf(const KeyNames &names) {
+  auto known = defaultOf(names);
+  return known ? uint32_t(*known) : take(checkpoint.get<uint32_t>(find(names)));
+}
+
 uint32_t ConfigReader::countOrZero(const KeyNames &names, uint32_t limit) {
-  if (auto value = defaultOf(names))
-    return uint32_t(*value);
-  uint32_t value = take(checkpoint.get<uint32_t>(find(names)));
+  uint32_t value = numberOf(names);
   if (value > limit)
     fail(names, "expected at most " + std::to_string(limit) + ", got " +
                     std::to_string(value));
@@ -53,9 +56,7 @@ uint32_t ConfigReader::countOrZero(const KeyNames &names, uint32_t limit) {
 }
 
 uint32_t ConfigReader::count(const KeyNames &names, uint32_t limit) {
-  if (auto value = defaultOf(names))
-    return uint32_t(*value);
-  uint32_t value = take(checkpoint.get<uint32_t>(find(names)));
+  uint32_t value = numberOf(names);
   if (value == 0 || value > limit)
     fail(names, "expected 1 to " + std::to_string(limit) + ", got " +
                     std::to_string(value));

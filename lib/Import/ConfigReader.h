@@ -79,6 +79,8 @@ public:
   Error error;
 
 private:
+  /// Of the file, or the family's default.
+  uint32_t numberOf(const KeyNames &names);
   std::optional<double> defaultOf(const KeyNames &names) const;
   template <typename T>
   T take(Result<T> result);

@@ -5,6 +5,7 @@
 #include "qcc/Text/TextParts.h"
 
 #include <algorithm>
+#include <set>
 #include "HuggingFacePipeline.h"
 #include "text/Pipeline.h"
 
@@ -175,7 +176,16 @@ static Error readChatTemplates(const Checkpoint &checkpoint, TextParts &parts) {
   readOne("tokenizer.chat_template", false, source);
   if (!source.empty())
     parts.chatTemplate = std::move(source);
+  std::set<std::string_view> seen;
   for (const std::string &name : names) {
+    if (!read.error &&
+        (!seen.insert(name).second || name.find('\0') != std::string::npos))
+      read.error =
+          checkpoint.error("key 'tokenizer.chat_templates': expected "
+                           "names without NUL bytes that differ, got " +
+                           quoted(name) + " twice or with one");
+    if (read.error)
+      break;
     auto &[key, text] = parts.templates.emplace_back(name, "");
     readOne("tokenizer.chat_template." + name, true, text);
   }

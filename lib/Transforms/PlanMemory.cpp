@@ -63,7 +63,7 @@ public:
   BlockPlan(Block &block, Capacity capacity)
       : block(block), capacity(capacity) {
     // Naming a weight or a state is no stage and takes no time. Neither does
-    // routing, after which threads need not wait for each other.
+    // routing, after which threads need not wait in generating steps.
     int64_t stages = 0;
     for (Operation &op : block)
       numbers[&op] =

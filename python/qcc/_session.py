@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_uint32, c_void_p, cast
 from typing import Any, Callable, Sequence
 
@@ -21,6 +22,7 @@ Progress = Callable[[int, int], Any]
 
 class Session:
     def __init__(self, model: Model, threads: int = 0, context: int = 0, batch: int = 0) -> None:
+        self._ending = threading.RLock()  # cancel() comes from other threads
         self.model, self._api = model, model.api
         self._handle: Handle | None = None
         self.options = (max(threads, 0), max(context, 0), max(batch, 0))
@@ -52,10 +54,11 @@ class Session:
         return self._handle.address
 
     def close(self) -> None:
-        address = self._handle.take() if self._handle else 0
-        if address:
-            self._api.session_destroy(address)
-            self.model.count_session(-1)
+        with self._ending:
+            address = self._handle.take() if self._handle else 0
+            if address:
+                self._api.session_destroy(address)
+                self.model.count_session(-1)
 
     def __del__(self) -> None:
         self.close()
@@ -155,7 +158,8 @@ class Session:
         return self._sampled.value
 
     def cancel(self) -> None:
-        self._api.cancel(self.address, 1)
+        with self._ending:
+            self._api.cancel(self.address, 1)
 
     def tokens(self) -> list[int]:
         count = self._api.length(self.address, 0)

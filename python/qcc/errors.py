@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Any, Sequence
 
 
 class QccError(RuntimeError):
@@ -31,3 +31,6 @@ class CompileError(QccError):
             how = f"signal {-returncode}" if returncode < 0 else f"exit code {returncode}"
             message = f"the compiler ended with {how} and wrote nothing"
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompileError, (self.command, self.returncode, self.text)

@@ -118,7 +118,8 @@ class LLM:
         tokenizer adds are there (default: yes). parse_special: whether the names
         of control tokens in the text are those tokens."""
         flags = _abi.TOKENIZE_SPECIAL if add_bos_token is not False else 0
-        return self.model.tokenize(text, flags | (_abi.TOKENIZE_PARSE if parse_special else 0))
+        with self._lock:
+            return self.model.tokenize(text, flags | (_abi.TOKENIZE_PARSE if parse_special else 0))
 
     @overload
     def detokenize(self, tokens: Sequence[int] | int, decode: Literal[True] = True,
@@ -133,15 +134,17 @@ class LLM:
         """Text of tokens; of one alone, its piece of a text. `special`: control
         tokens give their names."""
         flags = _abi.TEXT_SPECIAL if special else 0
-        if isinstance(tokens, (int, np.integer)):
-            text = self.model.piece(int(tokens))
-        else:
-            text = self.model.detokenize(_ids(tokens), flags)
+        with self._lock:
+            if isinstance(tokens, (int, np.integer)):
+                text = self.model.piece(int(tokens))
+            else:
+                text = self.model.detokenize(_ids(tokens), flags)
         return text.decode(errors="replace") if decode else text
 
     def is_eos_token(self, token: int) -> bool:
         """Whether the token ends an answer (a model may have several that do)."""
-        return self.model.is_end(token)
+        with self._lock:
+            return self.model.is_end(token)
 
     def render_chat(self, messages: Messages, tools: Sequence[Mapping[str, Any]] | None = None, *,
                     add_generation_prompt: bool = True, template: str | None = None,
@@ -149,7 +152,9 @@ class LLM:
         """The conversation as the model's chat template writes it. `tools` are
         JSON schemas of functions, `variables` further names that the template
         reads, `template` the name of one of several."""
-        return self.model.render_chat(messages, tools, add_generation_prompt, template, variables)
+        with self._lock:
+            return self.model.render_chat(messages, tools, add_generation_prompt, template,
+                                          variables)
 
     # ---- steps
 
@@ -302,12 +307,15 @@ class LLM:
             self._sampling = bytes(sampling)
 
     def _use(self, config: Config) -> None:
-        """Makes the session, or one with other threads for the same sequence."""
+        """Makes the session, or one with other threads or context for the same
+        sequence."""
         old = self._session
-        wanted = (max(config.threads, 0), max(config.context_length, 0))
-        if old and (wanted[0] == 0 or wanted == old.options[:2]):
-            return
-        new = Session(self.model, wanted[0], wanted[1], config.batch_size)
+        threads, context = max(config.threads, 0), max(config.context_length, 0)
+        if old:
+            threads, context = threads or old.options[0], context or old.options[1]
+            if (threads, context) == old.options[:2]:
+                return
+        new = Session(self.model, threads, context, config.batch_size)
         if old:
             if old.length:
                 new.restore(old.save())

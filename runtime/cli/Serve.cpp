@@ -4,6 +4,7 @@
 
 #include "Program.h"
 
+#include "serve/Fields.h"
 #include "serve/Http.h"
 
 #include <algorithm>
@@ -58,6 +59,13 @@ int runServe(Program &program, const Options &options) {
     api.keys = readKeys(serve.apiKeyFile);
   api.timeout = serve.timeout;
   api.chatVariables = options.chatVariables;
+  if (!api.chatVariables.empty()) {
+    try {
+      serve::parseObject(api.chatVariables);
+    } catch (const serve::RequestError &error) {
+      throw Failure{"--chat-variables: " + error.message, 2};
+    }
+  }
 
   serve::HttpOptions http;
   http.host = serve.host;

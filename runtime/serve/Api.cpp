@@ -56,10 +56,26 @@ static bool sameKey(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
-void Api::authorize(const Call &call) const {
-  if (options.keys.empty())
+/// A target without query and slashes at its end.
+static std::string_view pathOf(std::string_view target) {
+  std::string_view path = target.substr(0, target.find('?'));
+  while (path.size() > 1 && path.back() == '/')
+    path.remove_suffix(1);
+  return path;
+}
+
+static bool isPage(std::string_view path) {
+  return path == "/" || path == "/index.html";
+}
+
+static bool isHealth(std::string_view path) {
+  return path == "/health" || path == "/v1/health";
+}
+
+void Api::authorize(std::string_view target, std::string_view given) const {
+  std::string_view path = pathOf(target);
+  if (options.keys.empty() || isPage(path) || isHealth(path))
     return;
-  std::string_view given = call.authorization;
   constexpr std::string_view scheme = "Bearer ";
   bool found = false;
   if (given.substr(0, scheme.size()) == scheme) {
@@ -75,9 +91,7 @@ void Api::authorize(const Call &call) const {
 }
 
 Reply Api::route(const Call &call) const {
-  std::string path = call.target.substr(0, call.target.find('?'));
-  while (path.size() > 1 && path.back() == '/')
-    path.pop_back();
+  std::string path(pathOf(call.target));
   auto method = [&](const char *expected) {
     bool matches = call.method == expected ||
                    (call.method == "HEAD" && expected == std::string("GET"));
@@ -85,7 +99,7 @@ Reply Api::route(const Call &call) const {
       throw RequestError{405, path + " takes " + expected, "",
                          "method_not_allowed"};
   };
-  if (path == "/" || path == "/index.html") {
+  if (isPage(path)) {
     method("GET");
     Reply reply;
     reply.contentType = "text/html; charset=utf-8";
@@ -97,11 +111,10 @@ Reply Api::route(const Call &call) const {
         "'none'; frame-ancestors 'none'");
     return reply;
   }
-  if (path == "/health" || path == "/v1/health") {
+  if (isHealth(path)) {
     method("GET");
     return jsonReply({{"status", "ok"}});
   }
-  authorize(call);
   if (path == "/metrics") {
     method("GET");
     Reply reply;
@@ -181,11 +194,20 @@ Reply Api::listModels(const std::string &name) const {
   return jsonReply(model);
 }
 
+static constexpr size_t mostListedTokens = size_t(1) << 18;
+
 Reply Api::tokenize(const std::string &body) const {
   TokenizeRequest request = parseTokenize(body);
   uint32_t flags = (request.addSpecial ? QCC_TOKENIZE_SPECIAL : 0) |
                    (request.parseSpecial ? QCC_TOKENIZE_PARSE : 0);
   std::vector<int32_t> tokens = program.tokenize(request.text, flags);
+  // The reply takes far more memory than the text did.
+  if (tokens.size() > mostListedTokens)
+    throw RequestError{400,
+                       cli::format("the text has %zu tokens, expected at most "
+                                   "%zu",
+                                   tokens.size(), mostListedTokens),
+                       "content", ""};
   Json list = Json::array();
   for (int32_t token : tokens) {
     if (!request.withPieces) {

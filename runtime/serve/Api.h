@@ -16,7 +16,7 @@ namespace qcc::serve {
 /// A request as far as the API cares.
 struct Call {
   std::string method, target, body;
-  std::string authorization; // that header
+  std::string authorization; // that header: who the client is, with keys
   std::string peer;          // address of the client
 };
 
@@ -43,7 +43,10 @@ public:
   Api(const cli::Program &program, const Scheduler &scheduler,
       const ApiOptions &options);
 
-  /// Any thread, several at once. Never throws.
+  /// Throws a RequestError unless who sends this header may call `target`.
+  void authorize(std::string_view target, std::string_view header) const;
+
+  /// Of a call that is authorized. Any thread, several at once. Never throws.
   Reply handle(const Call &call) const noexcept;
 
   static Reply errorReply(const RequestError &error);
@@ -54,7 +57,6 @@ private:
   Reply listModels(const std::string &name) const;
   Reply tokenize(const std::string &body) const;
   Reply detokenize(const std::string &body) const;
-  void authorize(const Call &call) const;
   std::vector<int32_t> promptTokens(const GenerateRequest &request,
                                     size_t prompt) const;
 

@@ -74,6 +74,7 @@ Connection::Connection(HttpState &state, asio::ip::tcp::socket &&socket)
 }
 
 Connection::~Connection() {
+  state.bodyBytes -= reserved;
   state.connections.erase(this);
   if (state.ended)
     state.ended();
@@ -133,6 +134,10 @@ asio::awaitable<bool> Connection::serveOne() {
   }
   version = parser.get().version();
   double start = cli::now();
+  if (std::optional<Reply> refusal = checkHead(parser)) {
+    co_await send(std::move(*refusal), false, false);
+    co_return false;
+  }
   bool read = co_await readBody(parser);
   if (!read)
     co_return false;
@@ -143,12 +148,15 @@ asio::awaitable<bool> Connection::serveOne() {
                                std::string(parser.get().target())
                          : "";
   Reply reply = co_await callApi(parser);
-  int status = reply.status;
   if (reply.answer && reply.answer->streams() && version < 11)
     keep = false; // the end of the connection ends such an answer
   bool sent = reply.answer ? co_await sendAnswer(reply, keep)
-                           : co_await send(reply, head, keep);
+                           : co_await send(std::move(reply), head, keep);
   state.bodyBytes -= std::exchange(reserved, 0);
+  // What a terminal might take for a control.
+  for (char &c : line)
+    if (static_cast<unsigned char>(c) >= 0x80)
+      c = '?';
   if (state.options.logRequests)
     cli::note("%s %s %d %.3f s%s", peer.c_str(), line.c_str(), status,
               cli::now() - start, sent ? "" : " (not sent)");
@@ -192,10 +200,22 @@ asio::awaitable<bool> Connection::readBody(RequestParser &parser) {
   co_return false;
 }
 
-asio::awaitable<Reply> Connection::callApi(RequestParser &parser) {
+std::optional<Reply> Connection::checkHead(const RequestParser &parser) {
   const auto &message = parser.get();
   try {
     allowOrigin = checkOrigin(message, state.origins);
+    if (message.method() != http::verb::options)
+      state.api.authorize(message.target(),
+                          message[http::field::authorization]);
+  } catch (const RequestError &error) {
+    return Api::errorReply(error);
+  }
+  return std::nullopt;
+}
+
+asio::awaitable<Reply> Connection::callApi(RequestParser &parser) {
+  const auto &message = parser.get();
+  try {
     if (message.method() == http::verb::options) {
       if (allowOrigin.empty())
         throw RequestError{405,
@@ -250,8 +270,8 @@ void Connection::addHeaders(Message &message, const Reply &reply, bool keep) {
 }
 
 /// True if all of it was sent.
-asio::awaitable<bool> Connection::send(const Reply &reply, bool head,
-                                       bool keep) {
+asio::awaitable<bool> Connection::send(Reply reply, bool head, bool keep) {
+  status = reply.status;
   stream.expires_after(writeTime);
   http::response<http::string_body> message;
   message.result(unsigned(reply.status));
@@ -259,7 +279,7 @@ asio::awaitable<bool> Connection::send(const Reply &reply, bool head,
   if (reply.status != 204)
     message.content_length(reply.body.size());
   if (!head)
-    message.body() = reply.body;
+    message.body() = std::move(reply.body);
   http::response_serializer<http::string_body> serializer(message);
   if (head) {
     auto [error, bytes] =
@@ -331,7 +351,7 @@ asio::awaitable<bool> Connection::sendWhole(Answer &answer, Inbox &inbox,
   } catch (const RequestError &error) {
     reply = Api::errorReply(error);
   }
-  co_return co_await send(reply, false, keep);
+  co_return co_await send(std::move(reply), false, keep);
 }
 
 asio::awaitable<bool> Connection::write(const std::string &text, bool chunked) {
@@ -349,6 +369,7 @@ asio::awaitable<bool> Connection::write(const std::string &text, bool chunked) {
 asio::awaitable<bool> Connection::sendStream(Answer &answer, Inbox &inbox,
                                              bool keep) {
   bool chunked = version >= 11;
+  status = 200;
   Reply head;
   head.contentType = "text/event-stream";
   head.headers.emplace_back("X-Accel-Buffering", "no"); // for nginx

@@ -16,6 +16,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include <deque>
+#include <optional>
 #include <set>
 
 namespace qcc::serve {
@@ -76,8 +77,10 @@ private:
   /// Whether another request may follow.
   asio::awaitable<bool> serveOne();
   asio::awaitable<bool> readBody(RequestParser &parser);
+  /// What the head of a request is refused with, before its body is read.
+  std::optional<Reply> checkHead(const RequestParser &parser);
   asio::awaitable<Reply> callApi(RequestParser &parser);
-  asio::awaitable<bool> send(const Reply &reply, bool head, bool keep);
+  asio::awaitable<bool> send(Reply reply, bool head, bool keep);
   asio::awaitable<bool> sendAnswer(Reply &reply, bool keep);
   asio::awaitable<bool> sendStream(Answer &answer, Inbox &inbox, bool keep);
   asio::awaitable<bool> sendWhole(Answer &answer, Inbox &inbox, bool keep);
@@ -89,11 +92,13 @@ private:
 
   HttpState &state;
   beast::tcp_stream stream;
-  beast::flat_buffer buffer;
+  // Of what a parser has not taken yet: lines of chunks and trailers too.
+  beast::flat_buffer buffer{65536};
   std::string peer;
   bool idle = false;
   unsigned version = 11;   // of the current request
   std::string allowOrigin; // for its reply
+  int status = 0;          // that it was answered with
   uint64_t reserved = 0;   // of state.bodyBytes
 };
 

@@ -21,13 +21,31 @@ static const std::string &withoutNul(const std::string &text,
 /// Refuses members that would change the answer. Those that do not (user,
 /// store, metadata, service_tier, ...) are not looked at.
 static void refuseUnsupported(const Fields &fields) {
-  for (const char *name :
-       {"tools", "functions", "grammar", "json_schema", "guided_json",
-        "guided_regex", "guided_choice", "guided_grammar", "structured_outputs",
-        "audio", "suffix", "prediction", "lora", "logits_processors",
-        "web_search_options"})
+  for (const char *name : {"tools",
+                           "functions",
+                           "grammar",
+                           "json_schema",
+                           "guided_json",
+                           "guided_regex",
+                           "guided_choice",
+                           "guided_grammar",
+                           "structured_outputs",
+                           "audio",
+                           "suffix",
+                           "prediction",
+                           "lora",
+                           "logits_processors",
+                           "web_search_options",
+                           "stop_token_ids",
+                           "min_tokens",
+                           "mirostat",
+                           "dry_multiplier",
+                           "xtc_probability",
+                           "bad_words",
+                           "allowed_token_ids",
+                           "prompt_logprobs"})
     if (const Json *value = fields.find(name))
-      if (!value->empty() && *value != "")
+      if (!value->empty() && *value != "" && *value != 0 && *value != false)
         throw RequestError{400, std::string(name) + " is not supported", name,
                            "unsupported_parameter"};
   if (const Json *format = fields.find("response_format")) {
@@ -125,9 +143,14 @@ static std::vector<std::pair<int32_t, float>> parseBias(const Fields &fields,
 
 /// What both kinds of completions have.
 static void parseCommon(const Fields &fields, uint32_t vocab,
-                        GenerateRequest &request) {
+                        int32_t defaultTokens, GenerateRequest &request) {
   refuseUnsupported(fields);
   JobSettings &job = request.settings;
+  job.maxTokens = fields.integer("max_tokens", defaultTokens, -1, INT32_MAX);
+  job.maxTokens =
+      fields.integer("max_completion_tokens", job.maxTokens, -1, INT32_MAX);
+  if (job.maxTokens == 0)
+    refuse("max_tokens", "0", "1 or more, or -1");
   qcc_sampling_v1 &s = job.sampling;
   constexpr int32_t largest = 1 << 30;
   s.temperature = fields.number("temperature", s.temperature, 0, 100);
@@ -192,12 +215,7 @@ GenerateRequest parseChat(std::string_view body, uint32_t vocab) {
   Fields fields(root);
   GenerateRequest request;
   request.chat = true;
-  parseCommon(fields, vocab, request);
-  request.settings.maxTokens = fields.integer("max_tokens", -1, -1, INT32_MAX);
-  request.settings.maxTokens = fields.integer(
-      "max_completion_tokens", request.settings.maxTokens, -1, INT32_MAX);
-  if (request.settings.maxTokens == 0)
-    refuse("max_tokens", "0", "1 or more, or -1");
+  parseCommon(fields, vocab, -1, request);
   bool logprobs = fields.flag("logprobs", false);
   auto top = int(fields.integer("top_logprobs", 0, 0, maxTopLogprobs));
   if (top && !logprobs)
@@ -207,8 +225,11 @@ GenerateRequest parseChat(std::string_view body, uint32_t vocab) {
   if (const Json *variables = fields.find("chat_template_kwargs")) {
     if (!variables->is_object())
       refuse("chat_template_kwargs", kindOf(*variables), "an object");
-    request.templateVariables =
-        withoutNul(variables->dump(), "chat_template_kwargs");
+    // They would take the place of those that are checked below.
+    if (variables->contains("messages"))
+      throw RequestError{400, "chat_template_kwargs has messages",
+                         "chat_template_kwargs", ""};
+    request.templateVariables = variables->dump();
   }
   const Json *messages = fields.find("messages");
   if (!messages)
@@ -267,20 +288,26 @@ static std::vector<Prompt> parsePrompts(const Json &prompt, uint32_t vocab) {
   return result;
 }
 
+/// Of all choices that repeat a prompt.
+static constexpr size_t maxEchoBytes = size_t(16) << 20;
+
 GenerateRequest parseCompletion(std::string_view body, uint32_t vocab) {
   Json root = parseObject(body);
   Fields fields(root);
   GenerateRequest request;
   request.chat = false;
-  parseCommon(fields, vocab, request);
-  request.settings.maxTokens = fields.integer("max_tokens", 16, -1, INT32_MAX);
-  if (request.settings.maxTokens == 0)
-    refuse("max_tokens", "0", "1 or more, or -1");
+  parseCommon(fields, vocab, 16, request);
   request.settings.topLogprobs =
       int(fields.integer("logprobs", -1, 0, maxTopLogprobs));
   request.echo = fields.flag("echo", false);
   if (request.echo && request.settings.topLogprobs >= 0)
     throw RequestError{400, "logprobs of the prompt (echo) are not supported",
+                       "echo", "unsupported_parameter"};
+  if (request.echo && body.size() * request.choices > maxEchoBytes)
+    throw RequestError{400,
+                       "echo of a long prompt in " +
+                           std::to_string(request.choices) +
+                           " choices is not supported",
                        "echo", "unsupported_parameter"};
   const Json *prompt = fields.find("prompt");
   if (!prompt)

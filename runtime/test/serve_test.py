@@ -217,10 +217,13 @@ class ServeTest(unittest.TestCase):
     def test_template_variables(self):
         body = dict(messages=[{"role": "user", "content": "hello"}], max_tokens=8, temperature=0)
         plain = self.server.ask("/v1/chat/completions", **body)[1]["usage"]["prompt_tokens"]
-        for variables, same in [({}, True), ({"messages": []}, False)]:
+        for variables, same in [({}, True), ({"add_generation_prompt": False}, False)]:
             _, answer = self.server.ask("/v1/chat/completions", chat_template_kwargs=variables,
                                         **body)
             self.assertEqual(answer["usage"]["prompt_tokens"] == plain, same, answer)
+        status, answer = self.server.ask("/v1/chat/completions",
+                                         chat_template_kwargs={"messages": []}, **body)
+        self.assert_error(status, answer, 400, "chat_template_kwargs has messages")
 
     def test_stop(self):
         body = dict(prompt="hello there", max_tokens=30, seed=5, temperature=1)
@@ -296,10 +299,39 @@ class ServeTest(unittest.TestCase):
                            (b'{"prompt": "\xff"}', "not JSON"), (b'{"prompt": 1e999}', "not JSON"),
                            (b"[" * 100000, "nested more than 64"),
                            (b'{"a":' * 100000, "nested more than 64"),
+                           # A quote and brackets in a string are none.
+                           (b'{"a": "\\"' + b"[" * 100 + b'"} x', "not JSON"),
                            (b'{"prompt": "x"} x', "not JSON"),
                            (b'{"prompt": NaN}', "not JSON")]:
             status, _, answer = self.server.call("POST", "/v1/completions", body)
             self.assert_error(status, json.loads(answer), 400, text)
+
+    def test_long_chunk_lines(self):
+        head = (b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")
+        for rest in (b"1;" + b"a" * 200000, b"0\r\n" + b"x: a\r\n" * 40000):
+            answer = self.server.raw(head + rest)
+            self.assertIn(b" 431 ", answer.split(b"\r\n")[0])
+
+    def test_requests_that_would_grow(self):
+        text = b'{"content": "' + b"a b " * 200000 + b'"}'
+        status, _, answer = self.server.call("POST", "/tokenize", text)
+        self.assert_error(status, json.loads(answer), 400, "expected at most 262144")
+        status, answer = self.server.ask("/v1/completions", prompt="a" * 200000, echo=True, n=100)
+        self.assert_error(status, answer, 400, "echo of a long prompt in 100 choices")
+
+    def test_many_parts(self):
+        """What is read takes time in proportion to its bytes: a quadratic reader takes
+        longer than the connection waits."""
+        objects = b'{"prompt": "x", "x": [' + b",".join([b"{}"] * 2000000) + b"]}"
+        status, _, _ = self.server.call("POST", "/v1/completions", objects)
+        self.assertIn(status, (200, 400))
+        keys = {"k%d" % i: 0 for i in range(300000)}
+        message = {"role": "user", "content": "x"}
+        for body in ({"messages": [message], "chat_template_kwargs": keys},
+                     {"messages": [{**message, **keys}]}):
+            status, _, _ = self.server.call("POST", "/v1/chat/completions", body)
+            self.assertIn(status, (200, 400))
 
     def test_bad_http(self):
         ok = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"

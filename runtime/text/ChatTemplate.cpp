@@ -6,6 +6,8 @@
 
 #include "jinja/Interpreter.h"
 
+#include <algorithm>
+
 namespace qcc::text {
 
 using namespace jinja;
@@ -50,9 +52,15 @@ static Value plainMessage(const DictObject &message, Arena &arena) {
   bool thinks = thought && !thought->is(Kind::None);
   if (thinks)
     result->set(arena.string("thinking"), *thought);
-  for (const auto &[name, value] : message.items)
-    if (!value.is(Kind::None))
+  for (const auto &[name, value] : message.items) {
+    if (value.is(Kind::None))
+      continue;
+    // Names differ from each other, so that only one may be there.
+    if (name.string() == "thinking")
       result->set(name, value);
+    else
+      result->items.push_back({name, value});
+  }
   if (thinks)
     result->set(arena.string("reasoning_content"), *thought);
   return arena.dict(result);
@@ -110,8 +118,19 @@ bool ChatTemplate::render(const ChatInput &input, std::string &out,
     if (!readJson("variables", input.variables, Kind::Dict, arena, variables,
                   error))
       return false;
-    for (const auto &[name, value] : variables.dict().items)
-      context->set(name, value);
+    // Names differ from each other: only what is above may be there.
+    const size_t own = context->items.size();
+    for (const auto &[name, value] : variables.dict().items) {
+      auto end = context->items.begin() + ptrdiff_t(own);
+      auto place = std::find_if(context->items.begin(), end,
+                                [&name = name](const auto &item) {
+                                  return item.first.string() == name.string();
+                                });
+      if (place != end)
+        place->second = value;
+      else
+        context->items.push_back({name, value});
+    }
     if (const Value *own = variables.dict().find("messages"))
       messages = *own;
   }

@@ -48,6 +48,14 @@ class Names(unittest.TestCase):
         (folder / "config.json").write_text(json.dumps({**kept, **(config or {})}))
         return folder
 
+    def without(self, name, key, **config):
+        """A copy of a model whose config lacks a key."""
+        folder = self.changed(name, config=config)
+        kept = json.loads((folder / "config.json").read_text())
+        del kept[key]
+        (folder / "config.json").write_text(json.dumps(kept))
+        return folder
+
     def check(self, model, name, *options):
         """The logits of transformers."""
         result = self.qcc(model, "-o", self.folder / "m.so", "--activations=f32", "--target",
@@ -132,6 +140,11 @@ class Names(unittest.TestCase):
         self.refuse(self.changed("deepseek-v2", config={"n_group": 0}), "key 'n_group': expected 1 to")
         self.refuse(self.changed("deepseek-v2", config={"n_group": 5}),
                     "key 'n_group': expected equal groups of two experts at least")
+        # A family's defaults fit no better than what a file says.
+        self.refuse(self.without("deepseek-v3", "num_experts_per_tok", topk_group=1),
+                    "of which those used have 8, got 1 of 3 groups of 12 experts")
+        self.refuse(self.without("deepseek-v3", "topk_group", n_group=1),
+                    "key 'topk_group': expected 1 to 1, got 4")
         write_gguf(HERE / "deepseek-v3", self.folder / "scale.gguf",
                    {"deepseek2.rope.scaling.yarn_log_multiplier": (F32, 1e38)})
         self.refuse(self.folder / "scale.gguf", "expected a finite factor of scores")
@@ -142,6 +155,8 @@ class Names(unittest.TestCase):
                     "kv_b_proj.weight': expected shape [32, 69], got [32, 72]")
         self.refuse(self.changed("deepseek-v2-lite", config={"moe_layer_freq": 2}),
                     "key 'moe_layer_freq': only 1")
+        self.refuse(self.changed("deepseek-v3", config={"no_rope_layers": [1, 0]}),
+                    "key 'no_rope_layers': layers without rope are not supported")
 
         def spare(tensors):
             more = {name.replace("layers.1.", "layers.2."): values for name, values in tensors.items()

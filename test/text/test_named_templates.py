@@ -121,3 +121,13 @@ def test_gguf_with_a_name_of_nothing(tmp_path):
     with pytest.raises(ValueError, match="key 'tokenizer.chat_template.rag' is missing, which "
                                          "'tokenizer.chat_templates' names"):
         templates(path)
+
+
+@pytest.mark.parametrize("names", (["rag", "rag"], ["r\0g"]))
+def test_gguf_with_bad_names(names, tmp_path):
+    def write(writer):
+        writer.add_array("tokenizer.chat_templates", names)
+        if "rag" in names:
+            writer.add_string("tokenizer.chat_template.rag", "R")
+    with pytest.raises(ValueError, match="expected names without NUL bytes that differ"):
+        templates(vocabulary(tmp_path / "m.gguf", write))

@@ -251,9 +251,8 @@ def VerifyFusedPass : Pass<"qcc-verify-fused", "mlir::ModuleOp"> {
     `@step` takes a batch and returns the rows of one matmul, which nothing else
     uses. It consists of `qz.use`, `qz.quantize`, `qz.matmul`, `llm.state`,
     `llm.rotations`, `llm.embedding` of a quantized table, `llm.rope_append`,
-    `llm.attend`, `llm.add_norm`, `llm.select_outputs`, `llm.route`, `llm.combine`,
-    calls and a return. Each
-    other function is a body: private, called by `@step`, from rows (its first
+    `llm.latent_append`, `llm.attend`, `llm.add_norm`, `llm.select_outputs`,
+    `llm.route`, `llm.route_all`, `llm.combine`, calls and a return. Each other function is a body: private, called by `@step`, from rows (its first
     argument) to rows of the same type, made of the same operations without
     `qz.use`, `llm.state`, `llm.rotations` and calls.
 
@@ -327,7 +326,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       become queries, keys and values, since softmax raises e to their products,
       and those that come from a matmul, the hidden rows of a feed-forward,
       whose largest elements stand out most. It is also for rows of which all
-      consumers have weights with a scale for 64 elements or more, beside which
+      consumers but those that need f32 have weights with a scale for 64 elements
+      or more, beside which
       more scales of activations cost little;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32.
@@ -399,9 +399,9 @@ def PlanSchedulePass : Pass<"qcc-plan-schedule", "mlir::ModuleOp"> {
     |----------------|--------------------------------|------------|
     | `panels`       | `qz.matmul`: 16 rows of the result (of gate and up together in a gated unit) | panels of the stage |
     | `expert_panels` | `qz.matmul` with experts: the same, of one expert that some slot names | panels of an expert |
-    | `rows`         | `qz.quantize`, `llm.embedding`, `llm.rotations`, `llm.add_norm`, `llm.select_outputs`, `llm.route`, `llm.combine` | none |
-    | `row_heads`    | `llm.rope_append`: one query, key or value head | heads of a row |
-    | `row_kv_heads` | `llm.attend`: all queries of one key head | key heads of a row |
+    | `rows`         | `qz.quantize`, `llm.embedding`, `llm.rotations`, `llm.add_norm`, `llm.select_outputs`, `llm.route`, `llm.route_all`, `llm.combine` | none |
+    | `row_heads`    | `llm.rope_append`, `llm.latent_append`: one query, key or value head | heads of a row |
+    | `row_kv_heads` | `llm.attend`: the queries of one key head, which a target may deal in blocks | key heads of a row |
 
     `generate_replicated` on a `qz.quantize` or `llm.route` says that in a
     generating step each thread makes the few rows itself rather than waiting for

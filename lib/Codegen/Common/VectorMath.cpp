@@ -44,6 +44,7 @@ Value qcc::codegen::emitExp(Emitter &e, Value x) {
   return e.select(tiny, e.zero(type), result);
 }
 
+/// x / (1 + e^minusExponent)
 static Value gate(Emitter &e, Value x, Value minusExponent) {
   Value one = e.constant(x.getType(), 1.0);
   return e.divf(x, e.addf(one, emitExp(e, minusExponent)));
@@ -134,13 +135,13 @@ Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x) {
 }
 
 Value qcc::codegen::emitSigmoid(Emitter &e, Value x) {
-  Value one = e.constant(x.getType(), 1.0);
-  return e.divf(one,
-                e.addf(one, emitExp(e, arith::NegFOp::create(e.b, e.loc, x))));
+  return gate(e, e.constant(x.getType(), 1.0),
+              arith::NegFOp::create(e.b, e.loc, x));
 }
 
 Value qcc::codegen::emitClampedSwiglu(Emitter &e, Value gateValue, Value up) {
   Type type = up.getType();
+  // Comparisons let NaN through, as torch's clamp does.
   auto clamp = [&](Value x, arith::CmpFPredicate beyond, double limit) {
     Value bound = e.constant(type, limit);
     return e.select(arith::CmpFOp::create(e.b, e.loc, beyond, x, bound), bound,

@@ -10,10 +10,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-static int64_t columnsOf(Value rows) {
-  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
-}
-
 StageLowering::Pages StageLowering::loadPages() {
   auto field = [&](StepField f) {
     return loadStepField(builder, e.loc, step, f);

@@ -8,10 +8,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-static int64_t columnsOf(Value rows) {
-  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
-}
-
 bool qcc::x86::isRouting(Operation *op) {
   return isa<llm::RouteOp, llm::RouteAllOp>(op);
 }

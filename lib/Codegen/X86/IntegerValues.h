@@ -5,7 +5,7 @@
 // value = scale * (128 * high + low - 128 * kZero), in two halves that the byte
 // products of every instruction set take. The scale is the best one: fractions
 // with a small common denominator are exact, others off by at most 2^-14 of
-// the largest value, less than activations of 16 bits are.
+// the largest value.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_X86_INTEGERVALUES_H

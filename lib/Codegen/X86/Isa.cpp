@@ -13,7 +13,7 @@ int64_t Isa::tileRows(const RowUse &use) const {
   int64_t most = wide ? 12 : 4;
   bool isFloat = use.kind == qz::Activations::F32;
   if (use.kind == qz::Activations::A16 || use.kind == qz::Activations::A8G16 ||
-      (!isFloat && (use.sumGroup < 32 || use.hasFloatValues)))
+      (!isFloat && use.sumGroup < 32))
     most = wide ? 8 : 2;
   if (isFloat && !use.isPrompt)
     most = wide ? 4 : 2;

@@ -20,7 +20,6 @@ struct RowUse {
   int64_t sumGroup;
   int64_t wanted; ///< Rows of a tile, if registers allow.
   bool isPrompt;
-  bool hasFloatValues = false; ///< Some weights have IntegerValues.
 };
 
 /// The facts of a target in the units of kernels.
@@ -35,11 +34,11 @@ struct Isa {
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
-  /// Rows of activations that share the unpacking of a panel.
-  /// Each needs a float accumulator and an integer accumulator for each byte
-  /// plane and, as LLVM schedules it, for each sum group of a chunk; the rest
-  /// of the registers hold a line, scales and temporaries. Divides 264, the
-  /// default capacity of a step.
+  /// Rows of activations that share the unpacking of a panel. Each needs a
+  /// float accumulator and an integer accumulator for each byte plane and, as
+  /// LLVM schedules it, for each sum group of a chunk; the rest of the
+  /// registers hold a line, scales and temporaries. Divides 264, the default
+  /// capacity of a step.
   int64_t tileRows(const RowUse &use) const;
   /// The layout of rows of `columns` elements.
   ActivationLayout activations(const RowUse &use, int64_t columns) const;

@@ -42,13 +42,11 @@ static Type kvElementType(MLIRContext *context, StringRef name) {
 static void planThreadMemory(LoweringContext &context) {
   context.scratchOffset = number(context.source, "llm.thread_bytes");
   context.scratchOffset = (context.scratchOffset + 63) / 64 * 64;
-  context.source.walk([&](llm::RopeAppendOp op) {
-    context.scratchBytes = std::max<int64_t>(
-        context.scratchBytes, op.getState().getType().getHeadDim() * 4);
-  });
-  context.source.walk([&](llm::LatentAppendOp op) {
-    context.scratchBytes = std::max<int64_t>(
-        context.scratchBytes, op.getState().getType().getHeadDim() * 4);
+  // Of what is appended to a state, one head at a time.
+  context.source.walk([&](llm::KVStateOp op) {
+    context.scratchBytes =
+        std::max<int64_t>(context.scratchBytes,
+                          cast<llm::StateType>(op.getType()).getHeadDim() * 4);
   });
   context.source.walk([&](llm::AttendOp op) {
     AttentionShape shape = context.attentionShape(

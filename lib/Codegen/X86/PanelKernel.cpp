@@ -140,7 +140,7 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
   SmallVector<SmallVector<Values>, 2> sums(
       integers ? 2 : 1,
       SmallVector<Values>(act.planes(), Values(act.tile, e.zero(ints))));
-  int64_t zero = zeroPointOf(encoding);
+  int64_t zero = integerZeroOf(encoding);
   if (!hasZeros && zero != 0)
     for (int64_t r = 0; r < act.tile; ++r) {
       // What a group of weights covers may be more than one sum.
@@ -185,6 +185,10 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
   return result;
 }
 
+Value PanelKernel::integerFactor(Value factor) {
+  return integers ? e.mulf(factor, integers->scale) : factor;
+}
+
 Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
                                  const PanelScales &unit, int64_t half,
                                  Values acc) {
@@ -203,8 +207,8 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
-    if (integers && !isFactorLate())
-      scales.factor = e.mulf(scales.factor, integers->scale);
+    if (!isFactorLate())
+      scales.factor = integerFactor(scales.factor);
     Value min = scales.min;
     if (scales.zero) {
       Value zero = e.intToFloat(scales.zero, e.f32());
@@ -362,9 +366,7 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
                     });
     if (!isFactorLate())
       return sums;
-    Value factor = scales.factor;
-    if (integers)
-      factor = e.mulf(factor, integers->scale);
+    Value factor = integerFactor(scales.factor);
     for (auto [sum, before] : llvm::zip_equal(sums, in))
       sum = e.fma(sum, factor, before);
     return sums;

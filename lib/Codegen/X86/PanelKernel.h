@@ -41,12 +41,14 @@ public:
   Value codes(int64_t q, llvm::function_ref<Value(int64_t)> loadWord);
   /// What is subtracted from codes(): the zero point, or the table's bias.
   int64_t zeroPoint() const { return zeroPointOf(encoding); }
-  /// What is subtracted before integer products: that, or what IntegerValues
-  /// subtracts.
   static int64_t zeroPointOf(const Encoding &encoding) {
-    if (!encoding.values.empty())
-      return IntegerValues::kZero;
     return encoding.table.empty() ? encoding.zero : 128;
+  }
+  /// What is subtracted from what enters integer products: that, or what
+  /// IntegerValues subtracts.
+  static int64_t integerZeroOf(const Encoding &encoding) {
+    return encoding.values.empty() ? zeroPointOf(encoding)
+                                   : IntegerValues::kZero;
   }
 
   /// What the four codes of each lane of codes() stand for, less `zero` (a
@@ -71,6 +73,8 @@ private:
   /// each row of the tile.
   Values dotProducts(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
                      llvm::function_ref<Value(int64_t)> line);
+  /// What those are multiplied by to be products with S = `factor`.
+  Value integerFactor(Value factor);
   Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
                       int64_t half, Values acc);
   Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,

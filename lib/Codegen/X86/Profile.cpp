@@ -90,7 +90,8 @@ Profile::Profile(ModuleOp source) {
       add(&op);
 }
 
-/// (step, thread, first word of a thread, word to add to)
+/// (step, offset of the thread's words in the profile, offset in those of the
+/// word to add to), in bytes
 static LLVM::LLVMFuncOp markFunction(Emitter &e) {
   if (auto existing = e.module.lookupSymbol<LLVM::LLVMFuncOp>(kMark))
     return existing;

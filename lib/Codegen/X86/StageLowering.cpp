@@ -23,9 +23,12 @@ using namespace qcc::x86;
 // Shared facts
 //===----------------------------------------------------------------------===//
 
+int64_t qcc::x86::columnsOf(Value rows) {
+  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
+}
+
 int64_t qcc::x86::rowStride(Value rows) {
-  int64_t columns = cast<RankedTensorType>(rows.getType()).getDimSize(1);
-  return (columns + 15) / 16 * 16 * 4;
+  return (columnsOf(rows) + 15) / 16 * 16 * 4;
 }
 
 static int64_t moduleNumber(ModuleOp module, StringRef name) {

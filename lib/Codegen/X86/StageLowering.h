@@ -50,6 +50,8 @@ struct LoweringContext {
                                     mlir::DenseElementsAttr values);
 };
 
+/// N of a tensor<?xNxf32>.
+int64_t columnsOf(mlir::Value rows);
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
 int64_t rowStride(mlir::Value rows);
 

@@ -13,10 +13,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-static int64_t columnsOf(Value rows) {
-  return cast<RankedTensorType>(rows.getType()).getDimSize(1);
-}
-
 void StageLowering::lowerEmbedding(llm::EmbeddingOp op) {
   Value tokens = loadStepField(builder, e.loc, step, StepField::Token);
   Value positions = loadStepField(builder, e.loc, step, StepField::Position);
@@ -61,22 +57,21 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
                                                  int64_t tile) const {
   qz::Activations kind = mode.prompt ? *op.getPrompt() : *op.getGenerate();
   int64_t sumGroup = int64_t(*op.getSumGroup());
-  RowUse use{kind, sumGroup, tile, mode.prompt};
   int64_t factor = 0;
   for (Operation *user : op.getResult().getUsers())
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
-      use.hasFloatValues |= !encoding.values.empty();
       if (encoding.isFloat() || encoding.hasZeros())
         continue;
       for (const Encoding::Span &span : encoding.spans)
         factor = std::gcd(factor, int64_t(span.zero));
       if (encoding.spans.empty())
-        factor = std::gcd(factor, PanelKernel::zeroPointOf(encoding));
+        factor = std::gcd(factor, PanelKernel::integerZeroOf(encoding));
     }
   ActivationLayout layout =
-      context.isa.activations(use, op.getResult().getType().getColumns());
+      context.isa.activations({kind, sumGroup, tile, mode.prompt},
+                              op.getResult().getType().getColumns());
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;
 }

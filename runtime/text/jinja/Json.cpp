@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <unordered_map>
 
 namespace qcc::text::jinja {
 
@@ -384,6 +385,8 @@ bool Reader::read(Value &out, unsigned depth) {
   if (c == '{') {
     ++at;
     auto *dict = arena.make<DictObject>();
+    // Of equal keys the last value counts, at the place of the first.
+    std::unordered_map<std::string, size_t> places;
     if (!skip('}')) {
       do {
         std::string key;
@@ -394,16 +397,15 @@ bool Reader::read(Value &out, unsigned depth) {
           return fail("':'");
         if (!read(value, depth + 1))
           return false;
-        dict->items.push_back({arena.string(std::move(key)), value});
+        auto [place, isNew] = places.try_emplace(key, dict->items.size());
+        if (isNew)
+          dict->items.push_back({arena.string(std::move(key)), value});
+        else
+          dict->items[place->second].second = value;
       } while (skip(','));
       if (!skip('}'))
         return fail("',' or '}'");
     }
-    // Of equal keys the last value counts, at the place of the first.
-    std::vector<std::pair<Value, Value>> items = std::move(dict->items);
-    dict->items.clear();
-    for (const auto &[key, value] : items)
-      dict->set(key, value);
     out = arena.dict(dict);
     return true;
   }
