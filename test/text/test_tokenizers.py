@@ -26,6 +26,11 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|%s|"
 O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+%s|"
          r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*%s|"
          r"\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK_LLM_LETTERS = (
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽ"
+    "ᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-"
+    "Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-"
+    "ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃")
 SUFFIX = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
 
@@ -59,6 +64,9 @@ REFERENCE = {
                           r"\s*[\r\n]+|\s+(?!\S)|\s+"), BYTES],
     "deepseek-coder": [split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"),
                        split("[一-龥ࠀ-一가-\ud7ff]+"), DIGITS, BYTES],
+    "deepseek-llm": [split(r"[\r\n]"), split(rf"\s?[{DEEPSEEK_LLM_LETTERS}]+"),
+                     split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"), split(r"\s+$"),
+                     split("[一-龥ࠀ-一가-\ud7ff]+"), split(r"\p{N}+"), BYTES],
     "seed-coder": [split(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}|"
                          r" ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"), BYTES],
     "bailingmoe": [split(r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}|"
@@ -86,8 +94,8 @@ def test_words_are_those_of_the_published_pattern(name):
 
 
 # Together these use every character class of all of them.
-@pytest.mark.parametrize("name", ["bloom", "deepseek-coder", "deepseek-v3", "default",
-                                  "gpt-4o", "llama-bpe", "smollm"])
+@pytest.mark.parametrize("name", ["bloom", "deepseek-coder", "deepseek-llm", "deepseek-v3",
+                                  "default", "gpt-4o", "llama-bpe", "smollm"])
 def test_every_code_point_has_the_reference_class(name):
     reference = pre_tokenizers.Sequence(REFERENCE[name])
     texts = []
