@@ -37,7 +37,8 @@ static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
   if (model.struct_size < sizeof(qcc_model_v1))
     return error.set(QCC_E_DATA, "model table has %u bytes, expected %zu",
                      model.struct_size, sizeof(qcc_model_v1));
-  if (!model.target || !model.step || (model.state_count && !model.states) ||
+  if (!model.target || !model.step == !model.gpu ||
+      (model.state_count && !model.states) ||
       (model.stage_count && !model.stages))
     return error.set(QCC_E_DATA, "model table has a null field");
   auto inRange = [&](const char *name, uint32_t value, uint32_t largest) {
@@ -101,7 +102,7 @@ qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
       continue;
     // Without a name, what the least demanding target lacks is what to say.
     wanted = model;
-    if ((model->cpu_features & ~features) == 0) {
+    if (!model->gpu && (model->cpu_features & ~features) == 0) {
       chosen = model;
       return QCC_OK;
     }
@@ -122,6 +123,11 @@ qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
                      "%s",
                      name, list);
   }
+  if (wanted->gpu)
+    return error.set(QCC_E_DEVICE,
+                     "target %s is code for a GPU, which this program does not "
+                     "use",
+                     wanted->target);
   char lacking[128];
   nameCpuFeatures(wanted->cpu_features & ~features, lacking, sizeof lacking);
   return error.set(QCC_E_CPU, "this CPU lacks %s, which target %s needs",

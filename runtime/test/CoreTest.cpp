@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+#include "qcc-rt/qcc_gpu.h"
 #include "core/Model.h"
 #include "core/Pace.h"
 #include "core/Sampler.h"
@@ -430,6 +431,8 @@ TEST(BundleTest, ChecksNumbersBeforeUse) {
   refused([](auto &, auto &m, auto &) { m.context = 0x80000000u; });
   refused([](auto &, auto &m, auto &) { m.row_capacity = 15; });
   refused([](auto &, auto &m, auto &) { m.step = nullptr; });
+  static const qcc_gpu_code_v1 gpu = {};
+  refused([](auto &, auto &m, auto &) { m.gpu = &gpu; });
   refused([](auto &, auto &m, auto &) { m.struct_size = 4; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 100; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 0; });
@@ -460,4 +463,26 @@ TEST(BundleTest, TakesTheBestTargetThatTheCpuHas) {
   EXPECT_EQ(chooseTarget(qcc_bundle, "x86-64-v3", 0, chosen, error), QCC_E_CPU);
   EXPECT_STREQ(error.get(), "this CPU lacks AVX2, FMA, F16C or BMI2, which "
                             "target x86-64-v3 needs");
+}
+
+/// Code of a GPU is the last of the targets, and not a CPU's.
+TEST(BundleTest, PassesOverCodeOfAGpu) {
+  static const qcc_gpu_code_v1 code = {};
+  qcc_model_v1 gpu = *qcc_bundle.models[0];
+  gpu.target = "sm_80";
+  gpu.step = nullptr;
+  gpu.gpu = &code;
+  const qcc_model_v1 *models[] = {qcc_bundle.models[0], &gpu};
+  qcc_bundle_v1 bundle = qcc_bundle;
+  bundle.models = models;
+  bundle.model_count = 2;
+  ErrorText error;
+  ASSERT_EQ(checkBundle(bundle, error), QCC_OK) << error.get();
+  const qcc_model_v1 *chosen = nullptr;
+  ASSERT_EQ(chooseTarget(bundle, nullptr, 0, chosen, error), QCC_OK);
+  EXPECT_STREQ(chosen->target, "x86-64");
+  EXPECT_EQ(chooseTarget(bundle, "sm_80", 0, chosen, error), QCC_E_DEVICE);
+  EXPECT_STREQ(error.get(),
+               "target sm_80 is code for a GPU, which this program does not "
+               "use");
 }

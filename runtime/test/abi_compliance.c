@@ -3,6 +3,7 @@
  *===----------------------------------------------------------------------===*/
 
 #include "qcc-rt/qcc_abi.h"
+#include "qcc-rt/qcc_gpu.h"
 
 uint64_t barrier_offset(void);
 uint64_t barrier_offset(void) { return offsetof(qcc_step_v1, barrier); }

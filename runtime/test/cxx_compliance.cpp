@@ -4,6 +4,7 @@
 
 #include "qcc-rt/qcc.h"
 #include "qcc-rt/qcc_abi.h"
+#include "qcc-rt/qcc_gpu.h"
 
 bool useHeaders();
 bool useHeaders() {

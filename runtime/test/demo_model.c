@@ -199,7 +199,8 @@ static const qcc_stage_v1 stages[] = {{"all", VOCAB * HIDDEN, 0, 1, 0}};
    HIDDEN,                                                                     \
    stages,                                                                     \
    1,                                                                          \
-   0}
+   0,                                                                          \
+   NULL}
 
 static const qcc_model_v1 baseline = MODEL("x86-64", 0);
 static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);

@@ -9,8 +9,9 @@ import sys
 
 from sources import files, report, root_argument
 
-# The two contracts, whose fields and comments are set as tables.
-TABLES = {"runtime/include/qcc-rt/qcc_abi.h", "runtime/include/qcc-rt/qcc.h"}
+# The contracts, whose fields and comments are set as tables.
+TABLES = {"runtime/include/qcc-rt/qcc_abi.h", "runtime/include/qcc-rt/qcc_gpu.h",
+          "runtime/include/qcc-rt/qcc.h"}
 
 
 def main():

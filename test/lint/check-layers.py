@@ -19,9 +19,9 @@ ALLOWED = {
     "Dialects": {"Formats"} | COMPILER,
     "Import": {"Support", "Formats", "Checkpoint", "Dialects"} | COMPILER,
     "Transforms": {"Formats", "Dialects"} | COMPILER,
-    "Codegen/Common": {"Formats", "Dialects", "Transforms", "qcc_abi.h"} | COMPILER,
+    "Codegen/Common": {"Formats", "Dialects", "Transforms", "qcc_abi.h", "qcc_gpu.h"} | COMPILER,
     "Codegen/Reference": {"Formats", "Dialects", "Codegen/Common", "qcc_abi.h"} | COMPILER,
-    "Codegen/NVPTX": {"Formats", "Dialects", "Codegen/Common"} | COMPILER,
+    "Codegen/NVPTX": {"Formats", "Dialects", "Codegen/Common", "qcc_abi.h", "qcc_gpu.h"} | COMPILER,
     "Codegen/X86": {"Formats", "Dialects", "Transforms", "Codegen/Common", "qcc_abi.h"} | COMPILER,
     "Package": {"Support", "llvm", "lld", "qcc_payload.h", "qcc_abi.h"},
     "Driver": {"Support", "Formats", "Checkpoint", "Text", "Dialects", "Import", "Transforms",
@@ -29,7 +29,7 @@ ALLOWED = {
                "Runtime",
                "qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI"} | COMPILER,
     "Tools": {"Driver", "Transforms", "Dialects"} | COMPILER,
-    "Runtime": {"qcc_abi.h", "qcc_payload.h", "qcc.h", "CLI", "pcre2.h", "boost", "nlohmann"},
+    "Runtime": {"qcc_abi.h", "qcc_gpu.h", "qcc_payload.h", "qcc.h", "CLI", "pcre2.h", "boost", "nlohmann"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # Headers of the runtime are named from its folder.

@@ -55,16 +55,60 @@ public:
 
   Constant *model(const BundleModel &model);
 
+  /// The address of an array of structures; null for none.
+  Constant *table(llvm::ArrayRef<Constant *> rows, llvm::StringRef name) {
+    return rows.empty() ? null()
+                        : global(array(rows.front()->getType(), rows), name, 8);
+  }
+
   llvm::Module &module;
   llvm::LLVMContext &context;
   llvm::PointerType *pointer;
 
 private:
+  Constant *gpuCode(const LaunchProgram &program);
+
   Constant *integer(unsigned bits, uint64_t value) {
     return llvm::ConstantInt::get(llvm::IntegerType::get(context, bits), value);
   }
 };
 } // namespace
+
+Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
+  llvm::SmallVector<Constant *> images, kernels, operands, launches;
+  for (const GpuImage &image : program.images)
+    images.push_back(structure(
+        {i32(image.kind), i32(image.architecture), i32(image.specific),
+         i32(image.cudaVersion),
+         global(llvm::ConstantDataArray::getString(context, image.data,
+                                                   /*AddNull=*/false),
+                "image", 16),
+         i64(image.data.size())}));
+  for (const LaunchKernel &kernel : program.kernels)
+    kernels.push_back(structure({string(kernel.name), i32(kernel.threads),
+                                 i32(kernel.mostSharedBytes)}));
+  for (const Launch &launch : program.launches) {
+    static_assert(sizeof(qcc_gpu_launch_v1) == 48, "fields below");
+    launches.push_back(structure(
+        {string(launch.name), i32(launch.kernel), i32(operands.size()),
+         i32(launch.operands.size()), i32(launch.per), i32(launch.units),
+         i32(launch.rowsPerBlock), i32(launch.sharedBytes),
+         i32(launch.sharedBytesPerRow), i32(launch.layer), i32(0)}));
+    for (const qcc_gpu_operand_v1 &operand : launch.operands)
+      operands.push_back(structure(
+          {i32(operand.kind), i32(0), i64(operand.value), i64(operand.bytes)}));
+  }
+  Constant *steps = table(launches, "launches");
+  static_assert(sizeof(qcc_gpu_code_v1) == 88, "fields below");
+  return global(
+      structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
+                 table(images, "images"), table(kernels, "kernels"),
+                 table(operands, "operands"), i32(kernels.size()),
+                 i32(operands.size()), steps, i32(launches.size()), i32(0),
+                 steps, i32(launches.size()), i32(0),
+                 i64(program.residualOffset), i64(program.residualStride)}),
+      "gpu", 8);
+}
 
 Constant *BundleBuilder::model(const BundleModel &model) {
   const ModelCode &code = *model.code;
@@ -72,61 +116,56 @@ Constant *BundleBuilder::model(const BundleModel &model) {
   for (const qcc_state_v1 &state : code.states)
     states.push_back(
         structure({i64(state.page_bytes), i32(state.window), i32(0)}));
-  Constant *stateTable = null();
-  if (!states.empty())
-    stateTable = global(array(states.front()->getType(), states), "states", 8);
 
   llvm::SmallVector<Constant *> matmuls;
   for (const MatmulInput &matmul : code.matmuls)
     matmuls.push_back(structure({string(matmul.weight), i64(matmul.first),
                                  i32(matmul.columns), i32(0)}));
-  Constant *matmulTable = null();
-  if (!matmuls.empty())
-    matmulTable =
-        global(array(matmuls.front()->getType(), matmuls), "matmuls", 8);
 
   llvm::SmallVector<Constant *> stages;
   for (const ProfiledStage &stage : code.stages)
     stages.push_back(structure({string(stage.name), i64(stage.weightBytes),
                                 i64(stage.macs), i32(stage.runs), i32(0)}));
-  Constant *stageTable = null();
-  if (!stages.empty())
-    stageTable = global(array(stages.front()->getType(), stages), "stages", 8);
 
-  auto *stepType =
-      llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                              {pointer, llvm::Type::getInt32Ty(context),
-                               llvm::Type::getInt32Ty(context)},
-                              false);
-  llvm::Function *step = llvm::Function::Create(
-      stepType, llvm::GlobalValue::ExternalLinkage, code.stepSymbol, module);
-  step->setVisibility(llvm::GlobalValue::HiddenVisibility);
+  Constant *step = null();
+  if (!code.gpu) {
+    auto *stepType =
+        llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                                {pointer, llvm::Type::getInt32Ty(context),
+                                 llvm::Type::getInt32Ty(context)},
+                                false);
+    llvm::Function *function = llvm::Function::Create(
+        stepType, llvm::GlobalValue::ExternalLinkage, code.stepSymbol, module);
+    function->setVisibility(llvm::GlobalValue::HiddenVisibility);
+    step = function;
+  }
 
-  static_assert(sizeof(qcc_model_v1) == 136, "fields below");
-  Constant *table = structure({i32(sizeof(qcc_model_v1)),
-                               i32(states.size()),
-                               string(model.target->name),
-                               i64(model.target->cpuFeatures),
-                               step,
-                               stateTable,
-                               i64(code.arenaBytes),
-                               i64(code.arenaThreadBytes),
-                               i32(code.rowCapacity),
-                               i32(code.vocab),
-                               i32(code.hidden),
-                               i32(code.layers),
-                               i32(code.context),
-                               i32(0),
-                               string(code.activations),
-                               string(code.kv),
-                               matmulTable,
-                               i32(matmuls.size()),
-                               i32(0),
-                               i64(code.matmulColumns),
-                               stageTable,
-                               i32(stages.size()),
-                               i32(0)});
-  return global(table, "model", 8);
+  static_assert(sizeof(qcc_model_v1) == 144, "fields below");
+  Constant *fields = structure({i32(sizeof(qcc_model_v1)),
+                                i32(states.size()),
+                                string(model.target->name),
+                                i64(model.target->cpuFeatures),
+                                step,
+                                table(states, "states"),
+                                i64(code.arenaBytes),
+                                i64(code.arenaThreadBytes),
+                                i32(code.rowCapacity),
+                                i32(code.vocab),
+                                i32(code.hidden),
+                                i32(code.layers),
+                                i32(code.context),
+                                i32(0),
+                                string(code.activations),
+                                string(code.kv),
+                                table(matmuls, "matmuls"),
+                                i32(matmuls.size()),
+                                i32(0),
+                                i64(code.matmulColumns),
+                                table(stages, "stages"),
+                                i32(stages.size()),
+                                i32(0),
+                                code.gpu ? gpuCode(*code.gpu) : null()});
+  return global(fields, "model", 8);
 }
 
 llvm::Expected<llvm::SmallVector<char, 0>>
@@ -152,11 +191,6 @@ qcc::emitBundle(const BundleContents &contents) {
   llvm::SmallVector<Constant *> templates;
   for (const auto &[name, source] : contents.templates)
     templates.push_back(b.structure({b.string(name), b.string(source)}));
-  Constant *templateTable = b.null();
-  if (!templates.empty())
-    templateTable = b.global(b.array(templates.front()->getType(), templates),
-                             "templates", 8);
-
   static_assert(sizeof(qcc_bundle_v1) == 136, "fields below");
   Constant *bundle = b.structure(
       {b.i32(sizeof(qcc_bundle_v1)),
@@ -177,7 +211,7 @@ qcc::emitBundle(const BundleContents &contents) {
        b.i64(contents.weightBytesPerToken),
        b.string(contents.checkpoint),
        b.string(contents.weightTypes),
-       templateTable,
+       b.table(templates, "templates"),
        b.i32(templates.size()),
        b.i32(0)});
   const llvm::DataLayout &layout = module.getDataLayout();

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 2u
+#define QCC_ABI_VERSION_MINOR 3u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u
@@ -129,13 +129,15 @@ QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 136, "layout is ABI");
 typedef void (*qcc_step_fn)(const qcc_step_v1 *step, uint32_t thread,
                             uint32_t threads);
 
-/* One target's code. */
+struct qcc_gpu_code_v1; /* qcc_gpu.h */
+
+/* One target's code: `step`, or `gpu`. */
 typedef struct qcc_model_v1 {
   uint32_t struct_size;
   uint32_t state_count;
   const char *target;        /* "x86-64-v4", NUL-terminated                  */
   uint64_t cpu_features;     /* QCC_CPU_*: all must be there                 */
-  qcc_step_fn step;
+  qcc_step_fn step;          /* NULL for a GPU                               */
   const qcc_state_v1 *states; /* [state_count]                               */
   uint64_t arena_bytes;
   uint64_t arena_thread_bytes;
@@ -156,8 +158,10 @@ typedef struct qcc_model_v1 {
   const qcc_stage_v1 *stages; /* [stage_count]                               */
   uint32_t stage_count;       /* 0: cannot be profiled                       */
   uint32_t reserved3;         /* 0 */
+  /* Since 1.3. */
+  const struct qcc_gpu_code_v1 *gpu; /* NULL for a CPU                       */
 } qcc_model_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 136, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_model_v1) == 144, "layout is ABI");
 
 /* One of several chat templates. */
 typedef struct qcc_template_v1 {
@@ -167,7 +171,7 @@ typedef struct qcc_template_v1 {
 QCC_STATIC_ASSERT(sizeof(qcc_template_v1) == 16, "layout is ABI");
 
 /* Everything in one file. `models` are in ascending order of preference: the
- * last one whose cpu_features the machine has is used. All strings and blobs
+ * last one that the machine runs is used. All strings and blobs
  * live as long as the file is loaded. The weights are found through
  * qcc_payload.h. */
 typedef struct qcc_bundle_v1 {

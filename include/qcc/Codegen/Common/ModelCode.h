@@ -1,18 +1,20 @@
 //===- ModelCode.h - What a backend makes of a model ------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The common result of every backend: the step function as MLIR below the
-// level of tensors, and the numbers of qcc_model_v1 that the runtime needs to
-// call it.
+// The common result of every backend: the step function (or a GPU's kernels) as
+// MLIR below the level of tensors, and the numbers of qcc_model_v1 that the
+// runtime needs to run it.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_CODEGEN_COMMON_MODELCODE_H
 #define QCC_CODEGEN_COMMON_MODELCODE_H
 
 #include "qcc-rt/qcc_abi.h"
+#include "qcc/Codegen/Common/LaunchProgram.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +36,11 @@ struct ProfiledStage {
 
 struct ModelCode {
   /// llvm, scf, cf, arith, math, vector and func only; `stepSymbol` is a
-  /// qcc_step_fn, every other definition is private.
+  /// qcc_step_fn, every other definition is private. For a GPU, one gpu.module.
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::string stepSymbol;
+  /// For a GPU, in place of a step function.
+  std::optional<LaunchProgram> gpu;
 
   std::vector<qcc_state_v1> states;
   /// All matmuls of a step that gives their inputs; else none.
