@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A build hook of hatchling. The program qcc and the archives that it links into
 models go to qcc/compiler/bin and qcc/compiler/lib/qcc, as it expects to find them.
-They come from $QCC_BUILD, or from the folder build beside pyproject.toml. Without
-a build the wheel is Python only, and finds qcc elsewhere (docs/Python.md)."""
+They come from $QCC_BUILD, or from the folder build beside pyproject.toml, where they
+are built first if they are not there. On a machine without what that needs the wheel
+is Python only, and finds qcc elsewhere (docs/Python.md)."""
 
 import os
 import pathlib
@@ -25,8 +26,10 @@ class BundleCompiler(BuildHookInterface):
         if not program.is_file():
             if os.environ.get("QCC_BUILD"):
                 raise FileNotFoundError(f"QCC_BUILD={build}: expected bin/qcc, found none")
-            self.app.display_warning(f"{program}: not built: the package will have no compiler")
-            return
+            if not self.built():
+                self.app.display_warning("scripts/install-deps names what is missing to build "
+                                         "qcc: the package will have no compiler")
+                return
         self.folder = tempfile.TemporaryDirectory()
         stripped = pathlib.Path(self.folder.name) / "qcc"
         shutil.copy2(program, stripped)
@@ -38,6 +41,16 @@ class BundleCompiler(BuildHookInterface):
             files[str(path)] = f"qcc/compiler/lib/qcc/{path.name}"
         build_data["pure_python"] = False
         build_data["tag"] = "py3-none-" + platform_tag()
+
+    def built(self):
+        """Builds the compiler, if all that it needs is installed."""
+        scripts = pathlib.Path(self.root) / "scripts"
+        try:
+            subprocess.run([scripts / "install-deps", "--check"], check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return False
+        subprocess.run([scripts / "build"], check=True)
+        return True
 
     def finalize(self, version, build_data, artifact_path):
         if hasattr(self, "folder"):

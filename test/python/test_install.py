@@ -75,6 +75,21 @@ def test_with_a_build(source):
     assert subprocess.run([program]).returncode == 0
 
 
+def test_builds_what_is_missing(source):
+    """With the scripts of a checkout, if the first of them says that it can."""
+    scripts = {"install-deps": 'test "$1" = --check && test -e installed',
+               "build": "mkdir -p build/bin build/lib/qcc; cp /bin/true build/bin/qcc"}
+    (source / "scripts").mkdir()
+    for name, text in scripts.items():
+        (source / "scripts" / name).write_text(f"#!/bin/sh\nset -e\n{text}\n")
+        (source / "scripts" / name).chmod(0o755)
+    assert "any" in wheel(source)[0] and not (source / "build").exists()
+    shutil.rmtree(source / "dist")
+    (source / "installed").touch()
+    name, folder = wheel(source)
+    assert "any" not in name and use(folder).returncode == 0
+
+
 def test_a_named_build_must_be_one(source):
     with pytest.raises(AssertionError, match="expected bin/qcc, found none"):
         wheel(source, QCC_BUILD=str(source / "elsewhere"))
