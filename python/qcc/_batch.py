@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from typing import TYPE_CHECKING, Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Sequence
 
 import numpy as np
 
+from ._session import FEW
 from ._text import TextStream
 from .config import Config
 
@@ -99,14 +100,21 @@ class Settings:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not supported, expected "
                                  f"{only!r}")
 
-    def config(self, prompt: int) -> Config:
-        most = self.max_new_tokens
-        if most is None:
-            most = 20 if self.max_length is None else max(self.max_length - prompt, 0)
+    def most(self, given: int) -> int:
+        """How many tokens follow a row of `given`, padding included."""
+        if self.max_new_tokens is not None:
+            return self.max_new_tokens
+        return 20 if self.max_length is None else self.max_length - given
+
+    def config(self) -> Config:
         return Config(
-            max_new_tokens=most, temperature=self.temperature if self.do_sample else 0.0,
+            temperature=self.temperature if self.do_sample else 0.0,
             top_k=self.top_k, top_p=self.top_p, min_p=self.min_p or 0.0, seed=self.seed,
             repetition_penalty=self.repetition_penalty, last_n_tokens=-1)
+
+    def stops(self) -> list[str]:
+        given = self.stop_strings or []
+        return [given] if isinstance(given, str) else list(given)
 
     def ends(self, llm: LLM) -> Callable[[int], bool]:
         if self.eos_token_id is None:
@@ -127,11 +135,10 @@ def generate(llm: LLM, input_ids: Any, attention_mask: Any = None, **settings: A
             raise ValueError(f"streamer: expected a batch of 1, got {len(rows)}")
         streamer.put(_like(_arrays(input_ids), rows))
     with llm._lock:
-        for row, prompt in enumerate(prompts):
-            for token in _answer(llm, prompt, chosen):
-                rows[row].append(token)
-                if streamer is not None:
-                    streamer.put(_like(_arrays(input_ids), [[token]])[0])
+        for row, token in _answers(llm, rows, prompts, chosen):
+            rows[row].append(token)
+            if streamer is not None:
+                streamer.put(_like(_arrays(input_ids), [[token]])[0])
     if streamer is not None:
         streamer.end()
     length = max(len(row) for row in rows)
@@ -144,18 +151,49 @@ def _arrays(given: Any) -> Any:
     return given if hasattr(given, "ndim") else np.empty(0, np.int64)
 
 
-def _answer(llm: LLM, prompt: list[int], chosen: Settings) -> Any:
-    """The ids of one answer, with the one that ends it."""
-    stops = chosen.stop_strings or ()
-    text = TextStream(llm.model, [stops] if isinstance(stops, str) else list(stops))
-    for token in llm._generate(prompt, chosen.config(len(prompt)), chosen.ends(llm)):
-        yield token
-        if stops:
-            text.push(token)
-            if text.stopped:
-                return
-    if llm.stop_reason == "end":
-        yield llm.tokens[-1]
+class _Row:
+    """A row that goes on until `left` is 0."""
+
+    def __init__(self, number: int, left: int, text: TextStream) -> None:
+        self.number, self.left, self.text = number, left, text
+        self.token = 0  # the last one, which has no state yet
+
+    def take(self, token: int, is_end: Callable[[int], bool]) -> None:
+        self.token = token
+        self.text.push(token)
+        self.left = 0 if is_end(token) or self.text.stopped else self.left - 1
+
+
+def _answers(llm: LLM, rows: list[list[int]], prompts: list[list[int]],
+             chosen: Settings) -> Iterator[tuple[int, int]]:
+    """Each generated id with the number of its row, those that end a row, too. Rows
+    advance together, and a row is what it would be alone: up to 16 tokens are
+    evaluated as they would be one by one."""
+    config, is_end, stops = chosen.config(), chosen.ends(llm), chosen.stops()
+    llm.reset()
+    llm._use(config, len(rows))
+    session, turn = llm.session, object()
+    llm._turn = turn
+    session.set_sampling(config.sampling())
+    running = [_Row(number, chosen.most(len(row)), TextStream(llm.model, stops))
+               for number, row in enumerate(rows)]
+    try:
+        for row in running:
+            if row.left > 0:
+                row.take(session.start(row.number, prompts[row.number]), is_end)
+                yield row.number, row.token
+        while running := [row for row in running
+                          if row.left > 0 and session.has_room(row.number)]:
+            for first in range(0, len(running), FEW):
+                llm._check_turn(turn)
+                few = running[first:first + FEW]
+                tokens = session.advance([row.number for row in few], [row.token for row in few])
+                for row, token in zip(few, tokens):
+                    row.take(token, is_end)
+                    yield row.number, token
+    finally:
+        if llm._turn is turn:
+            llm.reset()
 
 
 @dataclasses.dataclass

@@ -1,13 +1,14 @@
 # _session.py - A sequence of tokens and its state.
 # SPDX-License-Identifier: Apache-2.0
-"""Session: evaluating and sampling, one sequence, for one thread at a time."""
+"""Session: evaluating and sampling, for one thread at a time. Most of it is about one
+sequence, the first; a batch has several, which advance together."""
 
 from __future__ import annotations
 
 import ctypes
 import threading
 from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_uint32, c_void_p, cast
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -21,13 +22,15 @@ Progress = Callable[[int, int], Any]
 
 
 class Session:
-    def __init__(self, model: Model, threads: int = 0, context: int = 0, batch: int = 0) -> None:
+    def __init__(self, model: Model, threads: int = 0, context: int = 0, batch: int = 0,
+                 sequences: int = 1) -> None:
         self._ending = threading.RLock()  # cancel() comes from other threads
         self.model, self._api = model, model.api
         self._handle: Handle | None = None
         self.options = (max(threads, 0), max(context, 0), max(batch, 0))
+        self.sequences = sequences
         options = _abi.SessionOptions(threads=self.options[0], context=self.options[1],
-                                      batch=self.options[2])
+                                      batch=self.options[2], sequences=sequences)
         address, why = c_void_p(), ctypes.create_string_buffer(_abi.ERROR_BYTES)
         status = self._api.session_create(model.address, byref(options), byref(address), why,
                                           len(why))
@@ -47,6 +50,7 @@ class Session:
         self._next_ref = byref(self._next)
         self._sampled = c_int32()
         self._sampled_ref = byref(self._sampled)
+        self._rows: Any = None
 
     @property
     def address(self) -> int:
@@ -81,25 +85,9 @@ class Session:
              progress: Progress | None = None) -> None:
         """Appends tokens; all or nothing. It goes back to the interpreter after
         each step, so that Ctrl-C ends it."""
-        array, count = self.model.tokens(tokens), len(tokens)
-        if not count:
-            raise QccError("no tokens to evaluate", _abi.E_ARGUMENT)
-        if count > self.context - self.length:
-            raise QccError(f"{count} tokens do not fit into a context of {self.context} that "
-                           f"holds {self.length}", _abi.E_CONTEXT)
-        few = batch <= 0 and count <= FEW
-        step = count if few else min(batch, self._batch) if batch > 0 else self._batch
-        start, done = self.length, 0
-        base = ctypes.addressof(array)
+        start, count = self.length, len(tokens)
         try:
-            while done < count:
-                rows = min(step, count - done)
-                request = _abi.Eval(
-                    tokens=cast(base + 4 * done, _abi.int32_p), count=rows,
-                    want=_abi.LOGITS_LAST if done + rows == count else _abi.LOGITS_NONE,
-                    batch=0 if few else step)
-                self._check(self._api.eval(self.address, byref(request)))
-                done += rows
+            for done in self._steps(0, tokens, batch):
                 self.length = start + done
                 self._has_logits = done == count
                 if progress:
@@ -107,6 +95,27 @@ class Session:
         except BaseException:
             self.truncate(start)
             raise
+
+    def _steps(self, sequence: int, tokens: Sequence[int], batch: int) -> Iterator[int]:
+        """Appends tokens to a sequence, and says after each step how many."""
+        array, count = self.model.tokens(tokens), len(tokens)
+        length = self._api.length(self.address, sequence)
+        if not count:
+            raise QccError("no tokens to evaluate", _abi.E_ARGUMENT)
+        if count > self.context - length:
+            raise QccError(f"{count} tokens do not fit into a context of {self.context} that "
+                           f"holds {length}", _abi.E_CONTEXT)
+        few = batch <= 0 and count <= FEW
+        step = count if few else min(batch, self._batch) if batch > 0 else self._batch
+        base = ctypes.addressof(array)
+        for done in range(0, count, step):
+            rows = min(step, count - done)
+            request = _abi.Eval(
+                sequence=sequence, tokens=cast(base + 4 * done, _abi.int32_p), count=rows,
+                want=_abi.LOGITS_LAST if done + rows == count else _abi.LOGITS_NONE,
+                batch=0 if few else step)
+            self._check(self._api.eval(self.address, byref(request)))
+            yield done + rows
 
     def forward(self, tokens: Sequence[int]) -> np.ndarray:
         """Appends tokens and returns the logits of all of them, [count, vocab]."""
@@ -135,6 +144,34 @@ class Session:
             self.truncate(start)
             raise
         return result
+
+    def start(self, sequence: int, prompt: Sequence[int]) -> int:
+        """Evaluates a prompt in one of a batch's sequences, and chooses what follows."""
+        for _ in self._steps(sequence, prompt, 0):
+            pass
+        return self._choose(sequence, None)
+
+    def has_room(self, sequence: int) -> bool:
+        return self._api.length(self.address, sequence) < self.context
+
+    def advance(self, sequences: Sequence[int], tokens: Sequence[int]) -> list[int]:
+        """Evaluates a generated token of each sequence, up to FEW of them in one step,
+        and chooses what follows. None depends on the others."""
+        count, vocab = len(tokens), self.model.info.vocab
+        if self._rows is None:
+            raw = np.empty(FEW * vocab + 16, np.float32)
+            self._rows = raw[-raw.ctypes.data % 64 // 4:]  # 64-aligned
+        request = _abi.Rows(rows=count, outputs=count, token=(c_int32 * count)(*tokens),
+                            sequence=(c_uint32 * count)(*sequences),
+                            output=(c_uint32 * count)(*range(count)),
+                            logits=cast(self._rows.ctypes.data, _abi.float_p))
+        self._check(self._api.step(self.address, byref(request)))
+        return [self._choose(sequence, cast(self._rows.ctypes.data + 4 * vocab * row, _abi.float_p))
+                for row, sequence in enumerate(sequences)]
+
+    def _choose(self, sequence: int, logits: Any) -> int:
+        self._check(self._api.sample(self.address, sequence, logits, self._sampled_ref))
+        return self._sampled.value
 
     def logits(self) -> np.ndarray:
         """A copy of the last token's logits, [vocab]."""
@@ -170,6 +207,12 @@ class Session:
     def truncate(self, length: int) -> None:
         self._check(self._api.truncate(self.address, 0, length))
         self.length, self._has_logits = length, False
+
+    def reset(self) -> None:
+        """Forgets all sequences."""
+        for sequence in range(1, self.sequences):
+            self._check(self._api.truncate(self.address, sequence, 0))
+        self.truncate(0)
 
     def save(self) -> bytes:
         needed = c_size_t()

@@ -180,7 +180,7 @@ class LLM:
         """Forgets the sequence."""
         with self._lock:
             self._turn = self._pending = self._sampling = None
-            self.session.truncate(0)
+            self.session.reset()
 
     def embed(self, *arguments: Any, **settings: Any) -> list[float]:
         raise NotImplementedError("embeddings are not supported: a compiled model gives logits")
@@ -211,7 +211,8 @@ class LLM:
 
     def generate_batch(self, input_ids: Any, attention_mask: Any = None, **settings: Any) -> Any:
         """transformers' generate(): see _batch.Settings for what it takes. The
-        prompts run one after the other."""
+        rows share each read of the weights, and each is what it would be alone. The
+        sequence is forgotten."""
         return _batch.generate(self, input_ids, attention_mask, **settings)
 
     @overload
@@ -276,9 +277,7 @@ class LLM:
         count = 0
         while config.max_new_tokens < 0 or count < config.max_new_tokens:
             with self._lock:
-                if self._turn is not turn:
-                    raise QccError("another call changed the sequence while this one generated: "
-                                   "load the model once for each stream")
+                self._check_turn(turn)
                 session = self.session
                 if self._pending is not None:
                     if session.length >= session.context:
@@ -294,6 +293,11 @@ class LLM:
             yield token
         self.stop_reason = "length"
 
+    def _check_turn(self, turn: object) -> None:
+        if self._turn is not turn:
+            raise QccError("another call changed the sequence while this one generated: "
+                           "load the model once for each stream")
+
     def _eval(self, tokens: Sequence[int], batch: int, progress: Progress | None = None) -> None:
         if self._pending is not None:
             tokens = [self._pending, *tokens]
@@ -306,16 +310,17 @@ class LLM:
             self.session.set_sampling(sampling)
             self._sampling = bytes(sampling)
 
-    def _use(self, config: Config) -> None:
-        """Makes the session, or one with other threads or context for the same
-        sequence."""
+    def _use(self, config: Config, sequences: int = 1) -> None:
+        """Makes the session, or one with other threads or context or more sequences
+        for the same sequence."""
         old = self._session
         threads, context = max(config.threads, 0), max(config.context_length, 0)
         if old:
             threads, context = threads or old.options[0], context or old.options[1]
-            if (threads, context) == old.options[:2]:
+            if (threads, context) == old.options[:2] and sequences <= old.sequences:
                 return
-        new = Session(self.model, threads, context, config.batch_size)
+            sequences = max(sequences, old.sequences)
+        new = Session(self.model, threads, context, config.batch_size, sequences)
         if old:
             if old.length:
                 new.restore(old.save())

@@ -73,7 +73,8 @@ static void addServeOptions(CLI::App &app, ServeOptions &options) {
                  "Answers that are generated at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
-  app.add_option("--queue", options.queue, "Answers that may wait")
+  app.add_option("--queue", options.queue,
+                 "Answers that may wait; half of them of one client")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   app.add_option("--timeout", options.timeout, "Seconds of a request")

@@ -19,7 +19,7 @@ struct ServeOptions {
   uint32_t parallel = 16;
   std::string apiKeyFile;
   std::string alias; // the model's name; empty: its own
-  uint32_t queue = 256;
+  uint32_t queue = 512;
   double timeout = 600;
   uint32_t drain = 10; // seconds
   uint32_t maxBodyMegabytes = 8;

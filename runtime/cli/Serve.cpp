@@ -79,11 +79,15 @@ int runServe(Program &program, const Options &options) {
   serve::Scheduler scheduler(program.model(), scheduling);
   warnOfMemory(program, scheduler);
   serve::Api interface(program, scheduler, api);
-  serve::serveHttp(interface, scheduler, http, [&](const std::string &url) {
+  auto listening = [&](const std::string &url, bool onlyLocal) {
     note("%s at %s/v1 (context %u, up to %u answers at once)",
          api.model.c_str(), url.c_str(), scheduler.context(),
          scheduler.parallel());
-  });
+    if (!onlyLocal && !http.hasKeys)
+      note("warning: who reaches this address may use the model: without "
+           "--api-key-file, nobody is asked for a key");
+  };
+  serve::serveHttp(interface, scheduler, http, listening);
   return 0;
 }
 

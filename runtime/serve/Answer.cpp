@@ -100,9 +100,10 @@ Json Answer::chatLogprob(int32_t token, float logprob) const {
   return {{"token", piece}, {"logprob", logprob}, {"bytes", bytes}};
 }
 
-/// `offset`: characters of the choice's text before these tokens.
+/// `offset`: characters of the choice's text before these tokens, then behind
+/// them.
 Json Answer::logprobs(const std::vector<TokenScore> &scores,
-                      size_t offset) const {
+                      size_t &offset) const {
   if (!wantsLogprobs)
     return {};
   if (chat) {
@@ -184,7 +185,7 @@ std::string Answer::add(size_t choice, Delta &&delta) {
   std::string events;
   if (stream && (!delta.text.empty() || !delta.scores.empty())) {
     Json json = {{"index", choice},
-                 {"logprobs", logprobs(delta.scores, part.text.size())},
+                 {"logprobs", logprobs(delta.scores, part.characters)},
                  {"finish_reason", nullptr}};
     if (chat)
       json["delta"] = {{"content", delta.text}};
@@ -192,13 +193,7 @@ std::string Answer::add(size_t choice, Delta &&delta) {
       json["text"] = delta.text;
     events = event(std::move(json));
   }
-  if (stream) {
-    // Only the number of characters is needed again.
-    part.text.append(size_t(std::count_if(
-                         delta.text.begin(), delta.text.end(),
-                         [](char c) { return (uint8_t(c) & 0xC0) != 0x80; })),
-                     ' ');
-  } else {
+  if (!stream) {
     part.text += delta.text;
     std::move(delta.scores.begin(), delta.scores.end(),
               std::back_inserter(part.scores));
@@ -241,8 +236,9 @@ std::string Answer::whole() const {
     const Part &part = parts[i];
     if (part.finish != Finish::Stop && part.finish != Finish::Length)
       throw failure(part);
+    size_t offset = 0;
     Json choice = {{"index", i},
-                   {"logprobs", logprobs(part.scores, 0)},
+                   {"logprobs", logprobs(part.scores, offset)},
                    {"finish_reason", reasonText(part.finish)}};
     if (chat)
       choice["message"] = {

@@ -38,7 +38,8 @@ public:
 private:
   struct Part {
     std::string text, echo;
-    std::vector<TokenScore> scores;
+    std::vector<TokenScore> scores; // with `text`, unless it streams
+    size_t characters = 0;          // that were streamed with logprobs
     Finish finish = Finish::Stop;
     std::string error;
     uint64_t tokens = 0;
@@ -47,7 +48,7 @@ private:
 
   Json object(bool chunk) const;
   Json usage() const;
-  Json logprobs(const std::vector<TokenScore> &scores, size_t offset) const;
+  Json logprobs(const std::vector<TokenScore> &scores, size_t &offset) const;
   Json chatLogprob(int32_t token, float logprob) const;
   std::string event(Json choice) const;
   RequestError failure(const Part &part) const;

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // First in, first out for each client, and the clients in turn: one that sends
-// a hundred requests delays another's by one.
+// a hundred requests delays another's by one, and takes no more room than it
+// leaves for others.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_RUNTIME_SERVE_FAIRQUEUE_H
@@ -19,6 +20,10 @@ class FairQueue {
 public:
   size_t size() const { return count; }
   bool empty() const { return count == 0; }
+  /// Whether a client may add `more` jobs, when the first `idle` need not wait:
+  /// its jobs may not be more than the places that are left.
+  bool hasRoom(const std::string &client, size_t more, size_t idle,
+               size_t limit) const;
   void push(JobPointer job);
   /// The next job; the queue must not be empty.
   JobPointer pop();
@@ -45,6 +50,8 @@ private:
     std::string client;
     std::deque<JobPointer> jobs; // never empty
   };
+  std::deque<Line>::const_iterator lineOf(const std::string &client) const;
+
   std::deque<Line> lines; // in the order of turns
   size_t count = 0;
 };

@@ -99,7 +99,8 @@ static asio::awaitable<void> acceptAll(HttpState &state,
 }
 
 void serveHttp(const Api &api, Scheduler &scheduler, const HttpOptions &options,
-               const std::function<void(const std::string &url)> &listening) {
+               const std::function<void(const std::string &url, bool onlyLocal)>
+                   &listening) {
   raiseDescriptorLimit();
   HttpState state{.api = api, .scheduler = scheduler, .options = options};
   asio::io_context io(1); // ends before what its connections refer to
@@ -143,7 +144,8 @@ void serveHttp(const Api &api, Scheduler &scheduler, const HttpOptions &options,
   if (endpoint.address().is_v6())
     address = "[" + address + "]";
   listening(
-      cli::format("http://%s:%u", address.c_str(), unsigned(endpoint.port())));
+      cli::format("http://%s:%u", address.c_str(), unsigned(endpoint.port())),
+      endpoint.address().is_loopback());
   io.run();
   state.ended = nullptr;
   state.worker.join();

@@ -21,11 +21,12 @@ struct HttpOptions {
 
 /// Listens and answers until SIGINT or SIGTERM arrives; then lets answers end,
 /// until drainSeconds are over or the signal comes again, and stops the
-/// scheduler. `listening` is
-/// called with the address once clients can connect. Throws cli::Failure if
-/// they never can.
+/// scheduler. `listening` is called with the address once clients can connect,
+/// and whether only those of this machine can. Throws cli::Failure if they
+/// never can.
 void serveHttp(const Api &api, Scheduler &scheduler, const HttpOptions &options,
-               const std::function<void(const std::string &url)> &listening);
+               const std::function<void(const std::string &url, bool onlyLocal)>
+                   &listening);
 
 } // namespace qcc::serve
 

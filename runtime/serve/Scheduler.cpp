@@ -20,7 +20,8 @@ using cli::now;
 static constexpr uint32_t mostOutputs = 16;
 
 Scheduler::Scheduler(const qcc_model *model, const SchedulerOptions &options)
-    : model(model), queueLimit(options.queue), slots(options.parallel) {
+    : model(model), queueLimit(options.queue), slots(options.parallel),
+      idle(options.parallel) {
   if (model->api->struct_size <= offsetof(qcc_api_v1, copy))
     throw Failure{"this library was made by an older qcc, whose models cannot "
                   "be served: compile it again"};
@@ -67,7 +68,8 @@ void Scheduler::stop() {
 bool Scheduler::submit(const std::vector<JobPointer> &jobs) {
   {
     std::lock_guard<std::mutex> lock(mutex);
-    if (stopping || queue.size() + jobs.size() > queueLimit) {
+    if (stopping ||
+        !queue.hasRoom(jobs.front()->client, jobs.size(), idle, queueLimit)) {
       metrics.update([&](Counters &c) { ++c.refused; });
       return false;
     }
@@ -112,15 +114,10 @@ void Scheduler::run() {
 /// Sleeps until there is something to do, and lends free sequences. False when
 /// the server ends.
 bool Scheduler::waitForWork() {
-  auto running = [&] {
-    return size_t(std::count_if(slots.begin(), slots.end(),
-                                [](const Slot &s) { return bool(s.job); }));
-  };
   std::vector<JobPointer> gone, next;
   {
     std::unique_lock<std::mutex> lock(mutex);
-    size_t busy = running();
-    if (busy == 0) {
+    if (idle == slots.size()) {
       metrics.update([](Counters &c) { c.running = 0; });
       work.wait(lock, [&] { return stopping || !queue.empty(); });
     }
@@ -129,11 +126,11 @@ bool Scheduler::waitForWork() {
     double time = now();
     gone = queue.take(
         [&](const Job &job) { return job.cancelled || time > job.deadline; });
-    for (; busy < slots.size() && !queue.empty(); ++busy)
+    for (; idle && !queue.empty(); --idle)
       next.push_back(queue.pop());
     metrics.update([&](Counters &c) {
       c.waiting = uint32_t(queue.size());
-      c.running = uint32_t(busy);
+      c.running = uint32_t(slots.size() - idle);
       c.stateBytes = qcc_state_bytes(session);
       for (const JobPointer &job : gone)
         ++c.finished[size_t(job->cancelled ? Finish::Cancelled
@@ -230,6 +227,10 @@ void Scheduler::finish(Slot &slot, Finish reason, const std::string &error) {
   slot.output.reset();
   // Only what can be used again keeps its memory.
   qcc_truncate(session, slot.sequence, slot.reusable);
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    ++idle;
+  }
   metrics.update([&](Counters &c) {
     ++c.finished[size_t(reason)];
     c.reusedTokens += slot.reused;

@@ -33,7 +33,7 @@ struct SchedulerOptions {
   uint32_t context = 0;   // positions of a sequence; 0: the model's own
   uint32_t batch = 0;     // most rows of a prompt step; 0: the model's own
   uint32_t parallel = 16; // sequences
-  uint32_t queue = 256;   // most jobs that wait
+  uint32_t queue = 512;   // most jobs that wait for a sequence
 };
 
 class Scheduler {
@@ -49,8 +49,9 @@ public:
   /// their last delta then, and are let go.
   void stop();
 
-  /// Takes all of the jobs, or none if the queue would become too long. Each
-  /// gets deltas from then on, the last one exactly once. Any thread.
+  /// Takes all of the jobs (of one client, at least one), or none if there is
+  /// no room for them to wait. Each gets deltas from then on, the last one
+  /// exactly once. Any thread.
   bool submit(const std::vector<JobPointer> &jobs);
 
   uint32_t context() const { return contextSize; }
@@ -123,9 +124,10 @@ private:
   double secondsPerPromptRow = 0; // a running mean
   Metrics metrics;
 
-  std::mutex mutex; // guards the next two
+  std::mutex mutex; // guards what follows
   std::condition_variable work;
   FairQueue queue;
+  size_t idle; // sequences that jobs of the queue may have
   bool stopping = false;
 
   std::thread thread;

@@ -457,6 +457,8 @@ class OptionsTest(unittest.TestCase):
         self.assertEqual(models["data"][0]["id"], "small")
         self.assertEqual(models["data"][0]["max_model_len"], 100)
         self.assertEqual(server.call("POST", "/v1/completions", b" " * (1 << 20 | 1))[0], 413)
+        # One runs, one waits; the other place is for other clients.
+        self.assertEqual(server.ask("/v1/completions", prompt=["x"] * 2, max_tokens=1)[0], 200)
         status, answer = server.ask("/v1/completions", prompt=["x"] * 3)
         self.assertEqual((status, answer["error"]["code"]), (429, "queue_full"))
         slow = dict(prompt=[SLOW] * 3, max_tokens=50, logit_bias={str(SLOW): 1000})
@@ -475,6 +477,20 @@ class OptionsTest(unittest.TestCase):
         self.assertEqual(fields["Access-Control-Allow-Headers"], "x-a, x-b")
         self.assertEqual(server.call("GET", "/health", headers=[
             ("Origin", "https://c.example")])[0], 403)
+
+    def test_says_that_anyone_may_call(self):
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("key")
+            file.flush()
+            for options, warns in [(["--host", "0.0.0.0"], True), (["--host", "127.0.0.2"], False),
+                                   (["--host", "0.0.0.0", "--api-key-file", file.name], False)]:
+                server = subprocess.Popen([PROGRAM, "serve", "--port", "0", *options],
+                                          stderr=subprocess.PIPE, text=True)
+                self.assertIn("http://" + options[1], server.stderr.readline())
+                server.terminate()
+                self.assertEqual("warning: who reaches" in server.stderr.read(), warns, options)
+                server.stderr.close()
+                self.assertEqual(server.wait(60), 0)
 
     def test_usage_errors(self):
         server = self.run_server()

@@ -47,6 +47,11 @@ def folder_library(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
 def smol():
     path = pathlib.Path(os.environ.get("QCC_MODELS", "")) / "SmolLM2-135M-Instruct.Q4_1.gguf"
     if not path.is_file():

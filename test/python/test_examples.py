@@ -15,11 +15,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "python"
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 def run(cache, *arguments, stdin="", cwd=None):
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "python"), "QCC_CACHE": str(cache),
                    "PYTHONDONTWRITEBYTECODE": "1"}

@@ -104,6 +104,67 @@ def test_a_padded_batch(llm):
         llm.generate([[65, 256]], attention_mask=[[1]])
 
 
+def padded(prompts, pad):
+    width = max(map(len, prompts))
+    return ([[pad] * (width - len(row)) + row for row in prompts],
+            [[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+
+
+def test_a_row_is_what_it_is_alone(llm, monkeypatch):
+    """Of more rows than a step has, with prompts of both kinds of steps, and one that
+    fills the context."""
+    lengths = [3, 16, 17, 40, 125, *range(1, 16)]
+    prompts = [[(7 * row + 5 * at) % 256 for at in range(n)] for row, n in enumerate(lengths)]
+    settings = dict(do_sample=True, temperature=2.0, seed=3, max_new_tokens=9, pad_token_id=256,
+                    eos_token_id=[5, 70, 71, 200])
+    alone = [llm.generate([prompt], **settings)[0][len(prompt):] for prompt in prompts]
+    assert len(alone[4]) == 4 and len({len(answer) for answer in alone}) > 3
+    steps = []
+    advance = qcc._session.Session.advance
+
+    def counted(session, sequences, tokens):
+        steps.append(len(tokens))
+        return advance(session, sequences, tokens)
+
+    monkeypatch.setattr(qcc._session.Session, "advance", counted)
+    rows, mask = padded(prompts, 256)
+    answers = [row[125:] for row in llm.generate(rows, attention_mask=mask, **settings)]
+    assert answers == [answer + [256] * (9 - len(answer)) for answer in alone]
+    assert max(steps) == 16 and len(steps) < 16 and sum(steps) == sum(map(len, alone)) - 20
+    assert llm.tokens == []
+    # Lengths count what a row was padded with.
+    assert llm.generate([[256, 65], [65, 66]], attention_mask=[[0, 1], [1, 1]], max_length=3) == [
+        [256, *llm.generate([[65]], max_new_tokens=1)[0]],
+        llm.generate([[65, 66]], max_new_tokens=1)[0]]
+
+
+def test_a_batch_that_something_interrupts(llm):
+    class Resets:
+        def put(self, value):
+            llm.reset()
+
+    with pytest.raises(qcc.QccError, match="another call changed the sequence"):
+        llm.generate([[1]], streamer=Resets())
+    assert len(llm.generate([[1], [2]])) == 2
+
+
+@pytest.mark.models
+def test_a_batch_of_a_real_model(smol, cache):
+    texts = ["The capital of France is", "1, 2, 3,", "In the beginning there was a compiler that "
+             "read the weights of a language model once for each of its many readers, and then"]
+    with qcc.AutoModelForCausalLM.from_pretrained(smol, cache_dir=cache) as llm, \
+            qcc.AutoTokenizer.from_pretrained(smol, cache_dir=cache) as tokenizer:
+        inputs = tokenizer(texts, return_tensors="np", padding=True)
+        batch = llm.generate(**inputs, max_new_tokens=24)
+        for text, row in zip(texts, batch):
+            one = tokenizer(text, return_tensors="np").input_ids
+            alone = llm.generate(one, max_new_tokens=24)[0][one.shape[1]:]
+            answer = row[inputs.input_ids.shape[1]:]
+            assert answer[:len(alone)].tolist() == alone.tolist()
+            assert (answer[len(alone):] == llm.pad_token_id).all()
+        assert "Paris" in tokenizer.decode(batch[0])
+
+
 def test_sampling(llm):
     ids = [[65, 66, 67]]
     settings = dict(do_sample=True, temperature=3.0, max_new_tokens=20)

@@ -41,11 +41,6 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def model(folder, cache):
     with qcc.AutoModelForCausalLM.from_pretrained(
             folder, torch_dtype="auto", device_map="auto", target="x86-64-v3",
