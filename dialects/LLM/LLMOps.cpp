@@ -103,11 +103,14 @@ LogicalResult RMSNormOp::verify() {
 
 LogicalResult LayerNormOp::verify() {
   int64_t width = columns(getInput());
-  if (weightShape(getWeight()) != ArrayRef<int64_t>(width))
+  ArrayRef<int64_t> shape = weightShape(getWeight());
+  bool isOfHeads = shape.size() == 2 && shape[0] > 0 && width % shape[0] == 0 &&
+                   shape[1] == width / shape[0];
+  if (shape != ArrayRef<int64_t>(width) && !isOfHeads)
     return emitOpError() << "expected a weight of " << width
                          << " elements, got " << getWeight().getType();
-  if (getBias() && weightShape(getBias()) != ArrayRef<int64_t>(width))
-    return emitOpError() << "expected a bias of " << width << " elements, got "
+  if (getBias() && weightShape(getBias()) != shape)
+    return emitOpError() << "expected a bias like the weight, got "
                          << getBias().getType();
   return success();
 }
@@ -282,16 +285,27 @@ LogicalResult RopeAppendOp::verify() {
                          << columns(getQkv());
   if (bool(getQueryNorm()) != bool(getKeyNorm()))
     return emitOpError() << "expected query_norm and key_norm together";
+  if (getCentered() && !getQueryNorm())
+    return emitOpError() << "expected query_norm and key_norm with centered";
   if (failed(verifyHeads(*this, columns(getResult()), kv,
                          "queries (in units of all key heads)")))
     return failure();
   for (auto [norm, width] :
        {std::pair{getQueryNorm(), columns(getResult())}, {getKeyNorm(), kv}})
-    if (norm && weightShape(norm) != ArrayRef<int64_t>(state.getHeadDim()) &&
-        weightShape(norm) != ArrayRef<int64_t>(width))
+    if (getCentered()) {
+      int64_t headDim = state.getHeadDim();
+      const int64_t shape[] = {width / headDim, headDim};
+      if (weightShape(norm) != ArrayRef<int64_t>(shape))
+        return emitOpError() << "expected centered norms of " << width / headDim
+                             << " heads of " << headDim << " elements, got "
+                             << norm.getType();
+    } else if (norm &&
+               weightShape(norm) != ArrayRef<int64_t>(state.getHeadDim()) &&
+               weightShape(norm) != ArrayRef<int64_t>(width)) {
       return emitOpError() << "expected norms of " << state.getHeadDim()
                            << " elements, or of all heads, got "
                            << norm.getType();
+    }
   if (columns(getRotations()) % 2)
     return emitOpError() << "expected cosines and sines in equal number, got "
                          << columns(getRotations()) << " elements";

@@ -122,11 +122,14 @@ def LLM_LayerNormOp : LLM_Op<"layer_norm", [Pure,
   let summary = "Norm of each row by its mean and variance";
   let description = [{
     (x - mean(x)) * rsqrt(mean((x - mean(x))^2) + eps) * weight, plus `bias` if
-    there is one, over whole rows.
+    there is one, over whole rows. With a weight of two dimensions each of its
+    rows is that of a head, which is normed for itself.
 
     ```mlir
     %y = llm.layer_norm %x, %w bias %b {eps = 1.0e-5 : f32}
            : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+    %z = llm.layer_norm %x, %v {eps = 1.0e-5 : f32}
+           : tensor<?x64xf32>, tensor<4x16xf32>
     ```
   }];
   let arguments = (ins LLM_Rows:$input, RankedTensorOf<[F32]>:$weight,
@@ -413,14 +416,15 @@ def LLM_RopeAppendOp : LLM_Op<"rope_append", [AttrSizedOperandSegments]> {
     Queries come out normed (with `query_norm`), rotated and multiplied by
     `scale`; keys are normed, rotated and stored in `state`, values stored. Norms
     of head_dim elements are of each head; those of a whole row's queries and
-    keys, of the row.
+    keys, of the row. They are RMS norms, or with `centered` of each head by its
+    mean and variance, with a row of the norm for each head.
   }];
   let arguments = (ins LLM_Rows:$qkv, LLM_Rows:$rotations, LLM_BatchType:$batch,
                        LLM_StateType:$state,
                        Optional<QZ_TensorType>:$query_norm,
                        Optional<QZ_TensorType>:$key_norm,
                        DefaultValuedAttr<F32Attr, "0.0f">:$eps,
-                       UnitAttr:$adjacent, F32Attr:$scale);
+                       UnitAttr:$centered, UnitAttr:$adjacent, F32Attr:$scale);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
     $qkv `,` $rotations `,` $batch `,` $state

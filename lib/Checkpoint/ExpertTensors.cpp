@@ -97,12 +97,12 @@ Error qcc::splitExperts(Checkpoint::Contents &contents, bool isTurned) {
 }
 
 //===----------------------------------------------------------------------===//
-// One matrix in each tensor
+// One matrix or norm in each tensor
 //===----------------------------------------------------------------------===//
 
 namespace {
 
-/// A name with the expert's number cut out.
+/// A name with the expert's number cut out, or that of a head's norm.
 struct ExpertName {
   std::string rest;
   uint32_t number;
@@ -111,11 +111,12 @@ struct ExpertName {
 } // namespace
 
 static std::optional<ExpertName> parseName(std::string_view name) {
-  constexpr std::string_view kExperts = ".experts.";
-  size_t begin = name.find(kExperts);
+  size_t begin = std::string_view::npos;
+  for (std::string_view list : {".experts.", ".norms."})
+    if (size_t at = name.find(list); at != std::string_view::npos)
+      begin = std::min(begin, at + list.size());
   if (begin == std::string_view::npos)
     return std::nullopt;
-  begin += kExperts.size();
   size_t end = name.find('.', begin);
   if (end == std::string_view::npos)
     return std::nullopt;
@@ -134,12 +135,12 @@ static Error checkSlice(const std::string &path, const Tensor &first,
                         const Tensor &other) {
   const std::string what = path + ": tensor " + quoted(other.name);
   if (other.dims != first.dims)
-    return mismatchError(what, "shape " + first.shape() + ", as expert 0 has",
+    return mismatchError(what, "shape " + first.shape() + ", as the first has",
                          other.shape());
   const Encoding *a = first.encoding(), *b = other.encoding();
   bool isSame = a && b ? *a == *b : first.type == other.type;
   if (!isSame)
-    return mismatchError(what, first.typeName() + ", as expert 0 has",
+    return mismatchError(what, first.typeName() + ", as the first has",
                          other.typeName());
   if (!other.order.empty())
     return Error(what + ": experts with an order of k (g_idx) are not "
@@ -155,11 +156,11 @@ static Result<Tensor> stack(Checkpoint::Contents &contents,
   for (auto [number, index] : experts) {
     Tensor &tensor = contents.tensors[index];
     if (number != next++)
-      return Error(contents.path + ": expert " + std::to_string(next - 1) +
+      return Error(contents.path + ": number " + std::to_string(next - 1) +
                    " is missing beside tensor " + quoted(tensor.name));
     if (tensor.dims.size() > 2 || tensor.dims.empty())
       return mismatchError(contents.path + ": tensor " + quoted(tensor.name),
-                           "a matrix or vector of an expert", tensor.shape());
+                           "a matrix or vector", tensor.shape());
     if (result.slices.empty()) {
       result = tensor;
       result.bytes = 0;

@@ -148,7 +148,8 @@ static Result<Checkpoint> quantized(Checkpoint checkpoint,
   if (names) {
     sensitive = {names->embedding, names->head, names->positions};
     exact.insert(exact.end(), names->router.begin(), names->router.end());
-    exact.push_back(names->sharedRouter);
+    exact.insert(exact.end(),
+                 {names->sharedRouter, names->queryNorm, names->keyNorm});
   }
   return quantizeCheckpoint(std::move(checkpoint), *type, sensitive, exact);
 }

@@ -213,8 +213,12 @@ std::span<const Architecture> qcc::architectures() {
                     {"rotary_pct", 0.25}}},
       {.name = "stablelm",
        .modelTypes = {"stablelm"},
+       .folderNames = &kStableLMNames,
        .layerNorm = true,
-       .defaults = {{"layer_norm_eps", 1e-5}, {"partial_rotary_factor", 0.25}}},
+       .headLayerNorm = true,
+       .defaults = {{"layer_norm_eps", 1e-5},
+                    {"partial_rotary_factor", 0.25},
+                    {"qk_layernorm", 0}}},
       // RefinedWeb are the names that Falcon 7B and 40B first had.
       {.name = "falcon",
        .modelTypes = {"falcon", "RefinedWebModel"},

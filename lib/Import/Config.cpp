@@ -327,6 +327,19 @@ static llm::Activation activationOf(const Architecture &arch,
   return arch.activation;
 }
 
+static bool readHeadLayerNorm(const Config &c, const Checkpoint &checkpoint,
+                              const ConfigNames &names, ConfigReader &reader) {
+  std::string tensor =
+      std::string(c.names.layerPrefix) + "0." + std::string(c.names.queryNorm);
+  bool has = reader.flagOr(names.headLayerNorm,
+                           c.arch.headLayerNorm &&
+                               checkpoint.findTensor(tensor) != nullptr);
+  if (has && !c.arch.headLayerNorm)
+    reader.fail("key " + quoted(reader.find(names.headLayerNorm)) +
+                " is not supported for architecture " + quoted(c.arch.name));
+  return has;
+}
+
 Result<Config> Config::read(const Checkpoint &checkpoint,
                             const ImportOptions &options) {
   Result<Architecture> arch = findArchitecture(checkpoint, options);
@@ -410,6 +423,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   readMultipliers(c, names, reader);
   if (reader.has(names.acausal) && reader.flag(names.acausal))
     reader.fail(names.acausal, "attention to later positions is not supported");
+  c.hasHeadLayerNorm = readHeadLayerNorm(c, checkpoint, names, reader);
   for (std::string_view name : names.refused)
     if (KeyNames key = {name}; !name.empty() && reader.has(key))
       if (!reader.isFlag(key) || reader.flag(key))

@@ -64,6 +64,14 @@ private:
   }
   /// The norm of rows that are queries or keys.
   Value projectionNorm(Value x, std::string_view name) {
+    if (config.hasHeadLayerNorm) {
+      int64_t size = config.headDim;
+      int64_t heads = cast<RankedTensorType>(x.getType()).getDimSize(1) / size;
+      Value w =
+          weights.dequantized(builder, {std::string(name)}, {heads, size});
+      return llm::LayerNormOp::create(builder, loc, x.getType(), x, w,
+                                      /*bias=*/Value(), f32(config.eps));
+    }
     if (config.arch.headNorm)
       return norm(x, name, config.headDim);
     if (config.arch.projectionNorm)

@@ -71,6 +71,7 @@ static constexpr NameTable kGGUF = {
                .residualScale = {"residual_scale"},
                .logitDivisor = {"logit_scale"},
                .scaledScores = {},
+               .headLayerNorm = {},
                .refused = {"attention.max_alibi_bias", "attention.clamp_kqv"},
                .acausal = {},
                .ropeLayers = {},
@@ -214,7 +215,8 @@ static constexpr NameTable kHuggingFace =
           .residualScale = {"residual_multiplier"},
           .logitDivisor = {"logits_scaling"},
           .scaledScores = {"scale_attn_weights"},
-          .refused = {"alibi", "qk_layernorm", "add_cross_attention",
+          .headLayerNorm = {"qk_layernorm"},
+          .refused = {"alibi", "add_cross_attention",
                       "scale_attn_by_inverse_layer_idx"},
           .acausal = {"use_bidirectional_attention"},
           .ropeLayers = {"no_rope_layers"},
@@ -395,6 +397,14 @@ static constexpr WeightNames phiNames() {
   return names;
 }
 constexpr WeightNames qcc::kPhiNames = phiNames();
+
+static constexpr WeightNames stableLMNames() {
+  WeightNames names = kHuggingFace.weights;
+  names.queryNorm = "self_attn.q_layernorm.norms.weight";
+  names.keyNorm = "self_attn.k_layernorm.norms.weight";
+  return names;
+}
+constexpr WeightNames qcc::kStableLMNames = stableLMNames();
 
 static constexpr WeightNames deepSeekNames() {
   WeightNames names = kHuggingFace.weights;

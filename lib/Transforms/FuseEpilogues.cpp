@@ -88,6 +88,8 @@ struct FuseLayerNorm : OpRewritePattern<qz::QuantizeOp> {
     Value weight = quantized(norm.getWeight()), bias;
     if (!weight)
       return rewriter.notifyMatchFailure(op, "norm weight is not dequantized");
+    if (norm.getWeight().getType().getRank() != 1)
+      return rewriter.notifyMatchFailure(op, "norm covers part of a row");
     if (norm.getBias() && !(bias = quantized(norm.getBias())))
       return rewriter.notifyMatchFailure(op, "norm bias is not dequantized");
     return takeNorm(rewriter, op, norm, weight, bias, rewriter.getUnitAttr());

@@ -26,8 +26,10 @@ namespace {
 /// What stands between one projection and the attention.
 struct Head {
   qz::MatmulOp matmul;
-  llm::RMSNormOp norm; ///< Of each head, or of the row; null without.
-  llm::RopeOp rope;    ///< Null in layers without.
+  Value norm; ///< The weight of that of each head, or of the row; or null.
+  FloatAttr eps;
+  bool isCentered = false; ///< The norm is by mean and variance.
+  llm::RopeOp rope;        ///< Null in layers without.
 };
 } // namespace
 
@@ -49,28 +51,33 @@ static FailureOr<Head> matchHead(Value value, llm::AttentionOp attention,
       return no("query or key is rotated with another head size");
     input = head.rope.getInput();
   }
-  if ((head.norm = input.getDefiningOp<llm::RMSNormOp>())) {
-    if (!head.norm->hasOneUse())
+  Operation *producer = input.getDefiningOp();
+  if (isa_and_nonnull<llm::RMSNormOp, llm::LayerNormOp>(producer)) {
+    if (!producer->hasOneUse())
       return no("a normed query or key has other uses");
-    auto weight = head.norm.getWeight().getDefiningOp<qz::DequantizeOp>();
+    auto weight = producer->getOperand(1).getDefiningOp<qz::DequantizeOp>();
     if (!weight)
       return no("the weight of a head norm is not dequantized");
-    int64_t normed = weight.getWeight().getType().getColumns();
-    if (normed != headDim && normed != columns(value))
-      return no("a norm covers neither a head nor a row");
-    input = head.norm.getInput();
+    qz::QTensorType type = weight.getWeight().getType();
+    if (auto norm = dyn_cast<llm::LayerNormOp>(producer)) {
+      if (norm.getBias())
+        return no("a head norm has a bias");
+      if (type.getShape().size() != 2 || type.getColumns() != headDim)
+        return no("a norm by mean and variance is not of each head");
+      head.isCentered = true;
+      head.eps = norm.getEpsAttr();
+    } else {
+      if (type.getColumns() != headDim && type.getColumns() != columns(value))
+        return no("a norm covers neither a head nor a row");
+      head.eps = cast<llm::RMSNormOp>(producer).getEpsAttr();
+    }
+    head.norm = weight.getWeight();
+    input = producer->getOperand(0);
   }
   head.matmul = matchProjection(input, attention, rewriter);
   if (!head.matmul)
     return failure();
   return head;
-}
-
-/// The quantized weight of a head norm, null without a norm.
-static Value normWeight(Head head) {
-  if (!head.norm)
-    return {};
-  return head.norm.getWeight().getDefiningOp<qz::DequantizeOp>().getWeight();
 }
 
 namespace {
@@ -100,7 +107,9 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
       return no("query and key are rotated differently");
     if (bool(query->norm) != bool(key->norm))
       return no("only one of query and key is normed");
-    if (query->norm && query->norm.getEpsAttr() != key->norm.getEpsAttr())
+    if (query->isCentered != key->isCentered)
+      return no("query and key have different kinds of norms");
+    if (query->eps != key->eps)
       return no("query and key are normed with different eps");
     if (!readSameRows(query->matmul, key->matmul) ||
         !readSameRows(query->matmul, value))
@@ -126,11 +135,12 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
     Value rotations = llm::RotationsOp::create(
         rewriter, loc, rowsType(op.getQuery(), 2 * pairs), op.getBatch(),
         rotation.frequencies, rotation.factor);
-    FloatAttr eps =
-        query->norm ? query->norm.getEpsAttr() : rewriter.getF32FloatAttr(0.0f);
+    FloatAttr eps = query->norm ? query->eps : rewriter.getF32FloatAttr(0.0f);
+    UnitAttr isCentered =
+        query->isCentered ? rewriter.getUnitAttr() : UnitAttr();
     Value heads = llm::RopeAppendOp::create(
         rewriter, loc, op.getQuery().getType(), projections, rotations,
-        op.getBatch(), op.getState(), normWeight(*query), normWeight(*key), eps,
+        op.getBatch(), op.getState(), query->norm, key->norm, eps, isCentered,
         rotation.adjacent, op.getScaleAttr());
     rewriter.replaceOpWithNewOp<llm::AttendOp>(
         op, op.getType(), heads, op.getBatch(), op.getState(), sinks,

@@ -43,7 +43,12 @@ static StringRef responsiblePass(Operation *op) {
         return isHeadNorm(norm) ? "qcc-merge-projections"
                                 : "qcc-fuse-epilogues";
       })
-      .Case<llm::AddOp, llm::LayerNormOp, llm::ActivateOp, llm::ScaleLogitsOp>(
+      .Case([](llm::LayerNormOp norm) {
+        return norm.getWeight().getType().getRank() == 1
+                   ? "qcc-fuse-epilogues"
+                   : "qcc-merge-projections";
+      })
+      .Case<llm::AddOp, llm::ActivateOp, llm::ScaleLogitsOp>(
           [](auto) { return "qcc-fuse-epilogues"; })
       .Case([](qz::PermuteOp) { return "qcc-fold-permutations"; })
       .Case<qz::UseOp, llm::StateOp, llm::RotationsOp>(

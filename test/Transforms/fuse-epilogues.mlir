@@ -237,6 +237,16 @@ func.func @no_match_plain_layer_norm(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f
   return %a, %b : !qz.activation<64>, !qz.activation<64>
 }
 
+// CHECK-LABEL: func @no_match_layer_norm_of_heads
+func.func @no_match_layer_norm_of_heads(%x: tensor<?x64xf32>, %n: !qz.tensor<1x64, #f32>) -> !qz.activation<64> {
+  // CHECK: llm.layer_norm
+  // CHECK: qz.quantize %{{.*}} : tensor<?x64xf32>
+  %f = qz.dequantize %n : !qz.tensor<1x64, #f32> -> tensor<1x64xf32>
+  %h = llm.layer_norm %x, %f {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<1x64xf32>
+  %a = qz.quantize %h : tensor<?x64xf32> -> <64>
+  return %a : !qz.activation<64>
+}
+
 // CHECK-LABEL: func @no_match_layer_normed_already
 func.func @no_match_layer_normed_already(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>) -> !qz.activation<64> {
   // CHECK: %[[H:.*]] = llm.layer_norm

@@ -87,8 +87,11 @@ def norm(x, weight, eps):
 
 
 def layer_norm(x, weight, eps, bias=0):
-    centered = x - x.mean(axis=1, keepdims=True)
-    return norm(centered, weight, eps) + bias
+    """Of rows, or with a weight of two dimensions of each head."""
+    heads = x.reshape(len(x), -1, weight.shape[-1])
+    centered = heads - heads.mean(axis=2, keepdims=True)
+    variance = (centered ** 2).mean(axis=2, keepdims=True)
+    return (centered / np.sqrt(variance + eps) * weight + bias).reshape(x.shape)
 
 
 def rotate(x, head_dim, cos, sin, adjacent):
@@ -391,8 +394,9 @@ class Machine:
         kv = (qkv.shape[1] - width) // 2
         query, key, value = np.split(qkv, [width, width + kv], axis=1)
         if query_norm is not None:
-            query = norm(query, query_norm, op.number("eps"))
-            key = norm(key, key_norm, op.number("eps"))
+            kind = layer_norm if op.has("centered") else norm
+            query = kind(query, query_norm, op.number("eps"))
+            key = kind(key, key_norm, op.number("eps"))
         cos, sin = np.split(rotations, 2, axis=1)
         key = rotate(key, head_dim, cos, sin, op.has("adjacent"))
         self.append(state[0], key, value)

@@ -109,6 +109,11 @@ class Builder:
         return self.value(f"llm.rms_norm {x}, {w} {{eps = 1.0e-5 : f32}} : "
                           f"tensor<?x{columns}xf32>, tensor<{size}xf32>")
 
+    def centered(self, x, heads, name):
+        w = self.weight(name, (heads, HEAD_DIM), "f32")
+        return self.value(f"llm.layer_norm {x}, {w} {{eps = 1.0e-5 : f32}} : "
+                          f"tensor<?x{heads * HEAD_DIM}xf32>, tensor<{heads}x{HEAD_DIM}xf32>")
+
     def rope(self, x, columns, base):
         frequencies = ", ".join(f"{base ** (-i / 8):.6e}" for i in range(8))
         adjacent = "adjacent, " if self.model.get("adjacent") else ""
@@ -165,6 +170,9 @@ class Builder:
         if model.get("head_norm"):
             q = self.norm(q, q_size, p + "q_norm", HEAD_DIM)
             k = self.norm(k, kv_size, p + "k_norm", HEAD_DIM)
+        if model.get("centered_heads"):
+            q = self.centered(q, HEADS, p + "q_norm")
+            k = self.centered(k, KV_HEADS, p + "k_norm")
         base = 100.0 if window else 1000.0
         q, k = self.rope(q, q_size, base), self.rope(k, kv_size, base)
         s = self.value(f"llm.state @kv.{number} : !llm.state<{KV_HEADS}, {HEAD_DIM}>")
@@ -264,7 +272,7 @@ MODELS = {
     "gemma": {"layers": SLIDING, "head_norm": True, "post_norm": True, "activation": "gelu_tanh", "bodies": 4},
     "gemma with caps": {"layers": SLIDING, "post_norm": True, "activation": "gelu_tanh", "caps": 1.5, "bodies": 4},
     "kinds in another order": {"layers": SLIDING[::-1], "bodies": 4},
-    "parallel": {"layers": PLAIN, "parallel": "two norms", "bodies": 1},
+    "parallel": {"layers": PLAIN, "parallel": "two norms", "centered_heads": True, "bodies": 1},
     "parallel, one norm": {"layers": PLAIN, "parallel": "one norm", "layer_norm": True, "ungated": True,
                            "activation": "gelu_erf", "bodies": 1},
     "layer norms and positions": {"layers": SLIDING, "layer_norm": True, "ungated": True, "positions": True,

@@ -243,6 +243,72 @@ func.func @no_match_other_batch(
   return %y : tensor<?x64xf32>
 }
 
+// Heads may be normed by mean and variance, each with its own weight.
+// CHECK-LABEL: func @centered_heads
+func.func @centered_heads(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wnq: !qz.tensor<2x32, #f32>, %wnk: !qz.tensor<1x32, #f32>) -> tensor<?x64xf32> {
+  // CHECK: llm.rope_append %{{.*}} query_norm %{{.*}} key_norm %{{.*}} {centered, eps = 9.99999997E-7 : f32,
+  // CHECK-NEXT: llm.attend
+  %nq = qz.dequantize %wnq : !qz.tensor<2x32, #f32> -> tensor<2x32xf32>
+  %nk = qz.dequantize %wnk : !qz.tensor<1x32, #f32> -> tensor<1x32xf32>
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %qn = llm.layer_norm %q, %nq {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<2x32xf32>
+  %kn = llm.layer_norm %k, %nk {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<1x32xf32>
+  %qr = llm.rope %qn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x64xf32>
+  %kr = llm.rope %kn, %batch {head_dim = 32 : i64, frequencies = array<f32: 1.0, 0.5>} : tensor<?x32xf32>
+  %y = llm.attention %qr, %kr, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_other_kind_of_norm
+func.func @no_match_other_kind_of_norm(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<64x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wnq: !qz.tensor<2x32, #f32>, %wnk: !qz.tensor<32, #f32>) -> tensor<?x64xf32> {
+  // CHECK: llm.attention
+  %nq = qz.dequantize %wnq : !qz.tensor<2x32, #f32> -> tensor<2x32xf32>
+  %nk = qz.dequantize %wnk : !qz.tensor<32, #f32> -> tensor<32xf32>
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %qn = llm.layer_norm %q, %nq {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<2x32xf32>
+  %kn = llm.rms_norm %k, %nk {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<32xf32>
+  %y = llm.attention %qn, %kn, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x64xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x64xf32>
+}
+
+// CHECK-LABEL: func @no_match_centered_with_bias
+func.func @no_match_centered_with_bias(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,
+    %wq: !qz.tensor<32x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wn: !qz.tensor<1x32, #f32>) -> tensor<?x32xf32> {
+  // CHECK: llm.attention
+  %n = qz.dequantize %wn : !qz.tensor<1x32, #f32> -> tensor<1x32xf32>
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %qn = llm.layer_norm %q, %n {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<1x32xf32>
+  %kn = llm.layer_norm %k, %n bias %n {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<1x32xf32> bias tensor<1x32xf32>
+  %y = llm.attention %qn, %kn, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x32xf32>, tensor<?x32xf32>, <1, 32>
+  return %y : tensor<?x32xf32>
+}
+
+// CHECK-LABEL: func @no_match_centered_row
+func.func @no_match_centered_row(
+    %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<2, 16>,
+    %wq: !qz.tensor<32x64, #q4>, %wk: !qz.tensor<32x64, #q4>, %wv: !qz.tensor<32x64, #q8>, %wn: !qz.tensor<32, #f32>) -> tensor<?x32xf32> {
+  // CHECK: llm.attention
+  %n = qz.dequantize %wn : !qz.tensor<32, #f32> -> tensor<32xf32>
+  %q = qz.matmul %a, [%wq] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %k = qz.matmul %a, [%wk] : <64>, [!qz.tensor<32x64, #q4>] -> tensor<?x32xf32>
+  %v = qz.matmul %a, [%wv] : <64>, [!qz.tensor<32x64, #q8>] -> tensor<?x32xf32>
+  %qn = llm.layer_norm %q, %n {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<32xf32>
+  %kn = llm.layer_norm %k, %n {eps = 1.0e-6 : f32} : tensor<?x32xf32>, tensor<32xf32>
+  %y = llm.attention %qn, %kn, %v, %batch, %s {scale = 0.25 : f32} : tensor<?x32xf32>, tensor<?x32xf32>, <2, 16>
+  return %y : tensor<?x32xf32>
+}
+
 // CHECK-LABEL: func @no_match_one_norm
 func.func @no_match_one_norm(
     %a: !qz.activation<64>, %batch: !llm.batch, %s: !llm.state<1, 32>,

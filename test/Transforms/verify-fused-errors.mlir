@@ -309,6 +309,30 @@ func.func @step(%batch: !llm.batch) -> tensor<?x64xf32> {
 
 // -----
 
+// A norm of heads by mean and variance is not fused.
+#q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
+qz.weight @t : !qz.tensor<96x64, #q4>
+qz.weight @w : !qz.tensor<64x64, #q4>
+func.func private @body.0(%x: tensor<?x64xf32>, %w: !qz.tensor<64x64, #q4>, %n: tensor<2x32xf32>) -> tensor<?x64xf32> {
+  // expected-error@+2 {{is not part of the fused form of a body}}
+  // expected-note@+1 {{qcc-merge-projections should have removed it}}
+  %h = llm.layer_norm %x, %n {eps = 1.0e-6 : f32} : tensor<?x64xf32>, tensor<2x32xf32>
+  %a = qz.quantize %x : tensor<?x64xf32> -> <64>
+  %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<64x64, #q4>], tensor<?x64xf32> -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+func.func @step(%batch: !llm.batch, %n: tensor<2x32xf32>) -> tensor<?x96xf32> {
+  %t = qz.use @t : !qz.tensor<96x64, #q4>
+  %w = qz.use @w : !qz.tensor<64x64, #q4>
+  %x = llm.embedding %batch, %t : !qz.tensor<96x64, #q4> -> tensor<?x64xf32>
+  %y = func.call @body.0(%x, %w, %n) : (tensor<?x64xf32>, !qz.tensor<64x64, #q4>, tensor<2x32xf32>) -> tensor<?x64xf32>
+  %a = qz.quantize %y : tensor<?x64xf32> -> <64>
+  %l = qz.matmul %a, [%t] : <64>, [!qz.tensor<96x64, #q4>] -> tensor<?x96xf32>
+  return %l : tensor<?x96xf32>
+}
+
+// -----
+
 // An activation is not fused.
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
 qz.weight @t : !qz.tensor<96x64, #q4>

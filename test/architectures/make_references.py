@@ -23,6 +23,7 @@ import numpy as np
 import torch
 import transformers
 
+HERE = pathlib.Path(__file__).resolve().parent
 # Sizes that could be mistaken for one another differ.
 SMALL = dict(num_hidden_layers=2, hidden_size=32, intermediate_size=40, num_attention_heads=4,
              num_key_value_heads=2, head_dim=12, vocab_size=53, max_position_embeddings=64,
@@ -148,6 +149,10 @@ MODELS = {
     "stablelm": ("StableLm", dict(hidden_size=64, use_qkv_bias=True)),
     # Both parts of a layer share a norm.
     "stablelm-parallel": ("StableLm", dict(use_parallel_residual=True)),
+    # Each head has a norm of its own by mean and variance.
+    "stablelm-norms": ("StableLm", dict(
+        qk_layernorm=True, use_parallel_residual=True, rope_parameters=dict(
+            rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.5))),
     "falcon-7b": ("Falcon", dict(num_attention_heads=2)),
     "falcon-40b": ("Falcon", dict(
         num_kv_heads=2, new_decoder_architecture=True, tie_word_embeddings=False)),
@@ -234,8 +239,10 @@ def round_mxfp4(weight):
     return (groups.sign() * values[near] * scale).reshape(weight.shape)
 
 
-def make(name, seed):
+def make(name, seed, folder, further=()):
+    """Writes `folder`, which is no more than that, with `further` changes of the config."""
     family, changes = MODELS[name]
+    changes = {**changes, **dict(further)}
     kind = getattr(transformers, family + "Config")
     is_vision = name.endswith("-vision")
     known = {*kind().to_dict(), *kind.attribute_map}
@@ -248,7 +255,6 @@ def make(name, seed):
     model = getattr(transformers, whole)(config).eval()
     randomize(model, seed)
     model.tie_weights()
-    folder = pathlib.Path(__file__).resolve().parent / name
     shutil.rmtree(folder, ignore_errors=True)
     model.save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
@@ -283,12 +289,15 @@ def make_ropes():
             made.append({"rope_parameters": parameters, "length": length,
                          "frequencies": rope.inv_freq.tolist(),
                          "factor": float(rope.attention_scaling)})
-    path = pathlib.Path(__file__).resolve().parent / "ropes.json"
-    path.write_text(json.dumps(made, indent=1) + "\n")
+    (HERE / "ropes.json").write_text(json.dumps(made, indent=1) + "\n")
+
+
+def seed_of(name):
+    return zlib.crc32(name.encode())
 
 
 if __name__ == "__main__":
     for chosen in sys.argv[1:] or MODELS:
-        make(chosen, zlib.crc32(chosen.encode()))
+        make(chosen, seed_of(chosen), HERE / chosen)
     if not sys.argv[1:]:
         make_ropes()

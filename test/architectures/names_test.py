@@ -125,6 +125,12 @@ class Names(unittest.TestCase):
         self.refuse(self.changed("falcon-7b", config={"alibi": True}), "key 'alibi' is not supported")
         self.refuse(self.changed("gpt_neox", config={"hidden_act": "quick_gelu"}),
                     "unsupported activation 'quick_gelu' (supported: ")
+        self.refuse(self.changed("stablelm-norms", config={"qk_layernorm": False}),
+                    "layernorm.norms.weight' is not part of this architecture")
+        self.refuse(self.changed("stablelm-norms", without("q_layernorm.norms.2.weight")),
+                    "number 2 is missing beside tensor")
+        self.refuse(self.changed("phi", config={"qk_layernorm": True}),
+                    "key 'qk_layernorm' is not supported for architecture 'phi2'")
         # The two layouts of queries, keys and values need another number of rows.
         self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
                     "query_key_value.bias': expected shape [48], got [64]")
@@ -177,6 +183,12 @@ class Names(unittest.TestCase):
         both = {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"}
         result = self.qcc(self.changed("gemma2", config=both), "--emit=import", "-o", "-")
         self.assertIn("#llm.activation<gelu_tanh>", result.stdout)
+
+    def test_row_as_vector(self):
+        def change(tensors):
+            return {name: values[0] if name.endswith("shared_expert_gate.weight") else values
+                    for name, values in tensors.items()}
+        self.check(self.changed("qwen2-moe", change), "qwen2-moe")
 
     def test_olmo3_defaults(self):
         """They are not those of OLMo 2."""

@@ -3,6 +3,7 @@
 """write_gguf() writes a float folder of transformers as a GGUF file: other names, rows
 of Q and K in pairs for some families, and 1 added to norms that mean 1 + w. Written
 from what GGUF files hold; nothing here knows how qcc reads them."""
+import hashlib
 import json
 import pathlib
 import re
@@ -35,7 +36,8 @@ OFFSET = ("gemma", "gemma2", "gemma3")
 NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
-         "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
+         "self_attn.k_norm": "attn_k_norm", "self_attn.q_layernorm.norms": "attn_q_norm",
+         "self_attn.k_layernorm.norms": "attn_k_norm", "post_attention_layernorm": "ffn_norm",
          "self_attn.qkv_proj": "attn_qkv", "mlp.gate_up_proj": "ffn_up",
          "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
          "block_sparse_moe.gate": "ffn_gate_inp", "mlp.gate": "ffn_gate_inp",
@@ -96,10 +98,10 @@ def pairs(weight, heads):
 
 def stacked(tensors):
     """The matrices of experts as one of three dimensions, rows (out features) before
-    columns, gate and up apart."""
+    columns, gate and up apart; norms of heads as one matrix."""
     result, experts = {}, {}
     for name, values in tensors.items():
-        if match := re.fullmatch(r"(.*\.experts)\.(\d+)(\..*)", name):
+        if match := re.fullmatch(r"(.*\.(?:experts|norms))\.(\d+)(\..*)", name):
             experts.setdefault(match[1] + match[3], {})[int(match[2])] = values
         elif name.endswith(("experts.gate_up_proj", "experts.gate_up_proj_bias")):
             ending = ".bias" if name.endswith("_bias") else ".weight"
@@ -183,18 +185,8 @@ def latent_keys(config, is_split):
     return keys
 
 
-def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
-    """`keys` maps further ones to their type and value. With `is_split`, the matrices
-    that make keys and values of latents are tensors of their own."""
-    config = json.loads((folder / "config.json").read_text())
-    # Such a file has the language model alone.
-    config = usual(config.get("text_config", config))
-    kind = config["model_type"]
-    kind = ARCHITECTURES.get(kind, kind)
-    w = Writer()
-    w.key("general.architecture", STRING, kind)
-    for key, value in dict(keys).items():
-        w.key(key, *value)
+def family_keys(w, config, kind, keys, is_split):
+    """The keys of the family, but for those of `keys`."""
     if "kv_lora_rank" in config:
         for key, value in latent_keys(config, is_split).items():
             if f"{kind}.{key}" not in dict(keys):
@@ -255,6 +247,37 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
         growth = config["max_position_embeddings"] / trained
         w.key(f"{kind}.rope.scaling.attn_factor", F32,
               float(np.sqrt(1 + np.log(growth) / np.log(trained))))
+
+
+def digest(tensors):
+    """Of names, shapes and numbers, but for those that are the result of arithmetic."""
+    result = hashlib.sha256()
+    for name, values in sorted(tensors.items()):
+        result.update(f"{name} {list(values.shape)}\n".encode())
+        if name != "rope_freqs.weight":
+            result.update(np.ascontiguousarray(values, "<f4").tobytes())
+    return result.hexdigest()
+
+
+def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True, said=None):
+    """`keys` maps further ones to their type and value. With `is_split`, the matrices
+    that make keys and values of latents are tensors of their own. `said` are all keys of
+    the family, as [name, type, value]. Returns the tensors."""
+    config = json.loads((folder / "config.json").read_text())
+    # Such a file has the language model alone.
+    config = usual(config.get("text_config", config))
+    kind = config["model_type"]
+    kind = ARCHITECTURES.get(kind, kind)
+    rope = config["rope_parameters"]
+    rope = rope.get("full_attention", rope)
+    w = Writer()
+    w.key("general.architecture", STRING, kind)
+    for key, value in dict(keys).items():
+        w.key(key, *value)
+    if said is None:
+        family_keys(w, config, kind, keys, is_split)
+    for name, form, value in said or ():
+        (w.array if isinstance(value, list) else w.key)(name, form, value)
     words = config["vocab_size"] - 3
     w.key("tokenizer.ggml.model", STRING, "llama")
     w.array("tokenizer.ggml.tokens", STRING,
@@ -263,7 +286,10 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
     w.array("tokenizer.ggml.token_type", I32, [2, 3, 3] + [1] * words)
     w.key("tokenizer.ggml.bos_token_id", U32, 1).key("tokenizer.ggml.eos_token_id", U32, 2)
 
+    written = {}
+
     def tensor(name, values):
+        written[name] = values.astype("<f4")
         if "_exps.weight" in name and experts_type == "MXFP4":
             codes, scales = mxfp4(values)
             halves = codes[..., :16] | codes[..., 16:] << 4
@@ -304,8 +330,6 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
             tensor(f"blk.{layer}.attn_k_b.weight", heads[:, :plain].swapaxes(1, 2))
             tensor(f"blk.{layer}.attn_v_b.weight", heads[:, plain:])
             continue
-        if part == "mlp.shared_expert_gate":
-            values = values[0]
         if kind in ADJACENT and part in ("self_attn.q_proj", "self_attn.k_proj"):
             values = pairs(values, len(values) // config["head_dim"])
         if kind == "gpt2" and part in TURNED and values.ndim == 2:
@@ -314,6 +338,7 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True):
             values = blocks(values, config["num_key_value_heads"], config["head_dim"])
         tensor(f"blk.{layer}.{names[part]}.{ending}", values)
     path.write_bytes(w.build())
+    return written
 
 
 def llama3_divisors(rope, size):

@@ -40,6 +40,9 @@ struct Architecture {
   bool hasLatents = false;
   /// RMS norm of each query and key head before rope.
   bool headNorm = false;
+  /// Where the file has it, norm by mean and variance of each query and key
+  /// head before rope, with weights for each head.
+  bool headLayerNorm = false;
   /// RMS norm of all query heads of a row together, and of all key heads,
   /// before rope.
   bool projectionNorm = false;

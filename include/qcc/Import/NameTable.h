@@ -86,8 +86,11 @@ struct ConfigNames {
   /// logits are divided by.
   KeyNames embeddingScale, residualScale, logitDivisor;
   KeyNames scaledScores; ///< False: they are not.
-  KeyNames refused;      ///< Any of them is an error, unless it is false.
-  KeyNames acausal;      ///< True is an error.
+  /// True: heads have norms as in Architecture::headLayerNorm; default: where
+  /// there is a tensor of them.
+  KeyNames headLayerNorm;
+  KeyNames refused; ///< Any of them is an error, unless it is false.
+  KeyNames acausal; ///< True is an error.
 
   KeyNames ropeLayers;     ///< True of each layer with rope.
   KeyNames ropelessPeriod; ///< Every n-th layer has none.
@@ -156,7 +159,7 @@ struct NameTable {
 };
 
 extern const WeightNames kStarCoder2Names, kGPT2Names, kGPTNeoXNames,
-    kFalconNames, kPhiNames, kDeepSeekNames;
+    kFalconNames, kPhiNames, kDeepSeekNames, kStableLMNames;
 
 /// The table for a checkpoint's naming. Static.
 const NameTable &nameTable(Naming naming);

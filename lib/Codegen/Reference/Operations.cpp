@@ -64,16 +64,18 @@ void Kernel::emitRMSNorm(llm::RMSNormOp op) {
 }
 
 void Kernel::emitLayerNorm(llm::LayerNormOp op) {
-  int64_t width = widthOf(op.getResult());
+  int64_t size = op.getWeight().getType().getShape().back();
+  int64_t heads = widthOf(op.getResult()) / size;
   Value from = pointerOf(op.getInput()), to = pointerOf(op.getResult());
   Value weight = pointerOf(op.getWeight());
   Value bias = op.getBias() ? pointerOf(op.getBias()) : Value();
-  Value count = e.f32(float(width)), eps = e.f32(op.getEps().convertToFloat());
-  forRows([&](Value m) {
-    Value start = e.mul(m, e.i64(width));
+  Value count = e.f32(float(size)), eps = e.f32(op.getEps().convertToFloat());
+  auto normHead = [&](Value m, Value head) {
+    Value first = e.mul(head, e.i64(size));
+    Value start = e.add(e.mul(m, e.i64(heads * size)), first);
     auto meanOf = [&](llvm::function_ref<Value(Value)> term) {
       Value sum =
-          e.reduce(e.i64(0), e.i64(width), e.f32(0),
+          e.reduce(e.i64(0), e.i64(size), e.f32(0),
                    [&](Value i, Value sum) { return e.fadd(sum, term(i)); });
       return e.fdiv(sum, count);
     };
@@ -84,14 +86,17 @@ void Kernel::emitLayerNorm(llm::LayerNormOp op) {
       return e.fmul(x, x);
     });
     Value factor = e.fdiv(e.f32(1), e.sqrt(e.fadd(variance, eps)));
-    e.loop(width, [&](Value i) {
-      Value normed = e.fmul(e.fsub(load(i), mean), factor);
-      Value y = e.fmul(normed, e.loadF32(weight, i));
+    e.loop(size, [&](Value i) {
+      Value normed = e.fmul(e.fsub(load(i), mean), factor),
+            at = e.add(first, i);
+      Value y = e.fmul(normed, e.loadF32(weight, at));
       if (bias)
-        y = e.fadd(y, e.loadF32(bias, i));
+        y = e.fadd(y, e.loadF32(bias, at));
       e.storeF32(y, to, e.add(start, i));
     });
-  });
+  };
+  forRows(
+      [&](Value m) { e.loop(heads, [&](Value head) { normHead(m, head); }); });
 }
 
 void Kernel::emitLinear(llm::LinearOp op) {

@@ -61,16 +61,27 @@ void qcc::x86::ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape,
                         Value in, const HeadNorm &norm, Value rotations,
                         float scale, Value out) {
   VectorType type = e.vec(isa.lanes, e.f32());
-  Value factor, weight = norm.weight;
-  if (weight)
-    factor =
-        e.splat(inverseRms(e, isa, norm.row, norm.columns, norm.eps), type);
+  Value factor, center, weight = norm.weight;
+  if (weight) {
+    Value mean;
+    if (norm.isCentered)
+      mean = rowMean(e, isa, norm.row, norm.columns);
+    if (mean)
+      center = e.splat(mean, type);
+    factor = e.splat(inverseRms(e, isa, norm.row, norm.columns, norm.eps, mean),
+                     type);
+  }
+  auto normed = [&](Value x, Value w) {
+    if (center)
+      x = e.subf(x, center);
+    return e.mulf(e.mulf(x, factor), w);
+  };
   forRow(e, isa.lanes, shape.pairs, [&](Value k, int64_t valid) {
     auto [a, c] = loadPairs(e, isa, shape, in, k, valid);
     if (weight) {
       auto [wa, wc] = loadPairs(e, isa, shape, weight, k, valid);
-      a = e.mulf(e.mulf(a, factor), wa);
-      c = e.mulf(e.mulf(c, factor), wc);
+      a = normed(a, wa);
+      c = normed(c, wc);
     }
     Value at = e.offset(rotations, e.mul(k, 4));
     Value cos = loadPartial(e, isa.lanes, at, valid);
@@ -87,8 +98,7 @@ void qcc::x86::ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape,
     Value at = e.mul(e.add(k, 2 * shape.pairs), 4);
     Value x = loadPartial(e, isa.lanes, e.offset(in, at), valid);
     if (weight)
-      x = e.mulf(e.mulf(x, factor),
-                 loadPartial(e, isa.lanes, e.offset(weight, at), valid));
+      x = normed(x, loadPartial(e, isa.lanes, e.offset(weight, at), valid));
     storePartial(e, e.mulf(x, double(scale)), e.offset(out, at), valid);
   });
 }

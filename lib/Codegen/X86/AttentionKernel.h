@@ -51,13 +51,14 @@ struct RopeShape {
   bool adjacent;
 };
 
-/// The RMS norm of a head, over `columns` elements from `row` on, which are the
+/// The norm of a head, over `columns` elements from `row` on, which are the
 /// head or all heads of a row.
 struct HeadNorm {
   Value weight; ///< Of the head's elements; null without a norm.
   Value row;
   int64_t columns = 0;
   float eps = 0;
+  bool isCentered = false; ///< By mean and variance; else an RMS norm.
 };
 
 /// Norms, rotates and multiplies by `scale` the head at `in`; writes f32 to

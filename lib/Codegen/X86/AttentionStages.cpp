@@ -50,20 +50,23 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
     auto notBelow = [&](int64_t limit) {
       return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
     };
-    // The norm of this head, where `first` is the first that it may go over.
+    // The norm of this head, where `first` is the first that it may go over or
+    // that the weight is of.
     auto normOf = [&](Value weight, int64_t first) {
       HeadNorm norm;
       if (!weight)
         return norm;
       norm.eps = op.getEps().convertToFloat();
-      norm.columns = cast<qz::QTensorType>(weight.getType()).getColumns();
+      auto type = cast<qz::QTensorType>(weight.getType());
+      norm.columns = type.getColumns();
+      norm.isCentered = op.getCentered();
       norm.weight = place(weight);
       norm.row = in;
-      if (norm.columns == shape.headDim)
-        return norm;
-      norm.weight =
-          e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
-      norm.row = e.offset(rowStart, first * headBytes);
+      if (type.getElements() != shape.headDim)
+        norm.weight =
+            e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
+      if (norm.columns != shape.headDim)
+        norm.row = e.offset(rowStart, first * headBytes);
       return norm;
     };
     e.ifThen(below(shape.heads), [&] {

@@ -62,7 +62,8 @@ static Value meanOfRow(Emitter &e, const Isa &isa, Value row, int64_t columns,
   return e.divf(e.reduceAdd(sum), e.constant(e.f32(), double(columns)));
 }
 
-static Value rowMean(Emitter &e, const Isa &isa, Value row, int64_t columns) {
+Value qcc::x86::rowMean(Emitter &e, const Isa &isa, Value row,
+                        int64_t columns) {
   return meanOfRow(e, isa, row, columns,
                    [&](Value x, int64_t, Value acc) { return e.addf(acc, x); });
 }

@@ -31,6 +31,9 @@ inline Value loadPartial(Emitter &e, int64_t lanes, Value pointer,
 /// Stores the first `valid` elements.
 void storePartial(Emitter &e, Value vector, Value pointer, int64_t valid);
 
+/// The mean of `columns` elements.
+Value rowMean(Emitter &e, const Isa &isa, Value row, int64_t columns);
+
 /// 1 / sqrt(mean((x - mean)^2) + eps) of `columns` elements; a null mean is 0.
 Value inverseRms(Emitter &e, const Isa &isa, Value row, int64_t columns,
                  float eps, Value mean = Value());

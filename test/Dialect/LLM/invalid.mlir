@@ -220,6 +220,25 @@ func.func @f(%batch: !llm.batch, %x: tensor<?x128xf32>, %r: tensor<?x32xf32>, %s
 
 // -----
 
+// Centered norms have a row for each head.
+#f32 = #qz.encoding<f32>
+func.func @f(%batch: !llm.batch, %x: tensor<?x128xf32>, %r: tensor<?x32xf32>, %s: !llm.state<1, 32>, %n: !qz.tensor<1x32, #f32>) {
+  // expected-error@+1 {{expected centered norms of 2 heads of 32 elements, got}}
+  %q = llm.rope_append %x, %r, %batch, %s query_norm %n key_norm %n {centered, scale = 1.0 : f32} : tensor<?x128xf32>, tensor<?x32xf32>, <1, 32>, !qz.tensor<1x32, #f32>, !qz.tensor<1x32, #f32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
+// There is no centered norm without norms.
+func.func @f(%batch: !llm.batch, %x: tensor<?x128xf32>, %r: tensor<?x32xf32>, %s: !llm.state<1, 32>) {
+  // expected-error@+1 {{expected query_norm and key_norm with centered}}
+  %q = llm.rope_append %x, %r, %batch, %s {centered, scale = 1.0 : f32} : tensor<?x128xf32>, tensor<?x32xf32>, <1, 32> -> tensor<?x64xf32>
+  return
+}
+
+// -----
+
 // Rotations have cosines and sines.
 #f32 = #qz.encoding<f32>
 #q4 = #qz.encoding<bits = 4, zero = 8, group = 32, scale = f16>
@@ -310,9 +329,18 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<32xf32>) {
 
 // -----
 
+// Or its heads.
+func.func @f(%x: tensor<?x64xf32>, %w: tensor<3x16xf32>) {
+  // expected-error@+1 {{expected a weight of 64 elements, got 'tensor<3x16xf32>'}}
+  %y = llm.layer_norm %x, %w {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<3x16xf32>
+  return
+}
+
+// -----
+
 // So does its bias.
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %b: tensor<1x64xf32>) {
-  // expected-error@+1 {{expected a bias of 64 elements, got 'tensor<1x64xf32>'}}
+  // expected-error@+1 {{expected a bias like the weight, got 'tensor<1x64xf32>'}}
   %y = llm.layer_norm %x, %w bias %b {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<1x64xf32>
   return
 }

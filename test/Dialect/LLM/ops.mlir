@@ -10,7 +10,7 @@ llm.kv_state @kv.0 : !llm.state<1, 32> {window = 512 : i64}
 
 // The plain form.
 // CHECK-LABEL: func @plain
-func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32>, %h: tensor<32xf32>, %w: tensor<64x64xf32>, %t: !llm.state<2, 32>) -> tensor<?x64xf32> {
+func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32>, %h: tensor<32xf32>, %w: tensor<64x64xf32>, %heads: tensor<4x16xf32>, %t: !llm.state<2, 32>) -> tensor<?x64xf32> {
   // CHECK: %[[S:.*]] = llm.state @kv.0 : <1, 32>
   %s = llm.state @kv.0 : !llm.state<1, 32>
   // CHECK: %[[X:.*]] = llm.embedding %[[B:.*]], %{{.*}} {scale = 8.000000e+00 : f32} : tensor<8x64xf32> -> tensor<?x64xf32>
@@ -35,6 +35,8 @@ func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32
   %10 = llm.layer_norm %x, %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32>
   // CHECK: llm.layer_norm %[[X]], %{{.*}} bias %{{.*}} {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
   %7 = llm.layer_norm %x, %n bias %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<64xf32> bias tensor<64xf32>
+  // CHECK: llm.layer_norm %[[X]], %{{.*}} {eps = 9.99999974E-6 : f32} : tensor<?x64xf32>, tensor<4x16xf32>
+  %11 = llm.layer_norm %x, %heads {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<4x16xf32>
   // CHECK: llm.activate %{{.*}} {activation = #llm.activation<gelu_erf>} : tensor<?x64xf32>
   %8 = llm.activate %7 {activation = #llm.activation<gelu_erf>} : tensor<?x64xf32>
   // CHECK: llm.embedding %[[B]], %{{.*}} positions %{{.*}} : tensor<8x64xf32> positions tensor<64x64xf32> -> tensor<?x64xf32>
@@ -44,7 +46,7 @@ func.func @plain(%batch: !llm.batch, %table: tensor<8x64xf32>, %n: tensor<64xf32
 
 // The fused form.
 // CHECK-LABEL: func @fused
-func.func @fused(%batch: !llm.batch, %table: !qz.tensor<8x64, #q4>, %n: !qz.tensor<64, #f32>, %h: !qz.tensor<32, #f32>, %qkv: tensor<?x128xf32>) -> tensor<?x64xf32> {
+func.func @fused(%batch: !llm.batch, %table: !qz.tensor<8x64, #q4>, %n: !qz.tensor<64, #f32>, %h: !qz.tensor<32, #f32>, %hq: !qz.tensor<2x32, #f32>, %hk: !qz.tensor<1x32, #f32>, %qkv: tensor<?x128xf32>) -> tensor<?x64xf32> {
   %s = llm.state @kv.0 : !llm.state<1, 32>
   // CHECK: llm.embedding %{{.*}}, %{{.*}} : !qz.tensor<8x64, #q4> -> tensor<?x64xf32>
   %x = llm.embedding %batch, %table : !qz.tensor<8x64, #q4> -> tensor<?x64xf32>
@@ -54,6 +56,8 @@ func.func @fused(%batch: !llm.batch, %table: !qz.tensor<8x64, #q4>, %n: !qz.tens
   %0 = llm.rope_append %qkv, %r, %batch, %s {adjacent, scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32> -> tensor<?x64xf32>
   // CHECK: llm.rope_append %{{.*}}, %[[R]], %{{.*}}, %{{.*}} query_norm %{{.*}} key_norm %{{.*}} {eps = 9.99999997E-7 : f32, scale = 2.500000e-01 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32>, !qz.tensor<32, #f32>, !qz.tensor<32, #f32> -> tensor<?x64xf32>
   %1 = llm.rope_append %qkv, %r, %batch, %s query_norm %h key_norm %h {eps = 1.0e-6 : f32, scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32>, !qz.tensor<32, #f32>, !qz.tensor<32, #f32> -> tensor<?x64xf32>
+  // CHECK: llm.rope_append %{{.*}}, %[[R]], %{{.*}}, %{{.*}} query_norm %{{.*}} key_norm %{{.*}} {centered, eps = 9.99999997E-7 : f32, scale = 2.500000e-01 : f32}
+  %5 = llm.rope_append %qkv, %r, %batch, %s query_norm %hq key_norm %hk {centered, eps = 1.0e-6 : f32, scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x2xf32>, <1, 32>, !qz.tensor<2x32, #f32>, !qz.tensor<1x32, #f32> -> tensor<?x64xf32>
   // CHECK: llm.attend %{{.*}}, %{{.*}}, %{{.*}} {softcap = 2.000000e+00 : f32, window = 512 : i64} : tensor<?x64xf32>, <1, 32>
   %2 = llm.attend %1, %batch, %s {softcap = 2.0 : f32, window = 512 : i64} : tensor<?x64xf32>, <1, 32>
   // CHECK: llm.add_norm %{{.*}}, %{{.*}}, %{{.*}} {eps = 9.99999997E-7 : f32} : tensor<?x64xf32>, <64, #f32>

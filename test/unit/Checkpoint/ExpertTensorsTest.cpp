@@ -101,23 +101,23 @@ TEST(ExpertTensors, StackedErrors) {
   SafetensorsBuilder missing = oneForEach(2);
   missing.tensor(kModule + "3.up_proj.weight", "F32", {2, 3}, counting(6));
   EXPECT_EQ(folderError(folder(missing, kPlain)),
-            "folder: expert 2 is missing beside tensor "
+            "folder: number 2 is missing beside tensor "
             "'model.layers.0.mlp.experts.3.up_proj.weight'");
   SafetensorsBuilder shape = oneForEach(2);
   shape.tensor(kModule + "2.up_proj.weight", "F32", {3, 2}, counting(6));
   EXPECT_EQ(folderError(folder(shape, kPlain)),
             "folder: tensor 'model.layers.0.mlp.experts.2.up_proj.weight': "
-            "expected shape [3, 2], as expert 0 has, got [2, 3]");
+            "expected shape [3, 2], as the first has, got [2, 3]");
   SafetensorsBuilder type = oneForEach(2);
   type.tensor(kModule + "2.up_proj.weight", "F16", {2, 3}, someBytes(12));
   EXPECT_EQ(folderError(folder(type, kPlain)),
             "folder: tensor 'model.layers.0.mlp.experts.2.up_proj.weight': "
-            "expected F32, as expert 0 has, got F16");
+            "expected F32, as the first has, got F16");
   SafetensorsBuilder cube;
   cube.tensor(kModule + "0.up_proj.weight", "F32", {1, 2, 3}, counting(6));
   EXPECT_EQ(folderError(folder(cube, kPlain)),
             "folder: tensor 'model.layers.0.mlp.experts.0.up_proj.weight': "
-            "expected a matrix or vector of an expert, got [3, 2, 1]");
+            "expected a matrix or vector, got [3, 2, 1]");
 }
 
 TEST(ExpertTensors, Fused) {

@@ -32,14 +32,15 @@ struct Shape {
   bool still = false; ///< All frequencies are 0.
   double softcap = 0;
   bool rowNorms = false; ///< Norms are of all heads of a row.
+  bool centered = false; ///< Of each head, by mean and variance.
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
   size_t queryNormColumns() const {
-    return rowNorms ? queryColumns() : headDim;
+    return rowNorms || centered ? queryColumns() : headDim;
   }
   size_t keyNormColumns() const {
-    return rowNorms ? kvHeads * headDim : headDim;
+    return rowNorms || centered ? kvHeads * headDim : headDim;
   }
   size_t columns() const { return (heads() + 2 * kvHeads) * headDim; }
 };
@@ -83,7 +84,10 @@ std::string AttentionCase::module(const std::string &scaleText) const {
   size_t out = shape.queryColumns();
   std::string identity = tensorText(out, out, f32);
   auto vector = [&](size_t size) {
-    return "!qz.tensor<" + number(size) + ", " + encodingText(f32) + ">";
+    std::string dims = number(size);
+    if (shape.centered)
+      dims = number(size / shape.headDim) + "x" + number(shape.headDim);
+    return "!qz.tensor<" + dims + ", " + encodingText(f32) + ">";
   };
   std::string queryNormType = vector(shape.queryNormColumns());
   std::string keyNormType = vector(shape.keyNormColumns());
@@ -115,6 +119,7 @@ std::string AttentionCase::module(const std::string &scaleText) const {
   text += std::string("%h = llm.rope_append %x, %r, %batch, %s ") +
           (shape.norms ? "query_norm %qn key_norm %kn " : "") + "{" +
           (shape.adjacent ? "adjacent, " : "") +
+          (shape.centered ? "centered, " : "") +
           "eps = 1.0e-5 : f32, scale = " + scaleText +
           " : f32} : " + rows(shape.columns()) + ", " + rows(2 * shape.pairs) +
           ", " + state +
@@ -178,10 +183,18 @@ std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
     bool isKey = head >= shape.heads();
     size_t first = shape.rowNorms ? (isKey ? shape.heads() : 0) : head;
     size_t size = isKey ? shape.keyNormColumns() : shape.queryNormColumns();
+    if (shape.centered) {
+      size = shape.headDim;
+      norm += (isKey ? head - shape.heads() : head) * size;
+      double mean = std::accumulate(v.begin(), v.end(), 0.0) / double(size);
+      for (double &value : v)
+        value -= mean;
+    }
     double sum = 0;
-    for (size_t i = 0; i < size; ++i)
-      sum += double(row[first * shape.headDim + i]) *
-             row[first * shape.headDim + i];
+    for (size_t i = 0; i < size; ++i) {
+      double x = shape.centered ? v[i] : row[first * shape.headDim + i];
+      sum += x * x;
+    }
     double inverse = 1 / std::sqrt(sum / double(size) + kEps);
     for (size_t d = 0; d < v.size(); ++d)
       v[d] *= inverse * norm[(head - first) * shape.headDim + d];
@@ -400,6 +413,16 @@ TEST_P(Attention, NormsOfRows) {
            .pairs = 8,
            .norms = true,
            .rowNorms = true});
+}
+
+TEST_P(Attention, CenteredNorms) {
+  for (size_t headDim : {20, 64})
+    check({.kvHeads = 3,
+           .group = 2,
+           .headDim = headDim,
+           .pairs = 8,
+           .norms = true,
+           .centered = true});
 }
 
 TEST_P(Attention, Softcaps) {
