@@ -4,10 +4,30 @@
 
 #include "qcc/Import/Architecture.h"
 
+#include <algorithm>
+
 using namespace qcc;
 
-std::span<const Architecture> qcc::architectures() {
-  static const Architecture table[] = {
+using Defaults = std::vector<std::pair<std::string_view, double>>;
+
+/// The row `name` of a table for other model types, whose classes assume other
+/// things, too.
+static Architecture &addLike(std::vector<Architecture> &table,
+                             std::string_view name,
+                             const std::vector<std::string> &modelTypes,
+                             const Defaults &others) {
+  Architecture row = *std::ranges::find(table, name, &Architecture::name);
+  row.modelTypes = modelTypes;
+  std::erase_if(row.defaults, [&](const auto &entry) {
+    return std::ranges::find(others, entry.first,
+                             &Defaults::value_type::first) != others.end();
+  });
+  row.defaults.insert(row.defaults.end(), others.begin(), others.end());
+  return table.emplace_back(std::move(row));
+}
+
+static std::vector<Architecture> makeTable() {
+  std::vector<Architecture> table = {
       // Llama 1 to 3, Mistral, SmolLM2 and everything converted as Llama.
       {.name = "llama",
        .modelTypes = {"llama", "mistral", "mixtral"},
@@ -60,29 +80,6 @@ std::span<const Architecture> qcc::architectures() {
                     {"q_lora_rank", 1536},
                     {"qk_nope_head_dim", 128},
                     {"qk_rope_head_dim", 64},
-                    {"v_head_dim", 128}}},
-      {.name = "deepseek2",
-       .modelTypes = {"deepseek_v3"},
-       .folderNames = &kDeepSeekNames,
-       .adjacentRope = true,
-       .adjacentFolderRope = true,
-       .hasLatents = true,
-       .hasExperts = true,
-       .normalizesRoutes = true,
-       .sigmoidRoutes = true,
-       .plainShared = true,
-       .defaults = {{"first_k_dense_replace", 3},
-                    {"kv_lora_rank", 512},
-                    {"n_group", 8},
-                    {"n_routed_experts", 256},
-                    {"n_shared_experts", 1},
-                    {"num_experts_per_tok", 8},
-                    {"num_nextn_predict_layers", 1},
-                    {"q_lora_rank", 1536},
-                    {"qk_nope_head_dim", 128},
-                    {"qk_rope_head_dim", 64},
-                    {"routed_scaling_factor", 2.5},
-                    {"topk_group", 4},
                     {"v_head_dim", 128}}},
       {.name = "qwen3",
        .modelTypes = {"qwen3"},
@@ -142,14 +139,6 @@ std::span<const Architecture> qcc::architectures() {
        .postNorm = true,
        .fullAttentionPeriod = 4,
        .plainSlidingRope = true},
-      {.name = "olmo2",
-       .modelTypes = {"olmo3"},
-       .projectionNorm = true,
-       .preNorm = false,
-       .postNorm = true,
-       .fullAttentionPeriod = 4,
-       .plainSlidingRope = true,
-       .defaults = {{"rope_theta", 5e5}, {"sliding_window", 4096}}},
       {.name = "phi3",
        .modelTypes = {"phi3"},
        .defaults = {{"original_max_position_embeddings", 4096}}},
@@ -182,21 +171,6 @@ std::span<const Architecture> qcc::architectures() {
        .defaults = {{"attention_bias", 1},
                     {"layer_norm_epsilon", 1e-5},
                     {"mlp_bias", 1},
-                    {"tie_word_embeddings", 1}}},
-      // GPT-BigCode, the first StarCoder.
-      {.name = "starcoder",
-       .modelTypes = {"gpt_bigcode"},
-       .folderNames = &kGPT2Names,
-       .layerNorm = true,
-       .isGated = false,
-       .ffnPerHidden = 4,
-       .learnedPositions = true,
-       .groupedQKV = true,
-       .activation = llm::Activation::GeluTanh,
-       .defaults = {{"attention_bias", 1},
-                    {"layer_norm_epsilon", 1e-5},
-                    {"mlp_bias", 1},
-                    {"multi_query", 1},
                     {"tie_word_embeddings", 1}}},
       // Pythia.
       {.name = "gptneox",
@@ -233,19 +207,6 @@ std::span<const Architecture> qcc::architectures() {
                     {"max_position_embeddings", 2048},
                     {"multi_query", 1},
                     {"tie_word_embeddings", 1}}},
-      {.name = "falcon",
-       .modelTypes = {"RefinedWeb"},
-       .folderNames = &kFalconNames,
-       .layerNorm = true,
-       .isGated = false,
-       .isParallel = true,
-       .ffnPerHidden = 4,
-       .groupedQKV = true,
-       .activation = llm::Activation::GeluErf,
-       .defaults = {{"layer_norm_epsilon", 1e-5},
-                    {"max_position_embeddings", 2048},
-                    {"new_decoder_architecture", 1},
-                    {"tie_word_embeddings", 1}}},
       // Phi 1 and 2.
       {.name = "phi2",
        .modelTypes = {"phi"},
@@ -260,5 +221,30 @@ std::span<const Architecture> qcc::architectures() {
                     {"mlp_bias", 1},
                     {"partial_rotary_factor", 0.5}}},
   };
+  Architecture &deepSeek3 = addLike(table, "deepseek2", {"deepseek_v3"},
+                                    {{"first_k_dense_replace", 3},
+                                     {"moe_intermediate_size", 2048},
+                                     {"n_group", 8},
+                                     {"n_routed_experts", 256},
+                                     {"n_shared_experts", 1},
+                                     {"num_experts_per_tok", 8},
+                                     {"num_nextn_predict_layers", 1},
+                                     {"routed_scaling_factor", 2.5},
+                                     {"topk_group", 4}});
+  deepSeek3.hasUnclearRoutes = false;
+  deepSeek3.normalizesRoutes = deepSeek3.sigmoidRoutes = true;
+  addLike(table, "olmo2", {"olmo3"},
+          {{"rope_theta", 5e5}, {"sliding_window", 4096}});
+  // GPT-BigCode, the first StarCoder.
+  Architecture &starCoder =
+      addLike(table, "gpt2", {"gpt_bigcode"}, {{"multi_query", 1}});
+  starCoder.name = "starcoder";
+  starCoder.groupedQKV = true;
+  addLike(table, "falcon", {"RefinedWeb"}, {{"new_decoder_architecture", 1}});
+  return table;
+}
+
+std::span<const Architecture> qcc::architectures() {
+  static const std::vector<Architecture> table = makeTable();
   return table;
 }
