@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes files that hold a vocabulary and nothing else, and compares the ids of
 difficult text with llama.cpp's. Skipped without the package llama_cpp."""
+import ctypes
 import os
 import re
 import unicodedata
@@ -48,6 +49,28 @@ class Reference:
     def ids(self, text, parse=False):
         return self.model.tokenize(text.encode(), add_bos=False, special=parse)
 
+    def text(self, ids, special=False):
+        """The bytes of an answer. Those of byte-level BPE come piece by piece, as its server
+        sends them: of a whole text llama.cpp removes spaces before dots in some families."""
+        vocab, buffer = self.model._model.vocab, ctypes.create_string_buffer(64 * len(ids) + 64)
+        if llama_cpp.llama_vocab_type(vocab) == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            sizes = (llama_cpp.llama_token_to_piece(vocab, i, buffer, len(buffer), 0, special)
+                     for i in ids)
+            return b"".join(buffer.raw[:size] for size in sizes)
+        size = llama_cpp.llama_detokenize(vocab, (llama_cpp.llama_token * len(ids))(*ids), len(ids),
+                                          buffer, len(buffer), False, special)
+        return buffer.raw[:size]
+
+
+def check_texts(answers, image, reference, special=False):
+    """What the ids of these answers stand for is llama.cpp's."""
+    answers = [answer["ids"] for answer in answers]
+    back = ask([{"op": "detokenize", "ids": ids, "special": special} for ids in answers], image)
+    pairs = ((bytes.fromhex(answer["hex"]), reference.text(ids, special))
+             for ids, answer in zip(answers, back, strict=True))
+    wrong = [pair for pair in pairs if pair[0] != pair[1]]
+    assert not wrong, (len(wrong), len(answers), min(wrong, key=lambda w: len(w[0])))
+
 
 def known(text):
     """Without the characters that one of the two does not know, and without the
@@ -80,6 +103,7 @@ def test_pre_tokenizers(name, tables, tmp_path):
         if answer.get("ids") != want:
             wrong.append((text, [tokens[i] for i in answer["ids"]], [tokens[i] for i in want]))
     assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+    check_texts(answers, image, reference)
 
 
 @pytest.mark.parametrize("prefix", [False, True])
@@ -113,6 +137,7 @@ def test_sentence_piece(kind, prefix, tmp_path):
     wrong = [(t, [pieces[i].piece for i in a["ids"]], [pieces[i].piece for i in reference.ids(t)])
              for t, a in zip(texts, answers, strict=True) if a.get("ids") != reference.ids(t)]
     assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+    check_texts(answers, image, reference)
 
 
 @pytest.mark.parametrize("parse", [False, True])
@@ -134,3 +159,4 @@ def test_real_models(name, parse, tmp_path):
         if answer.get("ids") != want:
             wrong.append((text, answer["ids"], want))
     assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+    check_texts(answers, image, reference, parse)
