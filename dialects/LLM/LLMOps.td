@@ -487,11 +487,15 @@ def LLM_AttendOp : LLM_Op<"attend", [
   let description = [{
     `llm.attention` without the append: queries are already scaled, and the
     rows' own keys and values already stored.
+
+    `prompt_halves` allows a prompt step to round queries, keys, probabilities and
+    values to bf16 where the target multiplies those faster; sums stay f32.
   }];
   let arguments = (ins LLM_Rows:$query, LLM_BatchType:$batch,
                        LLM_StateType:$state, Optional<QZ_TensorType>:$sinks,
                        DefaultValuedAttr<I64Attr, "0">:$window,
-                       DefaultValuedAttr<F32Attr, "0.0f">:$softcap);
+                       DefaultValuedAttr<F32Attr, "0.0f">:$softcap,
+                       UnitAttr:$prompt_halves);
   let results = (outs LLM_Rows:$result);
   let assemblyFormat = [{
     $query `,` $batch `,` $state (`sinks` $sinks^)? attr-dict

@@ -77,7 +77,8 @@ struct MergeLatentAttention : OpRewritePattern<llm::AttentionOp> {
         norm.getEpsAttr(), rotation.adjacent, op.getScaleAttr());
     rewriter.replaceOpWithNewOp<llm::AttendOp>(
         op, op.getType(), heads, op.getBatch(), op.getState(),
-        /*sinks=*/Value(), op.getWindowAttr(), op.getSoftcapAttr());
+        /*sinks=*/Value(), op.getWindowAttr(), op.getSoftcapAttr(),
+        /*prompt_halves=*/UnitAttr());
     return success();
   }
 

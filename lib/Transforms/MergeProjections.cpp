@@ -144,7 +144,7 @@ struct MergeAttention : OpRewritePattern<llm::AttentionOp> {
         rotation.adjacent, op.getScaleAttr());
     rewriter.replaceOpWithNewOp<llm::AttendOp>(
         op, op.getType(), heads, op.getBatch(), op.getState(), sinks,
-        op.getWindowAttr(), op.getSoftcapAttr());
+        op.getWindowAttr(), op.getSoftcapAttr(), /*prompt_halves=*/UnitAttr());
     return success();
   }
 };

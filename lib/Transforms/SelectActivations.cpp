@@ -114,6 +114,11 @@ struct SelectActivationsPass
     getOperation().walk([&](qz::QuantizeOp op) { quantizes.push_back(op); });
     for (qz::QuantizeOp op : quantizes)
       select(op, outputs.contains(op));
+    // Halves are far more exact than 8 bits.
+    if (llvm::any_of(quantizes, [](qz::QuantizeOp op) {
+          return isEightBit(*op.getPrompt());
+        }))
+      getOperation().walk([](llm::AttendOp op) { op.setPromptHalves(true); });
   }
 
 private:

@@ -60,7 +60,10 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
   %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
   %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<128x64, #g32>] -> tensor<?x128xf32>
   %q = llm.rope_append %p, %r, %batch, %state {scale = 0.25 : f32} : tensor<?x128xf32>, tensor<?x16xf32>, !llm.state<2, 16> -> tensor<?x64xf32>
-  // What attention gives is not.
+  // What attention gives is not. Its own products may be rounded if those of
+  // matmuls are.
+  // CHECK: llm.attend {{.*}} {prompt_halves}
+  // FLOAT: llm.attend %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} :
   %t = llm.attend %q, %batch, %state : tensor<?x64xf32>, !llm.state<2, 16>
   // CHECK: qz.quantize {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
   %b = qz.quantize %t : tensor<?x64xf32> -> <64>

@@ -14,7 +14,7 @@ import sys
 LABEL = re.compile(r"^([.\w$]+):")
 JUMP = re.compile(r"^\s+j\w+\s+([.\w$]+)")
 FUNCTION = re.compile(r"^\s+\.type\s+([^,\s]+),\s*@function")
-DOT = re.compile(r"^\s+(vpdpbusds?|vpmaddubsw|tdpb\w+)\b")
+DOT = re.compile(r"^\s+(vpdpbusds?|vpmaddubsw|vdpbf16ps|tdpb\w+)\b")
 FMA = re.compile(r"^\s+vfn?m(add|sub)\w*ps\b")
 VECTOR = re.compile(r"%[xyz]mm\d+")
 STACK = re.compile(r"\(%rsp\b")

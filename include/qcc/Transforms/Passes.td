@@ -332,6 +332,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32.
 
+    Where any rows of prompts have 8 bits, `llm.attend` has `prompt_halves`: bf16 is
+    far more exact.
+
     Before:
 
     ```mlir

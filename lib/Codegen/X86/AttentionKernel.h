@@ -88,6 +88,26 @@ int64_t headsTogether(const Isa &isa, const AttentionShape &shape);
 /// Rows of a prompt that go together.
 int64_t attentionTile(const Isa &isa, const AttentionShape &shape);
 
+/// Rows of a prompt that attendPrompt() takes at once.
+int64_t promptBlockRows(const Isa &isa, const AttentionShape &shape);
+
+/// Rows of one sequence, at most promptBlockRows().
+struct PromptRows {
+  Value query, out;               ///< As in AttentionRows.
+  int64_t queryStride, outStride; ///< Bytes between rows.
+  Value pages, sinks;             ///< As in AttentionRows.
+  Value positions; ///< Points to those of the rows, ascending: u32.
+  Value count;     ///< i64, 1 or more.
+};
+
+/// Bytes of scratch that attendPrompt() needs.
+int64_t attendPromptScratchBytes(const Isa &isa, const AttentionShape &shape);
+
+/// attendRows() with products of bf16, for an Isa that has them.
+void attendPrompt(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                  int64_t window, const PromptRows &rows, Value state,
+                  Value head, int64_t heads, Value scratch);
+
 /// Bytes of scratch that attendRows needs.
 int64_t attendScratchBytes(const Isa &isa, const AttentionShape &shape);
 

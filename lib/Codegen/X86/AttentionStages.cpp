@@ -138,10 +138,75 @@ void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
   });
 }
 
+/// Attention in prompt steps with products of bf16: units are blocks of rows,
+/// of which those of one sequence go together.
+void StageLowering::lowerAttendPrompt(llm::AttendOp op,
+                                      const AttentionShape &shape) {
+  Pages pages = loadPages();
+  const int64_t together = headsTogether(context.isa, shape);
+  const int64_t blocks = (shape.group() + together - 1) / together;
+  const int64_t rest = shape.group() - (blocks - 1) * together;
+  auto attendHeads = [&](Value row, Value count, Value head, Value first,
+                         int64_t heads) {
+    PromptRows part;
+    part.queryStride = rowStride(op.getQuery());
+    part.outStride = rowStride(op.getResult());
+    part.query =
+        e.offset(place(op.getQuery()), e.add(e.mul(row, part.queryStride),
+                                             e.mul(first, shape.headDim * 4)));
+    part.out = e.offset(
+        place(op.getResult()),
+        e.add(e.mul(row, part.outStride), e.mul(first, shape.valueDim * 4)));
+    part.pages = e.offset(
+        pages.table,
+        e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
+    part.positions = e.offset(pages.positions, e.mul(row, 4));
+    part.count = count;
+    if (op.getSinks())
+      part.sinks = e.offset(place(op.getSinks()), e.mul(first, 4));
+    attendPrompt(e, context.isa, shape, op.getWindow(), part,
+                 place(op.getState()), head, heads,
+                 e.offset(scratch, context.scratchOffset));
+  };
+  const int64_t blockRows = promptBlockRows(context.isa, shape);
+  const int64_t units = shape.kvHeads * blocks;
+  Value count = e.udiv(e.add(rows, blockRows - 1), blockRows);
+  forUnitsInTurn(e.mul(count, units), [&](Value number) {
+    Value unit = e.urem(number, units);
+    Value head = e.udiv(unit, blocks), block = e.urem(unit, blocks);
+    Value firstHead = e.add(e.mul(head, shape.group()), e.mul(block, together));
+    Value isLast = e.cmp(arith::CmpIPredicate::eq, block, e.c64(blocks - 1));
+    Value isOther = e.cmp(arith::CmpIPredicate::ne, block, e.c64(blocks - 1));
+    Value begin = e.mul(e.udiv(number, units), blockRows);
+    Value end = e.minU(e.add(begin, blockRows), rows);
+    e.loop(begin, end, e.c64(1), begin, [&](Value row, ValueRange start) {
+      Value next = e.add(row, 1), last = e.add(end, -1);
+      Value isEnd = arith::OrIOp::create(
+          builder, e.loc, e.cmp(arith::CmpIPredicate::eq, next, end),
+          e.cmp(arith::CmpIPredicate::ne, loadU32(e, pages.sequences, row),
+                loadU32(e, pages.sequences, e.minU(next, last))));
+      e.ifThen(isEnd, [&] {
+        Value part = e.sub(next, start[0]);
+        auto attend = [&](int64_t heads) {
+          attendHeads(start[0], part, head, firstHead, heads);
+        };
+        if (rest == together)
+          return attend(together);
+        if (blocks > 1)
+          e.ifThen(isOther, [&] { attend(together); });
+        e.ifThen(isLast, [&] { attend(rest); });
+      });
+      return Values{e.select(isEnd, next, start[0])};
+    });
+  });
+}
+
 void StageLowering::lowerAttend(llm::AttendOp op) {
   AttentionShape shape =
       context.attentionShape(op.getState().getType(), columnsOf(op.getQuery()));
   shape.softcap = op.getSoftcap().convertToFloat();
+  if (mode.prompt && op.getPromptHalves() && context.isa.hasHalfProducts)
+    return lowerAttendPrompt(op, shape);
   Pages pages = loadPages();
   const int64_t together = headsTogether(context.isa, shape);
   const int64_t blocks = (shape.group() + together - 1) / together;

@@ -62,6 +62,12 @@ Value Isa::dotProduct(Emitter &e, Value acc, Value codes, Value activations,
   return maddubs(e, acc, high, activations, 16);
 }
 
+Value Isa::timesPowerOfTwo(Emitter &e, Value x, Value exponents) const {
+  Value all = e.constant(e.i16(), -1), currentRounding = e.constant(e.i32(), 4);
+  return e.call("llvm.x86.avx512.mask.scalef.ps.512", x.getType(),
+                {x, exponents, x, all, currentRounding});
+}
+
 Value Isa::lookup(Emitter &e, ArrayRef<uint8_t> table, Value indices) const {
   // The shuffles look up within each 16 bytes, so the table is repeated.
   SmallVector<APInt> repeated;

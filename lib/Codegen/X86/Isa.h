@@ -6,6 +6,7 @@
 #define QCC_LIB_CODEGEN_X86_ISA_H
 
 #include "dialects/QZ/QZDialect.h"
+#include "qcc-rt/qcc_abi.h"
 #include "qcc/Codegen/Common/Emitter.h"
 #include "qcc/Codegen/Common/Target.h"
 #include "qcc/Transforms/ActivationLayout.h"
@@ -26,11 +27,14 @@ struct RowUse {
 struct Isa {
   explicit Isa(const TargetSpec &target)
       : lanes(target.vectorBits / 32), dot(target.dot),
-        registers(target.registers) {}
+        registers(target.registers),
+        hasHalfProducts(target.cpuFeatures & QCC_CPU_AVX512_BF16) {}
 
   int64_t lanes; ///< 32-bit lanes of a vector: 16 or 8.
   DotKind dot;
   unsigned registers;
+  /// Whether pairs of bf16 can be multiplied and added in f32.
+  bool hasHalfProducts;
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
@@ -48,6 +52,9 @@ struct Isa {
   /// lanes of i32.
   Value dotProduct(Emitter &e, Value acc, Value codes, Value activations,
                    unsigned maxCode) const;
+  /// x * 2^exponent for lanes of f32, exponents being whole numbers as f32; for
+  /// vectors of 16 lanes.
+  Value timesPowerOfTwo(Emitter &e, Value x, Value exponents) const;
   /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
   Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
   /// table[index] for each lane of `indices` (the low four bits of lanes of

@@ -53,6 +53,9 @@ static void planThreadMemory(LoweringContext &context) {
         op.getState().getType(), op.getQuery().getType().getDimSize(1));
     context.scratchBytes =
         std::max(context.scratchBytes, attendScratchBytes(context.isa, shape));
+    if (context.isa.hasHalfProducts && op.getPromptHalves())
+      context.scratchBytes = std::max(
+          context.scratchBytes, attendPromptScratchBytes(context.isa, shape));
   });
   context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
   for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {

@@ -93,6 +93,7 @@ private:
   void lowerRopeAppend(llm::RopeAppendOp op);
   void lowerLatentAppend(llm::LatentAppendOp op);
   void lowerAttend(llm::AttendOp op);
+  void lowerAttendPrompt(llm::AttendOp op, const AttentionShape &shape);
   void lowerAddNorm(llm::AddNormOp op);
   void lowerSelectOutputs(llm::SelectOutputsOp op);
   void lowerRoute(llm::RouteOp op);

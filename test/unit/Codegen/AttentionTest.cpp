@@ -5,6 +5,7 @@
 // is stored in the pages, and then attention over exactly what is stored.
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Codegen/Common/Target.h"
 #include "CompiledStep.h"
 #include "RandomWeights.h"
 
@@ -33,6 +34,7 @@ struct Shape {
   double softcap = 0;
   bool rowNorms = false; ///< Norms are of all heads of a row.
   bool centered = false; ///< Of each head, by mean and variance.
+  bool halves = false;   ///< Prompts may multiply bf16.
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
@@ -64,7 +66,8 @@ private:
   double stored(const Place &place, size_t kvHead, size_t d, bool value) const;
   void checkState(const Place &place, const std::vector<float> &row);
   void checkRow(const Place &place, const std::vector<float> &row,
-                const float *got);
+                bool isRounded, const float *got);
+  StepRows rowsOf(const std::vector<Place> &places, bool prompt) const;
 
   static constexpr float kEps = 1e-5f;
   Shape shape;
@@ -72,6 +75,7 @@ private:
   std::vector<float> frequencies, queryNorm, keyNorm;
   std::vector<std::vector<float>> x;
   std::unique_ptr<CompiledStep> step;
+  bool isRounding; ///< The target multiplies bf16.
 };
 
 std::string AttentionCase::module(const std::string &scaleText) const {
@@ -126,8 +130,9 @@ std::string AttentionCase::module(const std::string &scaleText) const {
           (shape.norms ? ", " + queryNormType + ", " + keyNormType : "") +
           " -> " + rows(out) + "\n";
   text += "%y = llm.attend %h, %batch, %s {window = " + window +
-          ", softcap = " + std::to_string(shape.softcap) +
-          " : f32} : " + rows(out) + ", " + state + "\n";
+          ", softcap = " + std::to_string(shape.softcap) + " : f32" +
+          (shape.halves ? ", prompt_halves" : "") + "} : " + rows(out) + ", " +
+          state + "\n";
   text += "%a = qz.quantize %y : " + rows(out) + " -> " + activation + "\n";
   text += "%l = qz.matmul %a, [%i] : " + activation + ", [" + identity +
           "] -> " + rows(out) + "\nreturn %l : " + rows(out) + "\n}\n";
@@ -153,6 +158,7 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     queryNorm.push_back(1 + 0.3f * normal(random));
   for (size_t d = 0; d < shape.keyNormColumns(); ++d)
     keyNorm.push_back(1 + 0.3f * normal(random));
+  isRounding = findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
   StepOptions options;
   options.target = target;
   options.kv = scalarName(shape.kv);
@@ -258,8 +264,17 @@ void AttentionCase::checkState(const Place &place,
   }
 }
 
+static double asBf16(double x) {
+  uint32_t bits = std::bit_cast<uint32_t>(float(x));
+  bits += 0x7fff + (bits >> 16 & 1);
+  return std::bit_cast<float>(bits & 0xffff0000);
+}
+
+/// Where factors are rounded, so are those of the reference, but for the
+/// probabilities; and what is near the middle of two bf16 may go either way.
 void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
-                             const float *got) {
+                             bool isRounded, const float *got) {
+  auto factor = [&](double x) { return isRounded ? asBf16(x) : x; };
   unsigned first = shape.window && place.position >= shape.window
                        ? unsigned(place.position - shape.window + 1)
                        : 0;
@@ -268,15 +283,19 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
     std::vector<double> keys, values;
     for (unsigned j = first; j <= place.position; ++j)
       for (size_t d = 0; d < size; ++d) {
-        keys.push_back(stored({place.sequence, j}, kvHead, d, false));
-        values.push_back(stored({place.sequence, j}, kvHead, d, true));
+        keys.push_back(factor(stored({place.sequence, j}, kvHead, d, false)));
+        values.push_back(factor(stored({place.sequence, j}, kvHead, d, true)));
       }
     for (size_t g = 0; g < shape.group; ++g) {
       size_t head = kvHead * shape.group + g;
       std::vector<double> query =
           rotated(row, head, place.position,
                   shape.norms ? queryNorm.data() : nullptr, scale);
-      std::vector<double> scores(count), sums(size);
+      // Those of a prompt are multiplied by log2(e) before.
+      double unit = isRounded && shape.softcap == 0 ? M_LOG2E : 1;
+      for (double &q : query)
+        q = factor(q * unit) / unit;
+      std::vector<double> scores(count), sums(size), sizes(size);
       for (size_t j = 0; j < count; ++j) {
         scores[j] = std::inner_product(query.begin(), query.end(),
                                        keys.begin() + j * size, 0.0);
@@ -287,28 +306,37 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
       for (size_t j = 0; j < count; ++j) {
         double p = std::exp(scores[j] - max);
         total += p;
-        for (size_t d = 0; d < size; ++d)
+        for (size_t d = 0; d < size; ++d) {
           sums[d] += p * values[j * size + d];
+          sizes[d] += p * std::fabs(values[j * size + d]);
+        }
       }
       for (size_t d = 0; d < size; ++d)
-        ASSERT_NEAR(got[head * size + d], sums[d] / total, 2e-5)
+        ASSERT_NEAR(got[head * size + d], sums[d] / total,
+                    isRounded ? 6e-3 * sizes[d] / total : 2e-5)
             << "sequence " << place.sequence << " position " << place.position
             << " head " << head << " element " << d;
     }
   }
 }
 
-void AttentionCase::check(const std::vector<Place> &places, bool prompt,
-                          unsigned threads) {
+StepRows AttentionCase::rowsOf(const std::vector<Place> &places,
+                               bool prompt) const {
   StepRows rows;
   rows.prompt = prompt;
-  rows.threads = threads;
   for (const Place &place : places) {
     rows.token.push_back(
         int32_t((place.sequence * 13 + place.position * 7) % kTokens));
     rows.sequence.push_back(place.sequence);
     rows.position.push_back(int32_t(place.position));
   }
+  return rows;
+}
+
+void AttentionCase::check(const std::vector<Place> &places, bool prompt,
+                          unsigned threads) {
+  StepRows rows = rowsOf(places, prompt);
+  rows.threads = threads;
   std::vector<float> got = step->run(rows);
   for (size_t i = 0; i < places.size(); ++i) {
     SCOPED_TRACE("row " + std::to_string(i));
@@ -318,6 +346,7 @@ void AttentionCase::check(const std::vector<Place> &places, bool prompt,
   }
   for (size_t i = 0; i < places.size(); ++i) {
     checkRow(places[i], x[size_t(rows.token[i])],
+             prompt && shape.halves && isRounding,
              got.data() + i * shape.queryColumns());
     if (testing::Test::HasFatalFailure())
       return;
@@ -327,6 +356,14 @@ void AttentionCase::check(const std::vector<Place> &places, bool prompt,
   std::vector<float> again = step->run(rows);
   EXPECT_EQ(std::memcmp(got.data(), again.data(), got.size() * 4), 0)
       << "other bits with " << rows.threads << " threads";
+  // And so does a row alone.
+  for (size_t i = 0; prompt && i < places.size(); i += 7) {
+    std::vector<float> alone = step->run(rowsOf({places[i]}, true));
+    EXPECT_EQ(std::memcmp(got.data() + i * alone.size(), alone.data(),
+                          alone.size() * 4),
+              0)
+        << "row " << i << " has other bits alone";
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -368,6 +405,32 @@ protected:
 TEST_P(Attention, Groups) {
   for (size_t group : {1, 3, 4, 8, 9})
     check({.kvHeads = 2, .group = group, .headDim = 64, .pairs = 32});
+}
+
+class HalvesAttention : public Attention {};
+
+TEST_P(HalvesAttention, Shapes) {
+  for (size_t group : {1, 3, 9})
+    check({.kvHeads = 2,
+           .group = group,
+           .headDim = 64,
+           .pairs = 32,
+           .halves = true});
+  for (ScalarType kv : {ScalarType::F16, ScalarType::BF16})
+    check({.kvHeads = 1,
+           .group = 2,
+           .headDim = 20,
+           .pairs = 10,
+           .kv = kv,
+           .halves = true});
+  for (size_t window : {5, 64})
+    check({.kvHeads = 1,
+           .group = 4,
+           .headDim = 80,
+           .pairs = 40,
+           .window = window,
+           .softcap = 5,
+           .halves = true});
 }
 
 TEST_P(Attention, HeadDimensions) {
@@ -448,6 +511,12 @@ TEST_P(Attention, StateTypes) {
              .kv = kv});
 }
 
+INSTANTIATE_TEST_SUITE_P(Targets, HalvesAttention, testing::Values("znver4"),
+                         [](const auto &info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
 INSTANTIATE_TEST_SUITE_P(Targets, Attention,
                          testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto &info) {
