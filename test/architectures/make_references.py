@@ -152,7 +152,7 @@ MODELS = {
     # Each head has a norm of its own by mean and variance.
     "stablelm-norms": ("StableLm", dict(
         qk_layernorm=True, use_parallel_residual=True, rope_parameters=dict(
-            rope_type="default", rope_theta=1000.0, partial_rotary_factor=0.5))),
+            rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5))),
     "falcon-7b": ("Falcon", dict(num_attention_heads=2)),
     "falcon-40b": ("Falcon", dict(
         num_kv_heads=2, new_decoder_architecture=True, tie_word_embeddings=False)),

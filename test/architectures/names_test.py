@@ -22,7 +22,7 @@ except ImportError:
     sys.exit(SKIP)
 
 sys.dont_write_bytecode = True
-from to_gguf import F32, read_safetensors, write_gguf  # noqa: E402
+from to_gguf import F32, STRING, U32, read_safetensors, write_gguf  # noqa: E402
 from hf_folder import write_safetensors  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -223,6 +223,20 @@ class Names(unittest.TestCase):
         """Not each of the values keeps a copy of the key that it stands under."""
         self.check(self.changed("llama", config={"a" * 2**20: {i: None for i in range(50000)},
                                                  "b" * 2**20: {i: 1 for i in range(50000)}}), "llama")
+
+    def test_gguf_rope(self):
+        """Of a kind that only other programs know."""
+        write_gguf(HERE / "mistral", self.folder / "m.gguf",
+                   {"llama.rope.scaling.type": (STRING, "dynamic")})
+        self.refuse(self.folder / "m.gguf", "unsupported rope scaling 'dynamic' (supported: none, "
+                    "linear, longrope, yarn)")
+
+    def test_gguf_more_tensors(self):
+        """Biases of the router, which are for sigmoids alone."""
+        write_gguf(HERE / "deepseek-v3", self.folder / "m.gguf",
+                   {"deepseek2.expert_gating_func": (U32, 1)})
+        self.refuse(self.folder / "m.gguf",
+                    "tensor 'blk.0.exp_probs_b.bias' is not part of this architecture")
 
     def test_gguf_alibi(self):
         write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
