@@ -4,10 +4,13 @@
 """Looks at the archives of the core and of the device interface: no call that ends,
 forks, prints to or takes signals of the host process, no variable that could
 change, no constructor. Then at a library linked from the core: one exported symbol,
-and nothing of the device interface, which a model for the CPU does not carry."""
+and nothing of the device interface, which a model for the CPU does not carry. And at
+executables with the server and without: it adds 1.5 MB at most."""
 
+import os
 import subprocess
 import sys
+import tempfile
 
 FORBIDDEN = {
     "abort", "exit", "_exit", "quick_exit", "atexit", "__cxa_atexit", "__assert_fail",
@@ -48,8 +51,14 @@ def look_at(archive, name, expected):
     return findings
 
 
+def stripped_size(program):
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["strip", "-o", file.name, program], check=True)
+        return os.path.getsize(file.name)
+
+
 def main():
-    core, device, library = sys.argv[1:]
+    core, device, library, whole, without_server = sys.argv[1:]
     findings = look_at(core, "the core", "mmap") + look_at(device, "the device interface", "dlopen")
     with open(library, "rb") as file:
         if b"libcuda" in file.read():
@@ -64,6 +73,10 @@ def main():
         findings.append("the library has no RELRO segment, or one to write and execute")
     if "NOW" not in output("readelf", "-dW", library):
         findings.append("the library is bound lazily")
+    added = stripped_size(whole) - stripped_size(without_server)
+    print("the server adds %d bytes" % added)
+    if not 100000 < added <= 1500000:
+        findings.append("expected the server to add up to 1500000 bytes")
     for finding in findings:
         print(finding)
     sys.exit(bool(findings))

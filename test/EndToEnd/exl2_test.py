@@ -80,7 +80,7 @@ class Exl2(QuantizedTestCase):
         result = self.qcc("inspect", model.path)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertIn("safetensors, EXL2", result.stdout)
-        self.check_logits(model)
+        self.check_read(model)
 
     def test_types_are_named(self):
         result = self.qcc("inspect", "--json", self.exl2().path)

@@ -16,6 +16,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Inputs"))
 from hf_folder import Folder  # noqa: E402
 
 
+NATIVE, REFERENCE = ("--target", "native"), ("--target", "reference")
+
+
 class FolderCase(unittest.TestCase):
     programs = None  # of run()
     variants = ((),)  # Options of the compiler to compare with.
@@ -43,14 +46,19 @@ class FolderCase(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         return np.load(array)
 
-    def check_logits(self, model, path=None, options=()):
+    def check_logits(self, model, path=None, options=(), variants=None):
         """`path`: what is compiled, where that is not the folder."""
         ids = np.random.default_rng(7).integers(0, model.config["vocab_size"], 40)
         expected = model.logits(ids)
-        for variant in self.variants:
+        for variant in variants or self.variants:
             self.compile(path or model.path, "--activations=f32", *variant, *options)
             error = np.abs(self.logits(ids) - expected).max()
             self.assertLess(error, 2e-4 * np.abs(expected).max(), variant)
+
+    def check_read(self, model, path=None):
+        """The logits of a folder whose kernels others have, too: by the reference alone, which
+        takes a quarter of the time."""
+        self.check_logits(model, path, variants=(REFERENCE,))
 
     def check_refused(self, model, *parts):
         """One line that holds all parts."""
@@ -62,7 +70,7 @@ class FolderCase(unittest.TestCase):
 
 
 class TestCase(FolderCase):
-    variants = (("--target", "native"), ("--target", "reference"))
+    variants = (NATIVE, REFERENCE)
 
 
 class QuantizedTestCase(TestCase):

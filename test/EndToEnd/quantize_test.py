@@ -24,7 +24,7 @@ except ImportError:
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "formats"))
 import k_quants  # noqa: E402
-from folder_case import FolderCase, run  # noqa: E402
+from folder_case import REFERENCE, FolderCase, run  # noqa: E402
 from hf_folder import BF16, Folder  # noqa: E402
 
 SENSITIVE = ("model.embed_tokens.weight", "lm_head.weight")
@@ -63,6 +63,8 @@ def int8(w):
 
 
 class Quantize(FolderCase):
+    variants = (REFERENCE,)  # kernels of these types are tested elsewhere
+
     def make(self, hidden=128, ffn=256, **options):
         return super().make(hidden=hidden, ffn=ffn, layers=1, **options)
 

@@ -51,22 +51,22 @@ class Reads(TestCase):
             with self.subTest(dtype=dtype):
                 model = self.make(dtype=dtype)
                 write_torch(model.path / "pytorch_model.bin", StateDict(model.tensors))
-                self.check_logits(model)
-                self.check_logits(model, model.path / "pytorch_model.bin")
+                self.check_read(model)
+                self.check_read(model, model.path / "pytorch_model.bin")
 
     def test_protocols(self):
         model = self.make(layers=1)
         for protocol in (2, 3, 4, 5):
             with self.subTest(protocol=protocol):
                 write_torch(model.path / "pytorch_model.bin", dict(model.tensors), protocol)
-                self.check_logits(model)
+                self.check_read(model)
 
     def test_training_checkpoint(self):
         model = self.make(layers=1)
         tensors = {name: view(array, parameter=True) for name, array in model.tensors.items()}
         write_torch(model.path / "model.pt", {"epoch": 3, "loss": 0.5, "state_dict": tensors,
                                               "names": ["a", None, True, (1, -70000, 1 << 40)]})
-        self.check_logits(model)
+        self.check_read(model)
 
     def test_shared_storages(self):
         """The head is the embedding, and all norms lie in one storage."""
@@ -79,7 +79,7 @@ class Reads(TestCase):
             size = model.tensors[name].size
             tensors[name] = View(whole, (size,), offset=i * size)
         write_torch(model.path / "pytorch_model.bin", tensors)
-        self.check_logits(model)
+        self.check_read(model)
         size = (model.path / "pytorch_model.bin").stat().st_size
         self.assertLess(size, 1.2 * sum(array.size * 4 for array in model.tensors.values()))
 
@@ -94,8 +94,8 @@ class Reads(TestCase):
             weight_map.update({name: file for name in part})
         index = model.path / "pytorch_model.bin.index.json"
         index.write_text(json.dumps({"metadata": {"total_size": 0}, "weight_map": weight_map}))
-        self.check_logits(model)
-        self.check_logits(model, model.path / "pytorch_model-00002-of-00003.bin")
+        self.check_read(model)
+        self.check_read(model, model.path / "pytorch_model-00002-of-00003.bin")
         (model.path / "pytorch_model-00003-of-00003.bin").unlink()
         self.check_refused(model.path, "pytorch_model.bin.index.json",
                            "'pytorch_model-00003-of-00003.bin' is missing")
@@ -103,7 +103,7 @@ class Reads(TestCase):
     def test_gptq(self):
         model = self.make(quantize={})
         write_torch(model.path / "gptq_model-4bit-32g.bin", StateDict(model.tensors))
-        self.check_logits(model)
+        self.check_read(model)
         facts = json.loads(self.qcc("inspect", "--json", model.path).stdout)
         self.assertEqual(facts["format"], "torch, GPTQ")
 

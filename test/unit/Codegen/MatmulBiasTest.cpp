@@ -105,6 +105,8 @@ TEST_P(BiasShapes, Gated) {
     for (auto [hasGate, hasUp] :
          {std::pair{true, true}, {true, false}, {false, true}})
       for (size_t columns : {32, 37}) {
+        if (std::string_view(epilogue) != "glu_silu" && !(hasGate && hasUp))
+          continue; // which segments have biases does not depend on it
         SCOPED_TRACE(std::string(epilogue) + " columns " +
                      std::to_string(columns));
         MatmulCase c;

@@ -88,45 +88,55 @@ protected:
       list.push_back(*findGGMLType(name)->encoding);
     return list;
   }
+  /// Each encoding with one epilogue, and one encoding with each.
+  std::vector<std::pair<Encoding, const char *>>
+  withEpilogues(std::initializer_list<const char *> epilogues) {
+    std::vector<std::pair<Encoding, const char *>> list;
+    for (const Encoding &encoding : someEncodings())
+      list.emplace_back(encoding, *epilogues.begin());
+    for (const char *epilogue : epilogues)
+      if (epilogue != *epilogues.begin())
+        list.emplace_back(*findGGMLType("Q4_1")->encoding, epilogue);
+    return list;
+  }
   StepOptions options;
   std::mt19937 random{11};
 };
 
 TEST_P(Shapes, MatmulGated) {
-  for (const Encoding &encoding : someEncodings())
-    for (const char *epilogue :
-         {"glu_silu", "glu_gelu_tanh", "glu_gelu_erf", "glu_relu"}) {
-      SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
-      MatmulCase c;
-      c.k = 256;
-      c.segments = {{encoding, 40, {}}, {eightBits(), 40, {}}};
-      c.epilogue = epilogue;
-      c.fill(random);
-      options.activations = "a16";
-      std::string form = formInUse(c, "a16");
-      auto step = c.compile(options);
-      expectGated(c, form, step->run(firstTokens(3, false)));
-      expectGated(c, form, step->run(firstTokens(13, true)));
-      expectInvariant(*step);
-    }
+  for (const auto &[encoding, epilogue] : withEpilogues(
+           {"glu_silu", "glu_gelu_tanh", "glu_gelu_erf", "glu_relu"})) {
+    SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
+    MatmulCase c;
+    c.k = 256;
+    c.segments = {{encoding, 40, {}}, {eightBits(), 40, {}}};
+    c.epilogue = epilogue;
+    c.fill(random);
+    options.activations = "a16";
+    std::string form = formInUse(c, "a16");
+    auto step = c.compile(options);
+    expectGated(c, form, step->run(firstTokens(3, false)));
+    expectGated(c, form, step->run(firstTokens(13, true)));
+    expectInvariant(*step);
+  }
 }
 
 TEST_P(Shapes, MatmulActivated) {
-  for (const Encoding &encoding : someEncodings())
-    for (const char *epilogue : {"silu", "gelu_tanh", "gelu_erf", "relu"}) {
-      SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
-      MatmulCase c;
-      c.k = 256;
-      c.segments = {{encoding, 40, {}}};
-      c.epilogue = epilogue;
-      c.fill(random);
-      options.activations = "a16";
-      std::string form = formInUse(c, "a16");
-      auto step = c.compile(options);
-      expectActivated(c, form, step->run(firstTokens(3, false)));
-      expectActivated(c, form, step->run(firstTokens(13, true)));
-      expectInvariant(*step);
-    }
+  for (const auto &[encoding, epilogue] :
+       withEpilogues({"silu", "gelu_tanh", "gelu_erf", "relu"})) {
+    SCOPED_TRACE(encodingText(encoding) + " " + epilogue);
+    MatmulCase c;
+    c.k = 256;
+    c.segments = {{encoding, 40, {}}};
+    c.epilogue = epilogue;
+    c.fill(random);
+    options.activations = "a16";
+    std::string form = formInUse(c, "a16");
+    auto step = c.compile(options);
+    expectActivated(c, form, step->run(firstTokens(3, false)));
+    expectActivated(c, form, step->run(firstTokens(13, true)));
+    expectInvariant(*step);
+  }
 }
 
 TEST_P(Shapes, MatmulResidual) {
