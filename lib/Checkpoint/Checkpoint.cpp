@@ -46,7 +46,7 @@ std::string Tensor::typeName() const {
     return type->name;
   if (format == &kRoundedFormat)
     return roundedType(storedNumbers).name;
-  if (format == &kTransposedFormat || format == &kStridedFormat)
+  if (format == &kStridedFormat)
     return findGGMLType(uint32_t(storedNumbers[0]))->name;
   if (storedEncoding.isFloat())
     return format->name;

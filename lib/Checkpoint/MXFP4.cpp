@@ -6,11 +6,11 @@
 //
 //   m_blocks  u8 [E, out, in / 32, 16]   E2M1, first of a byte in low bits
 //   m_scales  u8 [E, out, in / 32]       powers of two (E8M0)
-//   m_bias    bf16 [E, out]
 //
-// The rows of gate and up take turns; here they are two tensors, as "m.weight"
-// and "m.bias" of "...experts.gate_proj" and "...experts.up_proj". Expert by
-// expert, one dimension is more than a matrix has.
+// The rows of gate and up take turns; here they are two tensors, "m.weight" of
+// "...experts.gate_proj" and "...experts.up_proj". Expert by expert, one
+// dimension is more than a matrix has. The biases are those of float experts
+// (ExpertTensors.h).
 //===----------------------------------------------------------------------===//
 
 #include "FP4.h"
@@ -30,7 +30,7 @@ public:
       : QuantizedModule(sources, texts, std::move(module)), blocks(blocks) {}
 
   Error read(std::vector<Tensor> &tensors) {
-    if (!checkArrays() || !checkBias())
+    if (!checkArrays())
       return std::move(error);
     std::vector<std::string> names = {module};
     if (module.ends_with(kGateUp)) {
@@ -42,11 +42,8 @@ public:
                              "rows of gate and up that take turns",
                              shapeText(blocks.entry.shape));
     }
-    for (uint64_t i = 0; i < names.size(); ++i) {
+    for (uint64_t i = 0; i < names.size(); ++i)
       tensors.push_back(weight(names[i], names.size(), i));
-      if (biases)
-        tensors.push_back(bias(names[i], names.size(), i));
-    }
     return Error();
   }
 
@@ -73,15 +70,6 @@ private:
            checkShape(*scales, {experts, out, shape[2]});
   }
 
-  bool checkBias() {
-    biases = sources.find(module + "_bias");
-    if (!biases)
-      return true;
-    if (floatType(*biases) == ScalarType::None)
-      return fail(*biases, "dtype F32, F16 or BF16", biases->entry.type->name);
-    return checkShape(*biases, {experts, out});
-  }
-
   /// Each `step`-th row from `first` on.
   Tensor weight(const std::string &name, uint64_t step, uint64_t first) {
     Tensor tensor;
@@ -94,20 +82,8 @@ private:
     return tensor;
   }
 
-  Tensor bias(const std::string &name, uint64_t step, uint64_t first) {
-    Tensor tensor;
-    tensor.name = texts.keep(name + ".bias");
-    tensor.dims = {out / step, experts};
-    tensor.format = &kStridedFormat;
-    tensor.storedEncoding.element = floatType(*biases);
-    const uint64_t type = findGGMLType(biases->entry.type->name)->id;
-    tensor.storedNumbers = {type, 1, first, out, 0, step};
-    takeParts(tensor, {biases});
-    return tensor;
-  }
-
   SourceTensor &blocks;
-  SourceTensor *scales = nullptr, *biases = nullptr;
+  SourceTensor *scales = nullptr;
   uint64_t experts = 0, out = 0, in = 0;
 };
 

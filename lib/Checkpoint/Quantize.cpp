@@ -7,27 +7,23 @@
 
 using namespace qcc;
 
-/// Makes the tensor, which is in one range of a file, stored as its transpose
-/// or strided, one of codes.
+/// Makes the tensor, which is in one range of a file or strided, one of codes.
 static void roundTensor(Tensor &tensor, const QuantizationType &type,
                         Encoding encoding) {
   const uint64_t number = uint64_t(&type - quantizationTypes().data());
   if (!tensor.format)
     return tensor.storeAs(kRoundedFormat, std::move(encoding),
-                          {tensor.type->id, number, 0});
-  const uint64_t isTransposed = tensor.format == &kTransposedFormat;
+                          {tensor.type->id, number});
   tensor.format = &kRoundedFormat;
   tensor.storedEncoding = std::move(encoding);
-  tensor.storedNumbers.insert(tensor.storedNumbers.begin() + 1,
-                              {number, isTransposed});
+  tensor.storedNumbers.insert(tensor.storedNumbers.begin() + 1, number);
 }
 
 /// Rounds a matrix, or those of experts; fails when it is quantized already.
 static Error roundMatrix(const std::string &path, Tensor &tensor,
                          const QuantizationType &wanted,
                          const QuantizationType &asked) {
-  bool isPlain = !tensor.format || tensor.format == &kStridedFormat ||
-                 tensor.format == &kTransposedFormat;
+  bool isPlain = !tensor.format || tensor.format == &kStridedFormat;
   if (!tensor.encoding() || !tensor.encoding()->isFloat() || !isPlain)
     return mismatchError(path + ": tensor " + quoted(tensor.name),
                          "F32, F16 or BF16, to be rounded to " +

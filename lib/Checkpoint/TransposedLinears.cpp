@@ -21,6 +21,8 @@ void qcc::transposeLinear(Tensor &tensor) {
   bool isFloat = tensor.type->encoding && tensor.type->encoding->isFloat();
   if (!isFloat || tensor.dims.size() != 2 || !isLinear(tensor.name))
     return;
-  tensor.storeAs(kTransposedFormat, *tensor.type->encoding, {tensor.type->id});
+  const uint64_t out = tensor.dims[0];
+  tensor.storeAs(kStridedFormat, *tensor.type->encoding,
+                 {tensor.type->id, out, 0, 0, 1, out});
   std::swap(tensor.dims[0], tensor.dims[1]);
 }

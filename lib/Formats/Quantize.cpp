@@ -217,25 +217,15 @@ void unpackRounded(const StoredWeight &weight, uint64_t firstRow,
   const QuantizationType &type = roundedType(weight.numbers);
   const size_t rowBytes = source.rowBytes(weight.columns);
   std::vector<float> values(weight.columns * count);
-  const bool isTransposed = weight.numbers[2],
-             isStrided = weight.numbers.size() > 3;
+  const bool isStrided = weight.numbers.size() > 2;
   if (isStrided)
-    decodeStrided(weight.arrays[0], source, weight.numbers.subspan(3),
+    decodeStrided(weight.arrays[0], source, weight.numbers.subspan(2),
                   weight.columns, firstRow, count, values.data());
-  std::vector<Fields> turned;
-  if (isTransposed) {
-    turned.resize(count);
-    kTransposedFormat.unpackRows({*source.encoding, weight.rows, weight.columns,
-                                  weight.arrays, weight.numbers},
-                                 firstRow, count, turned.data());
-  }
   for (unsigned i = 0; i < count; ++i) {
     float *row = values.data() + i * weight.columns;
-    if (!isTransposed && !isStrided)
+    if (!isStrided)
       source.decodeRow(weight.arrays[0] + (firstRow + i) * rowBytes,
                        weight.columns, row);
-    for (uint64_t k = 0; isTransposed && k < weight.columns; ++k)
-      row[k] = decodeElement(*source.encoding, turned[i], k);
     quantizeRow(type, row, weight.columns, out[i]);
   }
 }

@@ -81,9 +81,7 @@ slidingLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   uint32_t period = reader.countOr(names.windowPattern,
                                    c.arch.fullAttentionPeriod, kMaxLayers);
   // Sliding layers of this kind come last.
-  uint32_t first = reader.has(names.firstWindow)
-                       ? reader.countOrZero(names.firstWindow, kMaxLayers)
-                       : 0;
+  uint32_t first = reader.countOrZero(names.firstWindow, kMaxLayers);
   std::vector<bool> layers;
   for (uint32_t i = 0; i < c.layers; ++i)
     layers.push_back(i >= first && (period == 0 || (i + 1) % period != 0));
@@ -103,11 +101,6 @@ turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   for (uint32_t i = 0; i < c.layers; ++i)
     layers.push_back(period == 0 || (i + 1) % period != 0);
   return layers;
-}
-
-/// A count that is 0, or without a key, where there is nothing of the kind.
-static uint32_t countOrNone(ConfigReader &reader, const KeyNames &names) {
-  return reader.has(names) ? reader.countOrZero(names, kMaxContext) : 0;
 }
 
 static bool hasRouter(const Checkpoint &checkpoint, const WeightNames &names,
@@ -136,8 +129,7 @@ static void readRouting(Config &c, Naming naming, const ConfigNames &names,
     refuse(names.routesSumTo1, c.arch, reader);
   c.sigmoidRoutes = c.arch.sigmoidRoutes && naming == Naming::HuggingFace;
   // Softmax over those used is softmax over all, then divided by the sum.
-  uint32_t routing =
-      reader.has(names.routing) ? reader.countOrZero(names.routing, ~0u) : 0;
+  uint32_t routing = reader.countOrZero(names.routing, ~0u);
   if (routing == 3)
     c.normalizesRoutes = true;
   else if (routing == 2 && c.arch.hasLatents)
@@ -185,8 +177,7 @@ static void readRouting(Config &c, Naming naming, const ConfigNames &names,
 static void readExperts(Config &c, const Checkpoint &checkpoint,
                         const ConfigNames &names, ConfigReader &reader) {
   c.sparse.assign(c.layers, false);
-  if (reader.has(names.experts))
-    c.experts = reader.countOrZero(names.experts, kMaxExperts);
+  c.experts = reader.countOrZero(names.experts, kMaxExperts);
   if (c.experts == 0)
     return;
   if (!c.arch.hasExperts)
@@ -195,10 +186,8 @@ static void readExperts(Config &c, const Checkpoint &checkpoint,
         quoted(c.arch.name));
   c.expertsUsed = reader.count(names.expertsUsed, c.experts);
   c.expertFfn = reader.countOr(names.expertFfn, c.ffn, kMaxWidth);
-  c.sharedFfn = reader.has(names.sharedFfn)
-                    ? reader.countOrZero(names.sharedFfn, kMaxWidth)
-                    : 0;
-  if (c.sharedFfn == 0 && reader.has(names.sharedCount))
+  c.sharedFfn = reader.countOrZero(names.sharedFfn, kMaxWidth);
+  if (c.sharedFfn == 0)
     c.sharedFfn =
         c.expertFfn * reader.countOrZero(names.sharedCount, kMaxExperts / 256);
   if (c.sharedFfn > kMaxWidth)
@@ -215,9 +204,7 @@ static void readExperts(Config &c, const Checkpoint &checkpoint,
     dense = reader.layerSet(names.denseLayers, c.layers);
   // Files that do not say which layers have experts have a router in those.
   bool isSaid = !names.expertPeriod[0].empty();
-  uint32_t first = reader.has(names.firstSparse)
-                       ? reader.countOrZero(names.firstSparse, kMaxLayers)
-                       : 0;
+  uint32_t first = reader.countOrZero(names.firstSparse, kMaxLayers);
   for (uint32_t i = 0; i < c.layers; ++i)
     c.sparse[i] = isSaid ? i >= first && !dense[i] && (i + 1) % period == 0
                          : hasRouter(checkpoint, c.names, i);
@@ -235,8 +222,7 @@ static void readLatents(Config &c, Naming naming, const ConfigNames &names,
                         ConfigReader &reader) {
   Latents &l = c.latents;
   l.rank = reader.count(names.latentRank, kMaxWidth);
-  if (reader.has(names.queryRank))
-    l.queryRank = reader.countOrZero(names.queryRank, kMaxWidth);
+  l.queryRank = reader.countOrZero(names.queryRank, kMaxWidth);
   l.turned = reader.count(names.turnedDim, kMaxWidth);
   if (names.plainDim[0].empty()) {
     uint32_t both = reader.count(names.bothDim, kMaxWidth);
@@ -357,9 +343,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
               : reader.count(names.ffn, kMaxWidth);
   c.heads = reader.count(names.heads, kMaxWidth);
   c.kvHeads = reader.countOr(names.kvHeads, c.heads, kMaxWidth);
-  c.spareLayers = reader.has(names.spareLayers)
-                      ? reader.countOrZero(names.spareLayers, kMaxLayers)
-                      : 0;
+  c.spareLayers = reader.countOrZero(names.spareLayers, kMaxLayers);
   bool isGrouped = reader.flagOr(names.groupedQuery, false);
   if (reader.has(names.multiQuery) && !isGrouped)
     c.kvHeads = reader.flag(names.multiQuery) ? 1 : c.heads;
@@ -406,7 +390,7 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
     if (auto problem = rope.problem(c.rotaryDim))
       reader.fail(*problem);
   c.window = reader.flagOr(names.windowUsed, true)
-                 ? countOrNone(reader, names.window)
+                 ? reader.countOrZero(names.window, kMaxContext)
                  : 0;
   c.sliding = slidingLayers(c, names, reader);
   c.turning = turningLayers(c, names, reader);

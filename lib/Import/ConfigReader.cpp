@@ -48,7 +48,7 @@ uint32_t ConfigReader::numberOf(const KeyNames &names) {
 }
 
 uint32_t ConfigReader::countOrZero(const KeyNames &names, uint32_t limit) {
-  uint32_t value = numberOf(names);
+  uint32_t value = has(names) ? numberOf(names) : 0;
   if (value > limit)
     fail(names, "expected at most " + std::to_string(limit) + ", got " +
                     std::to_string(value));

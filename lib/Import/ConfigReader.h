@@ -29,7 +29,7 @@ public:
 
   /// 1 to `limit`.
   uint32_t count(const KeyNames &names, uint32_t limit);
-  /// 0 to `limit`.
+  /// 0 to `limit`; 0 also without the key.
   uint32_t countOrZero(const KeyNames &names, uint32_t limit);
   uint32_t countOr(const KeyNames &names, uint32_t fallback, uint32_t limit) {
     return has(names) ? count(names, limit) : fallback;

@@ -48,8 +48,7 @@ void quantizeRow(const QuantizationType &type, const float *values,
                  size_t columns, Fields &out);
 
 /// Rows of floats, rounded as they are read. The numbers are the id of their
-/// ggml type, the place in quantizationTypes(), and 1 for floats that are
-/// stored as in kTransposedFormat (else 0):
+/// ggml type and the place in quantizationTypes():
 ///
 ///   weight  [out, in]
 ///

@@ -217,17 +217,11 @@ extern const StoredFormat kHQQFormat;
 ///   weight  f32, f16 or bf16 [n]
 extern const StoredFormat kOnePlusFormat;
 
-/// Floats whose rows are columns in the file. The number is the id of their
-/// ggml type:
-///
-///   weight  f32, f16 or bf16 [in, out]
-extern const StoredFormat kTransposedFormat;
-
 struct GGMLType;
 
-/// Floats of matrices that lie in other ones. The numbers are the id of their
-/// ggml type, then R, f, m, r and c. Element k of row i is that element of the
-/// array: f + i / R * m + i % R * r + k * c
+/// Floats of matrices that lie in other ones, or whose rows are columns. The
+/// numbers are the id of their ggml type, then R, f, m, r and c. Element k of
+/// row i is that element of the array: f + i / R * m + i % R * r + k * c
 ///
 ///   weight  f32, f16 or bf16
 extern const StoredFormat kStridedFormat;

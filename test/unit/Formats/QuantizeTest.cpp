@@ -135,7 +135,7 @@ TEST(Quantize, RoundsRowsOfFiles) {
   }
   const uint8_t *arrays[] = {bytes.data() + 1};
   const uint64_t numbers[] = {findGGMLType("F16")->id,
-                              uint64_t(&type - quantizationTypes().data()), 0};
+                              uint64_t(&type - quantizationTypes().data())};
   Fields rows[2], expected;
   kRoundedFormat.unpackRows({type.encoding, 3, 64, arrays, numbers}, 1, 2,
                             rows);
