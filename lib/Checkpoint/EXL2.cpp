@@ -12,7 +12,8 @@
 //   m.bias         f16 [out]; not always there
 //
 // See StoredFormat.h for how they are read. A group's bits tell how many k its
-// packed rows hold; the last one has what is left.
+// packed rows hold. ExLlamaV2 makes groups of 32, 64 and 128, once also of 16
+// with 2 bits, and leaves what remains in the last.
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
@@ -136,13 +137,13 @@ private:
         return failGroup(g, "rows that end after " + std::to_string(rowOf(g)),
                          rowOf(g + 1));
       uint64_t rows = rowOf(g + 1) - rowOf(g);
-      if (rows % bits)
+      if (rows % bits && rows * 2 != bits)
         return failGroup(g,
-                         "groups of 32 k or a multiple of it, which take a "
+                         "groups of 16 k or a multiple of 32, which take a "
                          "multiple of " +
                              std::to_string(bits) + " rows",
                          rows);
-      uint64_t columns = rows / bits * 32;
+      uint64_t columns = rows * 32 / bits;
       if (columns > left || (g + 1 == groupCount && columns != left))
         return failGroup(g,
                          std::to_string(left) + " k, of " + std::to_string(in) +
@@ -151,6 +152,11 @@ private:
       left -= columns;
       addGroup(bits, unsigned(columns));
     }
+    for (const Encoding::Span &span : spans)
+      if (span.columns % 32)
+        return fail(*groups, "pairs of groups of 16 k",
+                    std::to_string(span.columns / 16) + " of " +
+                        std::to_string(span.bits) + " bits");
     return true;
   }
 

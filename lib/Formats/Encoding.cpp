@@ -206,9 +206,9 @@ std::string Encoding::check() const {
   }
   if (scaledMin)
     return "scaledMin needs one level";
-  if (scaleBlock() % group != 0 || scaleBlock() % 32 != 0)
+  if (superBlock % group != 0 || superBlock % 32 != 0)
     return outOfRange("superBlock", "a multiple of group and of 32",
-                      scaleBlock());
+                      superBlock);
   if (subBits > 8)
     return outOfRange("subBits", "0..8", subBits);
   if (hasMin() && (commonScale || hasOffset()))

@@ -23,8 +23,8 @@ PackedLayout::PackedLayout(const Encoding &e)
     : encoding(e), unitK(0), unitBytes(0), chunkBytes(0), chunkOffset(0),
       scaleInUnit(false), subInUnit(false), scaleOffset(0), minOffset(0),
       subOffset(0), subMinOffset(0), secondScaleOffset(0), splitOffset(0),
-      offsetOffset(0), zeroOffset(0), zeroShift(0), subPacked(false),
-      groupsPerChunk(1), groupStride(0) {
+      offsetOffset(0), zeroOffset(0), zeroShift(0), zeroHalved(false),
+      subPacked(false), subHalved(false), groupsPerChunk(1), groupStride(0) {
   if (e.isFloat()) {
     unitK = 4;
     unitBytes = unitK * kRows * scalarBytes(e.element);
@@ -44,39 +44,32 @@ PackedLayout::PackedLayout(const Encoding &e)
   unsigned scaleBytes = (e.commonScale ? 1 : kRows) * scalarBytes(e.scale);
   unsigned minBytes = kRows * scalarBytes(e.min);
   groupsPerChunk = e.group < kChunk ? kChunk / e.group : 1;
-  scaleInUnit = e.isTwoLevel() || e.group > kChunk;
+  scaleInUnit = e.isTwoLevel() ? e.scaleBlock() >= kChunk : e.group > kChunk;
   unitK = std::max(e.scaleBlock(), kChunk);
 
-  if (scaleInUnit) {
-    scaleOffset = 0;
-    minOffset = scaleBytes;
-    chunkOffset = scaleBytes + minBytes;
-  } else {
-    scaleOffset = chunkBytes;
-    minOffset = chunkBytes + scaleBytes;
-    groupStride = scaleBytes + minBytes;
-  }
-  if (e.splitScale) {
-    secondScaleOffset = chunkOffset;
-    splitOffset = secondScaleOffset + scaleBytes;
-    chunkOffset = splitOffset + kRows;
-  }
-  offsetOffset = chunkOffset;
-  chunkOffset += scalarBytes(e.offset);
+  scaleOffset = scaleInUnit ? 0 : chunkBytes;
+  minOffset = scaleOffset + scaleBytes;
+  secondScaleOffset = minOffset + minBytes;
+  splitOffset = secondScaleOffset + (e.splitScale ? scaleBytes : 0);
+  offsetOffset = splitOffset + (e.splitScale ? kRows : 0);
+  unsigned scalesBytes = offsetOffset + scalarBytes(e.offset) - scaleOffset;
+  (scaleInUnit ? chunkOffset : groupStride) = scalesBytes;
   if (e.hasZeros()) {
     zeroOffset = chunkOffset;
-    chunkOffset += kRows;
     if (e.group == kChunk && e.zeroBits <= 4) {
       zeroShift = 4;
       unitK = 2 * kChunk;
     }
+    zeroHalved = !zeroShift && e.group * e.zeroBits <= 128;
+    chunkOffset += zeroHalved ? kRows / 2 : kRows;
   }
   if (e.isTwoLevel()) {
-    subInUnit = e.group > kChunk || e.scaleBlock() == e.group;
+    subInUnit = scaleInUnit && (e.group > kChunk || e.scaleBlock() == e.group);
     subPacked = e.hasMin() && e.subBits + e.subMinBits <= 8;
-    subOffset = subInUnit ? chunkOffset : chunkBytes;
+    subHalved = !e.hasMin() && e.subBits <= 4;
+    subOffset = subInUnit ? chunkOffset : chunkBytes + groupStride;
     subMinOffset = subPacked || !e.hasMin() ? subOffset : subOffset + kRows;
-    groupStride = subMinOffset - subOffset + kRows;
+    groupStride += subMinOffset - subOffset + (subHalved ? kRows / 2 : kRows);
   }
   if (subInUnit)
     chunkOffset += unitK / e.group * groupStride;
@@ -182,6 +175,15 @@ static uint32_t getScalar(const uint8_t *scalars, unsigned row,
   return bits;
 }
 
+/// Row `row` of 16 halves of bytes.
+static void putHalf(uint8_t *bytes, unsigned row, uint8_t value) {
+  bytes[row % 8] |= uint8_t(value << 4 * (row / 8));
+}
+
+static uint8_t getHalf(const uint8_t *bytes, unsigned row) {
+  return bytes[row % 8] >> 4 * (row / 8) & 15;
+}
+
 //===----------------------------------------------------------------------===//
 // Panels
 //===----------------------------------------------------------------------===//
@@ -255,13 +257,18 @@ struct Pack {
                 fields.offset[first.block + block]);
   }
   void zero(size_t group, size_t unit, unsigned shift) {
-    panel[unit + layout.zeroOffset + row] |=
-        uint8_t(fields.zeros[first.group + group] << shift);
+    uint8_t zero = fields.zeros[first.group + group];
+    if (layout.zeroHalved)
+      putHalf(panel + unit + layout.zeroOffset, row, zero);
+    else
+      panel[unit + layout.zeroOffset + row] |= uint8_t(zero << shift);
   }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;
     group += first.group;
     uint8_t sub = fields.sub[group];
+    if (layout.subHalved)
+      return putHalf(panel + offset + layout.subOffset, row, sub);
     if (layout.subPacked)
       sub = uint8_t(sub | fields.subMin[group] << e.subBits);
     panel[offset + layout.subOffset + row] = sub;
@@ -301,13 +308,20 @@ struct Unpack {
           panel + offset + layout.offsetOffset, 0, scalarBytes(e.offset));
   }
   void zero(size_t group, size_t unit, unsigned shift) {
-    uint8_t zeros = panel[unit + layout.zeroOffset + row];
-    fields.zeros[first.group + group] =
-        layout.zeroShift ? zeros >> shift & 15 : zeros;
+    const uint8_t *zeros = panel + unit + layout.zeroOffset;
+    fields.zeros[first.group + group] = layout.zeroHalved ? getHalf(zeros, row)
+                                        : layout.zeroShift
+                                            ? zeros[row] >> shift & 15
+                                            : zeros[row];
   }
   void sub(size_t group, size_t offset) {
     const Encoding &e = layout.encoding;
     group += first.group;
+    uint8_t &result = fields.sub[group];
+    if (layout.subHalved) {
+      result = getHalf(panel + offset + layout.subOffset, row);
+      return;
+    }
     uint8_t sub = panel[offset + layout.subOffset + row];
     if (layout.subPacked) {
       fields.subMin[group] = uint8_t(sub >> e.subBits);
@@ -315,7 +329,7 @@ struct Unpack {
     } else if (e.hasMin()) {
       fields.subMin[group] = panel[offset + layout.subMinOffset + row];
     }
-    fields.sub[group] = sub;
+    result = sub;
   }
 };
 

@@ -4,16 +4,22 @@
 // R16K4 stores a weight as panels of 16 rows. A panel is a run of units along
 // k; a unit covers `unitK` elements of k of each of the 16 rows:
 //
-//   [scale: 16 scalars] [min: 16 scalars]      only when they cover the unit
-//   [second scale: 16 scalars] [split: 16 bytes]  with splitScale
-//   [offset: 1 scalar]                         if there is one
+//   scales                                     only when they cover the unit
 //   [zeros: 16 bytes]                          zero points, if there are any
 //   [sub | subMin] per group of the unit       two-level, group > 32 or alone
 //                                              in the unit
 //   chunk 0 .. unitK/32-1, each:
 //     [plane 0] [plane 1] ...                  the codes of 16 rows x 32 k
-//     [scale][min] per group of the chunk      one-level, group <= 32
-//     [sub | subMin] per group of the chunk    two-level otherwise
+//     then, per group of the chunk:
+//     scales                                   when they cover a group of the
+//                                              chunk (all of it: one-level)
+//     [sub | subMin]                           two-level, if not above
+//
+// where scales are
+//
+//   [scale: 16 scalars] [min: 16 scalars]
+//   [second scale: 16 scalars] [split: 16 bytes]  with splitScale
+//   [offset: 1 scalar]                            if there is one
 //
 // A scale that all rows have in common is one scalar.
 //
@@ -25,10 +31,15 @@
 // halves serve 32-byte vectors, and it is one row of an AMX B tile.
 //
 // A zero point is a byte of its row. Those of groups of 32 with up to 4 bits
-// share it: a unit is then two groups, the first in the low bits.
+// share it: a unit is then two groups, the first in the low bits. Those of
+// groups of 64 with up to 2 bits are halved.
 //
 // sub and subMin are one byte each, or one byte together (sub low, subMin
-// high) when subBits + subMinBits <= 8.
+// high) when subBits + subMinBits <= 8. A sub of up to 4 bits without subMin
+// is halved.
+//
+// What is halved takes 8 bytes instead of 16: row r has the low half of byte r,
+// row r + 8 its high half.
 //
 // Float weights: unitK = 4, element k of row r at byte (k * 16 + r) * size.
 // Rows are padded to 16 and k to unitK with zero bytes and zero scales.
@@ -67,22 +78,23 @@ struct PackedLayout {
   std::vector<Plane> planes;
   unsigned chunkBytes;  ///< Stride of chunks in a unit.
   unsigned chunkOffset; ///< First chunk in the unit.
-  /// Scales that cover at least a chunk: offsets in the unit. Scales of groups
-  /// smaller than or equal to a chunk: offsets in the chunk, group after group.
+  /// Offsets of scales are in the unit, otherwise in the chunk (see
+  /// groupStride).
   bool scaleInUnit;
   /// sub and subMin: offsets in the unit, otherwise in the chunk (see
   /// groupStride).
   bool subInUnit;
   unsigned scaleOffset, minOffset, subOffset, subMinOffset;
-  unsigned secondScaleOffset, splitOffset; ///< In the unit.
-  unsigned offsetOffset;                   ///< In the unit.
-  unsigned zeroOffset;                     ///< In the unit.
+  unsigned secondScaleOffset, splitOffset, offsetOffset; ///< As scaleOffset.
+  unsigned zeroOffset;                                   ///< In the unit.
   unsigned zeroShift; ///< Bits between zero points of a byte; 0: one in each.
+  bool zeroHalved;    ///< Two rows share a byte.
   bool subPacked;     ///< sub and subMin share a byte.
+  bool subHalved;     ///< Two rows share a byte.
   unsigned groupsPerChunk; ///< 1, or 32 / group for smaller groups.
   /// Bytes between the records of two groups of a chunk, or of the unit with
-  /// subInUnit: group j's scale is at scaleOffset + j * groupStride (one
-  /// level), its sub at subOffset + j * groupStride (two levels).
+  /// subInUnit: group j's scale, if it is there, is at scaleOffset + j *
+  /// groupStride, its sub at subOffset + j * groupStride.
   unsigned groupStride;
 
   unsigned unitsFor(size_t k) const {

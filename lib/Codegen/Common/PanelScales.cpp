@@ -58,6 +58,33 @@ Value ScaleReader::scalars(ScalarType type, Value base, Value lane,
   return Value();
 }
 
+Value ScaleReader::bytes(Value base, Value lane, Type type) {
+  auto vector = dyn_cast<VectorType>(type);
+  Type bytes =
+      vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
+  return e.load(bytes, e.offset(base, lane));
+}
+
+Value ScaleReader::halves(Value base, Value lane, Type type) {
+  constexpr int64_t kHalf = PackedLayout::kRows / 2;
+  auto vector = dyn_cast<VectorType>(type);
+  Value result;
+  if (vector && vector.getNumElements() > kHalf) {
+    Value low = e.zext(e.load(e.vec(kHalf, e.i8()), base), e.i32());
+    SmallVector<int64_t> rows = llvm::to_vector(llvm::seq(2 * kHalf));
+    result = vector::ShuffleOp::create(e.b, e.loc, low, e.shift(low, -4), rows);
+  } else {
+    result = e.zext(bytes(base, e.urem(lane, kHalf), type), e.i32());
+    Value by = e.mul(e.udiv(lane, kHalf), 4);
+    if (by.getType() != e.i32())
+      by = e.trunc(by, e.i32());
+    if (vector)
+      by = e.splat(by, cast<VectorType>(result.getType()));
+    result = arith::ShRUIOp::create(e.b, e.loc, result, by);
+  }
+  return e.bitAnd(result, 15);
+}
+
 Value ScaleReader::broadcast(Value scalar, Type type) {
   auto vector = dyn_cast<VectorType>(type);
   return vector ? e.splat(scalar, vector) : scalar;
@@ -73,10 +100,7 @@ Value ScaleReader::factor(Value at, Value lane, Type type) {
   if (encoding.scale == ScalarType::E8M0 && encoding.scaleExponent) {
     // The sum of the exponents, since the largest alone is no f32. Below 1 it
     // is a subnormal number.
-    auto vector = dyn_cast<VectorType>(type);
-    Type bytes =
-        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-    Value exponent = e.add(e.zext(e.load(bytes, e.offset(at, lane)), e.i32()),
+    Value exponent = e.add(e.zext(bytes(at, lane, type), e.i32()),
                            int64_t(encoding.scaleExponent));
     Type ints = exponent.getType();
     Value zero = e.constant(ints, 0), one = e.constant(ints, 1);
@@ -100,34 +124,33 @@ Value ScaleReader::termOf(Value base, Value factor, Value lane, Type type) {
              : min;
 }
 
-PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
+PanelScales ScaleReader::scales(Value base, Value lane, Type type) {
   PanelScales result;
-  if (encoding.hasZeros()) {
-    auto vector = dyn_cast<VectorType>(type);
-    Type bytes =
-        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-    Value zeros =
-        e.load(bytes, e.offset(e.offset(unit, layout.zeroOffset), lane));
-    result.zero = e.zext(zeros, e.i32());
-  }
-  if (!layout.scaleInUnit)
-    return result;
-  result.factor = factor(e.offset(unit, layout.scaleOffset), lane, type);
+  result.factor = factor(e.offset(base, layout.scaleOffset), lane, type);
   if (encoding.splitScale) {
-    auto vector = dyn_cast<VectorType>(type);
-    Type bytes =
-        vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-    Value at = e.offset(unit, layout.splitOffset);
-    result.split = e.zext(e.load(bytes, e.offset(at, lane)), e.i32());
+    Value at = e.offset(base, layout.splitOffset);
+    result.split = e.zext(bytes(at, lane, type), e.i32());
     result.secondFactor =
-        factor(e.offset(unit, layout.secondScaleOffset), lane, type);
+        factor(e.offset(base, layout.secondScaleOffset), lane, type);
   }
   if (encoding.hasMin())
-    result.min = termOf(unit, result.factor, lane, type);
+    result.min = termOf(base, result.factor, lane, type);
   if (encoding.hasOffset()) {
-    Value at = e.offset(unit, layout.offsetOffset);
+    Value at = e.offset(base, layout.offsetOffset);
     result.offset =
         broadcast(scalars(encoding.offset, at, e.c64(0), e.f32()), type);
+  }
+  return result;
+}
+
+PanelScales ScaleReader::unit(Value unit, Value lane, Type type) {
+  PanelScales result;
+  if (layout.scaleInUnit)
+    result = scales(unit, lane, type);
+  if (encoding.hasZeros()) {
+    Value at = e.offset(unit, layout.zeroOffset);
+    result.zero = layout.zeroHalved ? halves(at, lane, type)
+                                    : e.zext(bytes(at, lane, type), e.i32());
   }
   if (layout.subInUnit)
     result.subs = e.offset(unit, layout.subOffset);
@@ -183,28 +206,26 @@ PanelScales ScaleReader::chunk(PanelScales unit, Value index, Value lane,
 PanelScales ScaleReader::group(const PanelScales &unit, Value chunk,
                                int64_t group, Value lane, Type type) {
   Value record = e.offset(chunk, group * layout.groupStride);
-  if (encoding.isTwoLevel())
-    return layout.subInUnit
-               ? unit
-               : withSub(unit, e.offset(record, layout.subOffset), lane, type);
-  if (layout.scaleInUnit)
-    return unit;
-  PanelScales result;
-  result.zero = unit.zero;
-  result.factor = factor(e.offset(record, layout.scaleOffset), lane, type);
-  if (encoding.hasMin())
-    result.min = termOf(record, result.factor, lane, type);
+  PanelScales result = unit;
+  if (!layout.scaleInUnit) {
+    result = scales(record, lane, type);
+    result.zero = unit.zero;
+  }
+  if (encoding.isTwoLevel() && !layout.subInUnit)
+    return withSub(result, e.offset(record, layout.subOffset), lane, type);
   return result;
 }
 
 PanelScales ScaleReader::withSub(const PanelScales &unit, Value record,
                                  Value lane, Type type) {
-  auto vector = dyn_cast<VectorType>(type);
-  Type bytes =
-      vector ? Type(VectorType::get(vector.getShape(), e.i8())) : e.i8();
-  Value packed = e.load(bytes, e.offset(record, lane));
-  Value sub =
-      encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
+  Value packed, sub;
+  if (layout.subHalved) {
+    sub = halves(record, lane, type);
+  } else {
+    packed = bytes(record, lane, type);
+    sub =
+        encoding.subSigned ? e.sext(packed, e.i32()) : e.zext(packed, e.i32());
+  }
   if (layout.subPacked)
     sub = e.bitAnd(sub, (1 << encoding.subBits) - 1);
   PanelScales result;
@@ -217,7 +238,7 @@ PanelScales ScaleReader::withSub(const PanelScales &unit, Value record,
       subMin = e.shift(e.zext(packed, e.i32()), -int(encoding.subBits));
     } else {
       Value at = e.offset(record, layout.subMinOffset - layout.subOffset);
-      subMin = e.zext(e.load(bytes, e.offset(at, lane)), e.i32());
+      subMin = e.zext(bytes(at, lane, type), e.i32());
     }
     Value product = e.mulf(unit.min, e.intToFloat(subMin, e.f32()));
     result.min = arith::NegFOp::create(e.b, e.loc, product);

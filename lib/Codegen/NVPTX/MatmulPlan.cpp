@@ -46,6 +46,8 @@ static const char *whyUnsupported(const Encoding &encoding) {
     return "code tables";
   if (encoding.hasFloatCodes())
     return "codes that are floats";
+  if (PackedLayout(encoding).subHalved)
+    return "scales of half a byte";
   if (encoding.group % 16)
     return "groups of k that are not a multiple of 16";
   return nullptr;
@@ -82,6 +84,10 @@ static bool planSteps(MatmulPlan &plan, WeightRun &run) {
   int64_t unit = 1;
   for (const PackedLayout &layout : run.streams)
     unit = std::lcm(unit, int64_t(layout.unitK));
+  // Copies are of 16 bytes.
+  for (const PackedLayout &layout : run.streams)
+    if (unit / layout.unitK * layout.unitBytes % 16)
+      unit *= 2;
   if (plan.k % unit)
     return false;
   run.stepK = unit;

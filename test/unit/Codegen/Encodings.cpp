@@ -94,6 +94,11 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.zeroBits = 8;
   list.push_back({"Zeros8Group32", e});
 
+  e = oneLevel(2, 64, ScalarType::F16);
+  e.zeroBits = 2;
+  e.zero = 1;
+  list.push_back({"Zeros2Group64", e});
+
   e = oneLevel(3, 64, ScalarType::BF16);
   e.zeroBits = 3;
   e.min = ScalarType::F16;
@@ -137,11 +142,17 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.commonScale = true;
   list.push_back({"CommonScaleSquared", e});
 
+  e.bits = 2;
+  e.zero = 2;
+  e.group = 16;
+  list.push_back({"CommonScaleSquaredGroup16", e});
+
   e.bits = 0;
   e.zero = 0;
   e.group = 0;
   e.spans = {{32, 8, 128, 32}, {128, 6, 32, 64}, {96, 5, 16, 96},
-             {32, 4, 8, 32},   {64, 3, 4, 32},   {64, 2, 2, 64}};
+             {32, 4, 8, 32},   {64, 3, 4, 32},   {64, 2, 2, 64},
+             {96, 2, 2, 16}};
   list.push_back({"SpansCommonScaleSquared", e});
 
   e = oneLevel(4, 64, ScalarType::F32);
@@ -187,6 +198,11 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.zero = 1;
   e.subMinifloat = Minifloat::E5M2;
   list.push_back({"SubE5M2Group64", e});
+
+  e = twoLevel(4, 8, 0, 6, ScalarType::F16);
+  e.min = ScalarType::F16;
+  e.subMinBits = 6;
+  list.push_back({"TwoLevel4MinGroup8", e});
 
   e = oneLevel(4, 64, ScalarType::F16);
   e.min = ScalarType::F16;

@@ -116,9 +116,12 @@ TEST(Encoding, ChecksEachField) {
             "two levels need subBits");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.offset = ScalarType::F32; }),
             "two levels need subBits");
-  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4, e.group = 16; }),
-            "superBlock must be a multiple of group and of 32, got 16");
+  for (unsigned group : {4u, 16u, 64u})
+    EXPECT_EQ(
+        oneLevelWith([&](Encoding &e) { e.subBits = 4, e.group = group; }), "");
 
+  EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = 16; }),
+            "superBlock must be a multiple of group and of 32, got 16");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = 80; }),
             "superBlock must be a multiple of group and of 32, got 80");
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.superBlock = (1 << 24) + 32; }),

@@ -56,8 +56,12 @@ std::vector<Named> encodings() {
     list.push_back({"Group" + std::to_string(group),
                     oneLevel(4, group, ScalarType::F16, ScalarType::F32)});
   list.push_back({"ScaleE8M0", oneLevel(4, 32, ScalarType::E8M0)});
-  for (auto [bits, group] :
-       {std::pair{2u, 32u}, {4u, 32u}, {8u, 32u}, {4u, 64u}, {4u, 128u}}) {
+  for (auto [bits, group] : {std::pair{2u, 32u},
+                             {4u, 32u},
+                             {8u, 32u},
+                             {2u, 64u},
+                             {4u, 64u},
+                             {4u, 128u}}) {
     Encoding zeros = oneLevel(bits, group, ScalarType::F16);
     zeros.zeroBits = bits;
     list.push_back(
@@ -80,6 +84,14 @@ std::vector<Named> encodings() {
   Encoding common = twoLevel(4, 64, 0, 4, 0);
   common.commonScale = common.subSquared = true;
   list.push_back({"CommonScaleSquared", common});
+  for (unsigned group : {4u, 16u, 32u}) {
+    Encoding small = twoLevel(2, group, 0, 4, 0);
+    small.commonScale = true;
+    small.offset = group == 4 ? ScalarType::F16 : ScalarType::None;
+    list.push_back({"CommonScaleGroup" + std::to_string(group), small});
+  }
+  list.push_back({"TwoLevelMinGroup8", twoLevel(4, 8, 0, 6, 6)});
+  list.push_back({"HalvedSubs", twoLevel(3, 16, 128, 3, 0)});
   Encoding offset = twoLevel(4, 64, 256, 8, 0);
   offset.offset = ScalarType::F16;
   list.push_back({"Offset", offset});
@@ -192,6 +204,11 @@ uint32_t scalarAt(const uint8_t *scalars, unsigned r, ScalarType type) {
   return bits;
 }
 
+/// The byte of row r, or its half of a byte.
+unsigned rowByte(const uint8_t *bytes, unsigned r, bool isHalved) {
+  return isHalved ? bytes[r % 8] >> (r < 8 ? 0 : 4) & 15 : bytes[r];
+}
+
 TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
   const Encoding &e = encoding;
   size_t k = 2 * layout.unitK;
@@ -225,23 +242,26 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
         ASSERT_EQ(unit[layout.splitOffset + r], f.split[i / e.superBlock]);
       }
       if (e.hasOffset()) {
-        ASSERT_EQ(scalarAt(unit + layout.offsetOffset, 0, e.offset),
+        ASSERT_EQ(scalarAt(scales + layout.offsetOffset, 0, e.offset),
                   f.offset[i / e.scaleBlock()]);
       }
       if (e.hasZeros()) {
-        unsigned zeros = unit[layout.zeroOffset + r];
+        unsigned zeros =
+            rowByte(unit + layout.zeroOffset, r, layout.zeroHalved);
         if (layout.zeroShift)
           zeros = zeros >> layout.zeroShift * (i % layout.unitK / 32) & 15;
         ASSERT_EQ(zeros, f.zeros[i / e.group]);
       }
       if (!e.isTwoLevel())
         continue;
-      ASSERT_EQ(layout.subInUnit, e.group > 32 || e.scaleBlock() == e.group);
+      ASSERT_EQ(layout.subInUnit,
+                e.group > 32 || (e.scaleBlock() == e.group && e.group == 32));
       const uint8_t *subs =
           layout.subInUnit
               ? unit + i % layout.unitK / e.group * layout.groupStride
               : record;
-      unsigned sub = subs[layout.subOffset + r], subMin = 0;
+      unsigned sub = rowByte(subs + layout.subOffset, r, layout.subHalved),
+               subMin = 0;
       if (layout.subPacked) {
         subMin = sub >> e.subBits;
         sub &= (1u << e.subBits) - 1;
@@ -319,6 +339,23 @@ TEST(PackedLayout, UnitsOfKnownTypes) {
     EXPECT_EQ(layout.unitK, row.unitK) << row.type;
     EXPECT_EQ(layout.unitBytes, row.unitBytes) << row.type;
   }
+}
+
+// What checkpoints keep in less than a byte for each row and group.
+TEST(PackedLayout, ScalesOfHalfAByte) {
+  Encoding zeros = oneLevel(2, 64, ScalarType::F16);
+  zeros.zeroBits = 2;
+  EXPECT_EQ(PackedLayout(zeros).unitBytes, 256u + 32 + 8);
+  zeros.group = 96;
+  EXPECT_EQ(PackedLayout(zeros).unitBytes, 384u + 32 + 16);
+  Encoding sub = twoLevel(2, 16, 0, 4, 0);
+  sub.scale = ScalarType::F16;
+  sub.commonScale = true;
+  EXPECT_EQ(PackedLayout(sub).unitBytes, 128u + 2 * (2 + 8));
+  sub.group = 64;
+  EXPECT_EQ(PackedLayout(sub).unitBytes, 256u + 2 + 8);
+  sub.subBits = 5;
+  EXPECT_EQ(PackedLayout(sub).unitBytes, 256u + 2 + 16);
 }
 
 TEST(PackedLayout, PadsRowsAndK) {

@@ -43,6 +43,12 @@ public:
   Value scalars(ScalarType type, Value base, Value lane, Type result);
 
 private:
+  /// What stands under "scales" in PackedLayout.h.
+  PanelScales scales(Value base, Value lane, Type type);
+  /// A byte for each row from `lane` on, i8.
+  Value bytes(Value base, Value lane, Type type);
+  /// What is halved, i32.
+  Value halves(Value base, Value lane, Type type);
   /// The factor of a group or a unit from the scales at `at`.
   Value factor(Value at, Value lane, Type type);
   /// The term M of one level at `base`, beside `factor`.
