@@ -216,10 +216,11 @@ private:
     if (quantization.is_null()) {
       quantization = std::move(side);
       quantizationWhere = folder.pathOf(name);
-      // The file is AutoGPTQ's, which did not name the method at first.
-      if (name == "quantize_config.json" &&
-          !quantization.contains("quant_method"))
-        quantization["quant_method"] = "gptq";
+      // AutoGPTQ and AutoAWQ did not name the method at first; only the latter
+      // has versions.
+      if (!quantization.contains("quant_method"))
+        quantization["quant_method"] =
+            quantization.contains("version") ? "awq" : "gptq";
       return true;
     }
     for (auto it = side.begin(); it != side.end(); ++it) {

@@ -127,6 +127,15 @@ class Artefact(TestCase):
         self.assertEqual((self.folder / "a.npy").read_bytes(),
                          (self.folder / "b.npy").read_bytes())
 
+    def test_model_in_several_files(self):
+        models = (self.model(), self.model("m-00001-of-00003.gguf", parts=3))
+        for i, model in enumerate((*models, models[1].replace("-00001-", "-00003-"))):
+            library = self.compile(model, f"{i}.so")
+            subprocess.run([QCC, "run", library, "logits", "--ids", "1,2,3", "-o",
+                            str(self.folder / f"{i}.npy")], check=True)
+        whole, *split = ((self.folder / f"{i}.npy").read_bytes() for i in range(3))
+        self.assertEqual(split, [whole, whole])
+
     def test_any_number_of_threads(self):
         program = self.compile(self.model(layers=3), "m")
         ids = ",".join(str(i * 7 % 256) for i in range(40))

@@ -17,8 +17,7 @@ except ImportError:
     print("skipped: no numpy")
     sys.exit(SKIP)
 
-from folder_case import run
-from hugging_face_test import QuantizedTestCase, oracle
+from folder_case import QuantizedTestCase, oracle, run
 from exl2 import exl2
 
 CONFIG = {"quant_method": "exl2", "version": "0.2.4", "bits": 4.0, "head_bits": 6,
@@ -59,6 +58,7 @@ class Exl2(QuantizedTestCase):
         for index, (options, plan) in enumerate([
                 ({}, MIXED), ({}, ((4, 128, 0),)), ({}, ((4, 32, 0),)),
                 ({}, ((6, 128, 1), (5, 128, 0))), ({}, ((3, 64, 1), (2, 64, 0))),
+                ({}, ((3, 32, 1), (2, 16, 0))), ({}, ((2, 16, 0),)), ({}, ((4, 16, 2), (2, 16, 0))),
                 ({"quantize": {"short": True}}, ((5, 64, 2), (4, 64, 0))),
                 ({"quantize": {"in_order": True, "q_perm": True}}, ((8, 128, 0),))]):
             with self.subTest(plan=plan, **options):
@@ -66,6 +66,7 @@ class Exl2(QuantizedTestCase):
 
     def test_logits(self):
         self.check_logits(self.exl2(head=True))
+        self.check_logits(self.exl2(((3, 32, 3), (2, 16, 0)), layers=1, head=True))
         self.check_logits(self.exl2(((4, 32, 0),), layers=1,
                                     quantize={"in_order": True, "bias": 0.0}))
 
@@ -91,9 +92,8 @@ class Exl2(QuantizedTestCase):
 
     def test_packed_size(self):
         """At most 4 % larger than in the file, for what ExLlamaV2 writes."""
-        for plan in [((4, 128, 0),), ((4, 32, 0),), ((5, 128, 1), (4, 128, 0)),
-                     ((5, 32, 2), (4, 32, 0)), ((6, 32, 1), (5, 32, 0)), ((3, 64, 1), (2, 64, 0)),
-                     ((4, 128, 2), (3, 128, 0)), ((8, 32, 1), (4, 128, 0)), ((8, 128, 0),)]:
+        for plan in [((4, 128, 0),), ((4, 32, 0),), ((3, 64, 1), (2, 64, 0)), ((2, 16, 0),),
+                     ((4, 32, 10), (2, 32, 0)), ((8, 32, 2), (4, 32, 4), (3, 32, 0)), ((8, 128, 0),)]:
             with self.subTest(plan=plan):
                 model = self.exl2(plan, hidden=1024, ffn=1024, heads=8, kv_heads=8, layers=1)
                 result = self.qcc(model.path, "--emit=layout", "-o", "-")
@@ -146,6 +146,8 @@ class Exl2(QuantizedTestCase):
         changed(edit("q_groups", put(1, 1)), quoted[1], "row 0 in group 0", "got 1")
         changed(edit("q_groups", put(3, 0)), quoted[1], "rows that end after 0", "got 0")
         changed(edit("q_groups", put(3, 7)), quoted[1], "multiple of 8 rows", "got 7")
+        changed(lambda tensors: None, ".q_groups'", "pairs of groups of 16 k", "got 3 of 4 bits",
+                plan=((4, 16, 3), (2, 16, 0)))
         changed(edit("q_groups", put(3, -1)), quoted[1], "group 0")
         changed(edit("q_invperm", put(0, 416)), quoted[2], "each place below 416 once", "416")
         changed(edit("q_invperm", put(0, -1)), quoted[2], "each place below 416 once", "4294967295")

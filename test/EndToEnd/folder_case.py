@@ -19,6 +19,16 @@ from hf_folder import Folder  # noqa: E402
 NATIVE, REFERENCE = ("--target", "native"), ("--target", "reference")
 
 
+def oracle():
+    """format_oracle.py, where a checkout has it beside it; else None."""
+    path = pathlib.Path(__file__).resolve().parents[3] / "shared" / "reference"
+    if not (path / "format_oracle.py").exists():
+        return None
+    sys.path.insert(0, str(path))
+    import format_oracle
+    return format_oracle
+
+
 class FolderCase(unittest.TestCase):
     programs = None  # of run()
     variants = ((),)  # Options of the compiler to compare with.

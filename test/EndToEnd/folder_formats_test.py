@@ -18,7 +18,7 @@ except ImportError:
     sys.exit(SKIP)
 
 sys.dont_write_bytecode = True
-from folder_case import QuantizedTestCase, run  # noqa: E402
+from folder_case import QuantizedTestCase, oracle, run  # noqa: E402
 import hf_formats  # noqa: E402
 from hf_folder import BF16, F8E4M3, awq, compressed, gptq  # noqa: E402
 
@@ -480,6 +480,29 @@ class ModelOpt(FormatTestCase):
         side.write_text("{}")
         self.check_refused(model.path, "hf_quant_config.json: key 'quantization': expected an object, "
                            "got none")
+
+
+class Bitsandbytes(FormatTestCase):
+    def written(self, kind, nested, **options):
+        return self.quantized(
+            lambda random, module, weight, order: hf_formats.bnb4(random, weight, None, kind, nested),
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": kind,
+             "bnb_4bit_use_double_quant": nested, "llm_int8_skip_modules": ["lm_head"]}, **options)
+
+    def test_four_bits(self):
+        """Blocks that end with rows, and that cross them (rows of 96)."""
+        decoder = oracle()
+        for kind in ("nf4", "fp4"):
+            for nested in (False, True):
+                for sizes in ({}, dict(hidden=96, ffn=128, heads=3, kv_heads=1)):
+                    with self.subTest(kind=kind, nested=nested, **sizes):
+                        model = self.written(kind, nested, **sizes)
+                        for name, got in self.check_weights(model).items():
+                            if decoder and name + ".absmax" in model.tensors:
+                                np.testing.assert_array_equal(
+                                    got, decoder.bnb4_dequant(model.tensors, name), name)
+        self.check_logits(self.written("fp4", True))
+        self.check_logits(self.written("nf4", False, layers=1))
 
 
 class Hqq(FormatTestCase):

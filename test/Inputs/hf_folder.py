@@ -82,16 +82,19 @@ def gptq(random, weight, bits=4, group=32, sym=True, v2=False, g_idx="order",
     scales = BF16(scales) if scale_type is BF16 else scales.astype(scale_type)
     zeros = np.full((groups, out), middle if zero is None else zero, np.int64)
     if not sym and zero is None:
-        zeros = random.integers(1, (1 << bits) - 1, (groups, out))
+        zeros = random.integers(1 if bits == 3 else 0, 1 << bits, (groups, out))
     where = np.arange(k) // group
     if g_idx == "scrambled":
         where = (order or random).permutation(where)
     values = as_values(scales).astype(np.float64)
     codes = np.rint(weight.T / values[where]) + zeros[where]
     codes = np.clip(codes, 0, (1 << bits) - 1).astype(np.int64)
-    stored = zeros if v2 else zeros - 1
-    tensors = {"qweight": pack(codes, bits), "qzeros": pack(stored.T, bits).T.copy(),
-               "scales": scales}
+    # The first format has one less, taken from whole words where words are whole.
+    less = 0 if v2 else 1
+    qzeros = pack((zeros - (less if bits == 3 else 0)).T, bits).T.copy()
+    if bits != 3:
+        qzeros = (qzeros.view(np.uint32) - np.uint32(less * 0xFFFFFFFF // ((1 << bits) - 1))).view(np.int32)
+    tensors = {"qweight": pack(codes, bits), "qzeros": qzeros, "scales": scales}
     if g_idx != "absent":
         order = np.zeros(k, np.int64) if g_idx == "zeros" else where
         tensors["g_idx"] = order.astype(np.int32)

@@ -3,6 +3,7 @@
 """Each writer turns a matrix [out, in] into tensors by suffix and its new values, as
 hf_folder.gptq() does; DECODERS give values from such tensors alone, element by element,
 from the formats' descriptions."""
+import json
 import numpy as np
 from hf_folder import BF16, F8E4M3, as_values, pack
 
@@ -106,6 +107,39 @@ def nvfp4(random, weight, order=None, modelopt=False):
 
 HQQ_PACKINGS = {8: ("8bit_u8", 1, np.uint8), 4: ("4bit_u8", 2, np.uint8),
                 3: ("3bit_32", 10, np.uint32), 2: ("2bit_u8", 4, np.uint8), 1: ("1bit_u8", 8, np.uint8)}
+
+
+NF4 = np.array([
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635,
+    -0.18477343022823334, -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725,
+    0.24611230194568634, 0.33791524171829224, 0.44070982933044434, 0.5626170039176941,
+    0.7229568362236023, 1.0], np.float32)
+FP4 = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3], np.float32) / 12
+
+
+def bnb4(random, weight, order=None, kind="nf4", nested=False, block=64):
+    """bitsandbytes, 4 bits: what save_pretrained writes of a module. Values in f32."""
+    table, flat = {"nf4": NF4, "fp4": FP4}[kind], weight.astype(np.float32).reshape(-1, block)
+    scales = np.abs(flat).max(axis=1)
+    state = {"quant_type": kind, "blocksize": block, "dtype": "bfloat16", "shape": list(weight.shape)}
+    tensors = {"weight.quant_map": table, "weight.absmax": scales}
+    if nested:
+        # An offset, and one of 256 entries times what 256 scales share.
+        offset, entries = scales.mean(), np.linspace(-1, 1, 256, dtype=np.float32)
+        rest = scales - offset
+        outer = np.array([np.abs(rest[i:i + 256]).max() for i in range(0, len(rest), 256)], np.float32)
+        share = rest / outer.repeat(256)[:len(rest)]
+        codes = np.abs(share[:, None] - entries).argmin(axis=1).astype(np.uint8)
+        scales = entries[codes] * outer.repeat(256)[:len(rest)] + offset
+        state |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": float(offset)}
+        tensors |= {"weight.absmax": codes, "weight.nested_absmax": outer,
+                    "weight.nested_quant_map": entries}
+    codes = np.abs((flat / scales[:, None])[:, :, None] - table).argmin(axis=2).reshape(-1)
+    tensors["weight"] = (codes[::2] << 4 | codes[1::2]).astype(np.uint8)[:, None]
+    tensors[f"weight.quant_state.bitsandbytes__{kind}"] = np.frombuffer(
+        json.dumps(state).encode(), np.uint8)
+    values = table[codes].reshape(-1, block) * scales[:, None]
+    return tensors, values.reshape(weight.shape).astype(np.float64)
 
 
 def hqq(random, weight, order=None, bits=4, group=64, scale_type=np.float16):

@@ -10,7 +10,7 @@ import argparse
 import random
 import struct
 
-from make_gguf import ARRAY, BOOL, F32, I32, STRING, TYPES, U32, Writer  # noqa: F401
+from make_gguf import ARRAY, BOOL, F32, I32, STRING, TYPES, U16, U32, Writer  # noqa: F401
 
 # Where the f16 scales of a block are, and about how large they should be for
 # weights of a size near 1/sqrt(k). Other bytes may be anything.
@@ -50,8 +50,9 @@ def byte_tokens():
 def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=2, hidden=64,
                 heads=2, kv_heads=1, head_dim=None, ffn=96, vocab=288, context=256, window=None,
                 types=None, post_norm=False, head_norm=False, seed=1, change=None, biases=(),
-                pre="gpt-2", template=None):
-    """Writes a model. `types` maps a part of a tensor's name to its type;
+                pre="gpt-2", template=None, parts=1):
+    """Writes a model, in several files where `path` is "...-00001-of-0000N.gguf" and
+    `parts` is N. `types` maps a part of a tensor's name to its type;
     `change(name, dims, kind)` may return other dims and kind for a tensor, or
     None to leave it out. `biases` names the linear layers with a bias: "attn_q"...
     """
@@ -78,6 +79,8 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
     w.key("tokenizer.ggml.add_bos_token", BOOL, False)
     if template:
         w.key("tokenizer.chat_template", STRING, template)
+    files = [w, *(Writer() for _ in range(parts - 1))]
+    names = []
 
     def tensor(name, dims, default):
         chosen = next((t for part, t in (types or {}).items() if part in name), default)
@@ -93,7 +96,8 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
             data = struct.pack(f"<{count}f", *(rng.uniform(0.5, 1.5) for _ in range(count)))
         else:
             data = random_rows(rng, chosen, count)
-        w.tensor(name, dims, chosen, data)
+        files[len(names) % parts].tensor(name, dims, chosen, data)
+        names.append(name)
 
     tensor("token_embd.weight", [hidden, vocab], embedding or kind)
     tensor("output_norm.weight", [hidden], "F32")
@@ -120,8 +124,12 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
         if post_norm:
             part("post_attention_norm", [hidden], "F32")
             part("post_ffw_norm", [hidden], "F32")
-    with open(path, "wb") as f:
-        f.write(w.build())
+    for i, part in enumerate(files):
+        if parts > 1:
+            part.key("split.no", U16, i).key("split.count", U16, parts)
+            part.key("split.tensors.count", I32, len(names))
+        with open(path.replace("-00001-of-", f"-{i + 1:05}-of-"), "wb") as f:
+            f.write(part.build())
     return path
 
 
