@@ -83,7 +83,8 @@ def QZ_Activations : I32EnumAttr<"Activations",
       I32EnumAttrCase<"A16", 1, "a16">,
       I32EnumAttrCase<"A8", 2, "a8">,
       I32EnumAttrCase<"A8G16", 3, "a8g16">,
-      I32EnumAttrCase<"F16", 4, "f16">]> {
+      I32EnumAttrCase<"F16", 4, "f16">,
+      I32EnumAttrCase<"BF16", 5, "bf16">]> {
   let cppNamespace = "::qcc::qz";
   let genSpecializedAttr = 0;
 }

@@ -62,6 +62,14 @@ static bool hasValues(qz::MatmulOp op) {
   });
 }
 
+/// Whether bf16 holds what each code of `weight` stands for, without rounding.
+static bool isExactInHalves(Value weight) {
+  Encoding encoding = encodingOf(weight);
+  if (encoding.isFloat())
+    return encoding.element == ScalarType::BF16;
+  return encoding.minifloat != Minifloat::None && !encoding.hasMin();
+}
+
 static bool isEightBit(qz::Activations activations) {
   return activations == qz::Activations::A8 ||
          activations == qz::Activations::A8G16;
@@ -114,9 +122,10 @@ struct SelectActivationsPass
     getOperation().walk([&](qz::QuantizeOp op) { quantizes.push_back(op); });
     for (qz::QuantizeOp op : quantizes)
       select(op, outputs.contains(op));
-    // Halves are far more exact than 8 bits.
+    // Where rows are rounded to that anyway, or to less.
     if (llvm::any_of(quantizes, [](qz::QuantizeOp op) {
-          return isEightBit(*op.getPrompt());
+          return isEightBit(*op.getPrompt()) ||
+                 *op.getPrompt() == qz::Activations::BF16;
         }))
       getOperation().walk([](llm::AttendOp op) { op.setPromptHalves(true); });
   }
@@ -184,7 +193,10 @@ private:
     for (qz::Activations *activations : {&choice.generate, &choice.prompt}) {
       if (group == 0) {
         numFloat += *activations != qz::Activations::F32;
-        *activations = qz::Activations::F32;
+        bool isHalf = activations == &choice.prompt && !isOutput && !isRouter &&
+                      isEightBit(*activations) &&
+                      llvm::all_of(matmul.getWeights(), isExactInHalves);
+        *activations = isHalf ? qz::Activations::BF16 : qz::Activations::F32;
       } else if ((isOutput || isRouter) && isEightBit(*activations)) {
         ++numRaised;
         *activations = qz::Activations::A16;

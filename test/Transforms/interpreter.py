@@ -197,7 +197,7 @@ class Machine:
         """Bytes of a full buffer in the form that prompt steps use."""
         kind = re.search(r"prompt = #qz.activations<(\w+)>", op.attributes).group(1)
         sums = 32 // int(op.number("sum_group"))
-        chunk = {"f32": 128, "a8": 32 + 4 + 8 * sums, "a8g16": 32 + 8 + 8 + 4 * sums,
+        chunk = {"f32": 128, "bf16": 128, "a8": 32 + 4 + 8 * sums, "a8g16": 32 + 8 + 8 + 4 * sums,
                  "a16": 64 + 4 + 8 * sums}[kind]
         rows = len(result) // len(self.batch["token"]) if op.segments()[4] else 1
         return -(-result.shape[1] // 32) * chunk * self.capacity * rows

@@ -16,7 +16,8 @@
 // product covers elements of one scale on either side.
 //
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
-// 32639. The f32 form holds [32][tile] f32. The f16 form is not meant to be
+// 32639. The f32 form holds [32][tile] f32, the bf16 form [16][tile] pairs of
+// bf16 that follow each other in a row. The f16 form is not meant to be
 // stored in tiles: whoever multiplies makes it where it is needed, as rows of
 // f16 with a power of two for each row. Elements past the row's end are 0.
 //===----------------------------------------------------------------------===//
@@ -49,6 +50,7 @@ struct ActivationLayout {
   int64_t chains = 1;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
+  bool isHalf() const { return kind == qz::Activations::BF16; }
   int64_t planes() const { return kind == qz::Activations::A16 ? 2 : 1; }
   /// Elements that share a scale.
   int64_t group() const { return kind == qz::Activations::A8G16 ? 16 : 32; }
@@ -76,7 +78,14 @@ struct ActivationLayout {
     return (k * tile + row) * 4;
   }
 
+  /// bf16 form: elements 2 * pair and 2 * pair + 1 of the chunk.
+  int64_t pairOffset(int64_t pair, int64_t row) const {
+    return (pair * tile + row) * 4;
+  }
+
   int64_t chunkBytes() const {
+    if (isHalf())
+      return kChunk / 2 * tile * 4;
     return isFloat() ? kChunk * tile * 4 : fsumOffset(kChunk / sumGroup, 0);
   }
   /// What a buffer must hold; nothing for the f16 form.
@@ -89,9 +98,12 @@ struct ActivationLayout {
 };
 
 /// Bytes of `rows` rows; `rows` must be a multiple of every tile in use, so
-/// that the result does not depend on the tile.
+/// that the result does not depend on the tile. Targets that cannot multiply
+/// bf16 have f32 in its place.
 inline int64_t activationBytes(int64_t columns, qz::Activations kind,
                                int64_t sumGroup, int64_t rows) {
+  if (kind == qz::Activations::BF16)
+    kind = qz::Activations::F32;
   return ActivationLayout(kind, columns, sumGroup, 1).bytes(rows);
 }
 

@@ -317,6 +317,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       of 8 bits (`float` of the encoding: no integer sum holds them), or groups
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
+    * `bf16` in prompts instead, where 8 bits are asked for and all weights are
+      floats that bf16 holds without rounding, and no logits or routes follow;
     * `f32` instead of 8 bits in prompts where codes stand for floats (`values`);
     * otherwise what the options ask for, but nothing coarser than `a16` for
       rows that come from `llm.select_outputs`: the logits feel every error;
@@ -332,8 +334,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32.
 
-    Where any rows of prompts have 8 bits, `llm.attend` has `prompt_halves`: bf16 is
-    far more exact.
+    Where any rows of prompts have 8 bits or bf16, `llm.attend` has
+    `prompt_halves`.
 
     Before:
 

@@ -112,7 +112,7 @@ public:
               loadPartial(e, 16, e.offset(from, e.add(e.mul(d, 4), 64 * i)),
                           std::clamp<int64_t>(valid - 16 * i, 0, 16)),
               shape.softcap == 0 ? kLog2E : 1.0));
-        e.store(halves(x[0], x[1]), e.offset(to, e.mul(d, 2)));
+        e.store(isa.halves(e, x[0], x[1]), e.offset(to, e.mul(d, 2)));
       });
       for (int64_t v = 0; v < place.valueVectors; ++v)
         e.store(e.zero(vec), at(place.output, q, place.outputBytes), v * 64);
@@ -179,22 +179,9 @@ private:
                  1);
   }
 
-  /// 32 bf16: the lanes of `low`, then those of `high`.
-  Value halves(Value low, Value high) {
-    return e.call("llvm.x86.avx512bf16.cvtne2ps2bf16.512", pairs, {high, low});
-  }
-  /// The pairs (a, b) of all lanes.
-  Value paired(Value a, Value b) {
-    SmallVector<int64_t> lanes;
-    for (int64_t i = 0; i < 16; ++i)
-      lanes.append({i, 16 + i});
-    Value both = halves(a, b);
-    return vector::ShuffleOp::create(e.b, e.loc, both, both, lanes);
-  }
   /// sum + products of the pairs in `x` with the pair at `pointer`.
   Value multiply(Value sum, Value x, Value pointer, int64_t bytes) {
-    Value pair = e.bitcast(e.loadSplat(ints, pointer, bytes), pairs);
-    return e.call("llvm.x86.avx512bf16.dpbf16ps.512", vec, {sum, x, pair});
+    return isa.halfProduct(e, sum, x, pointer, bytes);
   }
 
   void convertKeys(Value keys, Value lo, Value hi) {
@@ -209,7 +196,7 @@ private:
       Value to = at(place.keys, t, place.keyPairs * 64);
       auto convert = [&](Value pair, bool isWhole) {
         Value second = isWhole ? load(tile, pair, 1) : e.zero(vec);
-        e.store(paired(load(tile, pair, 0), second),
+        e.store(isa.halfPairs(e, load(tile, pair, 0), second),
                 e.offset(to, e.mul(pair, 64)));
       };
       e.loop(e.c64(0), e.c64(shape.headDim / 2), 1,
@@ -237,7 +224,7 @@ private:
               e.cmp(arith::CmpIPredicate::slt, j, hi));
           both.push_back(e.select(isSeen, x, e.zero(vec)));
         }
-        e.store(paired(both[0], both[1]), e.offset(to, e.mul(d, 4)));
+        e.store(isa.halfPairs(e, both[0], both[1]), e.offset(to, e.mul(d, 4)));
       });
     });
   }
@@ -365,7 +352,7 @@ private:
         sum = sum ? e.addf(sum, p.back()) : p.back();
       }
       for (int64_t t = 0; t < kPage / 16; t += 2)
-        e.store(halves(p[t], p[t + 1]), memory,
+        e.store(isa.halves(e, p[t], p[t + 1]), memory,
                 place.probabilities + (q * kPage + t * 16) * 2);
       Value sums = e.offset(at(place.sum, query, 64), q * 64);
       e.store(e.fma(e.load(vec, sums), correction(q), sum), sums);

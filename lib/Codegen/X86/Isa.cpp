@@ -20,7 +20,8 @@ int64_t Isa::tileRows(const RowUse &use) const {
   return std::min(use.wanted, most);
 }
 
-ActivationLayout Isa::activations(const RowUse &use, int64_t columns) const {
+ActivationLayout Isa::activations(RowUse use, int64_t columns) const {
+  use.kind = usable(use.kind);
   ActivationLayout layout(use.kind, columns, use.sumGroup, tileRows(use));
   // One or a few rows would wait for each multiply-add; the many of a prompt's
   // tile do not, and need the registers.
@@ -60,6 +61,31 @@ Value Isa::dotProduct(Emitter &e, Value acc, Value codes, Value activations,
   Value high = e.bitAnd(e.shift(codes, -4), 0x0f0f0f0f);
   acc = maddubs(e, acc, low, activations, 1);
   return maddubs(e, acc, high, activations, 16);
+}
+
+static VectorType halfType(Emitter &e) { return e.vec(32, e.b.getBF16Type()); }
+
+Value Isa::halves(Emitter &e, Value low, Value high) const {
+  return e.call("llvm.x86.avx512bf16.cvtne2ps2bf16.512", halfType(e),
+                {high, low});
+}
+
+Value Isa::halfPairs(Emitter &e, Value halves) const {
+  SmallVector<int64_t> from;
+  for (int64_t i = 0; i < 16; ++i)
+    from.append({i, 16 + i});
+  return vector::ShuffleOp::create(e.b, e.loc, halves, halves, from);
+}
+
+Value Isa::halfPairs(Emitter &e, Value first, Value second) const {
+  return halfPairs(e, halves(e, first, second));
+}
+
+Value Isa::halfProduct(Emitter &e, Value acc, Value x, Value pointer,
+                       int64_t bytes) const {
+  Value pair = e.loadSplat(e.vec(16, e.i32()), pointer, bytes);
+  return e.call("llvm.x86.avx512bf16.dpbf16ps.512", acc.getType(),
+                {acc, x, e.bitcast(pair, halfType(e))});
 }
 
 Value Isa::timesPowerOfTwo(Emitter &e, Value x, Value exponents) const {

@@ -38,6 +38,12 @@ struct Isa {
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
+  /// What rows are multiplied as where `kind` is allowed.
+  qz::Activations usable(qz::Activations kind) const {
+    return kind == qz::Activations::BF16 && !hasHalfProducts
+               ? qz::Activations::F32
+               : kind;
+  }
   /// Rows of activations that share the unpacking of a panel. Each needs a
   /// float accumulator and an integer accumulator for each byte plane and, as
   /// LLVM schedules it, for each sum group of a chunk; the rest of the
@@ -45,13 +51,23 @@ struct Isa {
   /// capacity of a step.
   int64_t tileRows(const RowUse &use) const;
   /// The layout of rows of `columns` elements.
-  ActivationLayout activations(const RowUse &use, int64_t columns) const;
+  ActivationLayout activations(RowUse use, int64_t columns) const;
 
   /// acc[lane] += sum over the lane's four bytes of codes * activations.
   /// `codes` are unsigned and at most `maxCode`, `activations` signed; both are
   /// lanes of i32.
   Value dotProduct(Emitter &e, Value acc, Value codes, Value activations,
                    unsigned maxCode) const;
+  /// 32 bf16: the 16 lanes of `low`, then those of `high`, rounded from f32.
+  Value halves(Emitter &e, Value low, Value high) const;
+  /// The pairs (first, second) of all lanes, of f32.
+  Value halfPairs(Emitter &e, Value first, Value second) const;
+  /// The same of 32 bf16, those of `halves` of both.
+  Value halfPairs(Emitter &e, Value halves) const;
+  /// acc[lane] += the products of pair `lane` of `x` with the pair at
+  /// `pointer`.
+  Value halfProduct(Emitter &e, Value acc, Value x, Value pointer,
+                    int64_t bytes) const;
   /// x * 2^exponent for lanes of f32, exponents being whole numbers as f32; for
   /// vectors of 16 lanes.
   Value timesPowerOfTwo(Emitter &e, Value x, Value exponents) const;

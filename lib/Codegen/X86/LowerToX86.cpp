@@ -119,12 +119,12 @@ static void emitStep(LoweringContext &context, StringRef symbol,
   LLVM::CondBrOp::create(builder, loc, isPrompt, blocks[2], generate);
 }
 
-static void describe(ModuleOp source, const X86Options &options,
+static void describe(ModuleOp source, const Isa &isa, const X86Options &options,
                      ModelCode &code) {
   StringRef generate, prompt, head;
   source.walk([&](qz::QuantizeOp op) {
     bool isHead = op.getInput().getDefiningOp<llm::SelectOutputsOp>();
-    (isHead ? head : prompt) = stringifyEnum(*op.getPrompt());
+    (isHead ? head : prompt) = stringifyEnum(isa.usable(*op.getPrompt()));
     generate = stringifyEnum(*op.getGenerate());
   });
   code.activations =
@@ -175,7 +175,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   code.layers = number(source, "llm.layers");
   code.context = number(source, "llm.context");
   code.stages = context.profile.stages();
-  describe(source, options, code);
+  describe(source, Isa(target), options, code);
   code.module = std::move(module);
   return success();
 }

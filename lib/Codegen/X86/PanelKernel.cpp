@@ -10,6 +10,9 @@
 // are minima of -zero * S: a multiplication of integers for each row would take
 // longer than that of floats for all.
 //
+// bf16 activations, with weights that are bf16 without rounding: acc +=
+// (sum code * x) * S for each group.
+//
 // Float activations: acc += (S * code + M) * x, or, in generating steps without
 // M, acc += (sum code * x) * S for each group.
 //===----------------------------------------------------------------------===//
@@ -307,6 +310,60 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
   return acc;
 }
 
+Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
+                                const PanelScales &unit, int64_t half,
+                                Values acc) {
+  VectorType ints = e.vec(instructions.lanes, e.i32()),
+             floats = e.vec(instructions.lanes, e.f32());
+  Value lane = e.c64(half * instructions.lanes), nan;
+  int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
+  for (int64_t group = 0; group < 32; group += weightGroup) {
+    PanelScales scales =
+        scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    Values parts = isFactorLate() ? acc : Values(act.tile, e.zero(floats));
+    for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
+      Value word = codes(q, [&](int64_t byteOffset) {
+        return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
+      });
+      if (Value lanes = nanLanes(word))
+        nan = nan ? e.bitOr(nan, lanes) : lanes;
+      Values values = numbers(word, Value());
+      for (int64_t i = 0; i < 2; ++i) {
+        Value pairs =
+            instructions.halfPairs(e, values[2 * i], values[2 * i + 1]);
+        for (int64_t r = 0; r < act.tile; ++r)
+          parts[r] = instructions.halfProduct(e, parts[r], pairs, tileChunk,
+                                              act.pairOffset(2 * q + i, r));
+      }
+    }
+    for (int64_t r = 0; r < act.tile; ++r)
+      acc[r] =
+          isFactorLate() ? parts[r] : e.fma(parts[r], scales.factor, acc[r]);
+  }
+  for (Value &sum : acc)
+    sum = withNaN(sum, nan);
+  return acc;
+}
+
+/// A unit is four elements of k of 16 rows.
+Values PanelKernel::emitHalfWeights(Value panel, Value tile, Values sums) {
+  VectorType halves = e.vec(32, e.b.getBF16Type());
+  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
+                [&](Value u, ValueRange in) {
+                  Values acc(in.begin(), in.end());
+                  Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
+                  Value x = e.offset(tile, e.mul(u, act.pairOffset(2, 0)));
+                  for (int64_t i = 0; i < 2; ++i) {
+                    Value pairs =
+                        instructions.halfPairs(e, e.load(halves, unit, i * 64));
+                    for (int64_t r = 0; r < act.tile; ++r)
+                      acc[r] = instructions.halfProduct(e, acc[r], pairs, x,
+                                                        act.pairOffset(i, r));
+                  }
+                  return acc;
+                });
+}
+
 Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
                                      Values sums) {
   VectorType floats = e.vec(instructions.lanes, e.f32());
@@ -334,6 +391,8 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
 }
 
 Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
+  if (encoding.isFloat() && act.isHalf())
+    return emitHalfWeights(panel, tile, std::move(sums));
   if (encoding.isFloat())
     return emitFloatWeights(panel, tile, half, std::move(sums));
   VectorType floats = e.vec(instructions.lanes, e.f32());
@@ -341,6 +400,8 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
   auto emitChunk = [&](Value chunk, Value tileChunk, const PanelScales &unit,
                        ValueRange in) {
     Values acc(in.begin(), in.end());
+    if (act.isHalf())
+      return chunkHalves(chunk, tileChunk, unit, half, acc);
     return act.isFloat() ? chunkFloat(chunk, tileChunk, unit, half, acc)
                          : chunkInteger(chunk, tileChunk, unit, half, acc);
   };

@@ -62,6 +62,10 @@ public:
 private:
   Values e4m3Numbers(Value codes);
   Values e5m2Numbers(Value codes);
+  /// The same with products of bf16.
+  Values chunkHalves(Value chunk, Value tileChunk, const PanelScales &unit,
+                     int64_t half, Values acc);
+  Values emitHalfWeights(Value panel, Value tile, Values sums);
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
   /// Whether the sums of a unit's chunks are multiplied by its scale at the
   /// end, once for all of them.

@@ -146,8 +146,9 @@ namespace {
 /// with the row's place in the tile already added.
 class ChunkWriter {
 public:
-  ChunkWriter(Emitter &e, const ActivationLayout &layout, Value at)
-      : e(e), layout(layout), at(at) {}
+  ChunkWriter(Emitter &e, const Isa &isa, const ActivationLayout &layout,
+              Value at)
+      : e(e), isa(isa), layout(layout), at(at) {}
 
   /// `x` holds 32 elements as two vectors of 16.
   void write(ArrayRef<Value> x) {
@@ -159,6 +160,12 @@ public:
     if (layout.isFloat()) {
       for (int64_t i = 0; i < 32; ++i)
         e.store(e.extract(x[i / 16], i % 16), at, layout.floatOffset(i, 0));
+      return;
+    }
+    if (layout.isHalf()) {
+      Value words = e.bitcast(isa.halves(e, x[0], x[1]), e.vec(16, e.i32()));
+      for (int64_t i = 0; i < 16; ++i)
+        e.store(e.extract(words, i), at, layout.pairOffset(i, 0));
       return;
     }
     Value peaks[2] = {peak(x[0]), peak(x[1])};
@@ -217,6 +224,7 @@ private:
   }
 
   Emitter &e;
+  const Isa &isa;
   const ActivationLayout &layout;
   Value at;
 };
@@ -261,7 +269,7 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
       x.push_back(value);
     }
     Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());
-    ChunkWriter(e, layout, e.offset(start, chunk)).write(x);
+    ChunkWriter(e, isa, layout, e.offset(start, chunk)).write(x);
   });
 }
 

@@ -12,6 +12,8 @@
 
 #include <gtest/gtest.h>
 
+#include "qcc/Codegen/Common/Target.h"
+
 #include <algorithm>
 #include <cmath>
 
@@ -294,6 +296,33 @@ TEST_P(Shapes, MatmulNotANumber) {
       for (size_t i = 0; i < got.size(); ++i)
         EXPECT_EQ(std::isnan(got[i]), i % 20 == 3 || i % 20 == 18) << i;
     }
+  }
+}
+
+/// Where 8 bits are asked for and weights are floats that bf16 holds, prompts
+/// have bf16 where the target multiplies it.
+TEST_P(Shapes, MatmulHalves) {
+  bool hasHalves = findTarget(GetParam())->cpuFeatures & QCC_CPU_AVX512_BF16;
+  std::vector<Encoding> list = {floatEncoding(ScalarType::BF16)};
+  for (Minifloat format : {Minifloat::E4M3FN, Minifloat::E5M2})
+    for (unsigned group : {16, 32, 128}) {
+      list.push_back(oneLevel(8, group, ScalarType::F32));
+      list.back().minifloat = format;
+    }
+  for (const Encoding &encoding : list) {
+    SCOPED_TRACE(encodingText(encoding));
+    MatmulCase c;
+    c.k = 384;
+    c.segments = {{encoding, 21, {}}, {encoding, 40, {}}};
+    c.fill(random);
+    options.activations = "a16";
+    options.prompt = "a8";
+    auto step = c.compile(options);
+    expectProducts(c, "f32", step->run(firstTokens(3, false)));
+    for (size_t rows : {1, 13})
+      expectProducts(c, hasHalves ? "bf16" : "f32",
+                     step->run(firstTokens(rows, true)));
+    expectInvariant(*step);
   }
 }
 

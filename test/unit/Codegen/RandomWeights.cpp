@@ -134,6 +134,16 @@ Activations qcc::test::quantize(const std::vector<float> &x,
                                 const std::string &form) {
   if (form == "f32")
     return {{x.begin(), x.end()}, std::vector<double>(x.size())};
+  if (form == "bf16") {
+    Activations result;
+    for (float value : x) {
+      uint32_t bits = std::bit_cast<uint32_t>(value);
+      bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+      result.value.push_back(std::bit_cast<float>(bits));
+      result.step.push_back(std::fabs(value) * 0x1p-7);
+    }
+    return result;
+  }
   float largest = form == "a16" ? 32639.0f : 127.0f;
   size_t group = form == "a8g16" ? 16 : 32;
   Activations result;
