@@ -304,8 +304,10 @@ qcc::link(llvm::ArrayRef<llvm::MemoryBufferRef> objects,
     job.argument(*path);
   }
 
-  std::vector<const char *> after = {"libqcc_rt.a", "libqcc_text.a",
-                                     "libpcre2-8.a", "libstdc++.a"};
+  // Of libqcc_device.a, only bundles with code for GPUs name anything.
+  std::vector<const char *> after = {"libqcc_rt.a", "libqcc_device.a",
+                                     "libqcc_text.a", "libpcre2-8.a",
+                                     "libstdc++.a"};
   if (!shared)
     after.insert(after.begin(), "libqcc_cli.a");
   for (const char *name : after)

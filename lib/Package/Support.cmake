@@ -41,12 +41,12 @@ endfunction()
 # targets may be defined after this file, hence the deferred call.
 function(qcc_add_support)
   if(NOT TARGET qcc_rt OR NOT TARGET qcc_text OR NOT TARGET qcc_cli
-      OR NOT TARGET qcc_exe_main)
+      OR NOT TARGET qcc_device OR NOT TARGET qcc_exe_main)
     return()
   endif()
   qcc_copy_system_link_inputs(${QCC_SUPPORT_DIR})
   set(copies ${QCC_COPIED_LINK_INPUTS})
-  foreach(target qcc_rt qcc_text qcc_cli)
+  foreach(target qcc_rt qcc_device qcc_text qcc_cli)
     add_custom_command(OUTPUT ${QCC_SUPPORT_DIR}/lib${target}.a
       COMMAND ${CMAKE_COMMAND} -E make_directory ${QCC_SUPPORT_DIR}
       COMMAND ${CMAKE_COMMAND} -E copy

@@ -27,6 +27,7 @@ E_DEVICE = -10
 E_TOKENIZER = -11
 
 MODEL_NO_POPULATE = 1
+MODEL_GPU_LAYERS = 2
 TOKENIZE_SPECIAL = 1
 TOKENIZE_PARSE = 2
 TEXT_SPECIAL = 1
@@ -51,7 +52,8 @@ class Struct(ctypes.Structure):
 
 
 class ModelOptions(Struct):
-    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("target", c_char_p)]
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("target", c_char_p),
+                ("gpu_layers", c_int32), ("reserved", c_uint32)]
 
 
 class ModelInfo(Struct):
@@ -66,6 +68,9 @@ class ModelInfo(Struct):
         ("chat_template", c_char_p), ("weights", c_void_p), ("add_bos", c_uint32),
         ("state_count", c_uint32), ("checkpoint", c_char_p), ("weight_types", c_char_p),
         ("matmul_count", c_uint32), ("reserved", c_uint32), ("matmul_columns", c_uint64),
+        ("device", c_char_p), ("device_unused", c_char_p), ("device_memory_bytes", c_uint64),
+        ("device_free_bytes", c_uint64), ("device_weight_bytes", c_uint64),
+        ("device_used_bytes", c_uint64), ("device_bandwidth", c_double),
     ]
 
 

@@ -73,6 +73,8 @@ class Info:
     json: str
     checkpoint: str
     chat_template: str | None
+    device: str | None  # the GPU that runs the model
+    device_unused: str | None  # why code for a GPU is not used
 
     def __init__(self, info: _abi.ModelInfo) -> None:
         for name in Info.__annotations__:
@@ -84,8 +86,9 @@ class Model:
     """An open library. Any number of threads may use it."""
 
     def __init__(self, path: str, prefix: str = "qcc_model", target: str | None = None,
-                 text_only: bool = False) -> None:
-        """text_only: the weights are not read ahead."""
+                 text_only: bool = False, gpu_layers: int = -1) -> None:
+        """text_only: the weights are not read ahead. gpu_layers: -1 for all where a
+        GPU can run them, unless QCC_GPU_LAYERS says how many."""
         self.path = os.path.abspath(path)
         self._handle: Handle | None = None
         self._sessions, self._closing = 0, False
@@ -100,8 +103,11 @@ class Model:
         if not table:
             raise QccError(f"{path}: needs a newer Python package")
         self.api = _abi.Api(table)
-        options = _abi.ModelOptions(target=target.encode() if target else None,
-                                    flags=_abi.MODEL_NO_POPULATE if text_only else 0)
+        flags = _abi.MODEL_NO_POPULATE if text_only else 0
+        if gpu_layers >= 0:
+            flags |= _abi.MODEL_GPU_LAYERS
+        options = _abi.ModelOptions(target=target.encode() if target else None, flags=flags,
+                                    gpu_layers=gpu_layers)
         address, why = c_void_p(), ctypes.create_string_buffer(_abi.ERROR_BYTES)
         self._check(self.api.model_open(byref(options), byref(address), why, len(why)), why)
         self._handle = Handle("model", address.value or 0)

@@ -36,16 +36,20 @@ class Config:
 
     # Loading
     context_length: int = -1  # -1: the model's own
-    gpu_layers: int = 0
+    gpu_layers: int = -1  # 0: none; -1: all where a GPU can run them
     mmap: bool = True
     mlock: bool = False
 
     def __post_init__(self) -> None:
         # ctransformers' names for what compiled models do in one way.
-        for name, only in (("gpu_layers", 0), ("mmap", True), ("mlock", False)):
+        for name, only in (("mmap", True), ("mlock", False)):
             if getattr(self, name) != only:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not supported, expected "
                                  f"{only!r}")
+
+        if self.gpu_layers < -1:
+            raise ValueError(f"gpu_layers={self.gpu_layers!r} is not supported, expected -1 or "
+                             "more")
 
     def changed(self, where: str, changes: dict[str, Any]) -> Config:
         """A copy with those changes that are not None; a TypeError names what is

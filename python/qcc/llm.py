@@ -34,13 +34,13 @@ class LLM:
 
         model_type: accepted for ctransformers' sake; the library knows its own.
         prefix: --symbol-prefix of the compiler.
-        target: one of the library's targets (default: the best for this CPU)."""
+        target: one of the library's targets (default: the best that runs here)."""
         self._session: Session | None = None
         self._model: Model | None = None
         self._lock = threading.RLock()
         self._config = config or Config()
         self._path = os.fspath(model_path)
-        self._model = Model(self._path, prefix, target)
+        self._model = Model(self._path, prefix, target, gpu_layers=self._config.gpu_layers)
         self._use(self._config)
         self._pending: int | None = None  # generated, not evaluated yet
         self._sampling: bytes | None = None

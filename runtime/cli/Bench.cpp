@@ -114,6 +114,12 @@ int runBench(Program &program, const Options &options) {
   Rates prefill, decode, first;
   uint32_t threads = qcc_threads(session);
   double before = 0, after = 0, megabytes = 0;
+  // Measured for a CPU; a GPU's is what it says to have at best.
+  auto bandwidthNow = [&] {
+    return info.device
+               ? info.device_bandwidth
+               : readBandwidth(info.weights, info.weight_bytes, threads);
+  };
   for (uint32_t i = 0; i <= options.benchRepeat; ++i) {
     bool warm = i > 0; // the first round brings the weights in
     if (!prompt.empty()) {
@@ -133,7 +139,7 @@ int runBench(Program &program, const Options &options) {
     // The memory of the bandwidth measurement is not the model's.
     megabytes = std::max(megabytes, peakMemory());
     if (i == 0) {
-      before = readBandwidth(info.weights, info.weight_bytes, threads);
+      before = bandwidthNow();
       forgetPeak();
     }
   }
@@ -150,10 +156,11 @@ int runBench(Program &program, const Options &options) {
     decodeTimes =
         BenchProfile::of(program, [&] { timeGeneration(program, answer); });
   }
-  after = readBandwidth(info.weights, info.weight_bytes, threads);
+  after = bandwidthNow();
   double bandwidth = std::max(before, after);
   double read = decode.mean() * double(info.weight_bytes_per_token);
   double share = bandwidth > 0 ? read / bandwidth : 0;
+  uint64_t onDevice = program.currentInfo().device_used_bytes;
 
   if (options.json) {
     printFormatted(
@@ -174,11 +181,19 @@ int runBench(Program &program, const Options &options) {
       printFormatted(", \"prefill_profile\": %s", prefillTimes.json().c_str());
     if (options.profile && !answer.empty())
       printFormatted(", \"decode_profile\": %s", decodeTimes.json().c_str());
+    if (info.device)
+      printFormatted(", \"device\": %s, \"device_used_bytes\": %llu",
+                     jsonString(info.device).c_str(),
+                     static_cast<unsigned long long>(onDevice));
     printFormatted("}\n");
     return 0;
   }
-  printFormatted("%s, target %s, %u threads\n", info.name, info.target,
-                 threads);
+  if (info.device)
+    printFormatted("%s, target %s, on %s\n", info.name, info.target,
+                   info.device);
+  else
+    printFormatted("%s, target %s, %u threads\n", info.name, info.target,
+                   threads);
   if (!prompt.empty()) {
     printFormatted("prefill  %6u tokens  %9.1f +/- %.1f tokens/s\n",
                    options.benchPrompt, prefill.mean(), prefill.deviation());
@@ -188,8 +203,14 @@ int runBench(Program &program, const Options &options) {
     printFormatted("decode   %6u tokens  %9.1f +/- %.1f tokens/s\n",
                    options.benchGenerate, decode.mean(), decode.deviation());
   printFormatted("peak memory          %9.1f MiB\n", megabytes);
-  printFormatted("read bandwidth       %9.1f GB/s (before %.1f, after %.1f)\n",
-                 bandwidth * 1e-9, before * 1e-9, after * 1e-9);
+  if (info.device)
+    printFormatted("device memory        %9.1f MiB\n"
+                   "peak bandwidth       %9.1f GB/s\n",
+                   double(onDevice) / (1 << 20), bandwidth * 1e-9);
+  else
+    printFormatted(
+        "read bandwidth       %9.1f GB/s (before %.1f, after %.1f)\n",
+        bandwidth * 1e-9, before * 1e-9, after * 1e-9);
   if (!answer.empty())
     printFormatted("decode reads weights at %.1f GB/s, %.0f %% of that\n",
                    read * 1e-9, share * 100);

@@ -9,11 +9,36 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstring>
 #include <unistd.h>
 
 using namespace qcc::cli;
 
+/// What llama.cpp's users write, whose -ngl is one to be spelled out first.
+static const char *const gpuLayersOption = "--gpu-layers";
+
+static void addGpuOption(CLI::App &app, Options &options) {
+  app.add_option_function<std::string>(
+         std::string(gpuLayersOption) + ",--n-gpu-layers",
+         [&options](const std::string &text) {
+           options.hasGpuLayers = true;
+           if (text != "auto")
+             options.gpuLayers = std::stoi(text);
+         },
+         "Layers to run on a GPU, also -ngl: all, 0 for none, or auto for all "
+         "where one can (default auto)")
+      ->check([](const std::string &text) {
+        bool number = !text.empty() && text.size() <= 9 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+        return number || text == "auto"
+                   ? std::string()
+                   : "expected a number or auto, found `" + text + "`";
+      })
+      ->type_name("N|auto");
+}
+
 static void addModelOptions(CLI::App &app, Options &options) {
+  addGpuOption(app, options);
   app.add_option("--threads,-t", options.threads,
                  "Threads (default: the physical cores)")
       ->check(CLI::Range(1, 512));
@@ -133,6 +158,7 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
 
   CLI::App &info = add("info", "Show what was compiled", runInfo);
   info.add_flag("--json", options.json, "As JSON");
+  addGpuOption(info, options);
 
   CLI::App &tokenize =
       add("tokenize", "Show the tokens of a text", runTokenize);
@@ -171,6 +197,7 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
   perplexity.add_option("--batch,-b", options.batch, "Tokens at a time")
       ->check(CLI::Range(1, 1 << 20));
   perplexity.add_flag("--json", options.json, "As JSON");
+  addGpuOption(perplexity, options);
 
   CLI::App &bench = add("bench", "Measure speed", runBench);
   bench
@@ -248,8 +275,12 @@ static int runCommand(const qcc_api_v1 *api, const std::string &name, int argc,
   app.add_flag("--version", version, "Show the version");
   std::vector<Command> commands = addCommands(app, options);
 
+  std::vector<const char *> arguments(argv, argv + argc);
+  for (const char *&argument : arguments)
+    if (strcmp(argument, "-ngl") == 0)
+      argument = gpuLayersOption;
   try {
-    app.parse(argc, argv);
+    app.parse(argc, arguments.data());
   } catch (const CLI::CallForHelp &) {
     print(app.help());
     return 0;
@@ -283,7 +314,7 @@ static int runCommand(const qcc_api_v1 *api, const std::string &name, int argc,
       run = runChat;
   }
 
-  Program program(api, name);
+  Program program(api, name, options);
   if (version) {
     printFormatted("%s (%s)\n", program.info().compiler, program.info().name);
     return 0;

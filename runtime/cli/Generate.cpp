@@ -77,7 +77,9 @@ void noteSpeed(const Program &program, const Answer &answer) {
 
 void noteSettings(const Program &program, const Options &options) {
   const qcc_sampling_v1 &s = options.sampling;
-  note("%s, target %s, context %u", program.info().name, program.info().target,
+  const char *device = program.info().device;
+  note("%s, target %s%s%s, context %u", program.info().name,
+       program.info().target, device ? " on " : "", device ? device : "",
        qcc_context(program.session()));
   if (s.temperature <= 0)
     note("sampling: greedy");

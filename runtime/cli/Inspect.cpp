@@ -24,6 +24,17 @@ int runInfo(Program &program, const Options &options) {
     add("parameters", number(m.parameters));
     add("compiler", jsonString(m.compiler));
     add("target", jsonString(m.target));
+    add("device", m.device ? jsonString(m.device) : "null");
+    if (m.device) {
+      add("device_memory_bytes", number(m.device_memory_bytes));
+      add("device_free_bytes", number(m.device_free_bytes));
+      add("device_weight_bytes", number(m.device_weight_bytes));
+      add("device_bandwidth_gb_per_second",
+          format("%.6g", m.device_bandwidth * 1e-9));
+    } else {
+      add("device_unused",
+          m.device_unused ? jsonString(m.device_unused) : "null");
+    }
     add("activations", jsonString(m.activations));
     add("kv", jsonString(m.kv));
     add("weight_bytes", number(m.weight_bytes));
@@ -49,6 +60,15 @@ int runInfo(Program &program, const Options &options) {
   printFormatted("parameters      %.1f M\n", double(m.parameters) * 1e-6);
   printFormatted("compiler        %s\n", m.compiler);
   printFormatted("target          %s\n", m.target);
+  if (m.device)
+    printFormatted("device          %s, %.1f of %.1f GB free, %.0f GB/s\n"
+                   "                %.1f MB of weights there\n",
+                   m.device, double(m.device_free_bytes) * 1e-9,
+                   double(m.device_memory_bytes) * 1e-9,
+                   m.device_bandwidth * 1e-9,
+                   double(m.device_weight_bytes) * 1e-6);
+  else if (m.device_unused)
+    printFormatted("device          none: %s\n", m.device_unused);
   printFormatted("activations     %s\n", m.activations);
   // A library may be older than these.
   if (m.checkpoint && m.weight_types) {

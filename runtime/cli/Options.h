@@ -32,6 +32,9 @@ struct Options {
   uint32_t context = 0;
   uint32_t batch = 0;
   bool verbose = false;
+  // Layers on a GPU; as the library has it by default.
+  bool hasGpuLayers = false;
+  int32_t gpuLayers = QCC_GPU_AUTO;
 
   // Generation.
   std::string prompt;

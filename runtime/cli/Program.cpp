@@ -19,18 +19,34 @@ namespace qcc::cli {
 // The model
 //===----------------------------------------------------------------------===//
 
-Program::Program(const qcc_api_v1 *api, std::string name)
+Program::Program(const qcc_api_v1 *api, std::string name,
+                 const Options &options)
     : programName(std::move(name)) {
+  qcc_model_options_v1 wanted = QCC_MODEL_OPTIONS_INIT;
+  if (options.hasGpuLayers)
+    wanted.flags |= QCC_MODEL_GPU_LAYERS;
+  wanted.gpu_layers = options.gpuLayers;
   char error[QCC_ERROR_BYTES] = "";
-  if (qcc_model_open(api, nullptr, &opened, error, sizeof error) != QCC_OK)
+  if (qcc_model_open(api, &wanted, &opened, error, sizeof error) != QCC_OK)
     throw Failure{error};
-  numbers.struct_size = sizeof numbers;
-  qcc_model_info(opened, &numbers);
+  numbers = currentInfo();
+}
+
+qcc_model_info_v1 Program::currentInfo() const {
+  qcc_model_info_v1 info = {};
+  info.struct_size = sizeof info;
+  qcc_model_info(opened, &info);
+  return info;
 }
 
 Program::~Program() {
   qcc_session_destroy(current);
   qcc_model_close(opened);
+}
+
+void Program::noteUnusedDevice() const {
+  if (numbers.device_unused)
+    note("note: runs on the CPU: %s", numbers.device_unused);
 }
 
 qcc_session *Program::createSession(const Options &options, uint32_t context) {
@@ -43,6 +59,7 @@ qcc_session *Program::createSession(const Options &options, uint32_t context) {
       QCC_OK)
     throw Failure{error};
   check(qcc_set_sampling(current, &options.sampling));
+  noteUnusedDevice();
   return current;
 }
 

@@ -24,14 +24,20 @@ constexpr int interruptedCode = 130;
 /// The open model and, for commands that need one, a session.
 class Program {
 public:
-  Program(const qcc_api_v1 *api, std::string name);
+  Program(const qcc_api_v1 *api, std::string name, const Options &options);
   Program(const Program &) = delete;
   Program &operator=(const Program &) = delete;
   ~Program();
 
   const std::string &name() const { return programName; }
   const qcc_model *model() const { return opened; }
+  /// Of the moment when the model was opened.
   const qcc_model_info_v1 &info() const { return numbers; }
+  /// Of now: what a GPU has in use changes.
+  qcc_model_info_v1 currentInfo() const;
+
+  /// Says on stderr why code for a GPU is not used, if there is any.
+  void noteUnusedDevice() const;
 
   /// Creates the session; `context` 0 is the model's own.
   qcc_session *createSession(const Options &options, uint32_t context = 0);

@@ -36,12 +36,16 @@ static void warnOfMemory(const Program &program,
                          const serve::Scheduler &scheduler) {
   double most = double(scheduler.parallel()) * scheduler.context() *
                 double(program.info().kv_bytes_per_token);
-  double memory =
-      double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+  qcc_model_info_v1 info = program.currentInfo();
+  double memory = info.device ? double(info.device_free_bytes)
+                              : double(sysconf(_SC_PHYS_PAGES)) *
+                                    double(sysconf(_SC_PAGESIZE));
   if (most > memory)
-    note("note: %u conversations of %u tokens would take %.1f GB, and this "
-         "machine has %.1f GB; lower --ctx or --parallel",
-         scheduler.parallel(), scheduler.context(), most / 1e9, memory / 1e9);
+    note("note: %u conversations of %u tokens would take %.1f GB, and %s has "
+         "%.1f GB%s; lower --ctx or --parallel",
+         scheduler.parallel(), scheduler.context(), most / 1e9,
+         info.device ? info.device : "this machine", memory / 1e9,
+         info.device ? " free" : "");
 }
 
 int runServe(Program &program, const Options &options) {
@@ -77,6 +81,7 @@ int runServe(Program &program, const Options &options) {
   http.logRequests = options.verbose;
 
   serve::Scheduler scheduler(program.model(), scheduling);
+  program.noteUnusedDevice();
   warnOfMemory(program, scheduler);
   serve::Api interface(program, scheduler, api);
   auto listening = [&](const std::string &url, bool onlyLocal) {

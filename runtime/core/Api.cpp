@@ -66,7 +66,8 @@ static qcc_status modelOpen(const qcc_model_options_v1 *given,
   if (!result)
     return QCC_E_ARGUMENT;
   *result = nullptr;
-  if (given && !readStruct(options, given))
+  if (given &&
+      !readStruct(options, given, offsetof(qcc_model_options_v1, gpu_layers)))
     status = badStruct(error, "options");
   else if (!(model = make<Model>()))
     status = error.set(QCC_E_NO_MEMORY, "out of memory");

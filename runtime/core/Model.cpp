@@ -74,6 +74,14 @@ static qcc_status checkModel(const qcc_model_v1 &model, ErrorText &error) {
   for (uint32_t i = 0; i < model.stage_count; ++i)
     if (!model.stages[i].name)
       return error.set(QCC_E_DATA, "model table has a null field");
+  // The rest of it is checked by the code that runs it.
+  if (model.gpu &&
+      (model.gpu->struct_size < sizeof(qcc_gpu_code_v1) || !model.gpu->runtime))
+    return error.set(QCC_E_DATA,
+                     "target %s: table of code for a GPU has %u bytes, "
+                     "expected %zu, or a null field",
+                     model.target, model.gpu->struct_size,
+                     sizeof(qcc_gpu_code_v1));
   return checkMatmuls(model, error);
 }
 
@@ -92,46 +100,120 @@ qcc_status checkBundle(const qcc_bundle_v1 &bundle, ErrorText &error) {
   return QCC_OK;
 }
 
+/// "x86-64-v3, sm_86": what fits of the targets' names.
+static void listTargets(const qcc_bundle_v1 &bundle, char *list, size_t bytes) {
+  size_t used = 0;
+  list[0] = '\0';
+  for (uint32_t i = 0; i < bundle.model_count; ++i) {
+    int n = snprintf(list + used, bytes - used, "%s%s", i ? ", " : "",
+                     bundle.models[i]->target);
+    if (n < 0 || size_t(n) >= bytes - used)
+      break;
+    used += size_t(n);
+  }
+}
+
 qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
                         uint64_t features, const qcc_model_v1 *&chosen,
                         ErrorText &error) {
   const qcc_model_v1 *wanted = nullptr;
   for (uint32_t i = bundle.model_count; i-- > 0;) {
     const qcc_model_v1 *model = bundle.models[i];
-    if (name && strcmp(name, model->target) != 0)
+    if (model->gpu || (name && strcmp(name, model->target) != 0))
       continue;
     // Without a name, what the least demanding target lacks is what to say.
     wanted = model;
-    if (!model->gpu && (model->cpu_features & ~features) == 0) {
+    if ((model->cpu_features & ~features) == 0) {
       chosen = model;
       return QCC_OK;
     }
   }
-  if (!wanted) {
-    char list[160];
-    size_t used = 0;
-    list[0] = '\0';
-    for (uint32_t i = 0; i < bundle.model_count; ++i) {
-      int n = snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "",
-                       bundle.models[i]->target);
-      if (n < 0 || size_t(n) >= sizeof list - used)
-        break;
-      used += size_t(n);
-    }
+  char list[160];
+  listTargets(bundle, list, sizeof list);
+  if (!wanted && name)
     return error.set(QCC_E_ARGUMENT,
-                     "no target `%.40s` in this model; it has "
-                     "%s",
-                     name, list);
-  }
-  if (wanted->gpu)
-    return error.set(QCC_E_DEVICE,
-                     "target %s is code for a GPU, which this program does not "
-                     "use",
-                     wanted->target);
+                     "no target `%.40s` in this model; it has %s", name, list);
+  if (!wanted)
+    return error.set(QCC_E_CPU, "this model has no code for a CPU; it has %s",
+                     list);
   char lacking[128];
   nameCpuFeatures(wanted->cpu_features & ~features, lacking, sizeof lacking);
   return error.set(QCC_E_CPU, "this CPU lacks %s, which target %s needs",
                    lacking, wanted->target);
+}
+
+qcc_status readGpuLayers(const char *text, int32_t &layers, ErrorText &error) {
+  layers = QCC_GPU_AUTO;
+  if (!text || !*text || strcmp(text, "auto") == 0)
+    return QCC_OK;
+  char *end = nullptr;
+  long long value = strtoll(text, &end, 10);
+  if (*end || value < 0 || value > INT32_MAX)
+    return error.set(QCC_E_ARGUMENT,
+                     "QCC_GPU_LAYERS is `%.40s`, expected a number or auto",
+                     text);
+  layers = int32_t(value);
+  return QCC_OK;
+}
+
+/// Tries the targets for GPUs, the preferred first.
+qcc_status Model::openGpu(const char *name, int32_t gpuLayers,
+                          ErrorText &error) {
+  qcc_status status =
+      error.set(QCC_E_DEVICE, "this model has no code for a GPU");
+  for (uint32_t i = bundle->model_count; i-- > 0;) {
+    const qcc_model_v1 *model = bundle->models[i];
+    if (!model->gpu || (name && strcmp(name, model->target) != 0))
+      continue;
+    if (gpuLayers > 0 && uint32_t(gpuLayers) < model->layers)
+      return error.set(QCC_E_ARGUMENT,
+                       "cannot run %d of %u layers on a GPU: expected 0, or %u "
+                       "or more for all",
+                       gpuLayers, model->layers, model->layers);
+    auto *runtime = static_cast<const GpuRuntime *>(model->gpu->runtime);
+    status = runtime->open(*model, weights.data(), weights.size(), gpu, error);
+    if (status == QCC_OK)
+      code = model;
+    // Code for other GPUs may still run; more memory there is not.
+    if (status != QCC_E_DEVICE)
+      return status;
+  }
+  return status;
+}
+
+qcc_status Model::chooseCode(const char *name, int32_t gpuLayers,
+                             ErrorText &error) {
+  bool any = false, named = false; // targets for GPUs, one of them named
+  for (uint32_t i = 0; i < bundle->model_count; ++i)
+    if (const qcc_model_v1 *model = bundle->models[i]; model->gpu) {
+      any = true;
+      named |= name && strcmp(name, model->target) == 0;
+    }
+  if (named && gpuLayers == 0)
+    return error.set(QCC_E_ARGUMENT,
+                     "target %.40s is code for a GPU, and 0 layers are to run "
+                     "on one",
+                     name);
+  if (named || (gpuLayers > 0 && !name))
+    return openGpu(name, gpuLayers, error);
+  if (any && !name && gpuLayers != 0 &&
+      openGpu(nullptr, gpuLayers, gpuUnused) == QCC_OK) {
+    gpuUnused.clear();
+    return QCC_OK;
+  }
+  qcc_status status = chooseTarget(*bundle, name, cpuFeatures(), code, error);
+  if (status == QCC_OK && gpuLayers > 0)
+    return error.set(QCC_E_ARGUMENT,
+                     "target %.40s is code for a CPU, and %d layers are to run "
+                     "on a GPU",
+                     name, gpuLayers);
+  // Without a CPU's code, what keeps a GPU from running it is what to say.
+  bool forCpu = false;
+  for (uint32_t i = 0; i < bundle->model_count; ++i)
+    forCpu |= !bundle->models[i]->gpu;
+  if (status && !forCpu && gpuUnused.get()[0])
+    return error.set(QCC_E_DEVICE, "%s", gpuUnused.get());
+  return status;
 }
 
 qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
@@ -141,19 +223,27 @@ qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
   const char *name = options.target ? options.target : getenv("QCC_TARGET");
   if (name && !*name)
     name = nullptr;
-  if (qcc_status status =
-          chooseTarget(*bundle, name, cpuFeatures(), code, error))
+  int32_t gpuLayers = options.gpu_layers;
+  if (!(options.flags & QCC_MODEL_GPU_LAYERS)) {
+    if (qcc_status status =
+            readGpuLayers(getenv("QCC_GPU_LAYERS"), gpuLayers, error))
+      return status;
+  } else if (gpuLayers < QCC_GPU_AUTO) {
+    return error.set(QCC_E_ARGUMENT, "gpu_layers is %d, expected -1 or more",
+                     gpuLayers);
+  }
+  if (qcc_status status = weights.open(bundle->weight_bytes, error))
+    return status;
+  if (qcc_status status = chooseCode(name, gpuLayers, error))
     return status;
   if (code->cpu_features & (QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16) &&
       !enableAmx())
     return error.set(QCC_E_CPU,
                      "the kernel does not allow AMX, which target %s needs",
                      code->target);
-  if (qcc_status status = weights.open(bundle->weight_bytes, error))
-    return status;
   if (qcc_status status = text.open(*bundle, code->vocab, error))
     return status;
-  if (!(options.flags & QCC_MODEL_NO_POPULATE))
+  if (!gpu && !(options.flags & QCC_MODEL_NO_POPULATE))
     weights.populate();
   return QCC_OK;
 }
@@ -191,6 +281,19 @@ void Model::info(qcc_model_info_v1 &result) const {
   all.weight_types = orEmpty(bundle->weight_types);
   all.matmul_count = code->matmul_count;
   all.matmul_columns = code->matmul_columns;
+  if (gpuUnused.get()[0])
+    all.device_unused = gpuUnused.get();
+  // The device is only asked by those who will see it.
+  if (gpu && result.struct_size > offsetof(qcc_model_info_v1, device)) {
+    GpuFacts facts;
+    gpu->facts(facts);
+    all.device = facts.name;
+    all.device_memory_bytes = facts.memoryBytes;
+    all.device_free_bytes = facts.freeBytes;
+    all.device_weight_bytes = facts.weightBytes;
+    all.device_used_bytes = facts.usedBytes;
+    all.device_bandwidth = facts.bandwidth;
+  }
   memcpy(&result, &all,
          result.struct_size < sizeof all ? result.struct_size : sizeof all);
 }

@@ -21,8 +21,10 @@ Pages::~Pages() {
 }
 
 qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
-                         uint32_t context, ErrorText &error) {
-  perSequence = (uint64_t(context) + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+                         uint32_t context, PageMemory *elsewhere,
+                         ErrorText &error) {
+  remote = elsewhere;
+  perSequence = pagesFor(context);
   uint64_t pages;
   if (!multiplyInto(pages, perSequence, sequences) || pages > UINT32_MAX ||
       !mappings.allocate(model.state_count) ||
@@ -35,6 +37,8 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
                      sequences, context);
   for (size_t i = 0; i < model.state_count; ++i) {
     bytesOfPage[i] = model.states[i].page_bytes;
+    if (remote)
+      continue;
     uint64_t bytes, mapped;
     if (!multiplyInto(bytes, bytesOfPage[i], pages) ||
         !addInto(mapped, bytes, hugePage))
@@ -53,12 +57,13 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
     start = (start + hugePage - 1) & ~(hugePage - 1);
     statePointers[i] = reinterpret_cast<uint8_t *>(start);
     // A huge page at the start of each of many states would take far more
-    // memory than a short sequence needs; resize() joins pages that are full.
+    // memory than a short sequence needs; grow() joins pages that are full.
     madvise(address, mapped, MADV_NOHUGEPAGE);
   }
   for (uint64_t i = 0; i < pages; ++i)
     freePages[i] = uint32_t(pages - 1 - i);
   freeCount = pages;
+  changedTo = pages; // all: nobody has seen any
   return QCC_OK;
 }
 
@@ -66,6 +71,8 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
 /// long context is read as fast as weights then, and no memory is taken that is
 /// not in use. Best effort; needs Linux 6.1.
 void Pages::joinFullPages() {
+  if (remote)
+    return;
   for (size_t i = 0; i < mappings.size(); ++i) {
     uint64_t full = pageCountEver * bytesOfPage[i] / hugePage;
     for (; joined[i] < full; ++joined[i]) {
@@ -89,43 +96,102 @@ void Pages::release(uint32_t page) {
     freePages[freeCount++] = page;
 }
 
+void Pages::changed(uint32_t sequence, uint64_t from, uint64_t to) {
+  if (from == to)
+    return;
+  from += sequence * perSequence;
+  to += sequence * perSequence;
+  bool none = changedFrom == changedTo;
+  changedFrom = none || from < changedFrom ? from : changedFrom;
+  changedTo = to > changedTo ? to : changedTo;
+}
+
 /// Replaces a page by a copy that only this table entry names. One is free,
 /// because entries that share leave pages over.
-void Pages::copyShared(uint32_t &page) {
+qcc_status Pages::copyShared(uint32_t sequence, size_t index,
+                             ErrorText &error) {
+  uint32_t &page = pageTable[sequence * perSequence + index];
   uint32_t own = take();
-  for (size_t i = 0; i < mappings.size(); ++i)
+  if (remote) {
+    qcc_status status = remote->hold(own + 1, error);
+    if (status == QCC_OK)
+      status = remote->copy(page, own, error);
+    if (status) {
+      release(own);
+      return status;
+    }
+  }
+  for (size_t i = 0; i < mappings.size() && !remote; ++i)
     memcpy(statePointers[i] + own * bytesOfPage[i],
            statePointers[i] + page * bytesOfPage[i], bytesOfPage[i]);
   release(page);
   page = own;
+  changed(sequence, index, index + 1);
+  return QCC_OK;
 }
 
-void Pages::resize(uint32_t sequence, size_t from, size_t positions) {
-  uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+qcc_status Pages::grow(uint32_t sequence, size_t from, size_t positions,
+                       ErrorText &error) {
+  uint64_t wanted = pagesFor(positions);
   uint32_t *row = &pageTable[sequence * perSequence];
-  while (used[sequence] > wanted)
-    release(row[--used[sequence]]);
-  if (positions > from && from % QCC_PAGE_TOKENS != 0) {
-    uint32_t &last = row[from / QCC_PAGE_TOKENS];
-    if (holders[last] > 1)
-      copyShared(last);
-  }
-  if (used[sequence] == wanted)
-    return;
+  if (positions > from && from % QCC_PAGE_TOKENS != 0 &&
+      holders[row[from / QCC_PAGE_TOKENS]] > 1)
+    if (qcc_status status = copyShared(sequence, from / QCC_PAGE_TOKENS, error))
+      return status;
+  uint32_t before = used[sequence], pages = 0;
+  if (before >= wanted)
+    return QCC_OK;
   joinFullPages(); // those given out before, which are written by now
-  while (used[sequence] < wanted)
-    row[used[sequence]++] = take();
+  while (used[sequence] < wanted) {
+    uint32_t page = take();
+    pages = page >= pages ? page + 1 : pages;
+    row[used[sequence]++] = page;
+  }
+  if (remote)
+    if (qcc_status status = remote->hold(pages, error)) {
+      while (used[sequence] > before)
+        release(row[--used[sequence]]);
+      return status;
+    }
+  changed(sequence, before, wanted);
+  return QCC_OK;
+}
+
+void Pages::shrink(uint32_t sequence, size_t positions) {
+  uint64_t wanted = pagesFor(positions);
+  while (used[sequence] > wanted)
+    release(pageTable[sequence * perSequence + --used[sequence]]);
 }
 
 void Pages::share(uint32_t from, uint32_t to, size_t positions) {
-  uint64_t wanted = (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+  uint64_t wanted = pagesFor(positions);
   uint32_t *row = &pageTable[to * perSequence];
-  while (used[to])
-    release(row[--used[to]]);
+  shrink(to, 0);
   for (; used[to] < wanted; ++used[to]) {
     row[used[to]] = pageTable[from * perSequence + used[to]];
     ++holders[row[used[to]]];
   }
+  changed(to, 0, wanted);
+}
+
+qcc_status Pages::read(size_t state, uint32_t sequence, size_t index, void *to,
+                       ErrorText &error) const {
+  uint32_t page = pageTable[sequence * perSequence + index];
+  if (remote)
+    return remote->read(uint32_t(state), page, to, error);
+  memcpy(to, statePointers[state] + page * bytesOfPage[state],
+         bytesOfPage[state]);
+  return QCC_OK;
+}
+
+qcc_status Pages::write(size_t state, uint32_t sequence, size_t index,
+                        const void *from, ErrorText &error) {
+  uint32_t page = pageTable[sequence * perSequence + index];
+  if (remote)
+    return remote->write(uint32_t(state), page, from, error);
+  memcpy(statePointers[state] + page * bytesOfPage[state], from,
+         bytesOfPage[state]);
+  return QCC_OK;
 }
 
 uint64_t Pages::bytesInUse() const {

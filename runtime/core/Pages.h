@@ -11,6 +11,7 @@
 #define QCC_RUNTIME_CORE_PAGES_H
 
 #include "Error.h"
+#include "Gpu.h"
 #include "Memory.h"
 
 #include "qcc-rt/qcc_abi.h"
@@ -25,28 +26,45 @@ public:
   ~Pages();
 
   /// Reserves address space for `sequences` of `context` positions. Memory is
-  /// taken when a page is first written.
+  /// taken when a page is first written. With `elsewhere`, which outlives this,
+  /// the pages are kept there.
   qcc_status create(const qcc_model_v1 &model, uint32_t sequences,
-                    uint32_t context, ErrorText &error);
+                    uint32_t context, PageMemory *elsewhere, ErrorText &error);
 
-  /// Gives a sequence that holds `from` positions the pages for `positions`;
-  /// always succeeds up to the context, because the pool has a page for every
-  /// table entry.
-  void resize(uint32_t sequence, size_t from, size_t positions);
+  /// Pages of a sequence that holds `positions`.
+  static uint64_t pagesFor(uint64_t positions) {
+    return (positions + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
+  }
+
+  /// Gives a sequence that holds `from` positions the pages for `positions`.
+  /// The pool has a page for every table entry, so that only memory elsewhere
+  /// can be too little; the sequence can be used as before then.
+  qcc_status grow(uint32_t sequence, size_t from, size_t positions,
+                  ErrorText &error);
+
+  /// Leaves a sequence the pages of its first `positions`.
+  void shrink(uint32_t sequence, size_t positions);
 
   /// Makes the pages of `to` those of the first `positions` of `from`.
   void share(uint32_t from, uint32_t to, size_t positions);
 
+  // One state's part of a page of a sequence.
+  qcc_status read(size_t state, uint32_t sequence, size_t index, void *to,
+                  ErrorText &error) const;
+  qcc_status write(size_t state, uint32_t sequence, size_t index,
+                   const void *from, ErrorText &error);
+
+  /// Entries of the table that may have changed since forgetChanges().
+  uint64_t firstChanged() const { return changedFrom; }
+  uint64_t lastChanged() const { return changedTo; }
+  void forgetChanges() { changedFrom = changedTo = 0; }
+
   const uint32_t *table() const { return pageTable.data(); }
   uint64_t pagesPerSequence() const { return perSequence; }
   uint8_t *const *states() { return statePointers.data(); }
-  size_t stateCount() const { return mappings.size(); }
+  size_t stateCount() const { return bytesOfPage.size(); }
   uint64_t pageBytes(size_t state) const { return bytesOfPage[state]; }
 
-  uint8_t *page(size_t state, uint32_t sequence, size_t index) {
-    return statePointers[state] +
-           pageTable[sequence * perSequence + index] * bytesOfPage[state];
-  }
   size_t pageCount(uint32_t sequence) const { return used[sequence]; }
 
   /// Bytes of all pages that sequences hold, shared ones counted once.
@@ -56,7 +74,8 @@ private:
   void joinFullPages();
   uint32_t take();
   void release(uint32_t page);
-  void copyShared(uint32_t &page);
+  qcc_status copyShared(uint32_t sequence, size_t index, ErrorText &error);
+  void changed(uint32_t sequence, uint64_t from, uint64_t to);
 
   /// A Mapping as plain data, which Array asks for.
   struct Region {
@@ -64,6 +83,7 @@ private:
     size_t bytes;
   };
 
+  PageMemory *remote = nullptr; // null: the mappings
   Array<Region> mappings;
   Array<uint8_t *> statePointers;
   Array<uint64_t> bytesOfPage;
@@ -75,6 +95,7 @@ private:
   size_t freeCount = 0;
   uint64_t pageCountEver = 0; // pages below this were given out at some time
   uint64_t perSequence = 0;
+  uint64_t changedFrom = 0, changedTo = 0;
 };
 
 } // namespace qcc::rt

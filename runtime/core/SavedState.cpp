@@ -63,8 +63,7 @@ static Header describe(const Model &model, const Pages &pages, size_t length,
   for (size_t i = 0; i < pages.stateCount(); ++i)
     header.pageBytes += pages.pageBytes(i);
   firstPage = (sizeof header + length * sizeof(int32_t) + 63) / 64 * 64;
-  uint64_t pageCount = (length + QCC_PAGE_TOKENS - 1) / QCC_PAGE_TOKENS;
-  header.bytes = firstPage + pageCount * header.pageBytes;
+  header.bytes = firstPage + Pages::pagesFor(length) * header.pageBytes;
   return header;
 }
 
@@ -83,8 +82,9 @@ qcc_status Session::save(uint32_t sequence, uint8_t *data, size_t capacity,
   memcpy(data + sizeof header, tokensOf(sequence), length * sizeof(int32_t));
   for (size_t state = 0; state < pages.stateCount(); ++state)
     for (size_t page = 0; page < pages.pageCount(sequence); ++page) {
-      memcpy(data + offset, pages.page(state, sequence, page),
-             pages.pageBytes(state));
+      if (qcc_status status =
+              pages.read(state, sequence, page, data + offset, error))
+        return status;
       offset += pages.pageBytes(state);
     }
   header.checksum =
@@ -132,16 +132,20 @@ qcc_status Session::restore(uint32_t sequence, const uint8_t *data,
   }
   memcpy(&history[size_t(sequence) * context], data + sizeof found,
          found.length * sizeof(int32_t));
-  pages.resize(sequence, lengths[sequence], 0); // shared pages stay as they are
-  pages.resize(sequence, 0, found.length);
-  lengths[sequence] = found.length;
+  pages.shrink(sequence, 0); // shared pages stay as they are
+  lengths[sequence] = 0;
+  qcc_status status = pages.grow(sequence, 0, found.length, error);
   for (size_t state = 0; state < pages.stateCount(); ++state)
-    for (size_t page = 0; page < pages.pageCount(sequence); ++page) {
-      memcpy(pages.page(state, sequence, page), data + offset,
-             pages.pageBytes(state));
+    for (size_t page = 0; status == QCC_OK && page < pages.pageCount(sequence);
+         ++page) {
+      status = pages.write(state, sequence, page, data + offset, error);
       offset += pages.pageBytes(state);
     }
-  return QCC_OK;
+  if (status)
+    pages.shrink(sequence, 0);
+  else
+    lengths[sequence] = found.length;
+  return status;
 }
 
 } // namespace qcc::rt

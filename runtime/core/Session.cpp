@@ -31,7 +31,8 @@ qcc_status Session::create(const Model &of,
   if (sequences > maxSequences)
     return failure.set(QCC_E_ARGUMENT, "sequences is %u, expected 1 to %u",
                        sequences, maxSequences);
-  uint32_t threads = options.threads
+  uint32_t threads = model->gpu ? 1
+                     : options.threads
                          ? options.threads
                          : std::min(usableCores(), unsigned(Team::maxThreads));
   const uint64_t rowBytes = uint64_t(code->vocab) * sizeof(float);
@@ -42,6 +43,8 @@ qcc_status Session::create(const Model &of,
       !addInto(arenaBytes, threadBytes, code->arena_bytes))
     return failure.set(QCC_E_DATA, "target %s: size of the arena overflows",
                        code->target);
+  if (model->gpu)
+    arenaBytes = 0; // it has its own
   uint64_t positions = uint64_t(sequences) * context;
   if (!arena.reserve(arenaBytes) || !logits.reserve(logitsRows * rowBytes) ||
       !histories.reserve(positions * sizeof(int32_t)) ||
@@ -56,7 +59,11 @@ qcc_status Session::create(const Model &of,
                        sequences, context);
   arena.advise(MADV_HUGEPAGE);
   history = reinterpret_cast<int32_t *>(histories.data());
-  if (qcc_status status = pages.create(*code, sequences, context, failure))
+  if (model->gpu)
+    if (qcc_status status = model->gpu->createSession(
+            sequences, Pages::pagesFor(context), gpu, failure))
+      return status;
+  if (qcc_status status = pages.create(*code, sequences, context, gpu, failure))
     return status;
   if (qcc_status status = sampler.create(code->vocab, failure))
     return status;
@@ -82,13 +89,26 @@ qcc_status Session::checkTokens(const int32_t *tokens, size_t count) const {
   return QCC_OK;
 }
 
-bool Session::runStep(qcc_step_v1 &step) {
+/// Runs a step over the rows; QCC_E_CANCELLED if it was not to go on.
+qcc_status Session::runStep(qcc_step_v1 &step) {
   step.struct_size = sizeof step;
   step.token = rowToken.data();
   step.position = rowPosition.data();
   step.sequence = rowSequence.data();
   step.page_table = pages.table();
   step.pages_per_sequence = pages.pagesPerSequence();
+  if (gpu ? team.takeCancel() : !runOnTeam(step))
+    return error.set(QCC_E_CANCELLED, "cancelled");
+  if (!gpu)
+    return QCC_OK;
+  qcc_status status =
+      gpu->step(step, pages.firstChanged(), pages.lastChanged(), error);
+  if (status == QCC_OK)
+    pages.forgetChanges();
+  return status;
+}
+
+bool Session::runOnTeam(qcc_step_v1 &step) {
   step.weights = model->weights.data();
   step.state = pages.states();
   step.arena = arena.data();
@@ -152,7 +172,7 @@ qcc_status Session::eval(const qcc_eval_v1 &request) {
     perStep = std::min(perStep, logitsRows);
   qcc_status status = evalChunks(request, perStep, prompt);
   if (status != QCC_OK) {
-    pages.resize(request.sequence, lengths[request.sequence], start);
+    pages.shrink(request.sequence, start);
     lengths[request.sequence] = start;
   }
   return status;
@@ -185,11 +205,13 @@ qcc_status Session::evalChunks(const qcc_eval_v1 &request, size_t perStep,
     }
     step.output = rowOutput.data();
     step.logits = rowLogits;
-    pages.resize(request.sequence, length, length + rows);
+    if (qcc_status status =
+            pages.grow(request.sequence, length, length + rows, error))
+      return status;
     if (step.outputs)
       last = nullptr; // until the step is complete
-    if (!runStep(step))
-      return cancelled();
+    if (qcc_status status = runStep(step))
+      return status;
     memcpy(&history[size_t(request.sequence) * context + length],
            request.tokens + done, rows * sizeof(int32_t));
     length += rows;
@@ -248,9 +270,14 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
     rowSequence[i] = sequence;
     rowToken[i] = request.token[i];
   }
-  for (uint32_t s = 0; s < sequences; ++s)
+  if (gpu && request.trace)
+    return error.set(QCC_E_ARGUMENT,
+                     "target %s does not give the residual stream",
+                     code->target);
+  qcc_status status = QCC_OK;
+  for (uint32_t s = 0; s < sequences && status == QCC_OK; ++s)
     if (added[s])
-      pages.resize(s, lengths[s], lengths[s] + added[s]);
+      status = pages.grow(s, lengths[s], lengths[s] + added[s], error);
   qcc_step_v1 step = {};
   step.flags = prompt ? QCC_STEP_PROMPT : 0;
   step.rows = request.rows;
@@ -259,11 +286,13 @@ qcc_status Session::step(const qcc_rows_v1 &request) {
   step.logits = request.logits;
   step.trace = request.trace;
   step.matmul_inputs = request.matmul_inputs;
-  if (!runStep(step)) {
+  if (status == QCC_OK)
+    status = runStep(step);
+  if (status) {
     for (uint32_t s = 0; s < sequences; ++s)
       if (added[s])
-        pages.resize(s, lengths[s] + added[s], lengths[s]);
-    return error.set(QCC_E_CANCELLED, "cancelled");
+        pages.shrink(s, lengths[s]);
+    return status;
   }
   for (uint32_t i = 0; i < request.rows; ++i) {
     uint32_t sequence = request.sequence[i];
@@ -304,7 +333,7 @@ qcc_status Session::truncate(uint32_t sequence, size_t length) {
   if (length > lengths[sequence])
     return error.set(QCC_E_ARGUMENT, "length is %zu, expected at most %zu",
                      length, lengths[sequence]);
-  pages.resize(sequence, lengths[sequence], length);
+  pages.shrink(sequence, length);
   lengths[sequence] = length;
   return QCC_OK;
 }

@@ -5,6 +5,7 @@
 #ifndef QCC_RUNTIME_CORE_SESSION_H
 #define QCC_RUNTIME_CORE_SESSION_H
 
+#include "Gpu.h"
 #include "Model.h"
 #include "Pace.h"
 #include "Pages.h"
@@ -18,6 +19,12 @@ namespace qcc::rt {
 class Session : public qcc_session {
 public:
   static constexpr uint32_t maxSequences = 4096;
+
+  Session() = default;
+  ~Session() {
+    if (gpu)
+      gpu->destroy();
+  }
 
   qcc_status create(const Model &model, const qcc_session_options_v1 &options,
                     ErrorText &failure);
@@ -60,7 +67,8 @@ private:
   qcc_status checkTokens(const int32_t *tokens, size_t count) const;
   qcc_status evalChunks(const qcc_eval_v1 &request, size_t perStep,
                         bool prompt);
-  bool runStep(qcc_step_v1 &step);
+  qcc_status runStep(qcc_step_v1 &step);
+  bool runOnTeam(qcc_step_v1 &step);
 
   const Model *model = nullptr;
   const qcc_model_v1 *code = nullptr;
@@ -69,6 +77,7 @@ private:
   uint32_t batch = 0;
   uint32_t logitsRows = 0; // rows that `logits` has room for
 
+  GpuSession *gpu = nullptr; // null: steps run on the team
   Team team;
   Pace pace;
   Pages pages;

@@ -18,25 +18,12 @@ qcc_status Buffer::allocate(const Device &device, uint64_t bytes,
   owner = &device;
   if (bytes == 0)
     return QCC_OK;
-  size_t free = 0, total = 0;
-  Result result = resultSuccess;
-  qcc_status status = device.call(
-      "allocate memory", device.info().name, error,
-      [&](const DriverApi &driver) {
-        result = Device::made(driver.cuMemAlloc_v2(&start, bytes), start);
-        if (result == resultOutOfMemory &&
-            driver.cuMemGetInfo_v2(&free, &total) != resultSuccess)
-          total = 0; // then the general text has to do
-        return result;
+  qcc_status status =
+      device.take(purpose, bytes, error, [&](const DriverApi &driver) {
+        return Device::made(driver.cuMemAlloc_v2(&start, bytes), start);
       });
   if (start)
     length = bytes;
-  if (result == resultOutOfMemory && total)
-    return error.set(QCC_E_NO_MEMORY,
-                     "out of device memory: %.64s needs %s, but of the %s of "
-                     "%.64s only %s are free",
-                     purpose, ByteText(bytes).text, ByteText(total).text,
-                     device.info().name, ByteText(free).text);
   return status;
 }
 

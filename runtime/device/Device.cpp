@@ -120,4 +120,18 @@ qcc_status Device::memory(uint64_t &free, uint64_t &total,
   return status;
 }
 
+/// The general text stays where the driver does not tell how much there is.
+qcc_status Device::noMemory(const char *purpose, uint64_t bytes,
+                            ErrorText &error) const {
+  uint64_t free = 0, total = 0;
+  ErrorText ignored;
+  if (memory(free, total, ignored) != QCC_OK)
+    return QCC_E_NO_MEMORY;
+  return error.set(QCC_E_NO_MEMORY,
+                   "out of device memory: %.64s needs %s, but of the %s of "
+                   "%.64s only %s are free",
+                   purpose, ByteText(bytes).text, ByteText(total).text,
+                   facts.name, ByteText(free).text);
+}
+
 } // namespace qcc::rt::device

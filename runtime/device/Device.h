@@ -81,6 +81,19 @@ public:
     return status ? status : left;
   }
 
+  /// Like call(), for bodies that take `bytes` of device memory for `purpose`:
+  /// too little is QCC_E_NO_MEMORY with the need and the free amount.
+  template <typename Body>
+  qcc_status take(const char *purpose, uint64_t bytes, ErrorText &error,
+                  Body body) const {
+    Result result = resultSuccess;
+    qcc_status status =
+        call("allocate memory", facts.name, error,
+             [&](const DriverApi &driver) { return result = body(driver); });
+    return result == resultOutOfMemory ? noMemory(purpose, bytes, error)
+                                       : status;
+  }
+
   /// For bodies that make something: what a failed call leaves in `handle` is
   /// not a handle.
   template <typename Handle>
@@ -101,6 +114,8 @@ private:
   qcc_status enter(ErrorText &error) const;
   qcc_status leave(ErrorText &error) const;
   qcc_status ask(DeviceNumber device, ErrorText &error);
+  qcc_status noMemory(const char *purpose, uint64_t bytes,
+                      ErrorText &error) const;
 
   const Driver *library = nullptr; // null: not open
   ContextHandle context = nullptr;

@@ -35,6 +35,11 @@ qcc_status Driver::resolve(const char *library, ErrorText &error) {
                      library, #name);
   QCC_DRIVER_FUNCTIONS(QCC_LOOK_UP)
 #undef QCC_LOOK_UP
+  functions.graphs = true;
+#define QCC_LOOK_UP(name, parameters)                                          \
+  functions.graphs &= lookUp(handle, #name, functions.name);
+  QCC_DRIVER_GRAPH_FUNCTIONS(QCC_LOOK_UP)
+#undef QCC_LOOK_UP
   return QCC_OK;
 }
 

@@ -25,6 +25,8 @@ struct CUmod_st;
 struct CUfunc_st;
 struct CUstream_st;
 struct CUevent_st;
+struct CUgraph_st;
+struct CUgraphExec_st;
 
 namespace qcc::rt::device {
 
@@ -36,6 +38,9 @@ using ModuleHandle = CUmod_st *;          // CUmodule
 using FunctionHandle = CUfunc_st *;       // CUfunction
 using StreamHandle = CUstream_st *;       // CUstream
 using EventHandle = CUevent_st *;         // CUevent
+using GraphHandle = CUgraph_st *;         // CUgraph
+using GraphExecHandle = CUgraphExec_st *; // CUgraphExec
+using MemoryHandle = unsigned long long;  // CUmemGenericAllocationHandle
 
 // CUresult: those that we tell apart. The driver names the others.
 constexpr Result resultSuccess = 0;
@@ -71,6 +76,25 @@ enum JitOption : int {
   jitErrorLogBytes = 6, // unsigned, passed as a pointer
 };
 
+// CUmemLocation, CUmemAllocationProp, CUmemAccessDesc
+struct MemoryLocation {
+  int type = 1; // CU_MEM_LOCATION_TYPE_DEVICE
+  int device = 0;
+};
+struct MemoryProperties {
+  int type = 1; // CU_MEM_ALLOCATION_TYPE_PINNED
+  int handleTypes = 0;
+  MemoryLocation location;
+  void *metaData = nullptr;
+  unsigned char flags[8] = {};
+};
+struct MemoryAccess {
+  MemoryLocation location;
+  int flags = 3; // CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+};
+
+constexpr int granularityMinimum = 0;     // CU_MEM_ALLOC_GRANULARITY_MINIMUM
+constexpr int captureThreadLocal = 1;     // CU_STREAM_CAPTURE_MODE_...
 constexpr unsigned streamNonBlocking = 1; // CU_STREAM_NON_BLOCKING
 constexpr unsigned eventBlocking = 1;     // CU_EVENT_BLOCKING_SYNC
 constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
@@ -100,8 +124,25 @@ constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
     (DevicePointer to, const void *from, size_t bytes, StreamHandle stream))   \
   X(cuMemcpyDtoHAsync_v2,                                                      \
     (void *to, DevicePointer from, size_t bytes, StreamHandle stream))         \
+  X(cuMemcpyDtoDAsync_v2,                                                      \
+    (DevicePointer to, DevicePointer from, size_t bytes, StreamHandle stream)) \
   X(cuMemsetD8Async, (DevicePointer to, unsigned char value, size_t bytes,     \
                       StreamHandle stream))                                    \
+  X(cuMemGetAllocationGranularity,                                             \
+    (size_t *bytes, const MemoryProperties *properties, int which))            \
+  X(cuMemAddressReserve,                                                       \
+    (DevicePointer * address, size_t bytes, size_t alignment,                  \
+     DevicePointer wanted, unsigned long long flags))                          \
+  X(cuMemAddressFree, (DevicePointer address, size_t bytes))                   \
+  X(cuMemCreate,                                                               \
+    (MemoryHandle * memory, size_t bytes, const MemoryProperties *properties,  \
+     unsigned long long flags))                                                \
+  X(cuMemRelease, (MemoryHandle memory))                                       \
+  X(cuMemMap, (DevicePointer address, size_t bytes, size_t offset,             \
+               MemoryHandle memory, unsigned long long flags))                 \
+  X(cuMemUnmap, (DevicePointer address, size_t bytes))                         \
+  X(cuMemSetAccess, (DevicePointer address, size_t bytes,                      \
+                     const MemoryAccess *access, size_t count))                \
   X(cuModuleLoadDataEx, (ModuleHandle * module, const void *image,             \
                          unsigned count, JitOption *options, void **values))   \
   X(cuModuleUnload, (ModuleHandle module))                                     \
@@ -125,11 +166,23 @@ constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
     (float *milliseconds, EventHandle start, EventHandle end))                 \
   X(cuEventDestroy_v2, (EventHandle event))
 
+// Those that a driver may lack (before CUDA 11.4): graphs are not used then.
+#define QCC_DRIVER_GRAPH_FUNCTIONS(X)                                          \
+  X(cuStreamBeginCapture_v2, (StreamHandle stream, int mode))                  \
+  X(cuStreamEndCapture, (StreamHandle stream, GraphHandle * graph))            \
+  X(cuGraphInstantiateWithFlags,                                               \
+    (GraphExecHandle * exec, GraphHandle graph, unsigned long long flags))     \
+  X(cuGraphLaunch, (GraphExecHandle exec, StreamHandle stream))                \
+  X(cuGraphExecDestroy, (GraphExecHandle exec))                                \
+  X(cuGraphDestroy, (GraphHandle graph))
+
 /// The functions of an open driver.
 struct DriverApi {
 #define QCC_DECLARE(name, parameters) Result(*name) parameters = nullptr;
   QCC_DRIVER_FUNCTIONS(QCC_DECLARE)
+  QCC_DRIVER_GRAPH_FUNCTIONS(QCC_DECLARE)
 #undef QCC_DECLARE
+  bool graphs = false; // whether all functions of graphs are there
 };
 
 } // namespace qcc::rt::device

@@ -431,8 +431,15 @@ TEST(BundleTest, ChecksNumbersBeforeUse) {
   refused([](auto &, auto &m, auto &) { m.context = 0x80000000u; });
   refused([](auto &, auto &m, auto &) { m.row_capacity = 15; });
   refused([](auto &, auto &m, auto &) { m.step = nullptr; });
-  static const qcc_gpu_code_v1 gpu = {};
+  static qcc_gpu_code_v1 gpu = {};
+  gpu.struct_size = sizeof gpu;
+  gpu.runtime = &gpu;
   refused([](auto &, auto &m, auto &) { m.gpu = &gpu; });
+  gpu.runtime = nullptr;
+  refused([](auto &, auto &m, auto &) {
+    m.gpu = &gpu;
+    m.step = nullptr;
+  });
   refused([](auto &, auto &m, auto &) { m.struct_size = 4; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 100; });
   refused([](auto &, auto &, auto &s) { s.page_bytes = 0; });
@@ -467,7 +474,9 @@ TEST(BundleTest, TakesTheBestTargetThatTheCpuHas) {
 
 /// Code of a GPU is the last of the targets, and not a CPU's.
 TEST(BundleTest, PassesOverCodeOfAGpu) {
-  static const qcc_gpu_code_v1 code = {};
+  qcc_gpu_code_v1 code = {};
+  code.struct_size = sizeof code;
+  code.runtime = &code;
   qcc_model_v1 gpu = *qcc_bundle.models[0];
   gpu.target = "sm_80";
   gpu.step = nullptr;
@@ -481,8 +490,17 @@ TEST(BundleTest, PassesOverCodeOfAGpu) {
   const qcc_model_v1 *chosen = nullptr;
   ASSERT_EQ(chooseTarget(bundle, nullptr, 0, chosen, error), QCC_OK);
   EXPECT_STREQ(chosen->target, "x86-64");
-  EXPECT_EQ(chooseTarget(bundle, "sm_80", 0, chosen, error), QCC_E_DEVICE);
-  EXPECT_STREQ(error.get(),
-               "target sm_80 is code for a GPU, which this program does not "
-               "use");
+}
+
+TEST(BundleTest, ReadsHowManyLayersAGpuGets) {
+  ErrorText error;
+  int32_t layers = 7;
+  for (const char *text : {static_cast<const char *>(nullptr), "", "auto"}) {
+    ASSERT_EQ(readGpuLayers(text, layers, error), QCC_OK);
+    EXPECT_EQ(layers, QCC_GPU_AUTO);
+  }
+  ASSERT_EQ(readGpuLayers("99", layers, error), QCC_OK);
+  EXPECT_EQ(layers, 99);
+  for (const char *text : {"-1", "9x", "99999999999", "all"})
+    EXPECT_EQ(readGpuLayers(text, layers, error), QCC_E_ARGUMENT) << text;
 }

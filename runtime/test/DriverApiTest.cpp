@@ -10,13 +10,15 @@
 
 #include "device/DriverApi.h"
 
+#include <cstddef>
 #include <type_traits>
 
 namespace {
 
 using namespace qcc::rt::device;
 
-/// The same type, or an enumeration on one side and its integer on the other.
+/// The same type, an enumeration on one side and its integer on the other, or
+/// structs of one size, whose fields are compared below.
 template <typename Ours, typename Theirs>
 constexpr bool passedAlike() {
   if constexpr (std::is_same_v<Ours, Theirs>)
@@ -24,7 +26,8 @@ constexpr bool passedAlike() {
   else if constexpr (std::is_pointer_v<Ours> && std::is_pointer_v<Theirs>)
     return passedAlike<std::remove_pointer_t<Ours>,
                        std::remove_pointer_t<Theirs>>();
-  else if constexpr (std::is_enum_v<Ours> || std::is_enum_v<Theirs>)
+  else if constexpr (std::is_enum_v<Ours> || std::is_enum_v<Theirs> ||
+                     (std::is_class_v<Ours> && std::is_class_v<Theirs>))
     return sizeof(Ours) == sizeof(Theirs);
   else
     return false;
@@ -40,6 +43,21 @@ constexpr bool sameCall<Result (*)(Ours...), CUresult(Theirs...)> =
 #define QCC_COMPARE(name, parameters)                                          \
   static_assert(sameCall<decltype(DriverApi::name), decltype(::name)>, #name);
 QCC_DRIVER_FUNCTIONS(QCC_COMPARE)
+QCC_DRIVER_GRAPH_FUNCTIONS(QCC_COMPARE)
+
+static_assert(sizeof(MemoryLocation) == sizeof(CUmemLocation));
+static_assert(offsetof(MemoryLocation, device) == offsetof(CUmemLocation, id));
+static_assert(MemoryLocation().type == CU_MEM_LOCATION_TYPE_DEVICE);
+static_assert(offsetof(MemoryProperties, location) ==
+              offsetof(CUmemAllocationProp, location));
+static_assert(offsetof(MemoryProperties, metaData) ==
+              offsetof(CUmemAllocationProp, win32HandleMetaData));
+static_assert(MemoryProperties().type == CU_MEM_ALLOCATION_TYPE_PINNED);
+static_assert(offsetof(MemoryAccess, flags) ==
+              offsetof(CUmemAccessDesc, flags));
+static_assert(MemoryAccess().flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+static_assert(granularityMinimum == CU_MEM_ALLOC_GRANULARITY_MINIMUM);
+static_assert(captureThreadLocal == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 
 static_assert(resultSuccess == CUDA_SUCCESS);
 static_assert(resultOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);

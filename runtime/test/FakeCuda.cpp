@@ -5,6 +5,7 @@
 #include "FakeCudaState.h"
 
 #include <cstdlib>
+#include <dlfcn.h>
 
 using namespace fake;
 
@@ -19,6 +20,9 @@ void Books::count() {
   state.modules = modules.size();
   state.streams = streams.size();
   state.events = events.size();
+  state.reservations = reservations.size();
+  state.memories = memories.size();
+  state.graphs = graphs.size() + graphExecs.size();
   state.retained = 0;
   for (const CUctx_st &context : contexts)
     state.retained += size_t(context.retained);
@@ -74,6 +78,9 @@ static void drop(std::map<Handle *, std::unique_ptr<Handle>> &all,
 /// What the driver does when nobody holds a primary context any more.
 static void destroy(CUctx_st *context) {
   runAll();
+  drop(books.graphs, context);
+  drop(books.graphExecs, context);
+  dropMappings(context);
   drop(books.events, context);
   drop(books.streams, context);
   drop(books.modules, context);
@@ -102,6 +109,7 @@ FAKE_EXPORT FakeCuda *fake_cuda_reset() {
     context = {};
     context.device = int(&context - contexts);
   }
+  dropReservations();
   stack.clear();
   books.initialised = false;
   state = {};
@@ -126,6 +134,17 @@ FAKE_EXPORT Result cuDriverGetVersion(int *version) {
 
 #ifndef FAKE_CUDA_INCOMPLETE
 FAKE_EXPORT Result cuInit(unsigned flags) {
+  if (const char *path = getenv("FAKE_CUDA_KERNELS");
+      path && !books.initialised) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    auto *fill = reinterpret_cast<void (*)(FakeCuda *)>(
+        library ? dlsym(library, "fake_kernels") : nullptr);
+    if (!fill)
+      return resultNoDevice;
+    fill(&state);
+    if (const char *megabytes = getenv("FAKE_CUDA_MEGABYTES"))
+      state.memoryBytes = uint64_t(atoi(megabytes)) << 20;
+  }
   Call call("cuInit");
   if (!call.fails()) {
     books.initialised = true;

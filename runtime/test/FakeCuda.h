@@ -5,6 +5,10 @@
 // libcuda. It checks what the real driver would check (and some that it would
 // not), keeps the books, and fails where it is told to.
 //
+// A program that has no test in it gives the fake its kernels through the
+// environment: FAKE_CUDA_KERNELS is a library with `void fake_kernels(FakeCuda
+// *)`, FAKE_CUDA_MEGABYTES the memory of each device.
+//
 // Copies and kernels are put off until something waits for them: source memory
 // that is changed too early shows as wrong data, and freed memory under ASan.
 //===----------------------------------------------------------------------===//
@@ -35,6 +39,7 @@ struct FakeCuda {
   int devices = 2;
   int major = 8, minor = 0;
   uint64_t memoryBytes = uint64_t(64) << 20; // of each device
+  bool hasGraphs = true;                     // false: capturing fails
   size_t failAt = 0;                         // the n-th call fails; 0: none
   std::string failName;                      // each call of this function fails
   int failWith = 999;                        // CUDA_ERROR_UNKNOWN
@@ -49,10 +54,11 @@ struct FakeCuda {
   // What there is now.
   size_t retained = 0; // of all contexts
   size_t deviceBuffers = 0, hostBuffers = 0, modules = 0, streams = 0,
-         events = 0;
+         events = 0, reservations = 0, memories = 0, graphs = 0;
 
   size_t live() const {
-    return retained + deviceBuffers + hostBuffers + modules + streams + events;
+    return retained + deviceBuffers + hostBuffers + modules + streams + events +
+           reservations + memories + graphs;
   }
 };
 

@@ -42,6 +42,16 @@ struct CUstream_st {
   CUctx_st *context;
   std::deque<Work> waiting;
   uint64_t added = 0, done = 0;
+  bool capturing = false;
+  std::vector<Work> captured;
+};
+struct CUgraph_st {
+  CUctx_st *context;
+  std::vector<CUstream_st::Work> work;
+};
+struct CUgraphExec_st {
+  CUctx_st *context;
+  std::vector<CUstream_st::Work> work;
 };
 struct CUevent_st {
   CUctx_st *context;
@@ -57,12 +67,31 @@ using namespace qcc::rt::device;
 struct Memory {
   CUctx_st *context;
   uint64_t bytes;
+  bool mapped = false; // to reserved addresses
 };
+
+/// Memory without an address, as cuMemCreate makes it.
+struct Physical {
+  CUctx_st *context;
+  uint64_t bytes;
+  bool named = true; // by its handle
+  int mappings = 0;
+};
+constexpr uint64_t granule = 8192;
+
+/// The memory of `bytes` at a device address, or null.
+uint8_t *resolve(DevicePointer address, uint64_t bytes, CUctx_st *context);
+/// Puts work into a stream, or into the graph that is made of it.
+void add(CUstream_st *stream, std::function<void()> work,
+         const void *host = nullptr);
+/// What there is of cuMemCreate and its like; ends with the context.
+void dropMappings(CUctx_st *context);
+void dropReservations();
 
 // CUresult
 constexpr int invalidValue = 1, invalidDevice = 101, invalidContext = 201,
               invalidPtx = 218, invalidHandle = 400, notFound = 500,
-              illegalAddress = 700;
+              illegalAddress = 700, captureUnsupported = 900;
 
 struct Books {
   std::mutex mutex;
@@ -76,6 +105,12 @@ struct Books {
   /// Destroyed, but their work goes on.
   std::vector<std::unique_ptr<CUstream_st>> ending;
   std::map<CUevent_st *, std::unique_ptr<CUevent_st>> events;
+  std::map<CUgraph_st *, std::unique_ptr<CUgraph_st>> graphs;
+  std::map<CUgraphExec_st *, std::unique_ptr<CUgraphExec_st>> graphExecs;
+  std::map<uint64_t, uint64_t> reservations;                  // address: bytes
+  std::map<uint64_t, Physical> memories;                      // by handle
+  std::map<uint64_t, std::pair<uint64_t, uint64_t>> mappings; // bytes, handle
+  uint64_t lastMemory = 0;
 
   void count();
 };

@@ -12,8 +12,12 @@ static FakeCuda &state = fake::books.state;
 
 constexpr unsigned staticShared = 1024; // of every kernel
 
-static void add(CUstream_st *stream, std::function<void()> work,
-                const void *host = nullptr) {
+void fake::add(CUstream_st *stream, std::function<void()> work,
+               const void *host) {
+  if (stream->capturing) {
+    stream->captured.push_back({std::move(work), host});
+    return;
+  }
   stream->waiting.push_back({std::move(work), host});
   ++stream->added;
 }
@@ -40,9 +44,8 @@ static void checkUnused(void *address, uint64_t bytes) {
     check(*stream);
 }
 
-/// The memory of `bytes` at a device address, or null.
-static uint8_t *resolve(DevicePointer address, uint64_t bytes,
-                        CUctx_st *context) {
+uint8_t *fake::resolve(DevicePointer address, uint64_t bytes,
+                       CUctx_st *context) {
   auto after = books.deviceMemory.upper_bound(address);
   if (after == books.deviceMemory.begin())
     return nullptr;
@@ -81,7 +84,7 @@ FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   void *memory = aligned_alloc(256, (bytes + 255) & ~size_t(255));
   memset(memory, 0xa5, bytes);
   *address = reinterpret_cast<DevicePointer>(memory);
-  books.deviceMemory[*address] = {context, bytes};
+  books.deviceMemory[*address] = {context, bytes, false};
   context->used += bytes;
   return 0;
 }
@@ -89,7 +92,8 @@ FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
 FAKE_EXPORT Result cuMemFree_v2(DevicePointer address) {
   Call call("cuMemFree_v2");
   auto found = books.deviceMemory.find(address);
-  if (!call.fails() && found == books.deviceMemory.end())
+  if (!call.fails() &&
+      (found == books.deviceMemory.end() || found->second.mapped))
     call.refuse(invalidValue);
   if (call.fails() || !call.in(found->second.context))
     return call.result;
@@ -106,7 +110,7 @@ FAKE_EXPORT Result cuMemHostAlloc(void **address, size_t bytes, unsigned) {
   if (call.fails() || !call.in(nullptr))
     return call.result;
   *address = malloc(bytes);
-  books.hostMemory[*address] = {stack.back(), bytes};
+  books.hostMemory[*address] = {stack.back(), bytes, false};
   return 0;
 }
 
@@ -147,6 +151,20 @@ FAKE_EXPORT Result cuMemcpyDtoHAsync_v2(void *to, DevicePointer from,
     call.refuse(invalidValue);
   else
     add(stream, [=] { memcpy(to, source, bytes); }, to);
+  return call.result;
+}
+
+FAKE_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from,
+                                        size_t bytes, StreamHandle stream) {
+  Call call("cuMemcpyDtoDAsync_v2");
+  if (!call.known(books.streams, stream))
+    return call.result;
+  uint8_t *target = resolve(to, bytes, stream->context);
+  uint8_t *source = resolve(from, bytes, stream->context);
+  if (!target || !source)
+    call.refuse(invalidValue);
+  else
+    add(stream, [=] { memcpy(target, source, bytes); });
   return call.result;
 }
 
@@ -340,6 +358,8 @@ FAKE_EXPORT Result cuStreamCreate(StreamHandle *stream, unsigned flags) {
 FAKE_EXPORT Result cuStreamSynchronize(StreamHandle stream) {
   Call call("cuStreamSynchronize");
   if (call.known(books.streams, stream)) {
+    if (stream->capturing)
+      return call.result = captureUnsupported;
     run(*stream, stream->added);
     call.result = stream->context->failed;
   }

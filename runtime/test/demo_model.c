@@ -9,7 +9,8 @@
  * Prompt steps round the embedding, as coarser activations would.
  *
  * Macros: DEMO_SEED makes another model of it, DEMO_NO_WEIGHTS one whose
- *weights were stripped.
+ * weights were stripped, DEMO_GPU one with code for a GPU too, DEMO_GPU_ONLY
+ * one with no other.
  *===----------------------------------------------------------------------===*/
 
 #include "qcc-rt/qcc_abi.h"
@@ -17,6 +18,9 @@
 
 #include "demo_model.h"
 #include "demo_tokenizer.h" /* made by make_demo_tokenizer */
+#ifdef DEMO_GPU
+#include "demo_gpu.h"
+#endif
 
 #ifndef DEMO_SEED
 #define DEMO_SEED 1
@@ -205,7 +209,19 @@ static const qcc_stage_v1 stages[] = {{"all", VOCAB * HIDDEN, 0, 1, 0}};
 static const qcc_model_v1 baseline = MODEL("x86-64", 0);
 static const qcc_model_v1 avx2 = MODEL("x86-64-v3", QCC_CPU_X86_64_V3);
 static const qcc_model_v1 future = MODEL("future", 1ull << 40);
-static const qcc_model_v1 *const models[] = {&baseline, &avx2, &future};
+static const qcc_model_v1 *const models[] = {
+    &baseline,
+    &avx2,
+    &future,
+#ifdef DEMO_GPU
+    &demo_gpu_model,
+#endif
+};
+#ifdef DEMO_GPU_ONLY
+#define FIRST_MODEL 3
+#else
+#define FIRST_MODEL 0
+#endif
 
 static const qcc_template_v1 templates[] = {
     {"tool_use", "{% for tool in tools %}[{{ tool.name }}]{% endfor %}"
@@ -216,8 +232,8 @@ __attribute__((visibility("hidden"))) const qcc_bundle_v1 qcc_bundle = {
     sizeof(qcc_bundle_v1),
     QCC_ABI_VERSION_MAJOR,
     QCC_ABI_VERSION_MINOR,
-    models,
-    sizeof models / sizeof *models,
+    models + FIRST_MODEL,
+    sizeof models / sizeof *models - FIRST_MODEL,
     0,
     "demo " STRING(DEMO_SEED),
     "demo",

@@ -170,8 +170,10 @@ def test_what_is_not_there_is_named(llm, library):
                  lambda: qcc.AutoTokenizer.from_pretrained(library, frequency=1)):
         with pytest.raises(TypeError, match="'frequency' is an invalid keyword argument"):
             call()
-    with pytest.raises(ValueError, match="gpu_layers=5 is not supported"):
+    with pytest.raises(qcc.QccError, match="this model has no code for a GPU"):
         qcc.load(library, gpu_layers=5)
+    with pytest.raises(ValueError, match="gpu_layers=-2 is not supported, expected -1 or more"):
+        qcc.load(library, gpu_layers=-2)
     with pytest.raises(ValueError, match="device_map='cuda' is not supported"):
         qcc.AutoModelForCausalLM.from_pretrained(library, device_map="cuda")
     with pytest.raises(ValueError, match="compiled already: --target=x86-64-v3"):

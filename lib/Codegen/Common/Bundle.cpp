@@ -99,15 +99,20 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
           {i32(operand.kind), i32(0), i64(operand.value), i64(operand.bytes)}));
   }
   Constant *steps = table(launches, "launches");
-  static_assert(sizeof(qcc_gpu_code_v1) == 88, "fields below");
-  return global(
-      structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
-                 table(images, "images"), table(kernels, "kernels"),
-                 table(operands, "operands"), i32(kernels.size()),
-                 i32(operands.size()), steps, i32(launches.size()), i32(0),
-                 steps, i32(launches.size()), i32(0),
-                 i64(program.residualOffset), i64(program.residualStride)}),
-      "gpu", 8);
+  // Of the runtime; of no type that matters.
+  Constant *runtime = module.getOrInsertGlobal(QCC_GPU_RUNTIME_SYMBOL,
+                                               llvm::Type::getInt8Ty(context));
+  llvm::cast<llvm::GlobalVariable>(runtime)->setVisibility(
+      llvm::GlobalValue::HiddenVisibility);
+  static_assert(sizeof(qcc_gpu_code_v1) == 96, "fields below");
+  return global(structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
+                           table(images, "images"), table(kernels, "kernels"),
+                           table(operands, "operands"), i32(kernels.size()),
+                           i32(operands.size()), steps, i32(launches.size()),
+                           i32(0), steps, i32(launches.size()), i32(0),
+                           i64(program.residualOffset),
+                           i64(program.residualStride), runtime}),
+                "gpu", 8);
 }
 
 Constant *BundleBuilder::model(const BundleModel &model) {

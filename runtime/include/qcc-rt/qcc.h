@@ -69,11 +69,11 @@ typedef int32_t qcc_status;
 #define QCC_E_CONTEXT (-5)   /* the tokens do not fit into the context      */
 #define QCC_E_CANCELLED (-6) /* qcc_cancel() was called                     */
 #define QCC_E_SPACE                                                            \
-  (-7)                      /* the caller's buffer is too small; the needed    \
-                               size is returned                            */
-#define QCC_E_TEMPLATE (-8) /* the chat template is absent or failed       */
-#define QCC_E_NUMERIC (-9)  /* the model gave no finite logit              */
-#define QCC_E_DEVICE (-10)  /* no GPU or driver that serves, or it failed  */
+  (-7)                        /* the caller's buffer is too small; the needed  \
+                                 size is returned                            */
+#define QCC_E_TEMPLATE (-8)   /* the chat template is absent or failed       */
+#define QCC_E_NUMERIC (-9)    /* the model gave no finite logit              */
+#define QCC_E_DEVICE (-10)    /* no GPU or driver that serves, or it failed  */
 #define QCC_E_TOKENIZER (-11) /* the model has no tokenizer: use token ids */
 
 typedef struct qcc_api_v1 qcc_api_v1;
@@ -88,13 +88,23 @@ typedef struct qcc_session {
 
 /* qcc_model_options_v1.flags */
 #define QCC_MODEL_NO_POPULATE 1u /* do not read weights ahead */
+#define QCC_MODEL_GPU_LAYERS 2u  /* gpu_layers says how many */
+/* qcc_model_options_v1.gpu_layers: all, on a GPU that can; else none. */
+#define QCC_GPU_AUTO (-1)
 
 typedef struct qcc_model_options_v1 {
   uint32_t struct_size;
   uint32_t flags;
   const char *target; /* one of the file's targets; NULL: the environment
-                         variable QCC_TARGET, else the best for this CPU      */
+                         variable QCC_TARGET, else the best that runs here    */
+  /* Layers to run on a GPU: QCC_GPU_AUTO, 0 for none, or at least as many as
+     the model has. Without QCC_MODEL_GPU_LAYERS in flags: the environment
+     variable QCC_GPU_LAYERS ("auto" or a number), else QCC_GPU_AUTO. */
+  int32_t gpu_layers;
+  uint32_t reserved; /* 0 */
 } qcc_model_options_v1;
+#define QCC_MODEL_OPTIONS_INIT                                                 \
+  {(uint32_t)sizeof(qcc_model_options_v1), 0, NULL, 0, 0}
 
 /* Numbers and names of an open model. */
 typedef struct qcc_model_info_v1 {
@@ -118,6 +128,15 @@ typedef struct qcc_model_info_v1 {
   uint32_t matmul_count;    /* whose inputs qcc_step() gives; 0: of none      */
   uint32_t reserved;        /* 0 */
   uint64_t matmul_columns;  /* of all their inputs                            */
+  /* The GPU that runs the model; NULL: the CPU does. Numbers are of the moment
+     of the call. */
+  const char *device;           /* "NVIDIA H200"                             */
+  const char *device_unused;    /* why code for a GPU is not used; NULL      */
+  uint64_t device_memory_bytes; /* that the GPU has                          */
+  uint64_t device_free_bytes;   /* 0: not known                              */
+  uint64_t device_weight_bytes; /* of this model there                       */
+  uint64_t device_used_bytes;   /* by this model and its sessions            */
+  double device_bandwidth;      /* bytes a second at best; 0: not known      */
 } qcc_model_info_v1;
 
 /* A matmul, as qcc_matmul() describes it. */
@@ -137,7 +156,7 @@ typedef struct qcc_session_options_v1 {
   uint32_t reserved;  /* 0 */
 } qcc_session_options_v1;
 #define QCC_SESSION_OPTIONS_INIT                                               \
-  { (uint32_t)sizeof(qcc_session_options_v1), 0, 0, 0, 0, 0 }
+  {(uint32_t)sizeof(qcc_session_options_v1), 0, 0, 0, 0, 0}
 
 /* How the next token is chosen, in this order: penalties, top_k, top_p, min_p,
  * temperature, then a draw. The same seed gives the same tokens. */
@@ -155,15 +174,23 @@ typedef struct qcc_sampling_v1 {
   int64_t seed;            /* -1: a random one                               */
 } qcc_sampling_v1;
 #define QCC_SAMPLING_INIT                                                      \
-  {                                                                            \
-    (uint32_t)sizeof(qcc_sampling_v1), 40, 0.8f, 0.95f, 0.05f, 1.0f, 0.0f,     \
-        0.0f, 64, 0, -1                                                        \
-  }
+  {(uint32_t)sizeof(qcc_sampling_v1),                                          \
+   40,                                                                         \
+   0.8f,                                                                       \
+   0.95f,                                                                      \
+   0.05f,                                                                      \
+   1.0f,                                                                       \
+   0.0f,                                                                       \
+   0.0f,                                                                       \
+   64,                                                                         \
+   0,                                                                          \
+   -1}
 
 /* qcc_tokenize() flags */
-#define QCC_TOKENIZE_SPECIAL 1u /* add bos/eos as the model's tokenizer does   \
-                                 */
-#define QCC_TOKENIZE_PARSE 2u   /* read "<|im_start|>" and the like as tokens */
+#define QCC_TOKENIZE_SPECIAL                                                   \
+  1u                          /* add bos/eos as the model's tokenizer does     \
+                               */
+#define QCC_TOKENIZE_PARSE 2u /* read "<|im_start|>" and the like as tokens */
 /* qcc_detokenize() and qcc_piece() flags */
 #define QCC_TEXT_SPECIAL 1u /* write control tokens as their names */
 
@@ -186,7 +213,7 @@ typedef struct qcc_chat_v1 {
                             there is one and `tools` are given, or "default"  */
 } qcc_chat_v1;
 #define QCC_CHAT_INIT                                                          \
-  { (uint32_t)sizeof(qcc_chat_v1), 1, NULL, 0, NULL, NULL, NULL }
+  {(uint32_t)sizeof(qcc_chat_v1), 1, NULL, 0, NULL, NULL, NULL}
 
 /* qcc_eval_v1.want */
 #define QCC_LOGITS_NONE 0u
@@ -424,8 +451,7 @@ static inline qcc_status qcc_model_info(const qcc_model *model,
 static inline qcc_status qcc_matmul(const qcc_model *model, uint32_t index,
                                     qcc_matmul_info_v1 *info) {
   /* A library may be older than this function. */
-  if (model->api->struct_size <=
-      offsetof(struct qcc_api_v1, matmul))
+  if (model->api->struct_size <= offsetof(struct qcc_api_v1, matmul))
     return QCC_E_ARGUMENT;
   return model->api->matmul(model, index, info);
 }
@@ -475,10 +501,10 @@ qcc_apply_chat(const qcc_model *model, const qcc_message_v1 *messages,
 }
 
 /* The same with tools and further variables. */
-static inline qcc_status
-qcc_render_chat(const qcc_model *model, const qcc_chat_v1 *chat, char *text,
-                size_t capacity, size_t *bytes, char *error,
-                size_t error_bytes) {
+static inline qcc_status qcc_render_chat(const qcc_model *model,
+                                         const qcc_chat_v1 *chat, char *text,
+                                         size_t capacity, size_t *bytes,
+                                         char *error, size_t error_bytes) {
   /* A library may be older than this function. */
   if (model->api->struct_size <= offsetof(struct qcc_api_v1, render_chat))
     return QCC_E_ARGUMENT;

@@ -59,12 +59,12 @@ QCC_STATIC_ASSERT(sizeof(qcc_gpu_kernel_v1) == 16, "layout is ABI");
 #define QCC_GPU_POSITION 4u   /* int32_t [rows]                              */
 #define QCC_GPU_SEQUENCE 5u   /* uint32_t [rows]                             */
 #define QCC_GPU_OUTPUT 6u     /* uint32_t [outputs]                          */
-#define QCC_GPU_PAGE_TABLE 7u /* uint32_t [sequences][pages per sequence]    */
+#define QCC_GPU_PAGE_TABLE 7u /* uint32_t [sequences][pages per sequence] */
 #define QCC_GPU_LOGITS 8u     /* float [outputs][vocab]                      */
 /* then the numbers, each a uint32_t: */
 #define QCC_GPU_COUNT 16u              /* of the launch                      */
 #define QCC_GPU_ROWS_PER_BLOCK 17u     /* of the launch; see there           */
-#define QCC_GPU_PAGES_PER_SEQUENCE 18u /* of the page table                  */
+#define QCC_GPU_PAGES_PER_SEQUENCE 18u /* of the page table */
 
 typedef struct qcc_gpu_operand_v1 {
   uint32_t kind;
@@ -132,8 +132,13 @@ typedef struct qcc_gpu_code_v1 {
   qcc_gpu_program_v1 prompt;   /* for prompt steps; may be the same launches */
   uint64_t residual_offset;
   uint64_t residual_stride; /* in bytes                                      */
+  const void *runtime;      /* &qcc_gpu_runtime: naming it is what brings the
+                               runtime's part for GPUs into the file         */
 } qcc_gpu_code_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_gpu_code_v1) == 88, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_gpu_code_v1) == 96, "layout is ABI");
+
+/* The one symbol that the runtime defines for it (hidden). */
+#define QCC_GPU_RUNTIME_SYMBOL "qcc_gpu_runtime"
 
 #ifdef __cplusplus
 }

@@ -267,6 +267,21 @@ TEST(Artefact, WithoutSymbolTable) {
       contains(run({"readelf", "-SW", folder / "model"}).output, ".symtab"));
 }
 
+TEST(Artefact, CarriesCodeForDevicesWhereItIsNamed) {
+  TempFolder folder;
+  std::string weights = patternedWeights(5000);
+  for (bool named : {false, true}) {
+    PackageOptions options = optionsFor(folder / "model");
+    ASSERT_EQ(packageObject(named ? PACKAGE_OBJECT_GPU : PACKAGE_OBJECT_ONE,
+                            streamOf(weights), options),
+              "");
+    EXPECT_EQ(run({folder / "model"}).output, expectedReport(1, weights));
+    EXPECT_EQ(
+        contains(readFile(folder / "model"), "fixture of the device archive"),
+        named);
+  }
+}
+
 TEST(Artefact, ProgressEndsAtTheTotal) {
   TempFolder folder;
   const uint64_t total = uint64_t(200) << 20;

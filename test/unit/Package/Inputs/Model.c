@@ -10,3 +10,10 @@ const int fixture_model_id = FIXTURE_MODEL_ID;
 __attribute__((visibility("hidden"))) int fixture_unreferenced(void) {
   return FIXTURE_MODEL_ID;
 }
+
+#ifdef FIXTURE_GPU
+/* As a bundle with code for GPUs does. */
+extern const char qcc_gpu_runtime[] __attribute__((visibility("hidden")));
+__attribute__((used, retain)) static const char *const fixture_gpu_runtime =
+    qcc_gpu_runtime;
+#endif

@@ -1,0 +1,138 @@
+//===- DeviceModel.cpp - A model on a GPU ---------------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "DeviceModel.h"
+
+#include "DeviceSession.h"
+#include "GpuCode.h"
+
+#include <new>
+
+namespace qcc::rt::device {
+
+DeviceModel::~DeviceModel() { pthread_mutex_destroy(&mutex); }
+
+void DeviceModel::destroy() {
+  this->~DeviceModel();
+  free(this);
+}
+
+/// The first GPU that runs one of the images; else why the last one does not.
+qcc_status DeviceModel::chooseDevice(ErrorText &error) {
+  qcc_status status = QCC_E_DEVICE;
+  for (int i = 0; i < driver.deviceCount(); ++i) {
+    status = gpu.open(driver, i, error);
+    if (status == QCC_OK)
+      status = chooseImage(images.data(), uint32_t(images.size()), gpu.info(),
+                           driver.cudaVersion(), image, error);
+    if (status == QCC_OK)
+      return QCC_OK;
+  }
+  return status;
+}
+
+qcc_status DeviceModel::checkMemory(ErrorText &error) const {
+  uint64_t free = 0, total = 0, need;
+  if (qcc_status status = gpu.memory(free, total, error))
+    return status;
+  if (addInto(need, resident.bytes(), description->arena_bytes) && need <= free)
+    return QCC_OK;
+  return error.set(QCC_E_NO_MEMORY,
+                   "out of device memory: the weights and the arena need %s, "
+                   "but of the %s of %.64s only %s are free",
+                   ByteText(need).text, ByteText(total).text, gpu.info().name,
+                   ByteText(free).text);
+}
+
+qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
+                             uint64_t weightBytes, ErrorText &error) {
+  description = &of;
+  source = weights;
+  if (qcc_status status = checkGpuCode(of, weightBytes, error))
+    return status;
+  if (!images.allocate(of.gpu->image_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  for (uint32_t i = 0; i < of.gpu->image_count; ++i) {
+    const qcc_gpu_image_v1 &from = of.gpu->images[i];
+    images[i] = {Image::Kind(from.kind), from.architecture, from.specific,
+                 from.cuda_version,      from.data,         from.bytes};
+  }
+  if (qcc_status status = resident.plan(*of.gpu, error))
+    return status;
+  if (qcc_status status = driver.open({}, error))
+    return status;
+  if (qcc_status status = chooseDevice(error))
+    return status;
+  return checkMemory(error);
+}
+
+/// Brings code and weights to the GPU.
+qcc_status DeviceModel::load(ErrorText &error) {
+  if (qcc_status status = module.load(gpu, *image, error))
+    return status;
+  if (!kernels.allocate(code().kernel_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  for (uint32_t i = 0; i < code().kernel_count; ++i) {
+    const qcc_gpu_kernel_v1 &wanted = code().kernels[i];
+    qcc_status status = module.kernel(wanted.name, kernels[i], error);
+    if (status == QCC_OK)
+      status = kernels[i].allowSharedBytes(wanted.most_shared_bytes, error);
+    if (status)
+      return status;
+  }
+  return resident.upload(gpu, source, error);
+}
+
+qcc_status DeviceModel::createSession(uint32_t sequences,
+                                      uint64_t pagesPerSequence,
+                                      GpuSession *&session, ErrorText &error) {
+  pthread_mutex_lock(&mutex);
+  qcc_status status = loaded ? QCC_OK : load(error);
+  if (status == QCC_OK && !loaded) {
+    loaded = true;
+    used.fetch_add(resident.bytes(), std::memory_order_relaxed);
+  }
+  pthread_mutex_unlock(&mutex);
+  if (status)
+    return status;
+  void *memory = malloc(sizeof(DeviceSession));
+  if (!memory)
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  auto *made = new (memory) DeviceSession(*this);
+  status = made->create(sequences, pagesPerSequence, error);
+  if (status)
+    made->destroy();
+  else
+    session = made;
+  return status;
+}
+
+void DeviceModel::facts(GpuFacts &facts) const {
+  uint64_t total = 0;
+  ErrorText ignored;
+  facts = {gpu.info().name, gpu.info().memoryBytes,    0, resident.bytes(),
+           used.load(),     gpu.info().peakBandwidth()};
+  if (gpu.memory(facts.freeBytes, total, ignored) != QCC_OK)
+    facts.freeBytes = 0;
+}
+
+static qcc_status openModel(const qcc_model_v1 &code, const uint8_t *weights,
+                            uint64_t weightBytes, GpuModel *&model,
+                            ErrorText &error) {
+  void *memory = malloc(sizeof(DeviceModel));
+  if (!memory)
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  auto *made = new (memory) DeviceModel();
+  qcc_status status = made->open(code, weights, weightBytes, error);
+  if (status)
+    made->destroy();
+  else
+    model = made;
+  return status;
+}
+
+} // namespace qcc::rt::device
+
+extern "C" const qcc::rt::GpuRuntime qcc_gpu_runtime = {
+    qcc::rt::device::openModel};

@@ -1,0 +1,47 @@
+//===- DeviceWeights.h - The weights that launches name ---------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_DEVICE_DEVICEWEIGHTS_H
+#define QCC_RUNTIME_DEVICE_DEVICEWEIGHTS_H
+
+#include "Buffer.h"
+
+#include "core/Memory.h"
+
+#include "qcc-rt/qcc_gpu.h"
+
+namespace qcc::rt::device {
+
+/// Those bytes of a model's weights that its launches name, on a GPU: once
+/// each, whatever the file has between them. Each piece keeps its alignment up
+/// to 256 bytes.
+class DeviceWeights {
+public:
+  /// Finds the pieces. The code was checked.
+  qcc_status plan(const qcc_gpu_code_v1 &code, ErrorText &error);
+
+  uint64_t bytes() const { return total; }
+
+  /// Returns when all of it is there.
+  qcc_status upload(const Device &device, const uint8_t *weights,
+                    ErrorText &error);
+
+  /// Where the weights' byte `offset`, which a launch names, has come to be.
+  DevicePointer address(uint64_t offset) const;
+
+private:
+  struct Piece {
+    uint64_t begin, end; // in the weights
+    uint64_t place;      // in the buffer
+  };
+
+  Array<Piece> pieces; // ascending
+  size_t count = 0;
+  uint64_t total = 0;
+  Buffer buffer;
+};
+
+} // namespace qcc::rt::device
+
+#endif // QCC_RUNTIME_DEVICE_DEVICEWEIGHTS_H

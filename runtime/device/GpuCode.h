@@ -1,0 +1,21 @@
+//===- GpuCode.h - A model's launches, checked ------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_DEVICE_GPUCODE_H
+#define QCC_RUNTIME_DEVICE_GPUCODE_H
+
+#include "core/Error.h"
+
+#include "qcc-rt/qcc_gpu.h"
+
+namespace qcc::rt::device {
+
+/// Checks everything in the table of a model's code that a step or an upload
+/// relies on: names, indices and ranges. QCC_E_DATA says what is wrong.
+qcc_status checkGpuCode(const qcc_model_v1 &model, uint64_t weightBytes,
+                        ErrorText &error);
+
+} // namespace qcc::rt::device
+
+#endif // QCC_RUNTIME_DEVICE_GPUCODE_H

@@ -1,0 +1,143 @@
+//===- GpuFixture.h - Models on a fake GPU ----------------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fake driver is loaded under the name of the real one, which is how a
+// model finds it.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_RUNTIME_TEST_GPUFIXTURE_H
+#define QCC_RUNTIME_TEST_GPUFIXTURE_H
+
+#include "Demo.h"
+#include "DemoKernels.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <dlfcn.h>
+#include <memory>
+
+class GpuFixture : public testing::Test {
+protected:
+  void SetUp() override {
+    unsetenv("QCC_TARGET");
+    unsetenv("QCC_GPU_LAYERS");
+    // Never closed: models find what is loaded.
+    library = dlopen(FAKE_DRIVER, RTLD_NOW | RTLD_LOCAL);
+    ASSERT_TRUE(library) << dlerror();
+    renew();
+  }
+
+  void TearDown() override {
+    session.reset();
+    model.reset();
+    EXPECT_EQ(fake->live(), 0u);
+    EXPECT_LE(fake->orphans, orphansAllowed);
+    std::string misuse;
+    for (const std::string &line : fake->misuse)
+      misuse += line + "\n";
+    EXPECT_EQ(misuse, "");
+    EXPECT_EQ(control<size_t()>("fake_cuda_depth")(), 0u);
+  }
+
+  void renew() {
+    fake = control<FakeCuda *()>("fake_cuda_reset")();
+    fake_kernels(fake);
+  }
+
+  template <typename Function>
+  Function *control(const char *name) {
+    return reinterpret_cast<Function *>(dlsym(library, name));
+  }
+
+  /// Opens a model; `layers` QCC_GPU_AUTO, or how many are to run on a GPU.
+  qcc_status open(const char *file, int32_t layers = QCC_GPU_AUTO,
+                  const char *target = nullptr) {
+    qcc_model_options_v1 options = QCC_MODEL_OPTIONS_INIT;
+    options.target = target;
+    if (layers != QCC_GPU_AUTO) {
+      options.flags = QCC_MODEL_GPU_LAYERS;
+      options.gpu_layers = layers;
+    }
+    return open(file, options);
+  }
+
+  qcc_status open(const char *file, const qcc_model_options_v1 &options) {
+    session.reset();
+    model.reset();
+    error[0] = '\0';
+    const qcc_api_v1 *api =
+        qcc_load(demo::built(file).c_str(), nullptr, error, sizeof error);
+    EXPECT_TRUE(api) << error;
+    qcc_model *opened = nullptr;
+    qcc_status status =
+        qcc_model_open(api, &options, &opened, error, sizeof error);
+    model.reset(opened);
+    return status;
+  }
+
+  qcc_status start(uint32_t sequences = 1, uint32_t context = 0) {
+    qcc_session_options_v1 options = QCC_SESSION_OPTIONS_INIT;
+    options.sequences = sequences;
+    options.context = context;
+    session.reset();
+    qcc_session *made = nullptr;
+    qcc_status status =
+        qcc_session_create(model.get(), &options, &made, error, sizeof error);
+    session.reset(made);
+    return status;
+  }
+
+  /// Logits after each token.
+  demo::Logits eval(const std::vector<int32_t> &tokens, uint32_t batch = 0,
+                    uint32_t sequence = 0) {
+    demo::Logits result;
+    status = tryEval(tokens, batch, sequence, &result);
+    EXPECT_EQ(status, QCC_OK) << qcc_last_error(session.get());
+    return result;
+  }
+
+  qcc_status tryEval(const std::vector<int32_t> &tokens, uint32_t batch = 0,
+                     uint32_t sequence = 0, demo::Logits *result = nullptr) {
+    qcc_eval_v1 request = {};
+    request.struct_size = sizeof request;
+    request.sequence = sequence;
+    request.tokens = tokens.data();
+    request.count = tokens.size();
+    request.want = result ? QCC_LOGITS_ALL : QCC_LOGITS_LAST;
+    request.batch = batch;
+    request.user = result;
+    if (result)
+      request.on_logits = [](void *user, size_t,
+                             const float *logits) -> int32_t {
+        auto &all = *static_cast<demo::Logits *>(user);
+        all.insert(all.end(), logits, logits + DEMO_VOCAB);
+        return 0;
+      };
+    return qcc_eval(session.get(), &request);
+  }
+
+  qcc_model_info_v1 info() {
+    qcc_model_info_v1 result = {};
+    result.struct_size = sizeof result;
+    qcc_model_info(model.get(), &result);
+    return result;
+  }
+
+  size_t callsOf(const char *name) const {
+    return size_t(std::count(fake->calls.begin(), fake->calls.end(), name));
+  }
+
+  void *library = nullptr;
+  FakeCuda *fake = nullptr;
+  size_t orphansAllowed = 0;
+  qcc_status status = QCC_OK;
+  char error[QCC_ERROR_BYTES] = "";
+  struct Closer {
+    void operator()(qcc_model *model) { qcc_model_close(model); }
+    void operator()(qcc_session *session) { qcc_session_destroy(session); }
+  };
+  std::unique_ptr<qcc_model, Closer> model;
+  std::unique_ptr<qcc_session, Closer> session;
+};
+
+#endif // QCC_RUNTIME_TEST_GPUFIXTURE_H
