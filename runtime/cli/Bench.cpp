@@ -60,6 +60,35 @@ static double timeGeneration(Program &program,
   return now() - start;
 }
 
+/// Answers the prompt greedily on sequence 0.
+static qcc_generated_v1 answerGreedily(Program &program,
+                                       const std::vector<int32_t> &prompt,
+                                       const Options &options,
+                                       uint32_t draftMax) {
+  qcc_session *session = program.session();
+  program.check(qcc_reset(session, 0));
+  qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
+  sampling.temperature = 0;
+  program.check(qcc_set_sampling(session, &sampling));
+  qcc_generate_v1 request = {};
+  request.struct_size = sizeof request;
+  request.prompt = prompt.data();
+  request.prompt_count = prompt.size();
+  request.max_tokens = options.benchGenerate;
+  request.flags = QCC_GENERATE_IGNORE_END;
+  request.batch = options.batch;
+  request.draft_max = draftMax;
+  qcc_generated_v1 result = {};
+  result.struct_size = sizeof result;
+  program.check(qcc_generate(session, &request, &result));
+  return result;
+}
+
+/// Tokens a second after the first one, which comes from the prompt's step.
+static double speedOf(const qcc_generated_v1 &answer) {
+  return double(answer.tokens - 1) / answer.generate_seconds;
+}
+
 /// The most resident memory since the start or forgetPeak(), in MiB.
 static double peakMemory() {
   double peak = 0;
@@ -84,9 +113,20 @@ static void forgetPeak() {
 
 int runBench(Program &program, const Options &options) {
   const qcc_model_info_v1 &info = program.info();
-  if (options.benchPrompt == 0 && options.benchGenerate == 0)
+  std::vector<int32_t> prompt;
+  uint32_t promptTokens = options.benchPrompt;
+  if (!options.file.empty()) {
+    prompt = program.tokenize(readFile(options.file),
+                              QCC_TOKENIZE_SPECIAL | QCC_TOKENIZE_PARSE);
+    promptTokens = uint32_t(prompt.size());
+  }
+  if (promptTokens == 0 && options.benchGenerate == 0)
     throw Failure{"bench needs -p or -n above 0", 2};
-  uint32_t longest = std::max(options.benchPrompt, options.benchGenerate);
+  if (options.draftMax && (promptTokens == 0 || options.benchGenerate < 2))
+    throw Failure{"bench --lookup needs a prompt and -n above 1", 2};
+  uint32_t longest = options.draftMax
+                         ? promptTokens + options.benchGenerate
+                         : std::max(promptTokens, options.benchGenerate);
   uint32_t context =
       options.context ? options.context : std::min(longest, info.context);
   if (longest > context)
@@ -108,10 +148,12 @@ int runBench(Program &program, const Options &options) {
       ids[0] = info.bos;
     return ids;
   };
-  std::vector<int32_t> prompt = tokens(options.benchPrompt);
+  if (options.file.empty())
+    prompt = tokens(promptTokens);
   std::vector<int32_t> answer = tokens(options.benchGenerate);
 
-  Rates prefill, decode, first;
+  Rates prefill, decode, first, greedy, lookup;
+  qcc_generated_v1 guessed = {};
   uint32_t threads = qcc_threads(session);
   double before = 0, after = 0, megabytes = 0;
   // Measured for a CPU; a GPU's is what it says to have at best.
@@ -135,6 +177,14 @@ int runBench(Program &program, const Options &options) {
       double seconds = timeGeneration(program, answer);
       if (warm)
         decode.values.push_back(double(answer.size()) / seconds);
+    }
+    if (options.draftMax) {
+      qcc_generated_v1 plain = answerGreedily(program, prompt, options, 0);
+      guessed = answerGreedily(program, prompt, options, options.draftMax);
+      if (warm) {
+        greedy.values.push_back(speedOf(plain));
+        lookup.values.push_back(speedOf(guessed));
+      }
     }
     // The memory of the bandwidth measurement is not the model's.
     megabytes = std::max(megabytes, peakMemory());
@@ -173,10 +223,18 @@ int runBench(Program &program, const Options &options) {
         "\"read_bandwidth_before\": %.6g, \"read_bandwidth_after\": %.6g, "
         "\"weight_bytes_per_token\": %llu, \"share_of_bandwidth\": %.6g",
         jsonString(info.name).c_str(), jsonString(info.target).c_str(), threads,
-        options.benchPrompt, options.benchGenerate, options.benchRepeat,
+        promptTokens, options.benchGenerate, options.benchRepeat,
         prefill.mean(), prefill.deviation(), decode.mean(), decode.deviation(),
         first.mean(), megabytes, bandwidth * 1e-9, before * 1e-9, after * 1e-9,
         static_cast<unsigned long long>(info.weight_bytes_per_token), share);
+    if (options.draftMax)
+      printFormatted(
+          ", \"greedy_tokens_per_second\": %.6g, \"greedy_deviation\": %.6g, "
+          "\"lookup_tokens_per_second\": %.6g, \"lookup_deviation\": %.6g, "
+          "\"drafted\": %llu, \"accepted\": %llu",
+          greedy.mean(), greedy.deviation(), lookup.mean(), lookup.deviation(),
+          static_cast<unsigned long long>(guessed.drafted),
+          static_cast<unsigned long long>(guessed.accepted));
     if (options.profile && !prompt.empty())
       printFormatted(", \"prefill_profile\": %s", prefillTimes.json().c_str());
     if (options.profile && !answer.empty())
@@ -196,12 +254,22 @@ int runBench(Program &program, const Options &options) {
                    threads);
   if (!prompt.empty()) {
     printFormatted("prefill  %6u tokens  %9.1f +/- %.1f tokens/s\n",
-                   options.benchPrompt, prefill.mean(), prefill.deviation());
+                   promptTokens, prefill.mean(), prefill.deviation());
     printFormatted("first token after    %9.1f ms\n", first.mean() * 1e3);
   }
   if (!answer.empty())
     printFormatted("decode   %6u tokens  %9.1f +/- %.1f tokens/s\n",
                    options.benchGenerate, decode.mean(), decode.deviation());
+  if (options.draftMax) {
+    printFormatted("greedy   %6u tokens  %9.1f +/- %.1f tokens/s\n",
+                   options.benchGenerate, greedy.mean(), greedy.deviation());
+    printFormatted(
+        "lookup   %6u tokens  %9.1f +/- %.1f tokens/s, %llu drafted, "
+        "%llu accepted\n",
+        options.benchGenerate, lookup.mean(), lookup.deviation(),
+        static_cast<unsigned long long>(guessed.drafted),
+        static_cast<unsigned long long>(guessed.accepted));
+  }
   printFormatted("peak memory          %9.1f MiB\n", megabytes);
   if (info.device)
     printFormatted("device memory        %9.1f MiB\n"

@@ -51,6 +51,12 @@ static void addModelOptions(CLI::App &app, Options &options) {
   app.add_flag("--verbose,-v", options.verbose, "Show settings and speed");
 }
 
+/// --draft-max is llama.cpp's name of it.
+static void addLookupOption(CLI::App &app, Options &options, const char *help) {
+  app.add_option("--lookup,--draft-max", options.draftMax, help)
+      ->check(CLI::Range(0, 1 << 20));
+}
+
 static void addGenerationOptions(CLI::App &app, Options &options) {
   qcc_sampling_v1 &s = options.sampling;
   app.add_option("-n,--predict", options.maxTokens,
@@ -87,6 +93,10 @@ static void addGenerationOptions(CLI::App &app, Options &options) {
       ->take_all();
   app.add_flag("--special", options.special,
                "Show control tokens in the answer");
+  addLookupOption(app, options,
+                  "Guess up to N tokens (of at most 15) from repetitions and "
+                  "check them at once: the same answer, faster where it "
+                  "repeats the context; 0: off (default)");
 }
 
 static void addServeOptions(CLI::App &app, ServeOptions &options) {
@@ -211,6 +221,11 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
   bench
       .add_option("-r,--repeat", options.benchRepeat, "Repetitions (default 5)")
       ->check(CLI::Range(1, 10000));
+  bench.add_option("-f,--file", options.file,
+                   "Text of the prompt, in place of -p arbitrary tokens");
+  addLookupOption(bench, options,
+                  "Also the speed of a greedy answer to the prompt, without "
+                  "and with guesses of up to N tokens");
   bench.add_flag("--profile", options.profile,
                  "Also where the time goes, stage by stage");
   bench.add_flag("--json", options.json, "As JSON");

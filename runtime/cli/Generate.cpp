@@ -29,6 +29,7 @@ Answer generateAnswer(Program &program, const Options &options,
   request.batch = options.batch;
   request.stop = stop.data();
   request.stop_count = stop.size();
+  request.draft_max = options.draftMax;
   request.user = &state;
   request.on_token = [](void *user, const qcc_token_v1 *token) -> int32_t {
     State &state = *static_cast<State *>(user);
@@ -73,6 +74,10 @@ void noteSpeed(const Program &program, const Answer &answer) {
        static_cast<unsigned long long>(n.tokens), n.generate_seconds,
        n.generate_seconds > 0 ? steps / n.generate_seconds : 0.0,
        qcc_threads(program.session()));
+  if (n.drafted)
+    note("lookup: %llu tokens drafted, %llu accepted",
+         static_cast<unsigned long long>(n.drafted),
+         static_cast<unsigned long long>(n.accepted));
 }
 
 void noteSettings(const Program &program, const Options &options) {

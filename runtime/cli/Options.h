@@ -48,6 +48,7 @@ struct Options {
   std::string tools;         // JSON, or empty
   std::string chatVariables; // JSON, or empty
   std::vector<std::string> stop;
+  uint32_t draftMax = 0;
 
   bool json = false;
 

@@ -8,6 +8,8 @@
 
 #include "Session.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <new>
 
@@ -249,15 +251,16 @@ static qcc_status sample(qcc_session *session, uint32_t sequence,
 static qcc_status generate(qcc_session *session, const qcc_generate_v1 *given,
                            qcc_generated_v1 *result) {
   qcc_generate_v1 options;
-  if (!readStruct(options, given))
+  if (!readStruct(options, given, offsetof(qcc_generate_v1, draft_max)))
     return badStruct(sessionOf(session).error, "generate");
   qcc_generated_v1 generated = {};
-  if (result && result->struct_size < sizeof generated)
+  if (result && result->struct_size < offsetof(qcc_generated_v1, drafted))
     return badStruct(sessionOf(session).error, "result");
   qcc_status status = sessionOf(session).generate(options, generated);
   if (result) {
     generated.struct_size = result->struct_size;
-    memcpy(result, &generated, sizeof generated);
+    memcpy(result, &generated,
+           std::min<size_t>(result->struct_size, sizeof generated));
   }
   return status;
 }

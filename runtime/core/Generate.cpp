@@ -1,20 +1,50 @@
 //===- Generate.cpp - A prompt in, text out -------------------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loop of sampling and evaluating, with stop texts.
+// The loop of sampling and evaluating, with drafts and stop texts.
 //===----------------------------------------------------------------------===//
 
 #include "Clock.h"
+#include "Lookup.h"
 #include "Session.h"
 #include "StopFilter.h"
 
+#include <algorithm>
+
 namespace qcc::rt {
+
+/// Appends a token, and what `lookup` drafts after it, at most `room` tokens:
+/// rows of those lie beyond the sequence's end until they are accepted.
+qcc_status Session::append(uint32_t sequence, int32_t token, Lookup &lookup,
+                           size_t room) {
+  size_t &length = lengths[sequence];
+  if (lookup.accept(token)) {
+    ++length;
+    last += code->vocab;
+    return QCC_OK;
+  }
+  int32_t *tokens = &history[size_t(sequence) * context];
+  tokens[length] = token;
+  room = std::min({room, context - length - 1, size_t(logitsRows - 1)});
+  qcc_eval_v1 request = {};
+  request.sequence = sequence;
+  request.count = lookup.draft(tokens, length + 1, room);
+  request.tokens = lookup.tokens();
+  request.want = QCC_LOGITS_ALL;
+  if (qcc_status status = eval(request))
+    return status;
+  size_t drafted = request.count - 1;
+  last -= drafted * code->vocab;
+  length -= drafted;
+  return QCC_OK;
+}
 
 qcc_status Session::generate(const qcc_generate_v1 &options,
                              qcc_generated_v1 &result) {
   double start = now();
   result.stop = QCC_STOP_LENGTH;
   result.prompt_tokens = result.tokens = 0;
+  result.drafted = result.accepted = 0;
   result.prompt_seconds = result.generate_seconds = 0;
   for (size_t i = 0; i < options.stop_count; ++i)
     if (!options.stop || !options.stop[i] || !options.stop[i][0])
@@ -58,9 +88,7 @@ qcc_status Session::generate(const qcc_generate_v1 &options,
   };
 
   qcc_status status = QCC_OK;
-  request.count = 1;
-  request.batch = 1;
-  request.on_progress = nullptr;
+  Lookup lookup(options.draft_max);
   bool stopText = false;
   while (options.max_tokens < 0 ||
          result.tokens < uint64_t(options.max_tokens)) {
@@ -98,11 +126,17 @@ qcc_status Session::generate(const qcc_generate_v1 &options,
       result.stop = QCC_STOP_CONTEXT;
       break;
     }
-    request.tokens = &token;
-    status = eval(request);
+    uint64_t room = options.max_tokens < 0
+                        ? UINT64_MAX
+                        : uint64_t(options.max_tokens) - result.tokens - 1;
+    status = append(options.sequence, token, lookup, room);
     if (status != QCC_OK)
       break;
   }
+  result.drafted = lookup.drafted;
+  result.accepted = lookup.accepted;
+  // Gives back the pages of drafts that were not accepted.
+  pages.shrink(options.sequence, lengths[options.sequence]);
 
   if (!stopText && result.stop != QCC_STOP_CALLBACK &&
       (status == QCC_OK || status == QCC_E_CANCELLED)) {

@@ -15,6 +15,8 @@
 
 namespace qcc::rt {
 
+class Lookup;
+
 /// One thread at a time, except cancel().
 class Session : public qcc_session {
 public:
@@ -67,6 +69,8 @@ private:
   qcc_status checkTokens(const int32_t *tokens, size_t count) const;
   qcc_status evalChunks(const qcc_eval_v1 &request, size_t perStep,
                         bool prompt);
+  qcc_status append(uint32_t sequence, int32_t token, Lookup &lookup,
+                    size_t room);
   qcc_status runStep(qcc_step_v1 &step);
   bool runOnTeam(qcc_step_v1 &step);
 

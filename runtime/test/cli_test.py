@@ -9,6 +9,7 @@
 import json
 import math
 import os
+import pathlib
 import pty
 import shutil
 import signal
@@ -117,6 +118,7 @@ class CliTest(unittest.TestCase):
             (["perplexity"], "perplexity needs a text file"),
             (["tokenize"], "text is required"),
             (["bench", "-p", "0", "-n", "0"], "bench needs"),
+            (["bench", "-n", "1", "--lookup", "3"], "bench --lookup needs"),
             (["--raw", "--system", "be kind", "x"], "--system needs the chat template"),
             (["--raw", "--chat-variables", "{}", "x"],
              "--chat-variables needs the chat template"),
@@ -248,6 +250,14 @@ class CliTest(unittest.TestCase):
                    for s in range(5)}
         self.assertGreater(len(outputs), 1)
 
+    def test_lookup_does_not_change_the_answer(self):
+        args = ["--raw", "-n", "40", "--seed", "7", "--presence-penalty", "-100", "over and over"]
+        plain = run(*args)
+        for option in ("--lookup", "--draft-max"):
+            lookup = run(option, "15", "-v", *args)
+            self.assertEqual(plain.stdout, lookup.stdout)
+            self.assertRegex(lookup.stderr, rb"lookup: [1-9]\d* tokens drafted, \d+ accepted")
+
     def test_verbose_goes_to_stderr(self):
         quiet = run("--raw", "-n", "5", "--greedy", "hello")
         loud = run("--raw", "-n", "5", "--greedy", "-v", "hello")
@@ -346,6 +356,14 @@ class CliTest(unittest.TestCase):
         self.assertGreater(report["decode_tokens_per_second"], 0)
         self.assertGreater(report["read_bandwidth_gb_per_second"], 0)
         self.assertLess(report["peak_rss_mib"], 60)
+        with tempfile.TemporaryDirectory() as folder:
+            prompt = pathlib.Path(folder) / "prompt"
+            prompt.write_text("over and over and over and over")
+            report = json.loads(run("bench", "-f", prompt, "-n", "16", "-r", "1",
+                                    "--lookup", "7", "--json").stdout)
+        self.assertGreater(report["lookup_tokens_per_second"], 0)
+        self.assertGreater(report["greedy_tokens_per_second"], 0)
+        self.assertLessEqual(report["accepted"], report["drafted"])
 
     # Conversation
 

@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,23 @@ def check(model, golden, prompt, text, arguments, failures):
     return result["kl"]
 
 
+def check_lookup(command, text, failures):
+    """Answers with and without guesses are the same, and some guesses are right."""
+    accepted = 0
+    for sampling in (["--greedy"], ["--temp", "0.4", "--seed", "1"], ["--seed", "2"]):
+        arguments = [*command, "--raw", "-n", "120", *sampling, text]
+        plain = subprocess.run(arguments, check=True, capture_output=True)
+        lookup = subprocess.run([*arguments, "--lookup", "15", "-v"], check=True,
+                                capture_output=True)
+        if lookup.stdout != plain.stdout:
+            failures.append(f"--lookup changes the answer with {' '.join(sampling)}")
+        counts = re.search(rb"(\d+) tokens drafted, (\d+) accepted", lookup.stderr)
+        accepted += int(counts[2]) if counts else 0
+    print(f"lookup: {accepted} tokens accepted")
+    if not accepted:
+        failures.append("--lookup: no guess was right")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--qcc", required=True)
@@ -100,6 +118,7 @@ def main():
     parser.add_argument("--prompts", default="capital,code,mixed", help="names, or 'all'")
     parser.add_argument("--batch", type=int, help="positions at a time; 1: as in generation")
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--lookup", action="store_true", help="compare answers with --lookup, too")
     parser.add_argument("--exact", action="store_true",
                         help="f32 activations: bound the difference, compare greedy tokens")
     parser.add_argument("--max-difference", type=float, default=2e-3)
@@ -132,6 +151,8 @@ def main():
         model = Model(command, pathlib.Path(temporary), options)
         kl = np.concatenate([check(model, golden, name, prompts[name], arguments, failures)
                              for name in names])
+        if arguments.lookup:
+            check_lookup(command, prompts["code"] * 2, failures)
     print(f"all        {len(kl):5} positions   mean KL {kl.mean():.3e}   largest {kl.max():.3e}")
     if arguments.max_kl is not None and not kl.mean() <= arguments.max_kl:
         failures.append(f"mean KL {kl.mean():.3e}, more than {arguments.max_kl:.1e}")

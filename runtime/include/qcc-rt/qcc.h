@@ -301,6 +301,10 @@ typedef struct qcc_generate_v1 {
   qcc_token_fn on_token;       /* may be NULL                                 */
   qcc_progress_fn on_progress; /* may be NULL                                 */
   void *user;
+  uint32_t draft_max; /* most tokens (of at most 15) that are guessed from
+                         repetitions and checked in one step: the same answer,
+                         faster where it repeats the context; 0: none         */
+  uint32_t reserved;  /* 0 */
 } qcc_generate_v1;
 
 typedef struct qcc_generated_v1 {
@@ -309,6 +313,7 @@ typedef struct qcc_generated_v1 {
   uint64_t prompt_tokens, tokens;
   double prompt_seconds;   /* until the first token's logits                  */
   double generate_seconds; /* from there to the end                           */
+  uint64_t drafted, accepted; /* tokens guessed, and right                    */
 } qcc_generated_v1;
 
 /* What qcc_profile() counted since it was switched on. */
