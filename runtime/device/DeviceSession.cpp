@@ -108,6 +108,17 @@ DevicePointer DeviceSession::address(const qcc_gpu_operand_v1 &operand) const {
   }
 }
 
+/// Waits for what was put in, also after a failure: it uses the caller's
+/// memory. A second time where that fails, as only a context that was lost, and
+/// does nothing any more, refuses twice.
+qcc_status DeviceSession::finish(qcc_status status, ErrorText &error) {
+  ErrorText later;
+  qcc_status waited = stream.synchronize(status ? later : error);
+  if (waited)
+    stream.synchronize(later);
+  return status ? status : waited;
+}
+
 //===----------------------------------------------------------------------===//
 // Pages
 //===----------------------------------------------------------------------===//
@@ -140,7 +151,7 @@ qcc_status DeviceSession::read(uint32_t state, uint32_t page, void *to,
   uint64_t bytes = owner.model().states[state].page_bytes;
   qcc_status status =
       memory.read(state, page * bytes, to, bytes, stream, error);
-  return status ? status : stream.synchronize(error);
+  return finish(status, error);
 }
 
 qcc_status DeviceSession::write(uint32_t state, uint32_t page, const void *from,
@@ -148,7 +159,7 @@ qcc_status DeviceSession::write(uint32_t state, uint32_t page, const void *from,
   uint64_t bytes = owner.model().states[state].page_bytes;
   qcc_status status =
       memory.write(state, page * bytes, from, bytes, stream, error);
-  return status ? status : stream.synchronize(error);
+  return finish(status, error);
 }
 
 //===----------------------------------------------------------------------===//
@@ -236,10 +247,7 @@ qcc_status DeviceSession::step(const qcc_step_v1 &step, uint64_t firstChanged,
     status = run(step, error);
   if (status == QCC_OK && bytes)
     status = memory.read(logits, 0, step.logits, bytes, stream, error);
-  // Also after a failure: what was put in uses memory of this step.
-  ErrorText later;
-  qcc_status finished = stream.synchronize(status ? later : error);
-  return status ? status : finished;
+  return finish(status, error);
 }
 
 } // namespace qcc::rt::device

@@ -40,6 +40,7 @@ private:
     return inputs.address() + input * inputStride;
   }
   DevicePointer address(const qcc_gpu_operand_v1 &operand) const;
+  qcc_status finish(qcc_status status, ErrorText &error);
   qcc_status upload(const qcc_step_v1 &step, uint64_t firstChanged,
                     uint64_t lastChanged, ErrorText &error);
   qcc_status run(const qcc_step_v1 &step, ErrorText &error);

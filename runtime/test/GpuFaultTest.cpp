@@ -39,7 +39,7 @@ protected:
     Logits last;
     if (qcc_status status = tryEval({tokens[69]}, 1, 1, &last))
       return status;
-    std::vector<uint8_t> saved(1 << 20);
+    std::vector<uint8_t> saved(64 << 10);
     size_t bytes = 0;
     if (qcc_status status = qcc_state_save(session.get(), 1, saved.data(),
                                            saved.size(), &bytes))
