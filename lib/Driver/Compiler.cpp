@@ -74,7 +74,7 @@ private:
   llvm::Error read();
   llvm::Error generate(unsigned index, TargetOutput &output);
   llvm::Error generateObject(TargetOutput &output);
-  llvm::Error generateKernels(ModuleOp module, const TargetSpec &target,
+  llvm::Error generateKernels(ModuleOp module, TargetOutput &output,
                               StageHook hook);
   llvm::Error link(ArrayRef<TargetOutput> outputs);
   bool isDone() const { return done; }
@@ -249,7 +249,7 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
     return !done;
   };
   if (output.target->isGpu())
-    return generateKernels(*module, *output.target, hook);
+    return generateKernels(*module, output, hook);
   if (llvm::Error error = lowerForTarget(stages, *module, *output.target, index,
                                          region->bytes(), hook, output.code))
     return error;
@@ -266,19 +266,20 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
   return generateObject(output);
 }
 
-llvm::Error Compilation::generateKernels(ModuleOp module,
-                                         const TargetSpec &target,
+llvm::Error Compilation::generateKernels(ModuleOp module, TargetOutput &output,
                                          StageHook hook) {
+  const TargetSpec &target = *output.target;
   std::string name = target.name;
-  GpuCode code;
-  if (llvm::Error error = lowerForGpu(stages, module, target, hook, code))
+  ModelCode &code = output.code;
+  std::vector<GpuKernel> descriptions;
+  if (llvm::Error error =
+          lowerForGpu(stages, module, target, hook, code, descriptions))
     return error;
   if (done)
     return llvm::Error::success();
-  if (code.kernels.empty())
-    return llvm::createStringError("no stage of the model has a kernel for "
-                                   "target '" +
-                                   name + "': " + code.missing.back());
+  if (llvm::Error error = region->add(module))
+    return error;
+  weightBytesPerToken = bytesPerToken(*imported, module);
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> kernels;
   if (llvm::Error error = stages.run("llvm " + name, [&]() -> llvm::Error {
@@ -287,6 +288,7 @@ llvm::Error Compilation::generateKernels(ModuleOp module,
         if (!translated)
           return translated.takeError();
         kernels = std::move(*translated);
+        code.module = nullptr;
         if (llvm::Error error = optimizeLLVM(*kernels, target))
           return error;
         return show(EmitKind::LLVM, name + ".ll", [&](llvm::raw_ostream &os) {
@@ -300,8 +302,9 @@ llvm::Error Compilation::generateKernels(ModuleOp module,
     auto ptx = generateCode(*kernels, target, CodeKind::Assembly);
     if (!ptx)
       return ptx.takeError();
+    addPtxImage(target, StringRef(ptx->data(), ptx->size()), code);
     return show(EmitKind::Ptx, name + ".ptx", [&](llvm::raw_ostream &os) {
-      os << describeKernels(code);
+      os << describeKernels(descriptions, *code.gpu);
       os.write(ptx->data(), ptx->size());
     });
   });
@@ -342,7 +345,8 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
     objects.emplace_back(StringRef(bytes.data(), bytes.size()), name);
   };
   for (const TargetOutput &output : outputs)
-    addObject(output.object, output.target->name);
+    if (!output.target->isGpu())
+      addObject(output.object, output.target->name);
   addObject(tables, "tables");
 
   PackageOptions package;
@@ -363,13 +367,12 @@ llvm::Error Compilation::link(ArrayRef<TargetOutput> outputs) {
 
 /// What cannot be written for a target at all is said before anything is read.
 static llvm::Error checkEmit(const TargetSpec &target, EmitKind emit) {
-  bool isCpuOnly = emit == EmitKind::Artefact || emit == EmitKind::Asm ||
-                   emit == EmitKind::Obj;
+  bool isCpuOnly = emit == EmitKind::Asm || emit == EmitKind::Obj;
   if (target.isGpu() ? !isCpuOnly : emit != EmitKind::Ptx)
     return llvm::Error::success();
   return llvm::createStringError(
       "target '" + llvm::StringRef(target.name) +
-      (target.isGpu() ? "' makes kernels only; expected --emit=ptx"
+      (target.isGpu() ? "' makes no objects; expected --emit=ptx"
                       : "' makes no ptx; expected --target=sm_86 or another "
                         "of the GPUs in --list-targets"));
 }

@@ -37,12 +37,12 @@ struct GenerateCodePass : qcc::impl::GenerateCodePassBase<GenerateCodePass> {
       return signalPassFailure();
     }
     ModelCode code;
-    GpuCode kernels;
     LogicalResult result = failure();
     if (spec->isGpu()) {
-      lowerToNVPTX(module, *spec, kernels);
-      result = success();
-      code.module = std::move(kernels.module);
+      std::vector<GpuKernel> kernels;
+      NVPTXOptions options;
+      options.kv = kv;
+      result = lowerToNVPTX(module, *spec, options, code, kernels);
     } else if (spec->isReference()) {
       layoutReferenceWeights(module, 0);
       result = lowerToReference(module, {}, code);

@@ -45,11 +45,14 @@ scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
     return llvm::createStringError("unknown activations '" +
                                    options.activations +
                                    "' (a8, a8g16, a16, f16, f32)");
-  if ((*activations == qz::Activations::F16) != takesHalves)
+  bool isTaken = takesHalves ? *activations == qz::Activations::F16 ||
+                                   *activations == qz::Activations::F32
+                             : *activations != qz::Activations::F16;
+  if (!isTaken)
     return llvm::createStringError(
         "target '" + llvm::StringRef(target.name) +
         "' has no products of activations '" + options.activations + "' (" +
-        (takesHalves ? "f16" : "a8, a8g16, a16, f32") + ")");
+        (takesHalves ? "f16, f32" : "a8, a8g16, a16, f32") + ")");
   schedule.generate = schedule.prompt = schedule.felt = *activations;
   return schedule;
 }
@@ -75,6 +78,14 @@ static llvm::Expected<bool> runStages(Stages &stages, ModuleOp module,
   return true;
 }
 
+/// What --kv asks of the state; exact activations want exact keys and values.
+static std::string kvOption(const CompileOptions &options,
+                            const ScheduleOptions &schedule) {
+  if (!options.kv.empty())
+    return options.kv;
+  return schedule.generate == qz::Activations::F32 ? "f32" : "f16";
+}
+
 static llvm::Error lowerX86(Stages &stages, ModuleOp module,
                             const TargetSpec &target, unsigned index,
                             StageHook hook, ModelCode &code) {
@@ -85,9 +96,7 @@ static llvm::Error lowerX86(Stages &stages, ModuleOp module,
   if (!goOn || !*goOn)
     return goOn.takeError();
   X86Options options;
-  options.kv = stages.options.kv;
-  if (options.kv.empty())
-    options.kv = schedule->generate == qz::Activations::F32 ? "f32" : "f16";
+  options.kv = kvOption(stages.options, *schedule);
   std::string name = std::string("lower ") + target.name;
   return stages.run(name, [&] {
     return stages.withDiagnostics(name, [&] {
@@ -112,17 +121,20 @@ llvm::Error qcc::lowerForTarget(Stages &stages, ModuleOp module,
 
 llvm::Error qcc::lowerForGpu(Stages &stages, ModuleOp module,
                              const TargetSpec &target, StageHook hook,
-                             GpuCode &code) {
+                             ModelCode &code, std::vector<GpuKernel> &kernels) {
   auto schedule = scheduleOptions(stages.options, target);
   if (!schedule)
     return schedule.takeError();
   auto goOn = runStages(stages, module, *schedule, hook);
   if (!goOn || !*goOn)
     return goOn.takeError();
+  NVPTXOptions options;
+  options.kv = kvOption(stages.options, *schedule);
   std::string name = std::string("lower ") + target.name;
-  if (llvm::Error error = stages.run(name, [&]() -> llvm::Error {
-        lowerToNVPTX(module, target, code);
-        return llvm::Error::success();
+  if (llvm::Error error = stages.run(name, [&] {
+        return stages.withDiagnostics(name, [&] {
+          return lowerToNVPTX(module, target, options, code, kernels);
+        });
       }))
     return error;
   return stages.runPasses("llvm dialect", *code.module, buildNVVMPipeline);

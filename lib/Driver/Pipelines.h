@@ -26,10 +26,11 @@ llvm::Error lowerForTarget(Stages &stages, mlir::ModuleOp module,
                            uint64_t weightBase, StageHook hook,
                            ModelCode &code);
 
-/// The same for a GPU, to kernels of the LLVM dialect.
+/// The same for a GPU, to kernels of the LLVM dialect, which `kernels`
+/// describes.
 llvm::Error lowerForGpu(Stages &stages, mlir::ModuleOp module,
                         const TargetSpec &target, StageHook hook,
-                        GpuCode &code);
+                        ModelCode &code, std::vector<GpuKernel> &kernels);
 
 } // namespace qcc
 

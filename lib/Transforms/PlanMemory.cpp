@@ -144,6 +144,15 @@ static Value inPlaceOperand(Operation *op) {
   return {};
 }
 
+/// Whether `op` multiplies activations that are made of `rows`, which others of
+/// its units may still do while one writes its result.
+static bool multiplies(Operation *op, Value rows) {
+  auto matmul = dyn_cast<qz::MatmulOp>(op);
+  auto quantize =
+      matmul ? matmul.getInput().getDefiningOp<qz::QuantizeOp>() : nullptr;
+  return quantize && quantize.getInput() == rows;
+}
+
 /// What BlockPlan keeps: rows and quantized activations.
 static bool needsBuffer(Value value) {
   return isa<RankedTensorType, qz::QActivationType>(value.getType());
@@ -179,8 +188,13 @@ FailureOr<int64_t> BlockPlan::bytes(Value value) const {
 int64_t BlockPlan::lastUse(Value value) const {
   Operation *def = value.getDefiningOp();
   int64_t last = def ? number(def) : -1;
-  for (Operation *user : value.getUsers())
+  for (Operation *user : value.getUsers()) {
     last = std::max(last, number(user));
+    // Whoever multiplies activations may make them for itself.
+    if (isa<qz::QuantizeOp>(user))
+      for (Operation *product : user->getUsers())
+        last = std::max(last, number(product));
+  }
   return last;
 }
 
@@ -241,6 +255,10 @@ LogicalResult BlockPlan::build(bool inOut) {
                    << "changes its first operand, which is used afterwards";
           shared = nullptr;
         }
+        // A body's result must be where its first argument is.
+        if (multiplies(&op, operand) &&
+            !(inOut && llvm::is_contained(terminator->getOperands(), value)))
+          shared = nullptr;
         inPlaceCount += shared != nullptr;
       }
       // The result belongs into the argument's memory; directly if that is

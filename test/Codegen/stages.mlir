@@ -31,11 +31,17 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX: gpu.module @kernels
   // NVPTX: llvm.mlir.global external @qcc_shared() {addr_space = 3 : i32, alignment = 128 : i64} : !llvm.array<0 x i8>
 
-  // input, norm, weight, residual, output, rows, rows of a block
+  // A row is a block's, or a few blocks'.
+  // NVPTX-LABEL: gpu.func @embedding_0(
+  // NVPTX: gpu.block_id  y
+  // NVPTX: gpu.return
+
+  // In the order in which they are asked for: rows of a block, rows, input
+  // (which is the residual as well), norm, weight, output.
   // NVPTX-LABEL: gpu.func @matmul_0(
-  // NVPTX-SAME: %{{[^:]*}}: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
-  // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[RESIDUAL:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[OUT:[^:]*]]: !llvm.ptr<1>
-  // NVPTX-SAME: i32, %{{[^:]*}}: i32) kernel attributes {known_block_size = array<i32: 128, 1, 1>}
+  // NVPTX-SAME: %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[IN:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
+  // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[OUT:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64})
+  // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>}
   // NVPTX: gpu.block_id  x
   // The weights are on their way before the rows are read.
   // NVPTX: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache =  cg
@@ -55,7 +61,7 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX-COUNT-2: nvvm.mma.sync A{{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
   // NVPTX-COUNT-8: llvm.call_intrinsic "llvm.fma"
   // NVPTX: gpu.barrier
-  // NVPTX: llvm.getelementptr %[[RESIDUAL]]
+  // NVPTX: llvm.getelementptr %[[IN]]
   // NVPTX: llvm.getelementptr %[[OUT]]
   // NVPTX: gpu.return
 

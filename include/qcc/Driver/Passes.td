@@ -28,7 +28,7 @@ def GenerateCodePass : Pass<"qcc-generate-code", "mlir::ModuleOp"> {
     llvm.func @qcc_step_0(%step: !llvm.ptr, %thread: i32, %threads: i32) { ... }
     ```
 
-    For a GPU, kernels of the stages that have one:
+    For a GPU, kernels of its stages:
 
     ```mlir
     gpu.module @kernels { gpu.func @matmul_0(...) kernel { ... } }

@@ -440,8 +440,11 @@ def PlanMemoryPass : Pass<"qcc-plan-memory", "mlir::ModuleOp"> {
       counts as live for one stage longer than it is, so that a stage may start
       while the one before it still runs, where no value flows between them. (A
       body starts only when everything before it is done.)
+    * Rows live as long as activations that are made of them: whoever multiplies
+      these may make them for itself.
     * `qz.matmul` with a residual and `llm.add_norm` work in place when that is
-      the last use of the residual.
+      the last use of the residual, unless the matmul's own activations are made
+      of it.
     * The first operand of each call, its result, the first argument of each
       body and its result are one buffer, at `llm.buffer` on the argument.
     * What a body makes lies above everything of `@step` that lives across a

@@ -165,20 +165,20 @@ Value Emitter::gather(Value base, Value index, Type type, int64_t valid) {
 
 Value Emitter::constantArray(ArrayRef<float> values) {
   auto type = RankedTensorType::get({int64_t(values.size())}, f32());
-  auto data = DenseElementsAttr::get(type, values);
+  auto numbers = DenseElementsAttr::get(type, values);
   LLVM::GlobalOp global;
   unsigned count = 0;
-  for (auto other : module.getOps<LLVM::GlobalOp>()) {
+  for (auto other : data->getOps<LLVM::GlobalOp>()) {
     count += other.getSymName().starts_with("array.");
-    if (other.getValueOrNull() == data)
+    if (other.getValueOrNull() == numbers)
       global = other;
   }
   if (!global) {
-    OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+    OpBuilder builder = OpBuilder::atBlockBegin(data);
     global = LLVM::GlobalOp::create(
         builder, loc, LLVM::LLVMArrayType::get(f32(), values.size()),
         /*isConstant=*/true, LLVM::Linkage::Private,
-        "array." + std::to_string(count), data, /*alignment=*/64);
+        "array." + std::to_string(count), numbers, /*alignment=*/64, dataSpace);
   }
   return LLVM::AddressOfOp::create(b, loc, global);
 }

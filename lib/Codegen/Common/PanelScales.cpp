@@ -250,7 +250,7 @@ Value ScaleReader::second(Value subs, Type type) {
   if (!encoding.subValues.empty())
     return e.gather(e.constantArray(encoding.subValues), subs, type);
   if (encoding.subMinifloat != Minifloat::None)
-    return subMinifloats(subs, type);
+    return emitMinifloat(e, encoding.subMinifloat, subs, type);
   if (encoding.subZero)
     subs = e.add(subs, -int64_t(encoding.subZero));
   if (encoding.subSquared)
@@ -261,8 +261,9 @@ Value ScaleReader::second(Value subs, Type type) {
 /// Half floats hold all numbers of both formats: those of E5M2 are their high
 /// bytes; a magnitude of E4M3FN is moved to where half floats keep theirs,
 /// which makes it 2^-8 of what it was.
-Value ScaleReader::subMinifloats(Value subs, Type type) {
-  bool isE4M3 = encoding.subMinifloat == Minifloat::E4M3FN;
+Value qcc::codegen::emitMinifloat(Emitter &e, Minifloat format, Value subs,
+                                  Type type) {
+  bool isE4M3 = format == Minifloat::E4M3FN;
   Value bits = e.shift(subs, 8);
   if (isE4M3) {
     bits = e.bitOr(e.bitAnd(bits, 0x8000), e.shift(e.bitAnd(subs, 0x7f), 7));

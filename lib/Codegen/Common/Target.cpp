@@ -47,13 +47,22 @@ static const TargetSpec kTargets[] = {
     // The PTX version is the lowest that the chip allows, since a driver
     // rejects newer ones.
     {TargetKind::NVPTX, "sm_80", "NVIDIA Ampere (A100)", "sm_80", "+ptx70", "",
-     0, 128, 128, DotKind::Mma, 163 * 1024},
+     0, 128, 128, DotKind::Mma, 163 * 1024, 80, 11000},
     {TargetKind::NVPTX, "sm_86", "NVIDIA Ampere (RTX 30, A10, A40)", "sm_86",
-     "+ptx71", "", 0, 128, 128, DotKind::Mma, 99 * 1024},
+     "+ptx71", "", 0, 128, 128, DotKind::Mma, 99 * 1024, 86, 11010},
     {TargetKind::NVPTX, "sm_89", "NVIDIA Ada (RTX 40, L4, L40)", "sm_89",
-     "+ptx78", "", 0, 128, 128, DotKind::Mma, 99 * 1024},
+     "+ptx78", "", 0, 128, 128, DotKind::Mma, 99 * 1024, 89, 11080},
     {TargetKind::NVPTX, "sm_90", "NVIDIA Hopper (H100, H200)", "sm_90",
-     "+ptx78", "", 0, 128, 128, DotKind::Mma, 227 * 1024},
+     "+ptx78", "", 0, 128, 128, DotKind::Mma, 227 * 1024, 90, 11080},
+    {TargetKind::NVPTX, "sm_90a", "NVIDIA Hopper, code for no other GPU",
+     "sm_90a", "+ptx80", "", 0, 128, 128, DotKind::Mma, 227 * 1024, 90, 12000},
+    {TargetKind::NVPTX, "sm_100", "NVIDIA Blackwell (B200)", "sm_100", "+ptx86",
+     "", 0, 128, 128, DotKind::Mma, 227 * 1024, 100, 12070},
+    {TargetKind::NVPTX, "sm_100a",
+     "NVIDIA Blackwell (B200), code for no other GPU", "sm_100a", "+ptx86", "",
+     0, 128, 128, DotKind::Mma, 227 * 1024, 100, 12070},
+    {TargetKind::NVPTX, "sm_120", "NVIDIA Blackwell (RTX 50)", "sm_120",
+     "+ptx87", "", 0, 128, 128, DotKind::Mma, 99 * 1024, 120, 12080},
 };
 
 llvm::ArrayRef<TargetSpec> qcc::targetTable() { return kTargets; }

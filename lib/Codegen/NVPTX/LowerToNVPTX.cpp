@@ -4,8 +4,7 @@
 
 #include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
 
-#include "dialects/LLM/LLMDialect.h"
-#include "MatmulKernel.h"
+#include "Program.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
 #include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
@@ -14,7 +13,6 @@
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -23,62 +21,33 @@
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
 
-#include "llvm/ADT/StringMap.h"
-#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-/// "@body.0: qz.matmul 576 -> 960".
-static std::string stageName(Operation *op) {
-  std::string name;
-  llvm::raw_string_ostream os(name);
-  os << '@' << op->getParentOfType<func::FuncOp>().getName() << ": "
-     << op->getName();
-  if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
-    os << ' ' << matmul.getInput().getType().getColumns() << " -> "
-       << matmul.getType().getDimSize(1);
-    if (matmul.getEpilogue() != qz::Epilogue::None)
-      os << ' ' << stringifyEnum(matmul.getEpilogue());
-  }
-  return name;
+static uint32_t number(ModuleOp module, StringRef name) {
+  auto attr = module->getAttrOfType<IntegerAttr>(name);
+  return attr ? uint32_t(attr.getInt()) : 0;
 }
 
-/// Everything that the code of a kernel follows from.
-static std::string kernelKey(const MatmulPlan &plan, const GpuKernel &kernel) {
-  qz::MatmulOp op = plan.matmul;
-  qz::QuantizeOp quantize = plan.quantize;
-  std::string key;
-  llvm::raw_string_ostream os(key);
-  for (Value weight : op.getWeights())
-    os << weight.getType() << ';';
-  os << stringifyEnum(op.getEpilogue()) << ';' << bool(quantize.getNorm());
-  if (op.getScale())
-    os << op.getScaleAttr() << ';' << op.getSoftcapAttr();
-  if (quantize.getNorm())
-    os << quantize.getEpsAttr();
-  os << ';' << kernel.inputStride << ';' << kernel.outputStride;
-  return key;
+static Type kvElementType(MLIRContext *context, StringRef name) {
+  if (name == "f16")
+    return Float16Type::get(context);
+  if (name == "bf16")
+    return BFloat16Type::get(context);
+  if (name == "f32")
+    return Float32Type::get(context);
+  return {};
 }
 
-/// True when the rows of `op` are the logits, which lie close together.
-static bool isReturnedByStep(qz::MatmulOp op) {
-  return op->hasOneUse() && isa<func::ReturnOp>(*op->user_begin()) &&
-         op->getParentOfType<func::FuncOp>().getName() == "step";
-}
-
-void qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
-                       GpuCode &code) {
-  MLIRContext *context = source.getContext();
-  context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect,
-                       scf::SCFDialect, cf::ControlFlowDialect,
-                       arith::ArithDialect, vector::VectorDialect>();
-  code.module = ModuleOp::create(source.getLoc());
-  OpBuilder builder = OpBuilder::atBlockEnd(code.module->getBody());
-  code.module->getOperation()->setAttr(
-      gpu::GPUDialect::getContainerModuleAttrName(), builder.getUnitAttr());
+/// An empty gpu.module in a module of its own, with the blocks' shared memory.
+static OwningOpRef<ModuleOp> createModule(ModuleOp source) {
+  OwningOpRef<ModuleOp> result = ModuleOp::create(source.getLoc());
+  OpBuilder builder = OpBuilder::atBlockEnd(result->getBody());
+  result->getOperation()->setAttr(gpu::GPUDialect::getContainerModuleAttrName(),
+                                  builder.getUnitAttr());
   auto module = gpu::GPUModuleOp::create(builder, source.getLoc(), "kernels");
   builder.setInsertionPointToStart(module.getBody());
   auto bytes = LLVM::LLVMArrayType::get(builder.getI8Type(), 0);
@@ -86,43 +55,56 @@ void qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
                          /*isConstant=*/false, LLVM::Linkage::External,
                          kSharedSymbol, Attribute(), /*alignment=*/128,
                          /*addrSpace=*/3);
+  return result;
+}
 
-  llvm::StringMap<size_t> kernelOf;
-  source.walk([&](Operation *op) {
-    // A stage is what the schedule gave units to.
-    if (!op->hasAttr("units"))
-      return;
-    auto matmul = dyn_cast<qz::MatmulOp>(op);
-    if (!matmul) {
-      auto quantize = dyn_cast<qz::QuantizeOp>(op);
-      bool isPrologue =
-          quantize && llvm::all_of(quantize->getUsers(), [](Operation *user) {
-            return isa<qz::MatmulOp>(user);
-          });
-      if (!isPrologue)
-        code.missing.push_back(stageName(op));
-      return;
-    }
-    std::string why;
-    std::optional<MatmulPlan> plan = planMatmul(matmul, target, why);
-    if (!plan) {
-      code.missing.push_back(stageName(op) + " (" + why + ")");
-      return;
-    }
-    GpuKernel kernel;
-    kernel.inputStride = rowStride(plan->k);
-    int64_t columns = matmul.getType().getDimSize(1);
-    kernel.outputStride =
-        isReturnedByStep(matmul) ? columns * 4 : rowStride(columns);
-    auto [entry, isNew] =
-        kernelOf.try_emplace(kernelKey(*plan, kernel), code.kernels.size());
-    if (isNew) {
-      kernel.name = "matmul_" + std::to_string(entry->second);
-      emitMatmulKernel(module, *plan, kernel);
-      code.kernels.push_back(std::move(kernel));
-    }
-    code.kernels[entry->second].stages.push_back(stageName(op));
-  });
+LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
+                                const NVPTXOptions &options, ModelCode &code,
+                                std::vector<GpuKernel> &kernels) {
+  MLIRContext *context = source.getContext();
+  context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect,
+                       scf::SCFDialect, cf::ControlFlowDialect,
+                       arith::ArithDialect, vector::VectorDialect>();
+  Type kvElement = kvElementType(context, options.kv);
+  if (!kvElement)
+    return source.emitError() << "unknown type of keys and values '"
+                              << options.kv << "' (f16, bf16, f32)";
+  OwningOpRef<ModuleOp> module = createModule(source);
+  Program program(source, *module->getOps<gpu::GPUModuleOp>().begin(), target,
+                  kvElement);
+  if (failed(program.build()))
+    return failure();
+  kernels = program.kernels;
+  code.gpu = std::move(program.launches);
+
+  for (llm::KVStateOp state : source.getOps<llm::KVStateOp>()) {
+    StateShape shape(cast<llm::StateType>(state.getType()), kvElement);
+    code.states.push_back(
+        {uint64_t(shape.pageBytes()), uint32_t(state.getWindow()), 0});
+  }
+  code.arenaBytes =
+      (uint64_t(number(source, "llm.arena_bytes")) + 4095) / 4096 * 4096;
+  code.rowCapacity = number(source, "llm.row_capacity");
+  code.vocab = number(source, "llm.vocab");
+  code.hidden = number(source, "llm.hidden");
+  code.layers = number(source, "llm.layers");
+  code.context = number(source, "llm.context");
+  code.activations = program.activations();
+  code.kv = options.kv;
+  code.module = std::move(module);
+  return success();
+}
+
+void qcc::addPtxImage(const TargetSpec &target, llvm::StringRef ptx,
+                      ModelCode &code) {
+  GpuImage image;
+  image.kind = QCC_GPU_PTX;
+  image.architecture = target.gpuArchitecture;
+  image.specific = llvm::StringRef(target.name).ends_with("a");
+  image.cudaVersion = target.cudaVersion;
+  image.data = ptx.str();
+  image.data.push_back('\0');
+  code.gpu->images.push_back(std::move(image));
 }
 
 void qcc::buildNVVMPipeline(OpPassManager &passes) {
@@ -140,27 +122,46 @@ void qcc::registerNVVMPasses() {
   registerPass([] { return createConvertGpuOpsToNVVMOps(); });
 }
 
-std::string qcc::describeKernels(const GpuCode &code) {
+//===----------------------------------------------------------------------===//
+// Description
+//===----------------------------------------------------------------------===//
+
+static void describe(llvm::raw_ostream &os, const qcc_gpu_operand_v1 &operand) {
+  static const char *const addresses[] = {"arena",  "weights",    "state",
+                                          "token",  "position",   "sequence",
+                                          "output", "page table", "logits"};
+  static const char *const numbers[] = {"count", "r", "pages per sequence"};
+  if (operand.kind >= QCC_GPU_COUNT) {
+    os << numbers[operand.kind - QCC_GPU_COUNT];
+    return;
+  }
+  os << addresses[operand.kind];
+  if (operand.kind <= QCC_GPU_STATE)
+    os << ' ' << operand.value;
+}
+
+std::string qcc::describeKernels(const std::vector<GpuKernel> &kernels,
+                                 const LaunchProgram &program) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  static const char *const names[] = {"input",  "norm", "weight", "residual",
-                                      "output", "rows", "r"};
-  for (const GpuKernel &kernel : code.kernels) {
+  for (const GpuKernel &kernel : kernels) {
     os << "// " << kernel.name << ": grid (" << kernel.units
-       << ", ceil(rows / r), 1), block " << kernel.threads
+       << ", ceil(count / r), 1), block " << kernel.threads
        << ", dynamic shared memory " << kernel.sharedBytes << " + "
        << kernel.sharedBytesPerRow << " r, r <= " << kernel.rowsPerBlock
-       << "\n//   parameters:";
-    for (const KernelParameter &parameter : kernel.parameters) {
-      os << ' ' << names[parameter.kind];
-      if (parameter.kind == KernelParameter::Weight)
-        os << ' ' << parameter.index;
-      os << (&parameter == &kernel.parameters.back() ? "\n" : ",");
-    }
+       << '\n';
     for (const std::string &stage : kernel.stages)
       os << "//   " << stage << '\n';
   }
-  for (const std::string &stage : code.missing)
-    os << "// no kernel: " << stage << '\n';
+  for (const Launch &launch : program.launches) {
+    os << "// launch " << kernels[launch.kernel].name << " for each "
+       << (launch.per == QCC_GPU_PER_ROW ? "row" : "output") << ", layer "
+       << launch.layer << ':';
+    for (const qcc_gpu_operand_v1 &operand : launch.operands) {
+      os << (&operand == &launch.operands.front() ? " " : ", ");
+      describe(os, operand);
+    }
+    os << '\n';
+  }
   return text;
 }

@@ -4,6 +4,8 @@
 
 #include "MatmulPlan.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
 #include <numeric>
 
 using namespace mlir;
@@ -27,30 +29,15 @@ static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
   return cast<qz::QTensorType>(op.getWeights()[index].getType());
 }
 
-/// Null, or what kernels do not take.
-static const char *whyUnsupported(const Encoding &encoding) {
-  if (encoding.isFloat())
-    return "float weights";
-  if (!encoding.spans.empty())
-    return "codes that change their width along k";
-  if (encoding.commonScale)
-    return "scales that all rows have in common";
-  if (encoding.splitScale)
-    return "scales that change within a super-block";
-  if (!encoding.subValues.empty() || encoding.hasOffset() ||
-      encoding.subMinifloat != Minifloat::None)
-    return "scales through a table";
-  if (encoding.scaledMin)
-    return "zero points that are floats";
-  if (!encoding.table.empty())
-    return "code tables";
-  if (encoding.hasFloatCodes())
-    return "codes that are floats";
-  if (PackedLayout(encoding).subHalved)
-    return "scales of half a byte";
-  if (encoding.group % 16)
-    return "groups of k that are not a multiple of 16";
-  return nullptr;
+/// Whether codes of `encoding` are small integers, whose scales are read as
+/// they are.
+static bool isForTensorCores(const Encoding &encoding) {
+  return !encoding.isFloat() && encoding.spans.empty() &&
+         encoding.table.empty() && !encoding.hasFloatCodes() &&
+         !encoding.commonScale && !encoding.splitScale &&
+         encoding.subValues.empty() && !encoding.hasOffset() &&
+         encoding.subMinifloat == Minifloat::None && !encoding.scaledMin &&
+         !PackedLayout(encoding).subHalved && encoding.group % 16 == 0;
 }
 
 static void collectRuns(MatmulPlan &plan) {
@@ -58,21 +45,22 @@ static void collectRuns(MatmulPlan &plan) {
   int64_t column = 0;
   for (unsigned i = 0; i < op.getWeights().size(); ++i) {
     qz::QTensorType type = weightType(op, i);
-    PackedLayout layout(type.getEncoding().toEncoding());
+    PackedWeight packed(type.getEncoding().toEncoding(),
+                        size_t(type.getColumns()));
     if (op.isGlu() && i == 1) {
-      plan.runs.front().streams.push_back(layout);
+      plan.runs.front().packed.push_back(packed);
       return;
     }
-    bool isNew =
-        plan.runs.empty() ||
-        !(plan.runs.back().streams.front().encoding == layout.encoding);
+    bool isNew = plan.runs.empty() ||
+                 !(plan.runs.back().packed.front().encoding == packed.encoding);
     if (isNew) {
       plan.runs.emplace_back();
-      plan.runs.back().streams.push_back(layout);
+      plan.runs.back().packed.push_back(packed);
     }
     WeightRun &run = plan.runs.back();
-    run.segments.push_back({i, plan.units, column, type.getRows()});
-    plan.units += int64_t(layout.panelsFor(size_t(type.getRows())));
+    int64_t first = plan.units;
+    plan.units += int64_t(PackedWeight::panelsFor(size_t(type.getRows())));
+    run.segments.push_back({i, first, plan.units, column, type.getRows()});
     run.endUnit = plan.units;
     column += type.getRows();
   }
@@ -82,8 +70,10 @@ static void collectRuns(MatmulPlan &plan) {
 /// divide k. False when that cannot be.
 static bool planSteps(MatmulPlan &plan, WeightRun &run) {
   int64_t unit = 1;
-  for (const PackedLayout &layout : run.streams)
-    unit = std::lcm(unit, int64_t(layout.unitK));
+  for (const PackedWeight &packed : run.packed) {
+    run.streams.push_back(packed.runs.front().layout);
+    unit = std::lcm(unit, int64_t(run.streams.back().unitK));
+  }
   // Copies are of 16 bytes.
   for (const PackedLayout &layout : run.streams)
     if (unit / layout.unitK * layout.unitBytes % 16)
@@ -102,6 +92,42 @@ static bool planSteps(MatmulPlan &plan, WeightRun &run) {
   return true;
 }
 
+/// Whether tensor cores take the stage; fills in how.
+static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
+  qz::QuantizeOp quantize = plan.quantize;
+  for (auto kind : {quantize.getGenerate(), quantize.getPrompt()})
+    if (!kind || *kind != qz::Activations::F16)
+      return false;
+  if (quantize.getOrder() || quantize.getCentered() || quantize.getNormBias())
+    return false;
+  for (WeightRun &run : plan.runs) {
+    for (const PackedWeight &packed : run.packed) {
+      if (!isForTensorCores(packed.encoding))
+        return false;
+      plan.needsSums |= packed.encoding.hasMin() || packed.encoding.hasZeros();
+      if (packed.encoding.group % 32)
+        plan.sumGroup = 16;
+    }
+    if (!planSteps(plan, run))
+      return false;
+  }
+  // Rows start eight banks apart, so that the lanes of four rows read different
+  // ones.
+  plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
+  while (plan.rowBytes % 128 != 32)
+    plan.rowBytes += 32;
+  plan.rowsPerBlock =
+      std::min(kTokens, (int64_t(target.sharedBytes) - plan.rowsOffset()) /
+                            plan.rowBytes);
+  return plan.rowsPerBlock >= 1;
+}
+
+/// True when the rows of `op` are the logits, which lie close together.
+static bool isReturnedByStep(qz::MatmulOp op) {
+  return op->hasOneUse() && isa<func::ReturnOp>(*op->user_begin()) &&
+         op->getParentOfType<func::FuncOp>().getName() == "step";
+}
+
 std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
                                             const TargetSpec &target,
                                             std::string &why) {
@@ -113,44 +139,12 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
   plan.matmul = matmul;
   plan.k = matmul.getInput().getType().getColumns();
   plan.quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
+  plan.isLogits = isReturnedByStep(matmul);
   if (!plan.quantize)
     return no("activations that are made elsewhere");
-  if (matmul.getExperts())
+  if (matmul.getExperts() || plan.quantize.getExperts())
     return no("experts");
-  if (matmul.getEpilogue() == qz::Epilogue::GluClampedSwiglu)
-    return no("clamped gated units");
-  for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
-    Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
-    if (const char *what = whyUnsupported(encoding))
-      return no(what);
-    plan.needsSums |= encoding.hasMin() || encoding.hasZeros();
-    if (encoding.group % 32)
-      plan.sumGroup = 16;
-  }
-  for (auto kind : {plan.quantize.getGenerate(), plan.quantize.getPrompt()})
-    if (!kind || *kind != qz::Activations::F16)
-      return no("activations other than f16");
-
-  if (plan.quantize.getOrder())
-    return no("activations in another order");
-  if (plan.quantize.getCentered() || plan.quantize.getNormBias())
-    return no("layer norms");
-  if (!matmul.getBiases().empty())
-    return no("biases");
   collectRuns(plan);
-  for (WeightRun &run : plan.runs)
-    if (!planSteps(plan, run))
-      return no("columns that are not whole units of the packed layout");
-
-  // Rows start eight banks apart, so that the lanes of four rows read different
-  // ones.
-  plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
-  while (plan.rowBytes % 128 != 32)
-    plan.rowBytes += 32;
-  plan.rowsPerBlock =
-      std::min(kTokens, (int64_t(target.sharedBytes) - plan.rowsOffset()) /
-                            plan.rowBytes);
-  if (plan.rowsPerBlock < 1)
-    return no("more shared memory than a block has");
+  plan.onTensorCores = planTensorCores(plan, target);
   return plan;
 }

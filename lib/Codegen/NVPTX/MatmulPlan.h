@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A block makes one unit of the stage: a panel of 16 result columns (of gate
-// and up together in a gated unit) for up to eight rows. Its warps share k: a
-// step is a run of whole units of the packed weight, and warp w takes steps w,
-// w + kWarps, ... The partial sums of the warps are added in the order of
-// warps, so the result does not depend on timing.
+// and up together in a gated unit) for a few rows.
+//
+// With tensor cores, for up to eight rows, warps share k: a step is a run of
+// whole units of the packed weight, and warp w takes steps w, w + kWarps, ...
+// The partial sums of the warps are added in the order of warps, so the result
+// does not depend on timing.
 //
 //   shared memory   [row factors][row scales][partial sums][rings of the warps]
 //                   then for each row: [k f16][sums of groups of k]
@@ -16,15 +18,14 @@
 
 #include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/Target.h"
-#include "qcc/Formats/PackedLayout.h"
+#include "qcc/Formats/PackedWeight.h"
+#include "StageKernel.h"
 
 #include <optional>
 #include <string>
 
 namespace qcc::nvptx {
 
-constexpr int64_t kWarps = 4;
-constexpr int64_t kThreads = kWarps * 32;
 /// Rows of activations that one mma takes.
 constexpr int64_t kTokens = 8;
 
@@ -32,14 +33,18 @@ constexpr int64_t kTokens = 8;
 /// gate and up. Each stream is one panel that a unit reads.
 struct WeightRun {
   struct Segment {
-    unsigned weight;     ///< Index among the stage's weights.
-    int64_t firstUnit;   ///< Of the stage.
+    unsigned weight;   ///< Index among the stage's weights.
+    int64_t firstUnit; ///< Of the stage.
+    int64_t endUnit;
     int64_t firstColumn; ///< Of the stage's result.
     int64_t rows;        ///< Of the weight.
   };
   llvm::SmallVector<Segment> segments;
+  llvm::SmallVector<PackedWeight> packed; ///< Of each stream.
+  int64_t endUnit = 0; ///< Units below belong to this run or to one before.
+
+  // With tensor cores.
   llvm::SmallVector<PackedLayout> streams;
-  int64_t endUnit = 0;   ///< Units below belong to this run or to one before.
   int64_t stepK = 0;     ///< Elements of k of a step.
   int64_t ringSlots = 0; ///< Steps that a warp has in shared memory: 2 or 4.
 
@@ -60,10 +65,14 @@ struct MatmulPlan {
   int64_t k = 0;
   llvm::SmallVector<WeightRun, 2> runs;
   int64_t units = 0;
+  bool isLogits = false; ///< Results are those of the step.
+  unsigned streams() const { return unsigned(runs.front().packed.size()); }
+
+  // With tensor cores.
+  bool onTensorCores = false;
   int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
   bool needsSums = false; ///< Some weight has minima or zero points.
 
-  unsigned streams() const { return unsigned(runs.front().streams.size()); }
   int64_t sumCount() const { return needsSums ? k / sumGroup : 0; }
 
   // Shared memory, in bytes.
@@ -78,7 +87,8 @@ struct MatmulPlan {
   int64_t rowsPerBlock = 0;
 };
 
-/// The plan of a stage, or the reason why it has no kernel ("float weights").
+/// The plan of a stage, with tensor cores if they take it; or the reason why it
+/// has no kernel ("experts").
 std::optional<MatmulPlan>
 planMatmul(qz::MatmulOp matmul, const TargetSpec &target, std::string &why);
 

@@ -31,6 +31,24 @@ Value WarpEmitter::shuffleXor(Value value, int64_t mask) {
       .getShuffleResult();
 }
 
+Value WarpEmitter::shuffleIndex(Value value, Value lane) {
+  return gpu::ShuffleOp::create(b, loc, value, lane, c32(kWarpSize),
+                                gpu::ShuffleMode::IDX)
+      .getShuffleResult();
+}
+
+Value WarpEmitter::warpSum(Value value) {
+  for (int64_t mask = kWarpSize / 2; mask; mask /= 2)
+    value = addf(value, shuffleXor(value, mask));
+  return value;
+}
+
+Value WarpEmitter::warpMax(Value value) {
+  for (int64_t mask = kWarpSize / 2; mask; mask /= 2)
+    value = larger(shuffleXor(value, mask), value);
+  return value;
+}
+
 void WarpEmitter::copyAsync(Value shared, Value global) {
   // Past L1, since no other thread of the SM reads these bytes.
   NVVM::CpAsyncOp::create(b, loc, shared, global, 16,

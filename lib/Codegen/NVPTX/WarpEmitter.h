@@ -21,10 +21,13 @@ constexpr int64_t kWarpSize = 32;
 
 class WarpEmitter : public Emitter {
 public:
-  using Emitter::Emitter;
+  /// Constant data goes to `module`.
+  WarpEmitter(mlir::OpBuilder &builder, mlir::Location loc,
+              mlir::gpu::GPUModuleOp module)
+      : Emitter(builder, loc, module.getBody(), kGlobalSpace) {}
 
   Value c32(int64_t value) { return constant(i32(), value); }
-  Type globalPointer() { return pointerIn(1); }
+  Type globalPointer() { return pointerIn(kGlobalSpace); }
   Type sharedPointer() { return pointerIn(3); }
   mlir::VectorType half2() { return vec(2, f16()); }
 
@@ -40,6 +43,9 @@ public:
   Value lessThan(Value a, Value x) {
     return cmp(mlir::arith::CmpIPredicate::slt, a, x);
   }
+  Value minS(Value a, Value x) {
+    return mlir::arith::MinSIOp::create(b, loc, a, x);
+  }
   Value absf(Value x) { return unary("llvm.fabs", x); }
   /// The larger one, in one instruction; of NaN and a number, the number.
   Value larger(Value a, Value x) {
@@ -52,6 +58,12 @@ public:
   void warpBarrier();
   /// The value of the lane whose number differs in the bits of `mask`.
   Value shuffleXor(Value value, int64_t mask);
+
+  /// The value of lane `lane` (i32), the same for all lanes of the warp.
+  Value shuffleIndex(Value value, Value lane);
+  /// The sum and the largest of the values of a warp, in all its lanes.
+  Value warpSum(Value value);
+  Value warpMax(Value value);
 
   /// Starts copying 16 bytes; both addresses must be 16-aligned.
   void copyAsync(Value shared, Value global);
@@ -70,6 +82,8 @@ public:
   Values mma(llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> x, ValueRange c);
 
 private:
+  static constexpr unsigned kGlobalSpace = 1;
+
   Type pointerIn(unsigned addressSpace) {
     return mlir::LLVM::LLVMPointerType::get(b.getContext(), addressSpace);
   }

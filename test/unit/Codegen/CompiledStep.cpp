@@ -36,6 +36,8 @@ std::string qcc::test::whyNotRunnable(const std::string &name) {
   const TargetSpec *target = findTarget(name);
   if (!target)
     return "there is no target " + name;
+  if (target->isGpu())
+    return "";
   llvm::Expected<const TargetSpec *> native = detectNativeTarget();
   if (!native)
     return llvm::toString(native.takeError());
@@ -63,7 +65,10 @@ std::string qcc::test::tensorText(size_t rows, size_t columns,
 
 struct CompiledStep::Code {
   std::unique_ptr<llvm::orc::LLJIT> jit;
+  std::unique_ptr<EmulatedProgram> program;
 };
+
+EmulatedProgram *CompiledStep::program() const { return code->program.get(); }
 
 /// Loads an object. Generated code may call nothing but these three, which
 /// every C library has.
@@ -88,23 +93,43 @@ loadObject(llvm::SmallVector<char, 0> object) {
   return jit;
 }
 
+/// The object of the step function for a CPU.
+static llvm::SmallVector<char, 0> compileStep(ModelCode &model,
+                                              const TargetSpec &target,
+                                              const Diagnostics &diagnostics) {
+  PassManager toLLVM(model.module->getContext());
+  buildLLVMDialectPipeline(toLLVM);
+  diagnostics.check(succeeded(toLLVM.run(*model.module)), "lowering to llvm");
+  llvm::LLVMContext llvmContext;
+  auto module = require(
+      translateToLLVM(model.module->getOperation(), llvmContext, target));
+  require(optimizeLLVM(*module, target));
+  return require(generateCode(*module, target, CodeKind::Object));
+}
+
 CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
     : code(std::make_unique<Code>()) {
-  MLIRContext &context = testContext();
-  std::string diagnostics;
-  ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
-    diagnostics += diagnostic.str() + "\n";
-    return success();
-  });
-  auto check = [&](bool ok, const char *what) {
-    if (!ok)
-      throw std::runtime_error(std::string(what) + " failed: " + diagnostics);
-  };
-  const TargetSpec *target = findTarget(options.target);
-  check(target, "finding the target");
-  OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, &context);
-  check(bool(module), "parsing");
+  Diagnostics diagnostics(testContext());
+  OwningOpRef<ModuleOp> module =
+      parseSourceString<ModuleOp>(text, &testContext());
+  diagnostics.check(bool(module), "parsing");
+  compile(*module, options);
+}
 
+CompiledStep::CompiledStep(ModuleOp module, const StepOptions &options)
+    : code(std::make_unique<Code>()) {
+  Diagnostics diagnostics(testContext());
+  PassManager passes(&testContext());
+  buildFusePipeline(passes);
+  diagnostics.check(succeeded(passes.run(module)), "fusing");
+  compile(module, options);
+}
+
+void CompiledStep::compile(ModuleOp module, const StepOptions &options) {
+  MLIRContext &context = testContext();
+  Diagnostics diagnostics(context);
+  const TargetSpec *target = findTarget(options.target);
+  diagnostics.check(target, "finding the target");
   ScheduleOptions schedule;
   schedule.generate = *qz::symbolizeActivations(options.activations);
   schedule.prompt = options.prompt.empty()
@@ -115,9 +140,9 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);
   buildSchedulePipeline(passes, schedule);
-  check(succeeded(passes.run(*module)), "scheduling");
+  diagnostics.check(succeeded(passes.run(module)), "scheduling");
 
-  for (auto op : module->getOps<qz::WeightOp>()) {
+  for (auto op : module.getOps<qz::WeightOp>()) {
     if (!op.getOffset())
       continue;
     auto type = cast<qz::QTensorType>(op.getType());
@@ -129,31 +154,36 @@ CompiledStep::CompiledStep(const std::string &text, const StepOptions &options)
                                       size_t(*op.getBytes()),
                                       op.getLayout() == qz::Layout::Plain};
   }
-  auto total = (*module)->getAttrOfType<IntegerAttr>("qz.weight_bytes");
-  weightBytes = allocate(size_t(total.getInt()), 0);
-  auto function = module->lookupSymbol<func::FuncOp>("step");
+  auto total = module->getAttrOfType<IntegerAttr>("qz.weight_bytes");
+  weightSize = size_t(total.getInt());
+  weightBytes = allocate(weightSize, 0);
+  auto function = module.lookupSymbol<func::FuncOp>("step");
   resultColumns = size_t(
       cast<RankedTensorType>(function.getResultTypes()[0]).getDimSize(1));
 
   ModelCode model;
-  X86Options x86;
-  x86.kv = options.kv;
-  check(succeeded(lowerToX86(*module, *target, x86, stepSymbolName(0), model)),
+  if (target->isGpu()) {
+    NVPTXOptions gpu;
+    gpu.kv = options.kv;
+    try {
+      code->program = std::make_unique<EmulatedProgram>(module, *target, gpu);
+    } catch (const std::runtime_error &error) {
+      diagnostics.check(false, error.what());
+    }
+  } else {
+    X86Options x86;
+    x86.kv = options.kv;
+    diagnostics.check(
+        succeeded(lowerToX86(module, *target, x86, stepSymbolName(0), model)),
         "lowering");
-  PassManager toLLVM(&context);
-  buildLLVMDialectPipeline(toLLVM);
-  check(succeeded(toLLVM.run(*model.module)), "lowering to llvm");
-  llvm::LLVMContext llvmContext;
-  auto llvmModule = require(
-      translateToLLVM(model.module->getOperation(), llvmContext, *target));
-  require(optimizeLLVM(*llvmModule, *target));
-  code->jit =
-      loadObject(require(generateCode(*llvmModule, *target, CodeKind::Object)));
-  step = require(code->jit->lookup(model.stepSymbol)).toPtr<qcc_step_fn>();
-  arenaBytes = model.arenaBytes;
-  threadBytes = model.arenaThreadBytes;
-  if (!model.states.empty())
-    pageBytes = model.states[0].page_bytes;
+    code->jit = loadObject(compileStep(model, *target, diagnostics));
+    step = require(code->jit->lookup(model.stepSymbol)).toPtr<qcc_step_fn>();
+  }
+  const ModelCode &made = code->program ? code->program->code() : model;
+  arenaBytes = made.arenaBytes;
+  threadBytes = made.arenaThreadBytes;
+  for (const qcc_state_v1 &state : made.states)
+    pageBytes.push_back(state.page_bytes);
   clearState();
 }
 
@@ -171,7 +201,15 @@ CompiledStep::Bytes CompiledStep::allocate(size_t bytes, uint8_t fill) {
 }
 
 void CompiledStep::clearState() {
-  state = allocate(pageBytes * kSequences * kPagesPerSequence, 0xff);
+  states.clear();
+  for (size_t bytes : pageBytes)
+    states.push_back(allocate(bytes * kSequences * kPagesPerSequence, 0xff));
+}
+
+void CompiledStep::setWeights(const std::vector<uint8_t> &bytes) {
+  if (bytes.size() != weightSize)
+    throw std::runtime_error("the weights have another size");
+  std::memcpy(weightBytes.get(), bytes.data(), bytes.size());
 }
 
 uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
@@ -181,8 +219,8 @@ uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
 }
 
 const uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
-  return state.get() +
-         pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageBytes;
+  return states[0].get() +
+         pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageBytes[0];
 }
 
 void CompiledStep::setWeight(const std::string &name,
@@ -231,7 +269,9 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   Bytes arena = allocate(arenaBytes + in.threads * threadBytes, 0xff);
   // A row more than there are, which must stay as it is.
   std::vector<float> logits((output.size() + 1) * resultColumns, -12345.0f);
-  uint8_t *states[] = {state.get()};
+  std::vector<uint8_t *> statePointers;
+  for (const Bytes &state : states)
+    statePointers.push_back(state.get());
   std::barrier<> barrier(in.threads);
 
   qcc_step_v1 call = {};
@@ -246,7 +286,7 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   call.page_table = table.data();
   call.pages_per_sequence = kPagesPerSequence;
   call.weights = weightBytes.get();
-  call.state = states;
+  call.state = statePointers.data();
   call.arena = arena.get();
   call.logits = logits.data();
   call.barrier = [](void *context, uint32_t) -> int32_t {
@@ -255,12 +295,17 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   };
   call.barrier_context = &barrier;
 
-  std::vector<std::thread> team;
-  for (uint32_t t = 1; t < in.threads; ++t)
-    team.emplace_back([&, t] { step(&call, t, in.threads); });
-  step(&call, 0, in.threads);
-  for (std::thread &thread : team)
-    thread.join();
+  if (code->program) {
+    code->program->run(
+        call, {weightSize, kSequences, kSequences * kPagesPerSequence});
+  } else {
+    std::vector<std::thread> team;
+    for (uint32_t t = 1; t < in.threads; ++t)
+      team.emplace_back([&, t] { step(&call, t, in.threads); });
+    step(&call, 0, in.threads);
+    for (std::thread &thread : team)
+      thread.join();
+  }
 
   for (size_t i = output.size() * resultColumns; i < logits.size(); ++i)
     if (logits[i] != -12345.0f)

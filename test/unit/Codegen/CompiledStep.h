@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Takes a module in the fused form through layout, schedule and code
-// generation, loads the object and calls its step as a runtime would: with
-// threads that meet at barriers, with pages behind a table, and with an arena
-// and state full of NaN, so that nothing that was never written goes unnoticed.
+// generation and runs its steps as a runtime would, with pages behind a table,
+// and with an arena and state full of NaN, so that nothing that was never
+// written goes unnoticed. For a CPU the object is loaded and called by threads
+// that meet at barriers; for a GPU the emulator follows the launch program.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TEST_UNIT_CODEGEN_COMPILEDSTEP_H
@@ -12,6 +13,7 @@
 
 #include "qcc-rt/qcc_abi.h"
 #include "qcc/Formats/PackedWeight.h"
+#include "EmulatedProgram.h"
 
 #include <map>
 #include <memory>
@@ -51,6 +53,8 @@ public:
 
   /// Throws std::runtime_error with the diagnostics on an error.
   CompiledStep(const std::string &module, const StepOptions &options);
+  /// The same of an imported module, which goes through all stages.
+  CompiledStep(mlir::ModuleOp module, const StepOptions &options);
   ~CompiledStep();
 
   /// Packs the rows of a matrix, or of those of all experts, or stores a vector
@@ -61,9 +65,14 @@ public:
   /// Rows of results, one after the other.
   std::vector<float> run(const StepRows &rows);
 
+  /// All weights at once, laid out as the module's are now.
+  void setWeights(const std::vector<uint8_t> &bytes);
+  /// Null for a CPU.
+  EmulatedProgram *program() const;
+
   /// Columns of the result.
   size_t columns() const { return resultColumns; }
-  /// The page that holds `position` of `sequence` of the only state.
+  /// The page that holds `position` of `sequence` of the first state.
   const uint8_t *page(unsigned sequence, unsigned position) const;
   /// Forgets all state.
   void clearState();
@@ -83,11 +92,15 @@ private:
   static Bytes allocate(size_t bytes, uint8_t fill);
   uint32_t pageNumber(unsigned sequence, unsigned page) const;
 
+  void compile(mlir::ModuleOp module, const StepOptions &options);
+
   std::unique_ptr<Code> code;
   std::map<std::string, Weight> weights;
-  size_t resultColumns = 0, pageBytes = 0;
-  Bytes weightBytes, state;
-  qcc_step_fn step = nullptr;
+  size_t resultColumns = 0, weightSize = 0;
+  std::vector<size_t> pageBytes; ///< Of each state.
+  Bytes weightBytes;
+  std::vector<Bytes> states;
+  qcc_step_fn step = nullptr; ///< Null for a GPU.
   size_t arenaBytes = 0, threadBytes = 0;
 };
 

@@ -63,6 +63,7 @@ std::vector<std::vector<float>> DeviceStage::run(const EmulatedStage &stage,
   at.input = upload(input.as<void>(), input.bytes(), "the rows");
   at.output = upload(output.as<void>(), output.bytes(), "the results");
   device::Buffer &result = buffers.back();
+  at.hasNorm = in.norm;
   if (in.norm)
     at.norm = upload(in.norm->data(), in.norm->size() * 4, "the norm");
   for (const DeviceMemory *weight : in.weights)

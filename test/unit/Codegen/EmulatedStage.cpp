@@ -70,26 +70,6 @@ std::vector<std::vector<float>> qcc::test::takeRows(const DeviceMemory &memory,
   return result;
 }
 
-/// Collects diagnostics while it lives; `check` throws them.
-namespace {
-class Diagnostics {
-public:
-  explicit Diagnostics(MLIRContext &context)
-      : handler(&context, [this](Diagnostic &diagnostic) {
-          text += diagnostic.str() + "\n";
-          return success();
-        }) {}
-  void check(bool ok, const char *what) const {
-    if (!ok)
-      throw std::runtime_error(std::string(what) + " failed: " + text);
-  }
-
-private:
-  std::string text;
-  ScopedDiagnosticHandler handler;
-};
-} // namespace
-
 EmulatedStage::EmulatedStage(const std::string &text,
                              const std::string &targetName)
     : target(findTarget(targetName)) {
@@ -115,15 +95,23 @@ EmulatedStage::EmulatedStage(ModuleOp scheduled, const std::string &targetName)
 void EmulatedStage::lower(ModuleOp scheduled) {
   Diagnostics diagnostics(*scheduled.getContext());
   diagnostics.check(target, "finding the target");
-  lowerToNVPTX(scheduled, *target, code);
-  if (code.kernels.empty())
-    return;
+  std::vector<GpuKernel> kernels;
+  diagnostics.check(
+      succeeded(lowerToNVPTX(scheduled, *target, {}, code, kernels)),
+      "lowering");
+  for (const GpuKernel &kernel : kernels)
+    if (kernel.outputStride)
+      matmuls.push_back(kernel);
   PassManager passes(scheduled.getContext());
   buildNVVMPipeline(passes);
   diagnostics.check(succeeded(passes.run(*code.module)), "lowering to nvvm");
-  Operation *kernels = *code.module->getOps<gpu::GPUModuleOp>().begin();
-  original = require(translateToLLVM(kernels, llvmContext, *target));
+  Operation *gpuModule = *code.module->getOps<gpu::GPUModuleOp>().begin();
+  original = require(translateToLLVM(gpuModule, llvmContext, *target));
   require(optimizeLLVM(*original, *target));
+  // Changes of other kernels would not show.
+  for (const GpuKernel &kernel : kernels)
+    if (!kernel.outputStride)
+      original->getFunction(kernel.name)->eraseFromParent();
   restore();
 }
 
@@ -142,7 +130,7 @@ void EmulatedStage::restore() {
 std::vector<std::vector<float>>
 EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
                    emulator::Counters *counters, unsigned index) {
-  const GpuKernel &kernel = code.kernels.at(index);
+  const GpuKernel &kernel = matmuls.at(index);
   size_t rows = in.x->size(), stride = size_t(kernel.outputStride);
   DeviceMemory input = placeRows(in.x, rows, size_t(kernel.inputStride));
   DeviceMemory output = placeRows(in.residual, rows, stride);
@@ -150,6 +138,7 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
   if (in.norm)
     std::copy(in.norm->begin(), in.norm->end(), norm.as<float>());
   StageOperands<void *> at{};
+  at.hasNorm = in.norm;
   at.input = input.as<void>();
   at.norm = norm.as<void>();
   at.output = output.as<void>();
@@ -180,7 +169,7 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
 
 std::string EmulatedStage::launch(const emulator::Launch &launch,
                                   void *const *arguments, unsigned index) {
-  const GpuKernel &kernel = code.kernels.at(index);
+  const GpuKernel &kernel = matmuls.at(index);
   return llvm::toString(emulated->launch(
       kernel.name, launch, {arguments, kernel.parameters.size()}));
 }

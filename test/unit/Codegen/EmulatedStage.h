@@ -72,6 +72,7 @@ struct StageOperands {
   Address input, norm, output;
   std::vector<Address> weights;
   uint32_t rows, rowsPerBlock;
+  bool hasNorm = false;
 
   /// One pointer to each of the kernel's arguments, which lie in here.
   std::vector<void *> arguments(const GpuKernel &kernel);
@@ -79,44 +80,40 @@ struct StageOperands {
 
 template <typename Address>
 std::vector<void *> StageOperands<Address>::arguments(const GpuKernel &kernel) {
+  // The rows and their norm, the activations, which have no place, then the
+  // weights and the residual.
+  std::vector<void *> operands = {&input};
+  if (hasNorm)
+    operands.push_back(&norm);
+  operands.push_back(nullptr);
+  for (Address &weight : weights)
+    operands.push_back(&weight);
+  operands.push_back(&output);
   std::vector<void *> list;
-  for (const KernelParameter &parameter : kernel.parameters)
-    switch (parameter.kind) {
-    case KernelParameter::Input:
-      list.push_back(&input);
-      break;
-    case KernelParameter::Norm:
-      list.push_back(&norm);
-      break;
-    case KernelParameter::Weight:
-      list.push_back(&weights.at(parameter.index));
-      break;
-    case KernelParameter::Residual:
-    case KernelParameter::Output:
-      list.push_back(&output);
-      break;
-    case KernelParameter::Rows:
+  for (const KernelParameter &parameter : kernel.parameters) {
+    if (parameter.kind == KernelParameter::Operand)
+      list.push_back(operands.at(parameter.index));
+    else if (parameter.index == QCC_GPU_COUNT)
       list.push_back(&rows);
-      break;
-    case KernelParameter::RowsPerBlock:
+    else if (parameter.index == QCC_GPU_ROWS_PER_BLOCK)
       list.push_back(&rowsPerBlock);
-      break;
-    }
+    else // The result, which may be the logits.
+      list.push_back(&output);
+  }
   return list;
 }
 
 class EmulatedStage {
 public:
-  /// Throws std::runtime_error with the diagnostics on an error. Without
-  /// kernels there is nothing to run.
+  /// Throws std::runtime_error with the diagnostics on an error.
   EmulatedStage(const std::string &module, const std::string &target);
   /// The stages of a module that has gone through the schedule.
   EmulatedStage(mlir::ModuleOp scheduled, const std::string &target);
 
+  /// Of the matmuls, in the order in which a step first needs them.
   const GpuKernel &kernel(unsigned index = 0) const {
-    return code.kernels.at(index);
+    return matmuls.at(index);
   }
-  const GpuCode &lowered() const { return code; }
 
   /// Changes the IR before it is run; false when `change` found no place.
   bool mutate(const std::function<bool(llvm::Module &)> &change);
@@ -140,7 +137,8 @@ private:
   void lower(mlir::ModuleOp scheduled);
 
   const TargetSpec *target;
-  GpuCode code;
+  ModelCode code;
+  std::vector<GpuKernel> matmuls;
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> original;
   std::unique_ptr<emulator::EmulatedModule> emulated;

@@ -78,8 +78,10 @@ FakeKernel emulatedKernel(EmulatedStage &stage) {
   FakeKernel fake;
   fake.name = kernel.name;
   for (const KernelParameter &parameter : kernel.parameters)
-    fake.parameterBytes.push_back(parameter.kind < KernelParameter::Rows ? 8
-                                                                         : 4);
+    fake.parameterBytes.push_back(parameter.kind == KernelParameter::Field &&
+                                          parameter.index >= QCC_GPU_COUNT
+                                      ? 4
+                                      : 8);
   fake.run = [&stage](const unsigned grid[3], const unsigned block[3],
                       unsigned sharedBytes, void *const *arguments) {
     emulator::Launch launch = seeded(4);

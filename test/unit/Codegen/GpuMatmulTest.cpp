@@ -51,22 +51,6 @@ TEST_P(GpuEncoding, Matmul) {
     size_t k = columnsFor(encoding, count);
     StageCase c{k, {{encoding, 20, {}}, {encoding, 33, {}}}};
     c.fill(random, 3);
-    bool isSupported = !encoding.isFloat() && encoding.table.empty() &&
-                       !encoding.hasFloatCodes() && encoding.group % 16 == 0 &&
-                       encoding.spans.empty() && !encoding.commonScale &&
-                       encoding.subValues.empty() && !encoding.splitScale &&
-                       encoding.subMinifloat == Minifloat::None &&
-                       !PackedLayout(encoding).subHalved && !encoding.scaledMin;
-    if (!isSupported) {
-      // Said, and nothing is made.
-      EmulatedStage stage(c.module(), "sm_86");
-      EXPECT_TRUE(stage.lowered().kernels.empty());
-      bool isNamed = false;
-      for (const std::string &missing : stage.lowered().missing)
-        isNamed |= missing.find("qz.matmul") != std::string::npos;
-      EXPECT_TRUE(isNamed);
-      return;
-    }
     expectRight(c, "sm_86", totals);
   }
   EXPECT_LE(totals.kernel, totals.half);
@@ -113,20 +97,6 @@ TEST(GpuStage, NormAndSegmentsOfSeveralEncodings) {
   c.fill(random, 5);
   expectRight(c, "sm_86", totals);
   EXPECT_LE(totals.kernel, totals.half);
-}
-
-/// There are no kernels of them, which is said.
-TEST(GpuStage, LayerNorms) {
-  StageCase c{256, {{ggml("Q4_1"), 16, {}}}};
-  c.hasNorm = true;
-  std::string module = c.module();
-  module.replace(module.find("{eps"), 1, "{centered, ");
-  EmulatedStage stage(module, "sm_86");
-  EXPECT_TRUE(stage.lowered().kernels.empty());
-  bool isNamed = false;
-  for (const std::string &missing : stage.lowered().missing)
-    isNamed |= missing.find("layer norms") != std::string::npos;
-  EXPECT_TRUE(isNamed);
 }
 
 TEST(GpuStage, Activations) {

@@ -66,7 +66,7 @@ StageCase RealModel::load(const StageNames &names, size_t tokens) {
     if (!tensor || !tensor->encoding())
       throw std::runtime_error(std::string("no tensor ") + name);
     c.k = tensor->rowElements();
-    Segment segment{*tensor->encoding(), tensor->rows(), {}};
+    StageSegment segment{*tensor->encoding(), tensor->rows(), {}};
     segment.weights.resize(segment.rows);
     for (size_t row = 0; row < segment.rows; row += 16)
       checkpoint->unpackRows(*tensor, row,

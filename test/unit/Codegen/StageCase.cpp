@@ -21,7 +21,7 @@ static constexpr double kEps = 1e-5;
 
 size_t StageCase::columns() const {
   size_t sum = 0;
-  for (const Segment &segment : segments)
+  for (const StageSegment &segment : segments)
     sum += segment.rows;
   return isGlu() ? sum / 2 : sum;
 }
@@ -36,7 +36,7 @@ void StageCase::fill(std::mt19937 &random, size_t tokens) {
   }
   for (size_t i = norm.size(); i < k; ++i)
     norm.push_back(1 + 0.3f * normal(random));
-  for (Segment &segment : segments) {
+  for (StageSegment &segment : segments) {
     if (segment.weights.empty())
       segment.weights = randomRows(segment.encoding, segment.rows, k, random);
     packed.push_back(packWeight(segment.encoding, segment.weights, k));
@@ -57,11 +57,13 @@ StageRows StageCase::rows() const {
 std::string StageCase::module() const {
   std::string n = std::to_string(columns()), kText = std::to_string(k);
   std::string table = tensorText(4, k, floatEncoding(ScalarType::F32));
+  std::string other = tensorText(4, columns(), floatEncoding(ScalarType::F32));
   std::string normType = "!qz.tensor<" + kText + ", #qz.encoding<f32>>";
   std::string rowsX = "tensor<?x" + kText + "xf32>",
               rowsY = "tensor<?x" + n + "xf32>",
               activation = "!qz.activation<" + kText + ">";
   std::string declarations = "qz.weight @table : " + table +
+                             "\nqz.weight @other : " + other +
                              "\nqz.weight @norm : " + normType + "\n",
               uses, operands, types;
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -77,17 +79,19 @@ std::string StageCase::module() const {
          " {\n%t = qz.use @table : " + table +
          "\n%n = qz.use @norm : " + normType + "\n" + uses +
          "%x = llm.embedding %batch, %t : " + table + " -> " + rowsX +
+         "\n%o = qz.use @other : " + other +
+         "\n%r = llm.embedding %batch, %o : " + other + " -> " + rowsY +
          "\n%a = qz.quantize %x" +
          (hasNorm ? " norm %n {eps = 1.0e-5 : f32}" : "") + " : " + rowsX +
          (hasNorm ? ", " + normType : "") + " -> " + activation +
          "\n%y = qz.matmul %a, [" + operands + "]" +
-         (isResidual ? " residual %x" : "") +
+         (isResidual ? " residual %r" : "") +
          (epilogue.empty() ? "" : " {epilogue = #qz.epilogue<" + epilogue) +
          (epilogue.empty()       ? ""
           : epilogue == "logits" ? ">, scale = 0.25 : f32, softcap = 1.5 : f32}"
                                  : ">}") +
          " : " + activation + ", [" + types + "]" +
-         (isResidual ? ", " + rowsX : "") + " -> " + rowsY +
+         (isResidual ? ", " + rowsY : "") + " -> " + rowsY +
          "\nreturn %y : " + rowsY + "\n}\n";
 }
 
@@ -122,7 +126,7 @@ std::vector<Expected> products(const StageCase &c, size_t row) {
     peak = std::max(peak, std::fabs(exact.back()));
   }
   std::vector<Expected> result;
-  for (const Segment &segment : c.segments)
+  for (const StageSegment &segment : c.segments)
     for (const Fields &weights : segment.weights) {
       Expected sum = {};
       double magnitude = 0, weight = 0;

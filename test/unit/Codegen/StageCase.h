@@ -16,7 +16,7 @@
 
 namespace qcc::test {
 
-struct Segment {
+struct StageSegment {
   Encoding encoding;
   size_t rows;
   std::vector<Fields> weights;
@@ -24,7 +24,7 @@ struct Segment {
 
 struct StageCase {
   size_t k;
-  std::vector<Segment> segments;
+  std::vector<StageSegment> segments;
   std::string epilogue = {}; ///< Of qz.epilogue; empty: none.
   bool hasNorm = false;
 

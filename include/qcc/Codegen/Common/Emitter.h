@@ -27,7 +27,12 @@ public:
   /// `module` is where constant data goes; kernels without any need none.
   Emitter(mlir::OpBuilder &builder, mlir::Location loc,
           mlir::ModuleOp module = {})
-      : b(builder), loc(loc), module(module) {}
+      : b(builder), loc(loc), module(module),
+        data(module ? module.getBody() : nullptr) {}
+  /// Constant data goes to the block `data`, in an address space.
+  Emitter(mlir::OpBuilder &builder, mlir::Location loc, mlir::Block *data,
+          unsigned dataSpace)
+      : b(builder), loc(loc), data(data), dataSpace(dataSpace) {}
 
   mlir::OpBuilder &b;
   mlir::Location loc;
@@ -187,6 +192,9 @@ public:
 
 private:
   Type like(Value a, Type element);
+
+  mlir::Block *data = nullptr;
+  unsigned dataSpace = 0;
 };
 
 } // namespace qcc::codegen

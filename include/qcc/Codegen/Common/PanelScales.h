@@ -61,12 +61,14 @@ private:
   Value broadcast(Value scalar, Type type);
   /// The f32 that subs, i32, stand for.
   Value second(Value subs, Type type);
-  Value subMinifloats(Value subs, Type type);
 
   Emitter &e;
   const PackedLayout &layout;
   const Encoding &encoding;
 };
+
+/// The numbers whose bits are the low bytes of `bits` (i32), as f32 of `type`.
+Value emitMinifloat(Emitter &e, Minifloat format, Value bits, Type type);
 
 } // namespace qcc::codegen
 

@@ -46,7 +46,10 @@ struct TargetSpec {
   unsigned registers;   ///< Vector registers of that width; on a GPU, the most
                         ///< that a thread of a kernel may use.
   DotKind dot;
-  unsigned sharedBytes = 0; ///< Most shared memory of a block, on a GPU.
+  // On a GPU:
+  unsigned sharedBytes = 0;     ///< Most shared memory of a block.
+  unsigned gpuArchitecture = 0; ///< 86 for sm_86.
+  unsigned cudaVersion = 0;     ///< Oldest that takes the PTX: 11010 is 11.1.
 
   bool isReference() const { return kind == TargetKind::Reference; }
   bool isGpu() const { return kind == TargetKind::NVPTX; }

@@ -10,10 +10,10 @@
 #ifndef QCC_CODEGEN_NVPTX_LOWERTONVPTX_H
 #define QCC_CODEGEN_NVPTX_LOWERTONVPTX_H
 
+#include "qcc/Codegen/Common/ModelCode.h"
 #include "qcc/Codegen/Common/Target.h"
 
 #include "mlir/IR/BuiltinOps.h"
-#include "mlir/IR/OwningOpRef.h"
 #include <string>
 #include <vector>
 
@@ -23,50 +23,49 @@ class OpPassManager;
 
 namespace qcc {
 
+struct NVPTXOptions {
+  std::string kv = "f16"; ///< Storage of keys and values: f16, bf16 or f32.
+};
+
 /// One parameter of a kernel, in the order of cuLaunchKernel's.
 struct KernelParameter {
   enum Kind {
-    Input,        ///< Address of the first row of f32 activations.
-    Norm,         ///< Address of the norm's f32 weights.
-    Weight,       ///< Address of packed weight `index` of the stage.
-    Residual,     ///< Address of the rows to add; may be those of the output.
-    Output,       ///< Address of the first row of f32 results.
-    Rows,         ///< i32: rows of the step.
-    RowsPerBlock, ///< i32: rows that a block makes, at most `rowsPerBlock`.
+    Operand, ///< Address of operand `index` of the stage: of the qz.quantize
+             ///< before a matmul, then of the operation itself.
+    Result,  ///< Address of the stage's result.
+    Field,   ///< A field of the step: QCC_GPU_* number `index`.
   };
   Kind kind;
   unsigned index = 0;
+  bool operator==(const KernelParameter &) const = default;
 };
 
-/// A kernel and how it is launched: blocks (units, ceil(rows / r), 1) of
-/// `threads` threads with sharedBytes + r * sharedBytesPerRow bytes of dynamic
-/// shared memory, for any r up to `rowsPerBlock`. Global addresses are
-/// 16-aligned.
+/// A kernel and how it is launched, as qcc_gpu.h says. Addresses of operands
+/// and results are 16-aligned.
 struct GpuKernel {
   std::string name;
   /// The stages that are this kernel: "@body.0: qz.matmul 576 -> 576".
   std::vector<std::string> stages;
   std::vector<KernelParameter> parameters;
-  unsigned units = 0, threads = 0, rowsPerBlock = 0;
+  unsigned units = 1, threads = 0, rowsPerBlock = 1;
   unsigned sharedBytes = 0, sharedBytesPerRow = 0;
-  /// Bytes between rows of the input, and of the output and the residual.
+  /// Of matmuls: bytes between rows of the input, and of the result and the
+  /// residual.
   int64_t inputStride = 0, outputStride = 0;
 };
 
-struct GpuCode {
-  /// Holds one gpu.module.
-  mlir::OwningOpRef<mlir::ModuleOp> module;
-  std::vector<GpuKernel> kernels;
-  /// Stages that have no kernel, as in GpuKernel::stages, and why where that
-  /// follows from the weights.
-  std::vector<std::string> missing;
-};
+/// Makes kernels of the stages of a module that has gone through the schedule
+/// (which is left as it is), and the program that launches them. What has no
+/// kernel is a diagnostic of its operation. `kernels` describes those of
+/// `code.module`, which holds one gpu.module.
+mlir::LogicalResult lowerToNVPTX(mlir::ModuleOp module,
+                                 const TargetSpec &target,
+                                 const NVPTXOptions &options, ModelCode &code,
+                                 std::vector<GpuKernel> &kernels);
 
-/// Makes kernels of the matmul stages of a module that has gone through the
-/// schedule stage (which is left as it is), each with the quantize stage before
-/// it as its prologue.
-void lowerToNVPTX(mlir::ModuleOp module, const TargetSpec &target,
-                  GpuCode &code);
+/// The kernels of `code` as an image of its program.
+void addPtxImage(const TargetSpec &target, llvm::StringRef ptx,
+                 ModelCode &code);
 
 /// Adds the passes that turn the kernels into the LLVM dialect with NVVM's
 /// intrinsics.
@@ -75,8 +74,10 @@ void buildNVVMPipeline(mlir::OpPassManager &passes);
 /// Registers these passes for printing by name.
 void registerNVVMPasses();
 
-/// What the head of a PTX file says of its kernels, as comment lines.
-std::string describeKernels(const GpuCode &code);
+/// What the head of a PTX file says of its kernels and of their launches, as
+/// comment lines.
+std::string describeKernels(const std::vector<GpuKernel> &kernels,
+                            const LaunchProgram &program);
 
 } // namespace qcc
 

@@ -1,0 +1,46 @@
+//===- AttentionStages.h - Kernels of the stages of attention ---*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A page of state holds, for each KV head, the keys of its 64 positions as [64
+// positions][head_dim], then the values as [64 positions][value_dim]: rows that
+// a warp reads along, and that matrix loads of tensor cores take.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H
+#define QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H
+
+#include "dialects/LLM/LLMDialect.h"
+#include "StageKernel.h"
+
+namespace qcc::nvptx {
+
+/// Shapes of a layer's state and the type of its elements.
+struct StateShape {
+  int64_t kvHeads, headDim, valueDim;
+  Type element; ///< f16, bf16 or f32.
+
+  StateShape(llm::StateType type, Type element)
+      : kvHeads(type.getKvHeads()), headDim(type.getHeadDim()),
+        valueDim(type.getValueDim()), element(element) {}
+
+  int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
+  int64_t valueOffset() const {
+    return QCC_PAGE_TOKENS * headDim * elementBytes();
+  }
+  int64_t headBytes() const {
+    return QCC_PAGE_TOKENS * (headDim + valueDim) * elementBytes();
+  }
+  int64_t pageBytes() const { return kvHeads * headBytes(); }
+};
+
+// Each emits the body of the stage's kernel and says how it is launched.
+
+/// A warp for each head of a row: query, key or value.
+void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element);
+/// A block for each query head of a row. Its warps share the positions, in
+/// tiles of 32, and their results are joined in the order of warps.
+void emitAttend(StageKernel &stage, llm::AttendOp op, Type element);
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H

@@ -1,0 +1,323 @@
+//===- Program.cpp - Stages as launches of kernels ------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "Program.h"
+
+#include "dialects/QZ/QZDialect.h"
+#include "MatmulKernel.h"
+#include "PlainMatmul.h"
+#include "RowStages.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::nvptx;
+
+//===----------------------------------------------------------------------===//
+// Places
+//===----------------------------------------------------------------------===//
+
+static qcc_gpu_operand_v1 arenaPlace(Operation *op) {
+  auto buffer = op->getAttrOfType<IntegerAttr>("buffer");
+  return {QCC_GPU_ARENA, 0, uint64_t(buffer.getInt()), 0};
+}
+
+qcc_gpu_operand_v1 Program::weightPlace(qz::UseOp use) {
+  auto weight = source.lookupSymbol<qz::WeightOp>(use.getWeight());
+  return {QCC_GPU_WEIGHTS, 0, uint64_t(weight.getOffset().value_or(0)),
+          uint64_t(weight.getBytes().value_or(0))};
+}
+
+qcc_gpu_operand_v1 Program::statePlace(llm::StateOp state) {
+  auto states = source.getOps<llm::KVStateOp>();
+  auto found = llvm::find_if(states, [&](llm::KVStateOp op) {
+    return op.getSymName() == state.getState();
+  });
+  return {QCC_GPU_STATE, 0, uint64_t(std::distance(states.begin(), found)), 0};
+}
+
+//===----------------------------------------------------------------------===//
+// Walking
+//===----------------------------------------------------------------------===//
+
+LogicalResult Program::build() {
+  auto step = source.lookupSymbol<func::FuncOp>("step");
+  if (!step)
+    return source.emitError("expected a function @step");
+  auto calls = step.front().getOps<func::CallOp>();
+  lastLayer = uint32_t(std::distance(calls.begin(), calls.end()));
+  if (lastLayer) {
+    Value rows = (*calls.begin()).getOperand(0);
+    launches.residualOffset = arenaPlace(rows.getDefiningOp()).value;
+    launches.residualStride = uint64_t(rowStride(rows));
+  }
+  Places places;
+  return lowerBlock(step.front(), places);
+}
+
+LogicalResult Program::lowerCall(func::CallOp call, Places &places) {
+  auto body = source.lookupSymbol<func::FuncOp>(call.getCallee());
+  Places inner;
+  for (auto [argument, operand] :
+       llvm::zip_equal(body.getArguments(), call.getOperands()))
+    if (places.contains(operand))
+      inner[argument] = places.lookup(operand);
+  ++layer;
+  if (failed(lowerBlock(body.front(), inner)))
+    return failure();
+  // The body changes its rows in place.
+  places[call.getResult(0)] = places.lookup(call.getOperand(0));
+  return success();
+}
+
+LogicalResult Program::lowerBlock(Block &block, Places &places) {
+  bool isStep = cast<func::FuncOp>(block.getParentOp()).getName() == "step";
+  for (Operation &op : block.without_terminator()) {
+    bool isOutput = isa<llm::SelectOutputsOp>(op) ||
+                    llvm::any_of(op.getOperands(), [&](Value operand) {
+                      return outputs.contains(operand);
+                    });
+    if (isOutput)
+      outputs.insert(op.result_begin(), op.result_end());
+    if (auto use = dyn_cast<qz::UseOp>(op)) {
+      places[use.getResult()] = weightPlace(use);
+      continue;
+    }
+    if (auto state = dyn_cast<llm::StateOp>(op)) {
+      places[state.getResult()] = statePlace(state);
+      continue;
+    }
+    if (auto call = dyn_cast<func::CallOp>(op)) {
+      if (failed(lowerCall(call, places)))
+        return failure();
+      continue;
+    }
+    if (isStep && layer == lastLayer && layer)
+      layer = lastLayer + 1;
+    if (op.getAttr("buffer") && op.getNumResults() == 1)
+      places[op.getResult(0)] = arenaPlace(&op);
+    SmallVector<Operation *> stage = {&op};
+    if (isa<qz::QuantizeOp>(op)) {
+      // Each matmul makes its rows for itself.
+      if (llvm::all_of(op.getUsers(), llvm::IsaPred<qz::MatmulOp>))
+        continue;
+    } else if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
+      if (Operation *quantize = matmul.getInput().getDefiningOp())
+        stage.insert(stage.begin(), quantize);
+    }
+    if (failed(lowerStage(stage, places)))
+      return failure();
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Stages
+//===----------------------------------------------------------------------===//
+
+/// Where the buffer of some rows begins; nothing where they have none.
+static std::optional<int64_t> bufferOf(Value rows) {
+  IntegerAttr attribute;
+  if (Operation *op = rows.getDefiningOp())
+    attribute = op->getAttrOfType<IntegerAttr>("buffer");
+  else
+    attribute = cast<func::FuncOp>(rows.getParentBlock()->getParentOp())
+                    .getArgAttrOfType<IntegerAttr>(
+                        cast<BlockArgument>(rows).getArgNumber(), "llm.buffer");
+  return attribute ? std::optional(attribute.getInt()) : std::nullopt;
+}
+
+/// Whether the buffers of two values have a byte in common.
+static bool overlap(Value a, Value b, int64_t rows) {
+  std::optional<int64_t> first = bufferOf(a), second = bufferOf(b);
+  return first && second && *first < *second + rows * rowStride(b) &&
+         *second < *first + rows * rowStride(a);
+}
+
+/// A matmul reads the rows of its qz.quantize, which no stage since then may
+/// have changed, nor it itself while other blocks still read them.
+LogicalResult Program::checkRowsAreKept(ArrayRef<Operation *> stage) {
+  if (stage.size() == 1)
+    return success();
+  Value read = stage.front()->getOperand(0);
+  auto capacity = source->getAttrOfType<IntegerAttr>("llm.row_capacity");
+  for (Operation *op = stage.front()->getNextNode();; op = op->getNextNode()) {
+    // Nothing is written where a qz.quantize has its place.
+    bool isRows = op->hasAttr("buffer") && !isa<qz::QuantizeOp>(op);
+    if (isRows && overlap(read, op->getResult(0), capacity.getInt()))
+      return stage.back()->emitOpError()
+             << "changes the rows that it reads, for which target '"
+             << target.name << "' has no kernel";
+    if (op == stage.back())
+      return success();
+  }
+}
+
+/// Everything that the code of a stage's kernel follows from.
+static std::string kernelKey(ArrayRef<Operation *> stage, bool isLogits) {
+  std::string key;
+  llvm::raw_string_ostream os(key);
+  for (Operation *op : stage) {
+    os << op->getName();
+    for (NamedAttribute attribute : op->getAttrs())
+      if (!llvm::is_contained({"buffer", "generate_replicated"},
+                              attribute.getName().strref()))
+        os << ';' << attribute.getName().strref() << '='
+           << attribute.getValue();
+    SmallVector<Value> seen;
+    for (Value operand : op->getOperands()) {
+      // One value twice is one parameter.
+      os << ';' << operand.getType() << ' '
+         << std::distance(seen.begin(), llvm::find(seen, operand));
+      seen.push_back(operand);
+    }
+    os << " -> " << op->getResult(0).getType() << '\n';
+  }
+  os << isLogits;
+  if (stage.size() > 1)
+    for (Value operand : stage.back()->getOperands())
+      os << (operand == stage.front()->getOperand(0));
+  return key;
+}
+
+/// "@body.0: qz.matmul 576 -> 960".
+static std::string stageName(Operation *op) {
+  std::string name;
+  llvm::raw_string_ostream os(name);
+  os << '@' << op->getParentOfType<func::FuncOp>().getName() << ": "
+     << op->getName();
+  if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
+    os << ' ' << matmul.getInput().getType().getColumns() << " -> "
+       << matmul.getType().getDimSize(1);
+    if (matmul.getEpilogue() != qz::Epilogue::None)
+      os << ' ' << stringifyEnum(matmul.getEpilogue());
+  }
+  return name;
+}
+
+LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
+                                  GpuKernel &kernel) {
+  Operation *op = stage.back();
+  auto begin = [&](StringRef name, int64_t threads = kThreads) {
+    kernel.name = (name + "_" + Twine(countOf[name]++)).str();
+    return StageKernel(module, builder, stage, kernel, threads);
+  };
+  auto emit = [&](StringRef name, int64_t threads, auto body) {
+    StageKernel made = begin(name, threads);
+    body(made);
+    made.finish();
+    return success();
+  };
+  return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+      .Case([&](llm::EmbeddingOp o) {
+        return emit("embedding", kThreads,
+                    [&](StageKernel &k) { emitEmbedding(k, o); });
+      })
+      .Case([&](llm::RotationsOp o) {
+        return emit("rotations", kThreads,
+                    [&](StageKernel &k) { emitRotations(k, o); });
+      })
+      .Case([&](llm::RopeAppendOp o) {
+        return emit("rope_append", kWarpSize,
+                    [&](StageKernel &k) { emitRopeAppend(k, o, kvElement); });
+      })
+      .Case([&](llm::AttendOp o) {
+        return emit("attend", kThreads,
+                    [&](StageKernel &k) { emitAttend(k, o, kvElement); });
+      })
+      .Case([&](llm::AddNormOp o) {
+        return emit("add_norm", kThreads,
+                    [&](StageKernel &k) { emitAddNorm(k, o); });
+      })
+      .Case([&](llm::SelectOutputsOp o) {
+        return emit("select_outputs", kThreads,
+                    [&](StageKernel &k) { emitSelectOutputs(k, o); });
+      })
+      .Case([&](qz::MatmulOp o) -> LogicalResult {
+        std::string why;
+        std::optional<MatmulPlan> plan = planMatmul(o, target, why);
+        if (!plan)
+          return o.emitOpError() << "has no kernel for target '" << target.name
+                                 << "' (" << why << ")";
+        kernel.inputStride = rowStride(plan->k);
+        int64_t columns = columnsOf(o.getResult());
+        kernel.outputStride = plan->isLogits ? columns * 4 : rowStride(columns);
+        if (plan->onTensorCores) {
+          describeMatmul(*plan, kernel);
+          return emit("matmul", kThreads,
+                      [&](StageKernel &k) { emitMatmul(k, *plan); });
+        }
+        describePlainMatmul(*plan, kernel);
+        return emit("plain_matmul", kThreads,
+                    [&](StageKernel &k) { emitPlainMatmul(k, *plan); });
+      })
+      .Default([&](Operation *other) {
+        return other->emitOpError()
+               << "has no kernel for target '" << target.name << "'";
+      });
+}
+
+FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
+  bool isLogits = !stage.back()->hasAttr("buffer");
+  auto [entry, isNew] = kernelOf.try_emplace(kernelKey(stage, isLogits),
+                                             unsigned(kernels.size()));
+  if (isNew) {
+    GpuKernel kernel;
+    if (failed(emitKernel(stage, kernel)))
+      return failure();
+    kernels.push_back(std::move(kernel));
+    launches.kernels.push_back({});
+  }
+  GpuKernel &kernel = kernels[entry->second];
+  std::string name = stageName(stage.back());
+  if (!llvm::is_contained(kernel.stages, name))
+    kernel.stages.push_back(name);
+  return entry->second;
+}
+
+LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
+                                  const Places &places) {
+  Operation *op = stage.back();
+  if (failed(checkRowsAreKept(stage)))
+    return failure();
+  FailureOr<unsigned> number = kernelFor(stage);
+  if (failed(number))
+    return failure();
+  const GpuKernel &kernel = kernels[*number];
+  Launch launch;
+  launch.name = op->getName().stripDialect().str();
+  launch.kernel = *number;
+  launch.layer = layer;
+  launch.units = kernel.units;
+  launch.rowsPerBlock = kernel.rowsPerBlock;
+  launch.sharedBytes = kernel.sharedBytes;
+  launch.sharedBytesPerRow = kernel.sharedBytesPerRow;
+  if (outputs.contains(op->getResult(0)))
+    launch.per = QCC_GPU_PER_OUTPUT;
+  SmallVector<Value> operands = stageOperands(stage);
+  for (const KernelParameter &parameter : kernel.parameters) {
+    qcc_gpu_operand_v1 operand = {parameter.index, 0, 0, 0};
+    if (parameter.kind == KernelParameter::Operand)
+      operand = places.lookup(operands[parameter.index]);
+    else if (parameter.kind == KernelParameter::Result)
+      operand = places.lookup(op->getResult(0));
+    launch.operands.push_back(operand);
+  }
+  launches.kernels[*number] = {kernel.name, kernel.threads,
+                               launch.mostSharedBytes()};
+  launches.launches.push_back(std::move(launch));
+  return success();
+}
+
+std::string Program::activations() const {
+  StringRef generate, prompt, head;
+  source.walk([&](qz::QuantizeOp op) {
+    bool isHead = op.getInput().getDefiningOp<llm::SelectOutputsOp>();
+    (isHead ? head : prompt) = stringifyEnum(*op.getPrompt());
+    generate = stringifyEnum(*op.getGenerate());
+  });
+  return ("decode " + generate + ", prompt " + prompt + ", head " + head).str();
+}

@@ -1,0 +1,64 @@
+//===- Program.h - Stages as launches of kernels ----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_PROGRAM_H
+#define QCC_LIB_CODEGEN_NVPTX_PROGRAM_H
+
+#include "AttentionStages.h"
+#include "StageKernel.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+
+#include "llvm/ADT/StringMap.h"
+
+namespace qcc::nvptx {
+
+/// Walks @step and the bodies it calls in the order in which they run. Each
+/// stage becomes a launch; its kernel is made when the first of its kind is
+/// met.
+class Program {
+public:
+  Program(mlir::ModuleOp source, mlir::gpu::GPUModuleOp module,
+          const TargetSpec &target, Type kvElement)
+      : source(source), module(module), target(target), kvElement(kvElement),
+        builder(module.getContext()) {}
+
+  mlir::LogicalResult build();
+
+  /// "decode f16, prompt f16, head f16".
+  std::string activations() const;
+
+  std::vector<GpuKernel> kernels;
+  LaunchProgram launches;
+
+private:
+  /// What operands of the schedule are in this call.
+  using Places = llvm::DenseMap<Value, qcc_gpu_operand_v1>;
+
+  mlir::LogicalResult lowerBlock(mlir::Block &block, Places &places);
+  mlir::LogicalResult lowerCall(mlir::func::CallOp call, Places &places);
+  mlir::LogicalResult lowerStage(llvm::ArrayRef<mlir::Operation *> stage,
+                                 const Places &places);
+  /// The number of the stage's kernel, which is made if there is none.
+  mlir::FailureOr<unsigned> kernelFor(llvm::ArrayRef<mlir::Operation *> stage);
+  mlir::LogicalResult emitKernel(llvm::ArrayRef<mlir::Operation *> stage,
+                                 GpuKernel &kernel);
+  mlir::LogicalResult checkRowsAreKept(llvm::ArrayRef<mlir::Operation *> stage);
+  qcc_gpu_operand_v1 weightPlace(qz::UseOp use);
+  qcc_gpu_operand_v1 statePlace(llm::StateOp state);
+
+  mutable mlir::ModuleOp source; // Walking is not const.
+  mlir::gpu::GPUModuleOp module;
+  const TargetSpec &target;
+  Type kvElement;
+  mlir::OpBuilder builder;
+  llvm::StringMap<unsigned> kernelOf;
+  llvm::StringMap<unsigned> countOf; ///< Kernels, by the start of their name.
+  llvm::DenseSet<Value> outputs;     ///< Rows that want logits.
+  uint32_t layer = 0, lastLayer = 0;
+};
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_PROGRAM_H

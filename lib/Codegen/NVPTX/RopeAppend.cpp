@@ -1,0 +1,127 @@
+//===- RopeAppend.cpp - Norms and rotations of heads, and the state -------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "RowState.h"
+
+#include "dialects/QZ/QZDialect.h"
+#include "RowNorm.h"
+
+using namespace mlir;
+using namespace qcc;
+using namespace qcc::nvptx;
+
+namespace {
+/// One head of a row as its warp sees it.
+struct Head {
+  Value in;           ///< Its f32.
+  Value norm;         ///< Weights of its norm; null without one.
+  Value factor, mean; ///< Of the norm; a null mean is 0.
+  double scale = 1;   ///< What its elements are multiplied by in the end.
+};
+} // namespace
+
+/// Norms, rotates and scales a head; `put(index, value)` stores an element.
+static void emitRope(StageKernel &stage, llm::RopeAppendOp op, int64_t headDim,
+                     const Head &head, Value rotations,
+                     function_ref<void(Value, Value)> put) {
+  WarpEmitter &e = stage.e;
+  int64_t pairs = columnsOf(op.getRotations()) / 2;
+  auto at = [&](Value base, Value index) {
+    return e.load(e.f32(), e.offset(base, e.mul(index, 4)), llvm::Align(4));
+  };
+  auto element = [&](Value index) {
+    Value x = at(head.in, index);
+    if (head.mean)
+      x = e.subf(x, head.mean);
+    return head.norm ? e.mulf(e.mulf(x, head.factor), at(head.norm, index)) : x;
+  };
+  e.loop(stage.lane, e.c32(pairs), kWarpSize, [&](Value i) {
+    Value first = op.getAdjacent() ? e.mul(i, 2) : i;
+    Value second = e.add(first, op.getAdjacent() ? 1 : pairs);
+    Value a = element(first), c = element(second);
+    Value cos = at(rotations, i), sin = at(rotations, e.add(i, pairs));
+    put(first, e.mulf(e.subf(e.mulf(a, cos), e.mulf(c, sin)), head.scale));
+    put(second, e.mulf(e.addf(e.mulf(c, cos), e.mulf(a, sin)), head.scale));
+  });
+  if (2 * pairs == headDim)
+    return;
+  e.loop(e.add(stage.lane, 2 * pairs), e.c32(headDim), kWarpSize,
+         [&](Value i) { put(i, e.mulf(element(i), head.scale)); });
+}
+
+/// Head `number` of a row, with the norm of `weight` if there is one; `first`
+/// is the first head that it may go over, or that the weight is of.
+static Head normedHead(StageKernel &stage, llm::RopeAppendOp op,
+                       int64_t headDim, Value rowStart, Value number,
+                       int64_t first, Value weight) {
+  WarpEmitter &e = stage.e;
+  Head head;
+  head.in = e.offset(rowStart, e.mul(number, headDim * 4));
+  if (!weight)
+    return head;
+  auto type = cast<qz::QTensorType>(weight.getType());
+  int64_t columns = type.getColumns();
+  Value row = head.in;
+  head.norm = stage.address(weight);
+  if (type.getElements() != headDim)
+    head.norm = e.offset(head.norm, e.mul(e.add(number, -first), headDim * 4));
+  if (columns != headDim)
+    row = e.offset(rowStart, first * headDim * 4);
+  RowNorm norm = emitRowNorm(stage, row, columns, op.getCentered(),
+                             op.getEps().convertToFloat());
+  head.factor = norm.factor;
+  head.mean = norm.mean;
+  return head;
+}
+
+void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
+                           Type element) {
+  WarpEmitter &e = stage.e;
+  StateShape shape(op.getState().getType(), element);
+  int64_t headDim = shape.headDim, heads = columnsOf(op.getResult()) / headDim,
+          keyEnd = heads + shape.kvHeads;
+  stage.kernel.units = unsigned(keyEnd + shape.kvHeads);
+  Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
+  Value rowStart = stage.rowOf(op.getQkv(), row);
+  Value rotations = stage.rowOf(op.getRotations(), row);
+  auto isAtLeast = [&](int64_t limit) {
+    return e.cmp(arith::CmpIPredicate::sge, number, e.c32(limit));
+  };
+  e.ifThen(e.lessThan(number, e.c32(heads)), [&] {
+    Head head =
+        normedHead(stage, op, headDim, rowStart, number, 0, op.getQueryNorm());
+    head.scale = op.getScale().convertToFloat();
+    Value out = e.offset(stage.resultRow(row), e.mul(number, headDim * 4));
+    emitRope(stage, op, headDim, head, rotations, [&](Value i, Value x) {
+      e.store(x, e.offset(out, e.mul(i, 4)), llvm::Align(4));
+    });
+  });
+  e.ifThen(isAtLeast(heads), [&] {
+    RowState state(stage, shape, op.getState(), row);
+    Value inPage = e.bitAnd(state.position, QCC_PAGE_TOKENS - 1);
+    int64_t bytes = shape.elementBytes();
+    auto put = [&](Value to, Value i, Value x) {
+      e.store(toElement(e, x, element), e.offset(to, e.mul(i, bytes)),
+              llvm::Align(uint64_t(bytes)));
+    };
+    e.ifThen(e.lessThan(number, e.c32(keyEnd)), [&] {
+      Value page = state.page(state.position, e.add(number, -heads));
+      Value to = state.key(page, inPage);
+      Head head = normedHead(stage, op, headDim, rowStart, number, heads,
+                             op.getKeyNorm());
+      emitRope(stage, op, headDim, head, rotations,
+               [&](Value i, Value x) { put(to, i, x); });
+    });
+    e.ifThen(isAtLeast(keyEnd), [&] {
+      Value page = state.page(state.position, e.add(number, -keyEnd));
+      Value to = state.value(page, inPage);
+      // Values stand behind the keys, and may have another size.
+      Value in = e.offset(rowStart, keyEnd * headDim * 4);
+      in = e.offset(in, e.mul(e.add(number, -keyEnd), shape.valueDim * 4));
+      e.loop(stage.lane, e.c32(shape.valueDim), kWarpSize, [&](Value i) {
+        put(to, i, e.load(e.f32(), e.offset(in, e.mul(i, 4)), llvm::Align(4)));
+      });
+    });
+  });
+}

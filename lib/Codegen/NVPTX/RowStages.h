@@ -1,0 +1,23 @@
+//===- RowStages.h - Kernels of stages that work on single rows -*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// One block, or a few, for each row of the step.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_ROWSTAGES_H
+#define QCC_LIB_CODEGEN_NVPTX_ROWSTAGES_H
+
+#include "dialects/LLM/LLMDialect.h"
+#include "StageKernel.h"
+
+namespace qcc::nvptx {
+
+// Each emits the body of the stage's kernel and says how it is launched.
+void emitEmbedding(StageKernel &stage, llm::EmbeddingOp op);
+void emitRotations(StageKernel &stage, llm::RotationsOp op);
+void emitAddNorm(StageKernel &stage, llm::AddNormOp op);
+void emitSelectOutputs(StageKernel &stage, llm::SelectOutputsOp op);
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_ROWSTAGES_H

@@ -1,0 +1,51 @@
+//===- EmulatedProgram.h - A GPU's launch program in the emulator -*- C++ -*-=//
+// SPDX-License-Identifier: Apache-2.0
+//
+// What --emit=ptx would write of a module that has gone through the schedule,
+// run on the CPU launch by launch as qcc_gpu.h says. Each launch may touch
+// nothing but what its operands name.
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_TEST_UNIT_CODEGEN_EMULATEDPROGRAM_H
+#define QCC_TEST_UNIT_CODEGEN_EMULATEDPROGRAM_H
+
+#include "qcc/Codegen/NVPTX/LowerToNVPTX.h"
+#include "Emulator.h"
+
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace qcc::test {
+
+/// Sizes of what a qcc_step_v1 points to.
+struct StepSizes {
+  uint64_t weights = 0, sequences = 0, pages = 0;
+};
+
+class EmulatedProgram {
+public:
+  /// Throws std::runtime_error with the diagnostics on an error.
+  EmulatedProgram(mlir::ModuleOp scheduled, const TargetSpec &target,
+                  const NVPTXOptions &options);
+
+  const ModelCode &code() const { return model; }
+  /// What run() follows; tests may change it.
+  std::vector<Launch> launches;
+
+  /// Runs a step whose pointers are those of the host. Throws
+  /// std::runtime_error when the emulator stops.
+  void run(const qcc_step_v1 &step, const StepSizes &sizes);
+
+private:
+  ModelCode model;
+  llvm::LLVMContext llvmContext;
+  std::unique_ptr<emulator::EmulatedModule> emulated;
+};
+
+} // namespace qcc::test
+
+#endif // QCC_TEST_UNIT_CODEGEN_EMULATEDPROGRAM_H
