@@ -35,6 +35,7 @@ struct Shape {
   bool rowNorms = false; ///< Norms are of all heads of a row.
   bool centered = false; ///< Of each head, by mean and variance.
   bool halves = false;   ///< Prompts may multiply bf16.
+  bool sinks = false;
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
@@ -72,7 +73,7 @@ private:
   static constexpr float kEps = 1e-5f;
   Shape shape;
   double scale;
-  std::vector<float> frequencies, queryNorm, keyNorm;
+  std::vector<float> frequencies, queryNorm, keyNorm, sinks;
   std::vector<std::vector<float>> x;
   std::unique_ptr<CompiledStep> step;
   bool isRounding; ///< The target multiplies bf16.
@@ -109,7 +110,12 @@ std::string AttentionCase::module(const std::string &scaleText) const {
   if (shape.norms)
     text += "qz.weight @qn : " + queryNormType +
             "\nqz.weight @kn : " + keyNormType + "\n";
+  std::string sinksType = vector(shape.heads());
+  if (shape.sinks)
+    text += "qz.weight @sinks : " + sinksType + "\n";
   text += "func.func @step(%batch: !llm.batch) -> " + rows(out) + " {\n";
+  if (shape.sinks)
+    text += "%k = qz.use @sinks : " + sinksType + "\n";
   text += "%t = qz.use @table : " + table +
           "\n%i = qz.use @identity : " + identity +
           "\n%s = llm.state @kv : " + state + "\n";
@@ -129,10 +135,11 @@ std::string AttentionCase::module(const std::string &scaleText) const {
           ", " + state +
           (shape.norms ? ", " + queryNormType + ", " + keyNormType : "") +
           " -> " + rows(out) + "\n";
-  text += "%y = llm.attend %h, %batch, %s {window = " + window +
+  text += std::string("%y = llm.attend %h, %batch, %s ") +
+          (shape.sinks ? "sinks %k " : "") + "{window = " + window +
           ", softcap = " + std::to_string(shape.softcap) + " : f32" +
           (shape.halves ? ", prompt_halves" : "") + "} : " + rows(out) + ", " +
-          state + "\n";
+          state + (shape.sinks ? " sinks " + sinksType : "") + "\n";
   text += "%a = qz.quantize %y : " + rows(out) + " -> " + activation + "\n";
   text += "%l = qz.matmul %a, [%i] : " + activation + ", [" + identity +
           "] -> " + rows(out) + "\nreturn %l : " + rows(out) + "\n}\n";
@@ -159,6 +166,8 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
   for (size_t d = 0; d < shape.keyNormColumns(); ++d)
     keyNorm.push_back(1 + 0.3f * normal(random));
   isRounding = findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
+  for (size_t h = 0; h < shape.heads(); ++h)
+    sinks.push_back(normal(random));
   StepOptions options;
   options.target = target;
   options.kv = scalarName(shape.kv);
@@ -172,6 +181,8 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     step->setVector("qn", queryNorm);
     step->setVector("kn", keyNorm);
   }
+  if (shape.sinks)
+    step->setVector("sinks", sinks);
 }
 
 //===----------------------------------------------------------------------===//
@@ -219,13 +230,18 @@ std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
   return v;
 }
 
-/// Reads the documented layout of a page (AttentionKernel.h).
+/// Reads the documented layout of a page: x86's AttentionKernel.h, or
+/// AttentionStages.h of GPUs.
 double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
                              bool value) const {
   size_t p = place.position % QCC_PAGE_TOKENS, tile = 16 * shape.headDim;
   size_t index = kvHead * 8 * tile;
-  index += value ? 4 * tile + p * shape.headDim + d
-                 : p / 16 * tile + d * 16 + p % 16;
+  if (value)
+    index += 4 * tile + p * shape.headDim + d;
+  else if (step->program())
+    index += p * shape.headDim + d;
+  else
+    index += p / 16 * tile + d * 16 + p % 16;
   const uint8_t *page = step->page(place.sequence, place.position);
   if (shape.kv == ScalarType::F32) {
     float result;
@@ -302,7 +318,8 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
         if (shape.softcap != 0)
           scores[j] = shape.softcap * std::tanh(scores[j] / shape.softcap);
       }
-      double max = *std::max_element(scores.begin(), scores.end()), total = 0;
+      double max = *std::max_element(scores.begin(), scores.end());
+      double total = shape.sinks ? std::exp(sinks[head] - max) : 0;
       for (size_t j = 0; j < count; ++j) {
         double p = std::exp(scores[j] - max);
         total += p;
@@ -499,6 +516,16 @@ TEST_P(Attention, Softcaps) {
              .softcap = softcap});
 }
 
+TEST_P(Attention, Sinks) {
+  for (size_t window : {0, 30})
+    check({.kvHeads = 2,
+           .group = 3,
+           .headDim = 20,
+           .pairs = 10,
+           .window = window,
+           .sinks = true});
+}
+
 TEST_P(Attention, StateTypes) {
   for (ScalarType kv : {ScalarType::F16, ScalarType::BF16, ScalarType::F32})
     for (size_t window : {0, 30})
@@ -510,6 +537,47 @@ TEST_P(Attention, StateTypes) {
              .window = window,
              .kv = kv});
 }
+
+/// In the emulator, which takes longer: each feature once.
+class AttentionOnGpu : public Attention {};
+
+TEST_P(AttentionOnGpu, Shapes) {
+  check({.kvHeads = 2,
+         .group = 3,
+         .headDim = 80,
+         .pairs = 40,
+         .norms = true,
+         .window = 30,
+         .kv = ScalarType::F16});
+  check({.kvHeads = 3,
+         .group = 2,
+         .headDim = 20,
+         .pairs = 8,
+         .adjacent = true,
+         .norms = true,
+         .rowNorms = true});
+  check({.kvHeads = 2,
+         .group = 2,
+         .headDim = 20,
+         .pairs = 6,
+         .norms = true,
+         .centered = true});
+  check({.kvHeads = 2,
+         .group = 1,
+         .headDim = 64,
+         .pairs = 32,
+         .kv = ScalarType::BF16,
+         .softcap = 2.0,
+         .sinks = true});
+  check({.kvHeads = 1,
+         .group = 1,
+         .headDim = 256,
+         .pairs = 1,
+         .window = 5,
+         .still = true});
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, AttentionOnGpu, testing::Values("sm_86"));
 
 INSTANTIATE_TEST_SUITE_P(Targets, HalvesAttention, testing::Values("znver4"),
                          [](const auto &info) {

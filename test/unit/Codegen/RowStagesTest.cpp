@@ -414,7 +414,7 @@ TEST_P(RowStages, SelectOutputs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, RowStages,
-                         testing::Values("x86-64-v3", "x86-64-v4"),
+                         testing::Values("x86-64-v3", "x86-64-v4", "sm_86"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
