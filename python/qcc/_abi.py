@@ -127,13 +127,15 @@ class Generate(Struct):
         ("prompt_count", c_size_t), ("max_tokens", c_int64), ("flags", c_uint32),
         ("batch", c_uint32), ("stop", POINTER(c_char_p)), ("stop_count", c_size_t),
         ("on_token", c_void_p), ("on_progress", c_void_p), ("user", c_void_p),
+        ("draft_max", c_uint32), ("reserved", c_uint32),
     ]
 
 
 class Generated(Struct):
     _fields_ = [("struct_size", c_uint32), ("stop", c_uint32), ("prompt_tokens", c_uint64),
                 ("tokens", c_uint64), ("prompt_seconds", c_double),
-                ("generate_seconds", c_double)]
+                ("generate_seconds", c_double), ("drafted", c_uint64),
+                ("accepted", c_uint64)]
 
 
 # The table after its struct_size and version: name, result, arguments. Calls

@@ -128,7 +128,7 @@ def write_model(path, architecture="llama", kind="Q4_0", embedding=None, layers=
         if parts > 1:
             part.key("split.no", U16, i).key("split.count", U16, parts)
             part.key("split.tensors.count", I32, len(names))
-        with open(path.replace("-00001-of-", f"-{i + 1:05}-of-"), "wb") as f:
+        with open(str(path).replace("-00001-of-", f"-{i + 1:05}-of-"), "wb") as f:
             f.write(part.build())
     return path
 
