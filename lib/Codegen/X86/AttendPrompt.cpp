@@ -20,8 +20,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-/// As in AttendRows.cpp.
-static constexpr double kMasked = -1e30, kNone = -1e29;
 static constexpr int64_t kPage = QCC_PAGE_TOKENS;
 static constexpr double kLog2E = 1.44269504088896341;
 /// Tiles that share a converted page.
@@ -117,7 +115,7 @@ public:
       for (int64_t v = 0; v < place.valueVectors; ++v)
         e.store(e.zero(vec), at(place.output, q, place.outputBytes), v * 64);
       // A sink is as a position seen before all others, whose value is 0.
-      Value sum = e.zero(vec), maximum = e.constant(e.f32(), kNone);
+      Value sum = e.zero(vec), maximum = e.constant(e.f32(), kNoScore);
       if (rows.sinks) {
         sum = vector::InsertOp::create(e.b, e.loc, e.constant(e.f32(), 1.0),
                                        sum, 0);
@@ -289,26 +287,15 @@ private:
   }
 
   void maskScores(const Values &positions, const Values &firsts, Value base) {
-    auto splat32 = [&](Value wide) {
-      return e.splat(e.trunc(wide, e.i32()), ints);
-    };
-    SmallVector<int32_t> lanes;
-    for (int32_t i = 0; i < 16; ++i)
-      lanes.push_back(i);
-    Value iota = arith::ConstantOp::create(
-        e.b, e.loc, DenseElementsAttr::get(ints, ArrayRef<int32_t>(lanes)));
     for (auto [row, position] : llvm::enumerate(positions)) {
-      Value last = splat32(e.sub(position, base));
-      Value first = splat32(e.sub(firsts[row], base));
+      Value first = e.sub(firsts[row], base), last = e.sub(position, base);
       for (int64_t t = 0; t < kPage / 16; ++t) {
-        Value index = e.add(iota, t * 16);
-        Value visible = arith::AndIOp::create(
-            e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, index, last),
-            e.cmp(arith::CmpIPredicate::sge, index, first));
+        Value visible = visiblePositions(e, first, last, t);
         for (int64_t h = 0; h < heads; ++h) {
           Value to = score(int64_t(row) * heads + h, t);
-          e.store(e.select(visible, e.load(vec, to), e.constant(vec, kMasked)),
-                  to);
+          e.store(
+              e.select(visible, e.load(vec, to), e.constant(vec, kMaskedScore)),
+              to);
         }
       }
     }

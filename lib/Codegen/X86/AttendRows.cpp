@@ -21,10 +21,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-/// The score of a position that is not visible, and the maximum before any
-/// position was seen. Both are far below every score, and exp(kMasked - kNone)
-/// is 0; no infinity appears.
-static constexpr double kMasked = -1e30, kNone = -1e29;
 static constexpr int64_t kBlock = QCC_PAGE_TOKENS;
 
 /// Queries that fit the registers with one accumulator each.
@@ -58,7 +54,7 @@ public:
         count(int64_t(rows.positions.size()) * heads), outputs(scratch),
         scores(e.offset(scratch, count * paddedDim(shape) * 4)),
         corrections(e.offset(scores, count * kBlock * 4)),
-        vec(e.vec(16, e.f32())), ints(e.vec(16, e.i32())) {
+        vec(e.vec(16, e.f32())) {
     for (Value position : rows.positions) {
       Value first = e.c64(0);
       if (window)
@@ -80,7 +76,7 @@ public:
   /// (maximum, sum) of each query as lanes. A sink is as a position seen before
   /// all others, whose value is 0.
   Values initialState() {
-    Value maximum = e.constant(vec, kNone), sum = e.zero(vec);
+    Value maximum = e.constant(vec, kNoScore), sum = e.zero(vec);
     for (int64_t q = 0; rows.sinks && q < count; ++q) {
       maximum = insert(maximum, e.load(e.f32(), rows.sinks, head(q) * 4), q);
       sum = insert(sum, e.constant(e.f32(), 1.0), q);
@@ -157,27 +153,16 @@ private:
 
   /// Masks the scores of query q and returns the maximum with `before`.
   Value maskScores(int64_t q, Value base, Value before) {
-    auto splat32 = [&](Value wide) {
-      return e.splat(e.trunc(wide, e.i32()), ints);
-    };
-    SmallVector<int32_t> lanes;
-    for (int32_t i = 0; i < 16; ++i)
-      lanes.push_back(i);
-    Value iota = arith::ConstantOp::create(
-        e.b, e.loc, DenseElementsAttr::get(ints, ArrayRef<int32_t>(lanes)));
-    Value position = splat32(e.sub(rows.positions[q / heads], base));
-    Value first = splat32(e.sub(firsts[q / heads], base));
+    Value first = e.sub(firsts[q / heads], base);
+    Value last = e.sub(rows.positions[q / heads], base);
     Value largest;
     for (int64_t t = 0; t < kBlock / 16; ++t) {
-      Value index = e.add(iota, t * 16);
-      Value visible = arith::AndIOp::create(
-          e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, index, position),
-          e.cmp(arith::CmpIPredicate::sge, index, first));
       int64_t at = (q * kBlock + t * 16) * 4;
       Value s = e.load(vec, scores, at);
       if (shape.softcap != 0)
         s = emitSoftcap(e, s, shape.softcap);
-      s = e.select(visible, s, e.constant(vec, kMasked));
+      s = e.select(visiblePositions(e, first, last, t), s,
+                   e.constant(vec, kMaskedScore));
       e.store(s, scores, at);
       largest = largest ? e.maxf(largest, s) : s;
     }
@@ -228,7 +213,7 @@ private:
   const AttentionRows &rows;
   int64_t heads, count;
   Value outputs, scores, corrections;
-  VectorType vec, ints;
+  VectorType vec;
   Values firsts;
 };
 } // namespace

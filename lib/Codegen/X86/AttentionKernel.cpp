@@ -135,3 +135,23 @@ void qcc::x86::appendValue(Emitter &e, const Isa &isa,
                  e.offset(row, e.mul(d, size)), valid);
   });
 }
+
+//===----------------------------------------------------------------------===//
+// Attention
+//===----------------------------------------------------------------------===//
+
+Value qcc::x86::visiblePositions(Emitter &e, Value first, Value last,
+                                 int64_t tile) {
+  VectorType ints = e.vec(16, e.i32());
+  SmallVector<int32_t> lanes;
+  for (int32_t i = 0; i < 16; ++i)
+    lanes.push_back(int32_t(16 * tile) + i);
+  Value index = arith::ConstantOp::create(
+      e.b, e.loc, DenseElementsAttr::get(ints, ArrayRef<int32_t>(lanes)));
+  auto splat = [&](Value wide) {
+    return e.splat(e.trunc(wide, e.i32()), ints);
+  };
+  return arith::AndIOp::create(
+      e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, index, splat(last)),
+      e.cmp(arith::CmpIPredicate::sge, index, splat(first)));
+}

@@ -73,14 +73,27 @@ void appendKey(Emitter &e, const AttentionShape &shape, Value page, Value head,
 void appendValue(Emitter &e, const Isa &isa, const AttentionShape &shape,
                  Value page, Value head, Value position, Value value);
 
-/// Rows of one sequence whose queries share each load of keys and values.
-struct AttentionRows {
+/// Where attention of rows of one sequence reads and writes.
+struct AttentionOperands {
   Value query, out;               ///< First row, first of the query heads: f32.
   int64_t queryStride, outStride; ///< Bytes between rows.
   Value pages;                    ///< The sequence's page numbers (u32).
-  Values positions;               ///< Of each row, ascending: i64.
   Value sinks;                    ///< Of those query heads: f32; null without.
 };
+
+/// Rows whose queries share each load of keys and values.
+struct AttentionRows : AttentionOperands {
+  Values positions; ///< Of each row, ascending: i64.
+};
+
+/// The score of a position that is not visible, and the maximum before any
+/// position was seen. Both are far below every score, and exp(kMaskedScore -
+/// kNoScore) is 0; no infinity appears.
+constexpr double kMaskedScore = -1e30, kNoScore = -1e29;
+
+/// Which of positions [16 * tile, 16 * tile + 16) of a page are in [first,
+/// last], which count from the page's start too: 16 lanes of i1.
+Value visiblePositions(Emitter &e, Value first, Value last, int64_t tile);
 
 /// Query heads of a KV head that go together.
 int64_t headsTogether(const Isa &isa, const AttentionShape &shape);
@@ -91,11 +104,8 @@ int64_t attentionTile(const Isa &isa, const AttentionShape &shape);
 /// Rows of a prompt that attendPrompt() takes at once.
 int64_t promptBlockRows(const Isa &isa, const AttentionShape &shape);
 
-/// Rows of one sequence, at most promptBlockRows().
-struct PromptRows {
-  Value query, out;               ///< As in AttentionRows.
-  int64_t queryStride, outStride; ///< Bytes between rows.
-  Value pages, sinks;             ///< As in AttentionRows.
+/// At most promptBlockRows() rows.
+struct PromptRows : AttentionOperands {
   Value positions; ///< Points to those of the rows, ascending: u32.
   Value count;     ///< i64, 1 or more.
 };

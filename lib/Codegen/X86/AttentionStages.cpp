@@ -138,46 +138,78 @@ void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
   });
 }
 
+AttentionOperands StageLowering::attentionOperands(llm::AttendOp op,
+                                                   const AttentionShape &shape,
+                                                   const Pages &pages,
+                                                   Value row, Value head) {
+  AttentionOperands operands;
+  operands.queryStride = rowStride(op.getQuery());
+  operands.outStride = rowStride(op.getResult());
+  operands.query =
+      e.offset(place(op.getQuery()), e.add(e.mul(row, operands.queryStride),
+                                           e.mul(head, shape.headDim * 4)));
+  operands.out =
+      e.offset(place(op.getResult()), e.add(e.mul(row, operands.outStride),
+                                            e.mul(head, shape.valueDim * 4)));
+  operands.pages = e.offset(
+      pages.table,
+      e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
+  if (op.getSinks())
+    operands.sinks = e.offset(place(op.getSinks()), e.mul(head, 4));
+  return operands;
+}
+
+namespace {
+/// The query heads of each KV head in blocks of those that go together, of
+/// which the last may be smaller.
+struct HeadBlocks {
+  HeadBlocks(const Isa &isa, const AttentionShape &shape)
+      : group(shape.group()), together(headsTogether(isa, shape)),
+        count((group + together - 1) / together), kvHeads(shape.kvHeads) {}
+
+  int64_t units() const { return kvHeads * count; }
+
+  /// `body` with the KV head of `unit`, the first of its query heads and their
+  /// number.
+  void visit(Emitter &e, Value unit,
+             function_ref<void(Value, Value, int64_t)> body) const {
+    Value head = e.udiv(unit, count), block = e.urem(unit, count);
+    Value first = e.add(e.mul(head, group), e.mul(block, together));
+    const int64_t rest = group - (count - 1) * together;
+    if (rest == together)
+      return body(head, first, together);
+    Value last = e.c64(count - 1);
+    if (count > 1)
+      e.ifThen(e.cmp(arith::CmpIPredicate::ne, block, last),
+               [&] { body(head, first, together); });
+    e.ifThen(e.cmp(arith::CmpIPredicate::eq, block, last),
+             [&] { body(head, first, rest); });
+  }
+
+  int64_t group, together, count, kvHeads;
+};
+} // namespace
+
 /// Attention in prompt steps with products of bf16: units are blocks of rows,
 /// of which those of one sequence go together.
 void StageLowering::lowerAttendPrompt(llm::AttendOp op,
                                       const AttentionShape &shape) {
   Pages pages = loadPages();
-  const int64_t together = headsTogether(context.isa, shape);
-  const int64_t blocks = (shape.group() + together - 1) / together;
-  const int64_t rest = shape.group() - (blocks - 1) * together;
-  auto attendHeads = [&](Value row, Value count, Value head, Value first,
-                         int64_t heads) {
-    PromptRows part;
-    part.queryStride = rowStride(op.getQuery());
-    part.outStride = rowStride(op.getResult());
-    part.query =
-        e.offset(place(op.getQuery()), e.add(e.mul(row, part.queryStride),
-                                             e.mul(first, shape.headDim * 4)));
-    part.out = e.offset(
-        place(op.getResult()),
-        e.add(e.mul(row, part.outStride), e.mul(first, shape.valueDim * 4)));
-    part.pages = e.offset(
-        pages.table,
-        e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
-    part.positions = e.offset(pages.positions, e.mul(row, 4));
-    part.count = count;
-    if (op.getSinks())
-      part.sinks = e.offset(place(op.getSinks()), e.mul(first, 4));
-    attendPrompt(e, context.isa, shape, op.getWindow(), part,
-                 place(op.getState()), head, heads,
-                 e.offset(scratch, context.scratchOffset));
+  HeadBlocks blocks(context.isa, shape);
+  auto attend = [&](Value row, Value count, Value unit) {
+    blocks.visit(e, unit, [&](Value head, Value first, int64_t heads) {
+      PromptRows part{attentionOperands(op, shape, pages, row, first),
+                      e.offset(pages.positions, e.mul(row, 4)), count};
+      attendPrompt(e, context.isa, shape, op.getWindow(), part,
+                   place(op.getState()), head, heads,
+                   e.offset(scratch, context.scratchOffset));
+    });
   };
   const int64_t blockRows = promptBlockRows(context.isa, shape);
-  const int64_t units = shape.kvHeads * blocks;
   Value count = e.udiv(e.add(rows, blockRows - 1), blockRows);
-  forUnitsInTurn(e.mul(count, units), [&](Value number) {
-    Value unit = e.urem(number, units);
-    Value head = e.udiv(unit, blocks), block = e.urem(unit, blocks);
-    Value firstHead = e.add(e.mul(head, shape.group()), e.mul(block, together));
-    Value isLast = e.cmp(arith::CmpIPredicate::eq, block, e.c64(blocks - 1));
-    Value isOther = e.cmp(arith::CmpIPredicate::ne, block, e.c64(blocks - 1));
-    Value begin = e.mul(e.udiv(number, units), blockRows);
+  forUnitsInTurn(e.mul(count, blocks.units()), [&](Value number) {
+    Value unit = e.urem(number, blocks.units());
+    Value begin = e.mul(e.udiv(number, blocks.units()), blockRows);
     Value end = e.minU(e.add(begin, blockRows), rows);
     e.loop(begin, end, e.c64(1), begin, [&](Value row, ValueRange start) {
       Value next = e.add(row, 1), last = e.add(end, -1);
@@ -185,17 +217,7 @@ void StageLowering::lowerAttendPrompt(llm::AttendOp op,
           builder, e.loc, e.cmp(arith::CmpIPredicate::eq, next, end),
           e.cmp(arith::CmpIPredicate::ne, loadU32(e, pages.sequences, row),
                 loadU32(e, pages.sequences, e.minU(next, last))));
-      e.ifThen(isEnd, [&] {
-        Value part = e.sub(next, start[0]);
-        auto attend = [&](int64_t heads) {
-          attendHeads(start[0], part, head, firstHead, heads);
-        };
-        if (rest == together)
-          return attend(together);
-        if (blocks > 1)
-          e.ifThen(isOther, [&] { attend(together); });
-        e.ifThen(isLast, [&] { attend(rest); });
-      });
+      e.ifThen(isEnd, [&] { attend(start[0], e.sub(next, start[0]), unit); });
       return Values{e.select(isEnd, next, start[0])};
     });
   });
@@ -208,48 +230,20 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
   if (mode.prompt && op.getPromptHalves() && context.isa.hasHalfProducts)
     return lowerAttendPrompt(op, shape);
   Pages pages = loadPages();
-  const int64_t together = headsTogether(context.isa, shape);
-  const int64_t blocks = (shape.group() + together - 1) / together;
-  // Attention of `count` rows of one sequence, for `heads` of the query heads
-  // of KV head `head`, `first` being the first of all query heads.
-  auto attendHeads = [&](Value row, int64_t count, Value head, Value first,
-                         int64_t heads) {
-    AttentionRows rows;
-    rows.queryStride = rowStride(op.getQuery());
-    rows.outStride = rowStride(op.getResult());
-    rows.query =
-        e.offset(place(op.getQuery()), e.add(e.mul(row, rows.queryStride),
-                                             e.mul(first, shape.headDim * 4)));
-    rows.out = e.offset(
-        place(op.getResult()),
-        e.add(e.mul(row, rows.outStride), e.mul(first, shape.valueDim * 4)));
-    rows.pages = e.offset(
-        pages.table,
-        e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
-    for (int64_t i = 0; i < count; ++i)
-      rows.positions.push_back(loadU32(e, pages.positions, e.add(row, i)));
-    if (op.getSinks())
-      rows.sinks = e.offset(place(op.getSinks()), e.mul(first, 4));
-    attendRows(e, shape, op.getWindow(), rows, place(op.getState()), head,
-               heads, e.offset(scratch, context.scratchOffset));
-  };
-  // The same for a block of query heads, of which the last of a KV head may be
-  // smaller.
-  const int64_t rest = shape.group() - (blocks - 1) * together;
+  HeadBlocks blocks(context.isa, shape);
+  // Attention of `count` rows of one sequence.
   auto attend = [&](Value row, int64_t count, Value unit) {
-    Value head = e.udiv(unit, blocks), block = e.urem(unit, blocks);
-    Value first = e.add(e.mul(head, shape.group()), e.mul(block, together));
-    if (rest == together)
-      return attendHeads(row, count, head, first, together);
-    Value isLast = e.cmp(arith::CmpIPredicate::eq, block, e.c64(blocks - 1));
-    if (blocks > 1)
-      e.ifThen(e.cmp(arith::CmpIPredicate::ne, block, e.c64(blocks - 1)),
-               [&] { attendHeads(row, count, head, first, together); });
-    e.ifThen(isLast, [&] { attendHeads(row, count, head, first, rest); });
+    blocks.visit(e, unit, [&](Value head, Value first, int64_t heads) {
+      AttentionRows part{attentionOperands(op, shape, pages, row, first), {}};
+      for (int64_t i = 0; i < count; ++i)
+        part.positions.push_back(loadU32(e, pages.positions, e.add(row, i)));
+      attendRows(e, shape, op.getWindow(), part, place(op.getState()), head,
+                 heads, e.offset(scratch, context.scratchOffset));
+    });
   };
   int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
   Value tiles = e.udiv(e.add(rows, tile - 1), tile);
-  const int64_t units = shape.kvHeads * blocks;
+  const int64_t units = blocks.units();
   forUnitsInTurn(e.mul(tiles, units), [&](Value number) {
     Value first = e.mul(e.udiv(number, units), tile);
     Value unit = e.urem(number, units);

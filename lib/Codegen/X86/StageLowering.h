@@ -93,6 +93,11 @@ private:
   void lowerRopeAppend(llm::RopeAppendOp op);
   void lowerLatentAppend(llm::LatentAppendOp op);
   void lowerAttend(llm::AttendOp op);
+  /// Of rows from `row` on and query heads from `head` on.
+  AttentionOperands attentionOperands(llm::AttendOp op,
+                                      const AttentionShape &shape,
+                                      const Pages &pages, Value row,
+                                      Value head);
   void lowerAttendPrompt(llm::AttendOp op, const AttentionShape &shape);
   void lowerAddNorm(llm::AddNormOp op);
   void lowerSelectOutputs(llm::SelectOutputsOp op);
