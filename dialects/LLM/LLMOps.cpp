@@ -108,7 +108,8 @@ LogicalResult LayerNormOp::verify() {
                    shape[1] == width / shape[0];
   if (shape != ArrayRef<int64_t>(width) && !isOfHeads)
     return emitOpError() << "expected a weight of " << width
-                         << " elements, got " << getWeight().getType();
+                         << " elements, or of those of heads, got "
+                         << getWeight().getType();
   if (getBias() && weightShape(getBias()) != shape)
     return emitOpError() << "expected a bias like the weight, got "
                          << getBias().getType();

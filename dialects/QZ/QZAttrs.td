@@ -168,7 +168,7 @@ def QZ_QActivationType : QZ_Type<"QActivation", "activation"> {
   let summary = "Rows of activations, ready for a dot product with weights";
   let description = [{
     `!qz.activation<576>`: a run-time number of rows of k elements. How they are
-    stored (a8, a8g16, a16, f32) is for the `qz.quantize` that makes them to
+    stored (a8, a8g16, a16, bf16, f16, f32) is for the `qz.quantize` that makes them to
     say: `generate` for generating and `prompt` for prompt steps.
     `!qz.activation<576, 4>`: 4 of them, the slots of its experts, for each row
     of the step.

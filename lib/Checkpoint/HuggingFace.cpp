@@ -217,10 +217,14 @@ private:
       quantization = std::move(side);
       quantizationWhere = folder.pathOf(name);
       // AutoGPTQ and AutoAWQ did not name the method at first; only the latter
-      // has versions.
-      if (!quantization.contains("quant_method"))
-        quantization["quant_method"] =
-            quantization.contains("version") ? "awq" : "gptq";
+      // says what zero points are, and has versions.
+      if (!quantization.contains("quant_method")) {
+        if (quantization.contains("version") ||
+            quantization.contains("zero_point"))
+          quantization["quant_method"] = "awq";
+        else if (name == "quantize_config.json")
+          quantization["quant_method"] = "gptq";
+      }
       return true;
     }
     for (auto it = side.begin(); it != side.end(); ++it) {

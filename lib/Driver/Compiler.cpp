@@ -372,7 +372,8 @@ static llvm::Error checkEmit(const TargetSpec &target, EmitKind emit) {
     return llvm::Error::success();
   return llvm::createStringError(
       "target '" + llvm::StringRef(target.name) +
-      (target.isGpu() ? "' makes no objects; expected --emit=ptx"
+      (target.isGpu() ? "' makes no asm or obj; expected --emit=ptx, or no "
+                        "--emit for a model"
                       : "' makes no ptx; expected --target=sm_86 or another "
                         "of the GPUs in --list-targets"));
 }

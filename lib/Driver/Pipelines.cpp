@@ -9,6 +9,8 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 #include "qcc/Transforms/Transforms.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 using namespace mlir;
 using namespace qcc;
 
@@ -39,20 +41,15 @@ scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
     schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
   if (options.activations.empty())
     return schedule;
-  std::optional<qz::Activations> activations =
-      qz::symbolizeActivations(options.activations);
-  if (!activations)
-    return llvm::createStringError("unknown activations '" +
-                                   options.activations +
-                                   "' (a8, a8g16, a16, f16, f32)");
-  bool isTaken = takesHalves ? *activations == qz::Activations::F16 ||
-                                   *activations == qz::Activations::F32
-                             : *activations != qz::Activations::F16;
-  if (!isTaken)
-    return llvm::createStringError(
-        "target '" + llvm::StringRef(target.name) +
-        "' has no products of activations '" + options.activations + "' (" +
-        (takesHalves ? "f16, f32" : "a8, a8g16, a16, f32") + ")");
+  using Names = llvm::SmallVector<llvm::StringRef>;
+  const Names taken =
+      takesHalves ? Names{"f16", "f32"} : Names{"a8", "a8g16", "a16", "f32"};
+  if (!llvm::is_contained(taken, options.activations))
+    return llvm::createStringError("target '" + llvm::StringRef(target.name) +
+                                   "' has no products of activations '" +
+                                   options.activations + "' (" +
+                                   llvm::join(taken, ", ") + ")");
+  auto activations = qz::symbolizeActivations(options.activations);
   schedule.generate = schedule.prompt = schedule.felt = *activations;
   return schedule;
 }

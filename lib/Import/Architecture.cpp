@@ -5,6 +5,7 @@
 #include "qcc/Import/Architecture.h"
 
 #include <algorithm>
+#include <cassert>
 
 using namespace qcc;
 
@@ -16,7 +17,9 @@ static Architecture &addLike(std::vector<Architecture> &table,
                              std::string_view name,
                              const std::vector<std::string> &modelTypes,
                              const Defaults &others) {
-  Architecture row = *std::ranges::find(table, name, &Architecture::name);
+  auto found = std::ranges::find(table, name, &Architecture::name);
+  assert(found != table.end() && "a row of that name stands above");
+  Architecture row = *found;
   row.modelTypes = modelTypes;
   std::erase_if(row.defaults, [&](const auto &entry) {
     return std::ranges::find(others, entry.first,

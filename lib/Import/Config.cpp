@@ -396,9 +396,10 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.turning = turningLayers(c, names, reader);
   if (c.arch.hasLatents &&
       std::ranges::find(c.turning, false) != c.turning.end())
-    reader.fail(names.ropeLayers, "layers without rope are not supported for "
-                                  "architecture " +
-                                      quoted(c.arch.name));
+    reader.fail(reader.has(names.ropeLayers) ? names.ropeLayers
+                                             : names.ropelessPeriod,
+                "layers without rope are not supported for architecture " +
+                    quoted(c.arch.name));
   c.attentionScale = scaleOfScores(c, names, reader);
   if (!std::isfinite(c.attentionScale))
     reader.fail("expected a finite factor of scores");

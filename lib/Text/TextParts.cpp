@@ -178,12 +178,14 @@ static Error readChatTemplates(const Checkpoint &checkpoint, TextParts &parts) {
     parts.chatTemplate = std::move(source);
   std::set<std::string_view> seen;
   for (const std::string &name : names) {
-    if (!read.error &&
-        (!seen.insert(name).second || name.find('\0') != std::string::npos))
-      read.error =
-          checkpoint.error("key 'tokenizer.chat_templates': expected "
-                           "names without NUL bytes that differ, got " +
-                           quoted(name) + " twice or with one");
+    const char *wrong = name.find('\0') != std::string::npos
+                            ? " with a NUL byte"
+                        : !seen.insert(name).second ? " twice"
+                                                    : nullptr;
+    if (!read.error && wrong)
+      read.error = checkpoint.error("key 'tokenizer.chat_templates': expected "
+                                    "names that differ, got " +
+                                    quoted(name) + wrong);
     if (read.error)
       break;
     auto &[key, text] = parts.templates.emplace_back(name, "");

@@ -67,7 +67,8 @@ static bool isExactInHalves(Value weight) {
   Encoding encoding = encodingOf(weight);
   if (encoding.isFloat())
     return encoding.element == ScalarType::BF16;
-  return encoding.minifloat != Minifloat::None && !encoding.hasMin();
+  return encoding.minifloat != Minifloat::None && !encoding.hasMin() &&
+         !encoding.hasZeros() && !encoding.hasOffset();
 }
 
 static bool isEightBit(qz::Activations activations) {

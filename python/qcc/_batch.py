@@ -167,8 +167,17 @@ class _Row:
 def _answers(llm: LLM, rows: list[list[int]], prompts: list[list[int]],
              chosen: Settings) -> Iterator[tuple[int, int]]:
     """Each generated id with the number of its row, those that end a row, too. Rows
-    advance together, and a row is what it would be alone: up to 16 tokens are
-    evaluated as they would be one by one."""
+    advance together, up to as many as are evaluated as they would be one by one, so
+    that a row is what it would be alone and a batch of any size has the state of a
+    few."""
+    for first in range(0, len(rows), FEW):
+        few = slice(first, first + FEW)
+        for row, token in _answer_few(llm, rows[few], prompts[few], chosen):
+            yield first + row, token
+
+
+def _answer_few(llm: LLM, rows: list[list[int]], prompts: list[list[int]],
+                chosen: Settings) -> Iterator[tuple[int, int]]:
     config, is_end, stops = chosen.config(), chosen.ends(llm), chosen.stops()
     llm.reset()
     llm._use(config, len(rows))
@@ -182,15 +191,16 @@ def _answers(llm: LLM, rows: list[list[int]], prompts: list[list[int]],
             if row.left > 0:
                 row.take(session.start(row.number, prompts[row.number]), is_end)
                 yield row.number, row.token
-        while running := [row for row in running
-                          if row.left > 0 and session.has_room(row.number)]:
-            for first in range(0, len(running), FEW):
-                llm._check_turn(turn)
-                few = running[first:first + FEW]
-                tokens = session.advance([row.number for row in few], [row.token for row in few])
-                for row, token in zip(few, tokens):
-                    row.take(token, is_end)
-                    yield row.number, token
+        while True:
+            llm._check_turn(turn)
+            running = [row for row in running if row.left > 0 and session.has_room(row.number)]
+            if not running:
+                break
+            tokens = session.advance([row.number for row in running],
+                                     [row.token for row in running])
+            for row, token in zip(running, tokens):
+                row.take(token, is_end)
+                yield row.number, token
     finally:
         if llm._turn is turn:
             llm.reset()

@@ -40,7 +40,7 @@ static void warnOfMemory(const Program &program,
   double memory = info.device ? double(info.device_free_bytes)
                               : double(sysconf(_SC_PHYS_PAGES)) *
                                     double(sysconf(_SC_PAGESIZE));
-  if (most > memory)
+  if (memory > 0 && most > memory)
     note("note: %u conversations of %u tokens would take %.1f GB, and %s has "
          "%.1f GB%s; lower --ctx or --parallel",
          scheduler.parallel(), scheduler.context(), most / 1e9,

@@ -196,10 +196,16 @@ qcc_status Model::chooseCode(const char *name, int32_t gpuLayers,
                      name);
   if (named || (gpuLayers > 0 && !name))
     return openGpu(name, gpuLayers, error);
-  if (any && !name && gpuLayers != 0 &&
-      openGpu(nullptr, gpuLayers, gpuUnused) == QCC_OK) {
-    gpuUnused.clear();
-    return QCC_OK;
+  qcc_status unused = QCC_OK;
+  if (any && !name && gpuLayers != 0) {
+    unused = openGpu(nullptr, gpuLayers, gpuUnused);
+    if (unused == QCC_OK) {
+      gpuUnused.clear();
+      return QCC_OK;
+    }
+    // A file that is damaged is not a device that is missing.
+    if (unused != QCC_E_DEVICE && unused != QCC_E_NO_MEMORY)
+      return error.set(unused, "%s", gpuUnused.get());
   }
   qcc_status status = chooseTarget(*bundle, name, cpuFeatures(), code, error);
   if (status == QCC_OK && gpuLayers > 0)
@@ -212,7 +218,7 @@ qcc_status Model::chooseCode(const char *name, int32_t gpuLayers,
   for (uint32_t i = 0; i < bundle->model_count; ++i)
     forCpu |= !bundle->models[i]->gpu;
   if (status && !forCpu && gpuUnused.get()[0])
-    return error.set(QCC_E_DEVICE, "%s", gpuUnused.get());
+    return error.set(unused, "%s", gpuUnused.get());
   return status;
 }
 

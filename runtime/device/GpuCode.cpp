@@ -61,6 +61,9 @@ static qcc_status checkOperands(const qcc_model_v1 &model, uint64_t weightBytes,
   return QCC_OK;
 }
 
+/// Of a grid in y, as CUDA has it for every device.
+static constexpr uint64_t kMostGridRows = 65535;
+
 /// `rows` is the most that a step of the program has.
 static qcc_status checkProgram(const qcc_model_v1 &model,
                                const qcc_gpu_program_v1 &program, uint32_t rows,
@@ -78,7 +81,9 @@ static qcc_status checkProgram(const qcc_model_v1 &model,
         launch.operand_count <= code.operand_count - launch.first_operand &&
         launch.per <= QCC_GPU_PER_OUTPUT && launch.units > 0 &&
         launch.rows_per_block > 0 && launch.layer >= layer &&
-        launch.layer <= model.layers + 1;
+        launch.layer <= model.layers + 1 && launch.units <= INT32_MAX &&
+        (uint64_t(rows) + launch.rows_per_block - 1) / launch.rows_per_block <=
+            kMostGridRows;
     if (right) {
       uint32_t most =
           launch.rows_per_block < rows ? launch.rows_per_block : rows;

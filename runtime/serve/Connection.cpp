@@ -134,32 +134,37 @@ asio::awaitable<bool> Connection::serveOne() {
   }
   version = parser.get().version();
   double start = cli::now();
-  if (std::optional<Reply> refusal = checkHead(parser)) {
-    co_await send(std::move(*refusal), false, false);
-    co_return false;
-  }
-  bool read = co_await readBody(parser);
-  if (!read)
-    co_return false;
-  bool keep = parser.keep_alive();
   bool head = parser.get().method() == http::verb::head;
   std::string line = state.options.logRequests
                          ? std::string(parser.get().method_string()) + " " +
                                std::string(parser.get().target())
                          : "";
+  // What a terminal might take for a control.
+  for (char &c : line)
+    if (static_cast<unsigned char>(c) >= 0x80)
+      c = '?';
+  auto log = [&](bool sent) {
+    if (state.options.logRequests)
+      cli::note("%s %s %d %.3f s%s", peer.c_str(), line.c_str(), status,
+                cli::now() - start, sent ? "" : " (not sent)");
+  };
+  if (std::optional<Reply> refusal = checkHead(parser)) {
+    log(co_await send(std::move(*refusal), head, false));
+    co_return false;
+  }
+  bool read = co_await readBody(parser);
+  if (!read) {
+    log(true);
+    co_return false;
+  }
+  bool keep = parser.keep_alive();
   Reply reply = co_await callApi(parser);
   if (reply.answer && reply.answer->streams() && version < 11)
     keep = false; // the end of the connection ends such an answer
   bool sent = reply.answer ? co_await sendAnswer(reply, keep)
                            : co_await send(std::move(reply), head, keep);
   state.bodyBytes -= std::exchange(reserved, 0);
-  // What a terminal might take for a control.
-  for (char &c : line)
-    if (static_cast<unsigned char>(c) >= 0x80)
-      c = '?';
-  if (state.options.logRequests)
-    cli::note("%s %s %d %.3f s%s", peer.c_str(), line.c_str(), status,
-              cli::now() - start, sent ? "" : " (not sent)");
+  log(sent);
   co_return sent &&keep;
 }
 

@@ -115,6 +115,7 @@ void Scheduler::run() {
 /// the server ends.
 bool Scheduler::waitForWork() {
   std::vector<JobPointer> gone, next;
+  next.reserve(slots.size()); // nothing below may lose a job that it took
   {
     std::unique_lock<std::mutex> lock(mutex);
     if (idle == slots.size()) {

@@ -58,7 +58,7 @@ class Exl2(QuantizedTestCase):
         for index, (options, plan) in enumerate([
                 ({}, MIXED), ({}, ((4, 128, 0),)), ({}, ((4, 32, 0),)),
                 ({}, ((6, 128, 1), (5, 128, 0))), ({}, ((3, 64, 1), (2, 64, 0))),
-                ({}, ((3, 32, 1), (2, 16, 0))), ({}, ((2, 16, 0),)), ({}, ((4, 16, 2), (2, 16, 0))),
+                ({}, ((3, 32, 1), (2, 16, 0))), ({}, ((2, 16, 0),)), ({}, ((4, 16, 2), (2, 16, 0))), ({}, ((6, 16, 2), (8, 16, 2), (2, 16, 0))),
                 ({"quantize": {"short": True}}, ((5, 64, 2), (4, 64, 0))),
                 ({"quantize": {"in_order": True, "q_perm": True}}, ((8, 128, 0),))]):
             with self.subTest(plan=plan, **options):
@@ -93,7 +93,10 @@ class Exl2(QuantizedTestCase):
     def test_packed_size(self):
         """At most 4 % larger than in the file, for what ExLlamaV2 writes."""
         for plan in [((4, 128, 0),), ((4, 32, 0),), ((3, 64, 1), (2, 64, 0)), ((2, 16, 0),),
-                     ((4, 32, 10), (2, 32, 0)), ((8, 32, 2), (4, 32, 4), (3, 32, 0)), ((8, 128, 0),)]:
+                     ((4, 32, 10), (2, 32, 0)), ((8, 32, 2), (4, 32, 4), (3, 32, 0)), ((8, 128, 0),),
+                     ((5, 128, 1), (4, 128, 0)), ((5, 32, 2), (4, 32, 0)),
+                     ((6, 32, 1), (5, 32, 0)), ((4, 128, 2), (3, 128, 0)),
+                     ((8, 32, 1), (4, 128, 0))]:
             with self.subTest(plan=plan):
                 model = self.exl2(plan, hidden=1024, ffn=1024, heads=8, kv_heads=8, layers=1)
                 result = self.qcc(model.path, "--emit=layout", "-o", "-")

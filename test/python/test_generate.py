@@ -130,7 +130,7 @@ def test_a_row_is_what_it_is_alone(llm, monkeypatch):
     rows, mask = padded(prompts, 256)
     answers = [row[125:] for row in llm.generate(rows, attention_mask=mask, **settings)]
     assert answers == [answer + [256] * (9 - len(answer)) for answer in alone]
-    assert max(steps) == 16 and len(steps) < 16 and sum(steps) == sum(map(len, alone)) - 20
+    assert max(steps) == 16 and len(steps) <= 16 and sum(steps) == sum(map(len, alone)) - 20
     assert llm.tokens == []
     # Lengths count what a row was padded with.
     assert llm.generate([[256, 65], [65, 66]], attention_mask=[[0, 1], [1, 1]], max_length=3) == [

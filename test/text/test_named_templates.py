@@ -129,5 +129,5 @@ def test_gguf_with_bad_names(names, tmp_path):
         writer.add_array("tokenizer.chat_templates", names)
         if "rag" in names:
             writer.add_string("tokenizer.chat_template.rag", "R")
-    with pytest.raises(ValueError, match="expected names without NUL bytes that differ"):
+    with pytest.raises(ValueError, match="expected names that differ, got 'r.*g' (twice|with a NUL byte)"):
         templates(vocabulary(tmp_path / "m.gguf", write))

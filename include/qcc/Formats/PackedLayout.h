@@ -31,8 +31,8 @@
 // halves serve 32-byte vectors, and it is one row of an AMX B tile.
 //
 // A zero point is a byte of its row. Those of groups of 32 with up to 4 bits
-// share it: a unit is then two groups, the first in the low bits. Those of
-// groups of 64 with up to 2 bits are halved.
+// share it: a unit is then two groups, the first in the low bits. Others
+// are halved where bits times the group are 128 at most.
 //
 // sub and subMin are one byte each, or one byte together (sub low, subMin
 // high) when subBits + subMinBits <= 8. A sub of up to 4 bits without subMin

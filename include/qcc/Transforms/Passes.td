@@ -329,8 +329,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       and those that come from a matmul, the hidden rows of a feed-forward,
       whose largest elements stand out most. It is also for rows of which all
       consumers but those that need f32 have weights with a scale for 64 elements
-      or more, beside which
-      more scales of activations cost little;
+      or more, beside which more scales of activations cost little;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32.
 

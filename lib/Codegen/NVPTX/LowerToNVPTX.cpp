@@ -27,21 +27,6 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-static uint32_t number(ModuleOp module, StringRef name) {
-  auto attr = module->getAttrOfType<IntegerAttr>(name);
-  return attr ? uint32_t(attr.getInt()) : 0;
-}
-
-static Type kvElementType(MLIRContext *context, StringRef name) {
-  if (name == "f16")
-    return Float16Type::get(context);
-  if (name == "bf16")
-    return BFloat16Type::get(context);
-  if (name == "f32")
-    return Float32Type::get(context);
-  return {};
-}
-
 /// An empty gpu.module in a module of its own, with the blocks' shared memory.
 static OwningOpRef<ModuleOp> createModule(ModuleOp source) {
   OwningOpRef<ModuleOp> result = ModuleOp::create(source.getLoc());
@@ -65,10 +50,9 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
   context->loadDialect<gpu::GPUDialect, NVVM::NVVMDialect, LLVM::LLVMDialect,
                        scf::SCFDialect, cf::ControlFlowDialect,
                        arith::ArithDialect, vector::VectorDialect>();
-  Type kvElement = kvElementType(context, options.kv);
+  Type kvElement = kvElementType(source, options.kv);
   if (!kvElement)
-    return source.emitError() << "unknown type of keys and values '"
-                              << options.kv << "' (f16, bf16, f32)";
+    return failure();
   OwningOpRef<ModuleOp> module = createModule(source);
   Program program(source, *module->getOps<gpu::GPUModuleOp>().begin(), target,
                   kvElement);
@@ -83,14 +67,9 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
         {uint64_t(shape.pageBytes()), uint32_t(state.getWindow()), 0});
   }
   code.arenaBytes =
-      (uint64_t(number(source, "llm.arena_bytes")) + 4095) / 4096 * 4096;
-  code.rowCapacity = number(source, "llm.row_capacity");
-  code.vocab = number(source, "llm.vocab");
-  code.hidden = number(source, "llm.hidden");
-  code.layers = number(source, "llm.layers");
-  code.context = number(source, "llm.context");
-  code.activations = program.activations();
-  code.kv = options.kv;
+      (uint64_t(numberOf(source, "llm.arena_bytes")) + 4095) / 4096 * 4096;
+  describeModel(
+      source, options.kv, [](qz::Activations kind) { return kind; }, code);
   code.module = std::move(module);
   return success();
 }

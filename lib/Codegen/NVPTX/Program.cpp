@@ -47,10 +47,15 @@ LogicalResult Program::build() {
   auto step = source.lookupSymbol<func::FuncOp>("step");
   if (!step)
     return source.emitError("expected a function @step");
+  if (!source->getAttrOfType<IntegerAttr>("llm.row_capacity"))
+    return source.emitError("expected llm.row_capacity, which "
+                            "qcc-plan-memory writes");
   auto calls = step.front().getOps<func::CallOp>();
   lastLayer = uint32_t(std::distance(calls.begin(), calls.end()));
   if (lastLayer) {
     Value rows = (*calls.begin()).getOperand(0);
+    if (!rows.getDefiningOp() || !rows.getDefiningOp()->hasAttr("buffer"))
+      return (*calls.begin()).emitOpError("expected rows with a buffer");
     launches.residualOffset = arenaPlace(rows.getDefiningOp()).value;
     launches.residualStride = uint64_t(rowStride(rows));
   }
@@ -224,7 +229,16 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         return emit("rope_append", kWarpSize,
                     [&](StageKernel &k) { emitRopeAppend(k, o, kvElement); });
       })
-      .Case([&](llm::AttendOp o) {
+      .Case([&](llm::AttendOp o) -> LogicalResult {
+        // A lane keeps its share of a value in registers, and a warp its sums
+        // in shared memory.
+        constexpr int64_t most = 1024;
+        llm::StateType state = o.getState().getType();
+        int64_t size = std::max(state.getHeadDim(), state.getValueDim());
+        if (size > most)
+          return o.emitOpError() << "has no kernel for heads of " << size
+                                 << " elements for target '" << target.name
+                                 << "' (at most " << most << ")";
         return emit("attend", kThreads,
                     [&](StageKernel &k) { emitAttend(k, o, kvElement); });
       })
@@ -256,7 +270,8 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
       })
       .Default([&](Operation *other) {
         return other->emitOpError()
-               << "has no kernel for target '" << target.name << "'";
+               << "has no kernel for target '" << target.name
+               << "'; GPUs run dense models without experts or latents";
       });
 }
 
@@ -300,24 +315,21 @@ LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
   SmallVector<Value> operands = stageOperands(stage);
   for (const KernelParameter &parameter : kernel.parameters) {
     qcc_gpu_operand_v1 operand = {parameter.index, 0, 0, 0};
+    Value value;
     if (parameter.kind == KernelParameter::Operand)
-      operand = places.lookup(operands[parameter.index]);
+      value = operands[parameter.index];
     else if (parameter.kind == KernelParameter::Result)
-      operand = places.lookup(op->getResult(0));
+      value = op->getResult(0);
+    if (value) {
+      auto found = places.find(value);
+      if (found == places.end())
+        return op->emitOpError("has an operand or a result without a place");
+      operand = found->second;
+    }
     launch.operands.push_back(operand);
   }
   launches.kernels[*number] = {kernel.name, kernel.threads,
                                launch.mostSharedBytes()};
   launches.launches.push_back(std::move(launch));
   return success();
-}
-
-std::string Program::activations() const {
-  StringRef generate, prompt, head;
-  source.walk([&](qz::QuantizeOp op) {
-    bool isHead = op.getInput().getDefiningOp<llm::SelectOutputsOp>();
-    (isHead ? head : prompt) = stringifyEnum(*op.getPrompt());
-    generate = stringifyEnum(*op.getGenerate());
-  });
-  return ("decode " + generate + ", prompt " + prompt + ", head " + head).str();
 }

@@ -26,9 +26,6 @@ public:
 
   mlir::LogicalResult build();
 
-  /// "decode f16, prompt f16, head f16".
-  std::string activations() const;
-
   std::vector<GpuKernel> kernels;
   LaunchProgram launches;
 

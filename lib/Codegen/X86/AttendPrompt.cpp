@@ -112,8 +112,10 @@ public:
               shape.softcap == 0 ? kLog2E : 1.0));
         e.store(isa.halves(e, x[0], x[1]), e.offset(to, e.mul(d, 2)));
       });
-      for (int64_t v = 0; v < place.valueVectors; ++v)
-        e.store(e.zero(vec), at(place.output, q, place.outputBytes), v * 64);
+      Value output = at(place.output, q, place.outputBytes);
+      e.loop(e.c64(0), e.c64(place.valueVectors), 1, [&](Value v) {
+        e.store(e.zero(vec), e.offset(output, e.mul(v, 64)));
+      });
       // A sink is as a position seen before all others, whose value is 0.
       Value sum = e.zero(vec), maximum = e.constant(e.f32(), kNoScore);
       if (rows.sinks) {

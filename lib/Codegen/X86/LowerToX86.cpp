@@ -23,24 +23,9 @@ static constexpr int64_t kGenerateTile = 4;
 /// The same in prompt steps, as far as registers allow.
 static constexpr int64_t kPromptTile = ActivationLayout::kMostTile;
 
-static uint32_t number(ModuleOp module, StringRef name) {
-  auto attr = module->getAttrOfType<IntegerAttr>(name);
-  return attr ? uint32_t(attr.getInt()) : 0;
-}
-
-static Type kvElementType(MLIRContext *context, StringRef name) {
-  if (name == "f16")
-    return Float16Type::get(context);
-  if (name == "bf16")
-    return BFloat16Type::get(context);
-  if (name == "f32")
-    return Float32Type::get(context);
-  return {};
-}
-
 /// Fills in what depends on the shapes of all functions.
 static void planThreadMemory(LoweringContext &context) {
-  context.scratchOffset = number(context.source, "llm.thread_bytes");
+  context.scratchOffset = numberOf(context.source, "llm.thread_bytes");
   context.scratchOffset = (context.scratchOffset + 63) / 64 * 64;
   // Of what is appended to a state, one head at a time.
   context.source.walk([&](llm::KVStateOp op) {
@@ -119,19 +104,6 @@ static void emitStep(LoweringContext &context, StringRef symbol,
   LLVM::CondBrOp::create(builder, loc, isPrompt, blocks[2], generate);
 }
 
-static void describe(ModuleOp source, const Isa &isa, const X86Options &options,
-                     ModelCode &code) {
-  StringRef generate, prompt, head;
-  source.walk([&](qz::QuantizeOp op) {
-    bool isHead = op.getInput().getDefiningOp<llm::SelectOutputsOp>();
-    (isHead ? head : prompt) = stringifyEnum(isa.usable(*op.getPrompt()));
-    generate = stringifyEnum(*op.getGenerate());
-  });
-  code.activations =
-      ("decode " + generate + ", prompt " + prompt + ", head " + head).str();
-  code.kv = options.kv;
-}
-
 LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
                               const X86Options &options, StringRef stepSymbol,
                               ModelCode &code) {
@@ -139,10 +111,9 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   mlir->loadDialect<LLVM::LLVMDialect, scf::SCFDialect, cf::ControlFlowDialect,
                     arith::ArithDialect, vector::VectorDialect,
                     func::FuncDialect>();
-  Type kvElement = kvElementType(mlir, options.kv);
+  Type kvElement = kvElementType(source, options.kv);
   if (!kvElement)
-    return source.emitError() << "unknown type of keys and values '"
-                              << options.kv << "' (f16, bf16, f32)";
+    return failure();
   if (failed(checkExperts(source)))
     return failure();
   OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
@@ -169,13 +140,11 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   code.stepSymbol = stepSymbol.str();
   code.arenaBytes = uint64_t(context.arenaBytes());
   code.arenaThreadBytes = uint64_t(context.threadBytes());
-  code.rowCapacity = number(source, "llm.row_capacity");
-  code.vocab = number(source, "llm.vocab");
-  code.hidden = number(source, "llm.hidden");
-  code.layers = number(source, "llm.layers");
-  code.context = number(source, "llm.context");
   code.stages = context.profile.stages();
-  describe(source, Isa(target), options, code);
+  Isa isa(target);
+  describeModel(
+      source, options.kv,
+      [&](qz::Activations kind) { return isa.usable(kind); }, code);
   code.module = std::move(module);
   return success();
 }

@@ -298,7 +298,7 @@ typedef struct qcc_generate_v1 {
   uint32_t batch; /* as in qcc_eval_v1, for the prompt                        */
   const char *const *stop; /* texts that end the answer, not part of it       */
   size_t stop_count;
-  qcc_token_fn on_token;       /* may be NULL                                 */
+  qcc_token_fn on_token;       /* may be NULL; must not change the session    */
   qcc_progress_fn on_progress; /* may be NULL                                 */
   void *user;
   uint32_t draft_max; /* most tokens (of at most 15) that are guessed from

@@ -87,7 +87,7 @@ QCC_STATIC_ASSERT(sizeof(qcc_gpu_operand_v1) == 24, "layout is ABI");
  * Parameters are operands [first_operand, first_operand + operand_count), in
  * this order. */
 typedef struct qcc_gpu_launch_v1 {
-  const char *name; /* "matmul blk.0.attn_q, blk.0.attn_k", for people        */
+  const char *name; /* "matmul", for people                                   */
   uint32_t kernel;
   uint32_t first_operand;
   uint32_t operand_count;

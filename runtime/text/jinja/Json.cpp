@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <unordered_map>
+#include <map>
 
 namespace qcc::text::jinja {
 
@@ -386,7 +386,8 @@ bool Reader::read(Value &out, unsigned depth) {
     ++at;
     auto *dict = arena.make<DictObject>();
     // Of equal keys the last value counts, at the place of the first.
-    std::unordered_map<std::string, size_t> places;
+    // Ordered, for keys may be made to collide.
+    std::map<std::string, size_t> places;
     if (!skip('}')) {
       do {
         std::string key;

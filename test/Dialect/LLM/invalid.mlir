@@ -322,7 +322,7 @@ func.func @scale(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
 
 // A layer norm covers the row.
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<32xf32>) {
-  // expected-error@+1 {{expected a weight of 64 elements, got 'tensor<32xf32>'}}
+  // expected-error@+1 {{expected a weight of 64 elements, or of those of heads, got 'tensor<32xf32>'}}
   %y = llm.layer_norm %x, %w {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<32xf32>
   return
 }
@@ -331,7 +331,7 @@ func.func @f(%x: tensor<?x64xf32>, %w: tensor<32xf32>) {
 
 // Or its heads.
 func.func @f(%x: tensor<?x64xf32>, %w: tensor<3x16xf32>) {
-  // expected-error@+1 {{expected a weight of 64 elements, got 'tensor<3x16xf32>'}}
+  // expected-error@+1 {{expected a weight of 64 elements, or of those of heads, got 'tensor<3x16xf32>'}}
   %y = llm.layer_norm %x, %w {eps = 1.0e-5 : f32} : tensor<?x64xf32>, tensor<3x16xf32>
   return
 }

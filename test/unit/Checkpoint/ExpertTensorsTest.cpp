@@ -187,6 +187,16 @@ TEST(ExpertTensors, FusedErrors) {
       folderError(folder(odd, kPlain)),
       "folder: tensor 'model.layers.0.mlp.experts.gate_up_proj': expected "
       "three dimensions, that of gate and up even, got [4, 3, 2]");
+  for (const std::vector<uint64_t> &shape :
+       {std::vector<uint64_t>{8}, std::vector<uint64_t>{2, 3}}) {
+    SafetensorsBuilder biases;
+    size_t count = shape.size() == 1 ? 8 : 6;
+    biases.tensor(kModule + "gate_up_proj", "F32", {2, 3, 4}, counting(24))
+        .tensor(kModule + "gate_up_proj_bias", "F32", shape, counting(count));
+    EXPECT_NE(folderError(folder(biases, kTurned))
+                  .find("gate_up_proj_bias': expected"),
+              std::string::npos);
+  }
   SafetensorsBuilder flat;
   flat.tensor(kModule + "down_proj", "F32", {2, 3}, counting(6));
   EXPECT_NE(folderError(folder(flat, kPlain)).find("expected three dimensions"),

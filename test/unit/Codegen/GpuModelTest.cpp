@@ -108,7 +108,7 @@ double distance(const Generation &a, const Generation &b) {
   for (size_t step = 0; step < a.logits.size(); ++step)
     for (size_t i = 0; i < a.logits[step].size(); ++i) {
       double x = a.logits[step][i], y = b.logits[step][i];
-      if (!std::isfinite(y))
+      if (!std::isfinite(x) || !std::isfinite(y))
         return INFINITY;
       difference = std::max(difference, std::fabs(x - y));
       size = std::max(size, std::fabs(x));

@@ -9,6 +9,7 @@
 #ifndef QCC_CODEGEN_COMMON_MODELCODE_H
 #define QCC_CODEGEN_COMMON_MODELCODE_H
 
+#include "dialects/QZ/QZDialect.h"
 #include "qcc-rt/qcc_abi.h"
 #include "qcc/Codegen/Common/LaunchProgram.h"
 
@@ -58,6 +59,20 @@ struct ModelCode {
   std::string activations; ///< "decode a16, prompt a8, head a16".
   std::string kv;          ///< "f16".
 };
+
+/// The integer attribute `name` of a module; 0 without.
+uint32_t numberOf(mlir::ModuleOp source, llvm::StringRef name);
+
+/// The type of stored keys and values, "f16", "bf16" or "f32"; after an error,
+/// null.
+mlir::Type kvElementType(mlir::ModuleOp source, llvm::StringRef name);
+
+/// Fills in what follows from the module alone: vocabulary, sizes, capacity of
+/// rows, and how activations and state enter. `usable` is what a target makes
+/// of activations that it is allowed.
+void describeModel(mlir::ModuleOp source, llvm::StringRef kv,
+                   llvm::function_ref<qz::Activations(qz::Activations)> usable,
+                   ModelCode &code);
 
 /// "qcc_step_0": the step function of the target at `index` of the bundle.
 std::string stepSymbolName(unsigned index);
