@@ -124,15 +124,20 @@ int runBench(Program &program, const Options &options) {
     throw Failure{"bench needs -p or -n above 0", 2};
   if (options.draftMax && (promptTokens == 0 || options.benchGenerate < 2))
     throw Failure{"bench --lookup needs a prompt and -n above 1", 2};
-  uint32_t longest = options.draftMax
-                         ? promptTokens + options.benchGenerate
-                         : std::max(promptTokens, options.benchGenerate);
-  uint32_t context =
-      options.context ? options.context : std::min(longest, info.context);
+  const uint32_t depth = options.benchDepth;
+  if (options.draftMax && depth)
+    throw Failure{"bench --lookup takes no --depth", 2};
+  uint64_t longest =
+      uint64_t(depth) + (options.draftMax
+                             ? uint64_t(promptTokens) + options.benchGenerate
+                             : std::max(promptTokens, options.benchGenerate));
+  uint32_t context = options.context
+                         ? options.context
+                         : uint32_t(std::min<uint64_t>(longest, info.context));
   if (longest > context)
-    throw Failure{
-        format("%u tokens do not fit into the context of %u", longest, context),
-        2};
+    throw Failure{format("%llu tokens do not fit into the context of %u",
+                         static_cast<unsigned long long>(longest), context),
+                  2};
   qcc_session *session = program.createSession(options, context);
   CancelOnInterrupt cancel(session);
 
@@ -151,6 +156,10 @@ int runBench(Program &program, const Options &options) {
   if (options.file.empty())
     prompt = tokens(promptTokens);
   std::vector<int32_t> answer = tokens(options.benchGenerate);
+  if (depth)
+    timeEval(program, tokens(depth), options.batch);
+  // What was there before stays.
+  auto rewind = [&] { program.check(qcc_truncate(session, 0, depth)); };
 
   Rates prefill, decode, first, greedy, lookup;
   qcc_generated_v1 guessed = {};
@@ -165,7 +174,7 @@ int runBench(Program &program, const Options &options) {
   for (uint32_t i = 0; i <= options.benchRepeat; ++i) {
     bool warm = i > 0; // the first round brings the weights in
     if (!prompt.empty()) {
-      program.check(qcc_reset(session, 0));
+      rewind();
       double seconds = timeEval(program, prompt, options.batch);
       if (warm) {
         prefill.values.push_back(double(prompt.size()) / seconds);
@@ -173,7 +182,7 @@ int runBench(Program &program, const Options &options) {
       }
     }
     if (!answer.empty()) {
-      program.check(qcc_reset(session, 0));
+      rewind();
       double seconds = timeGeneration(program, answer);
       if (warm)
         decode.values.push_back(double(answer.size()) / seconds);
@@ -197,36 +206,39 @@ int runBench(Program &program, const Options &options) {
   if (options.profile && !prompt.empty())
     prefillTimes = BenchProfile::of(program, [&] {
       for (uint32_t i = 0; i < options.benchRepeat; ++i) {
-        program.check(qcc_reset(session, 0));
+        rewind();
         timeEval(program, prompt, options.batch);
       }
     });
   if (options.profile && !answer.empty()) {
-    program.check(qcc_reset(session, 0));
+    rewind();
     decodeTimes =
         BenchProfile::of(program, [&] { timeGeneration(program, answer); });
   }
   after = bandwidthNow();
   double bandwidth = std::max(before, after);
-  double read = decode.mean() * double(info.weight_bytes_per_token);
+  double read = decode.mean() * (double(info.weight_bytes_per_token) +
+                                 double(depth * info.kv_bytes_per_token));
   double share = bandwidth > 0 ? read / bandwidth : 0;
   uint64_t onDevice = program.currentInfo().device_used_bytes;
 
   if (options.json) {
     printFormatted(
         "{\"model\": %s, \"target\": %s, \"threads\": %u, \"prompt\": %u, "
-        "\"generate\": %u, \"repeat\": %u, \"prefill_tokens_per_second\": "
-        "%.6g, "
+        "\"generate\": %u, \"depth\": %u, \"repeat\": %u, "
+        "\"prefill_tokens_per_second\": %.6g, "
         "\"prefill_deviation\": %.6g, \"decode_tokens_per_second\": %.6g, "
         "\"decode_deviation\": %.6g, \"first_token_seconds\": %.6g, "
         "\"peak_rss_mib\": %.6g, \"read_bandwidth_gb_per_second\": %.6g, "
         "\"read_bandwidth_before\": %.6g, \"read_bandwidth_after\": %.6g, "
-        "\"weight_bytes_per_token\": %llu, \"share_of_bandwidth\": %.6g",
+        "\"weight_bytes_per_token\": %llu, \"kv_bytes_per_token\": %llu, "
+        "\"share_of_bandwidth\": %.6g",
         jsonString(info.name).c_str(), jsonString(info.target).c_str(), threads,
-        promptTokens, options.benchGenerate, options.benchRepeat,
+        promptTokens, options.benchGenerate, depth, options.benchRepeat,
         prefill.mean(), prefill.deviation(), decode.mean(), decode.deviation(),
         first.mean(), megabytes, bandwidth * 1e-9, before * 1e-9, after * 1e-9,
-        static_cast<unsigned long long>(info.weight_bytes_per_token), share);
+        static_cast<unsigned long long>(info.weight_bytes_per_token),
+        static_cast<unsigned long long>(info.kv_bytes_per_token), share);
     if (options.draftMax)
       printFormatted(
           ", \"greedy_tokens_per_second\": %.6g, \"greedy_deviation\": %.6g, "
@@ -252,6 +264,8 @@ int runBench(Program &program, const Options &options) {
   else
     printFormatted("%s, target %s, %u threads\n", info.name, info.target,
                    threads);
+  if (depth)
+    printFormatted("depth    %6u tokens\n", depth);
   if (!prompt.empty()) {
     printFormatted("prefill  %6u tokens  %9.1f +/- %.1f tokens/s\n",
                    promptTokens, prefill.mean(), prefill.deviation());
@@ -280,8 +294,8 @@ int runBench(Program &program, const Options &options) {
         "read bandwidth       %9.1f GB/s (before %.1f, after %.1f)\n",
         bandwidth * 1e-9, before * 1e-9, after * 1e-9);
   if (!answer.empty())
-    printFormatted("decode reads weights at %.1f GB/s, %.0f %% of that\n",
-                   read * 1e-9, share * 100);
+    printFormatted("decode reads weights%s at %.1f GB/s, %.0f %% of that\n",
+                   depth ? " and state" : "", read * 1e-9, share * 100);
   if (options.profile && !prompt.empty())
     prefillTimes.print("prefill", uint64_t(options.benchRepeat) * prompt.size(),
                        bandwidth);

@@ -219,6 +219,10 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
                   "Tokens to generate; 0: none (default 128)")
       ->check(CLI::Range(0, 1 << 24));
   bench
+      .add_option("-d,--depth", options.benchDepth,
+                  "Tokens that are in the context before (default 0)")
+      ->check(CLI::Range(0, 1 << 24));
+  bench
       .add_option("-r,--repeat", options.benchRepeat, "Repetitions (default 5)")
       ->check(CLI::Range(1, 10000));
   bench.add_option("-f,--file", options.file,

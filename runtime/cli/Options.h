@@ -68,6 +68,7 @@ struct Options {
   // bench
   uint32_t benchPrompt = 512;
   uint32_t benchGenerate = 128;
+  uint32_t benchDepth = 0;
   uint32_t benchRepeat = 5;
 
   ServeOptions serve;

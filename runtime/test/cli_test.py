@@ -119,6 +119,8 @@ class CliTest(unittest.TestCase):
             (["tokenize"], "text is required"),
             (["bench", "-p", "0", "-n", "0"], "bench needs"),
             (["bench", "-n", "1", "--lookup", "3"], "bench --lookup needs"),
+            (["bench", "--depth", "1", "--lookup", "3"], "bench --lookup takes no --depth"),
+            (["bench", "--depth", "10000000"], "do not fit into the context"),
             (["--raw", "--system", "be kind", "x"], "--system needs the chat template"),
             (["--raw", "--chat-variables", "{}", "x"],
              "--chat-variables needs the chat template"),
@@ -356,6 +358,10 @@ class CliTest(unittest.TestCase):
         self.assertGreater(report["decode_tokens_per_second"], 0)
         self.assertGreater(report["read_bandwidth_gb_per_second"], 0)
         self.assertLess(report["peak_rss_mib"], 60)
+        report = json.loads(run("bench", "-p", "0", "-n", "16", "-r", "1", "--depth", "40",
+                                "--ctx", "56", "--json").stdout)
+        self.assertEqual(report["depth"], 40)
+        self.assertGreater(report["decode_tokens_per_second"], 0)
         with tempfile.TemporaryDirectory() as folder:
             prompt = pathlib.Path(folder) / "prompt"
             prompt.write_text("over and over and over and over")
