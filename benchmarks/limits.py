@@ -9,21 +9,26 @@ import shutil
 
 from measure import Failure, run
 
-SOURCES = pathlib.Path(__file__).parent
+ROOT = pathlib.Path(__file__).parent.parent
 
 
 class Limits:
     """Builds and runs qcc-peak; the compiled model is the file that it reads."""
 
     def __init__(self, folder, compiled):
-        self.program = folder / "qcc-peak"
+        self.program = folder / "peak"
         self.compiled = compiled
+        source = ROOT / "lib" / "Support" / "Peak.cpp"
+        if self.program.exists() and \
+                self.program.stat().st_mtime > source.stat().st_mtime:
+            return
         compiler = os.environ.get("CXX") or next(
             filter(shutil.which, ("c++", "g++", "clang++", "clang++-22")), None)
         if not compiler:
             raise Failure("no C++ compiler found; set CXX")
-        run([compiler, "-std=c++20", "-O2", "-pthread", str(SOURCES / "Peak.cpp"),
-             str(SOURCES / "peak_main.cpp"), "-o", str(self.program)])
+        run([compiler, "-std=c++20", "-O2", "-pthread", "-I", str(ROOT / "include"),
+             str(source), str(ROOT / "benchmarks" / "peak_main.cpp"), "-o",
+             str(self.program)])
 
     def measure(self, threads):
         return json.loads(run([str(self.program.absolute()), str(threads), str(self.compiled)]))

@@ -7,7 +7,7 @@
 // their mapping as well: a limit is the best way to read that there is.
 //===----------------------------------------------------------------------===//
 
-#include "Peak.h"
+#include "qcc/Support/Peak.h"
 
 #include <algorithm>
 #include <cstdio>

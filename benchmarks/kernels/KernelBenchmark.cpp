@@ -11,17 +11,15 @@
 //            process started
 //===----------------------------------------------------------------------===//
 
-#include "CompiledKernel.h"
-
 #include "qcc/Formats/GGML.h"
 #include "qcc/Formats/PackedLayout.h"
-#include "benchmarks/Peak.h"
+#include "qcc/Support/Peak.h"
+#include "lib/KernelBench/CompiledKernel.h"
 
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
 #include <ctime>
-#include <exception>
 
 using namespace qcc;
 using namespace qcc::bench;
@@ -68,7 +66,7 @@ std::vector<std::pair<std::string, Encoding>> folderEncodings() {
 
 struct Case {
   Encoding encoding;
-  std::string activations;
+  qz::Activations activations;
   bool prompt;
 };
 
@@ -86,28 +84,28 @@ void runCase(benchmark::State &state, const Case &which) {
   size_t panels = kWeightBytes / layout.panelBytes(kColumns);
   CompiledKernel::Shape shape{panels * PackedLayout::kRows, kColumns,
                               which.prompt ? kPromptRows : 1};
-  try {
-    CompiledKernel kernel(which.encoding, shape, which.activations,
-                          which.prompt, *target);
-    double start = threadTime();
-    for (auto unused : state) {
-      (void)unused;
-      kernel.run();
-      benchmark::ClobberMemory();
-    }
-    double seconds = threadTime() - start;
-    auto perSecond = [&](size_t amount) {
-      return benchmark::Counter(double(amount),
-                                benchmark::Counter::kIsIterationInvariantRate);
-    };
-    state.counters["bytes"] = perSecond(kernel.weightBytes());
-    state.counters["MAC"] = perSecond(kernel.macs());
-    state.counters["of_peak"] = double(kernel.macs()) *
-                                double(state.iterations()) / seconds /
-                                issuePeak;
-  } catch (const std::exception &error) {
-    state.SkipWithError(error.what());
+  auto made = CompiledKernel::create(which.encoding, shape,
+                                     {which.activations, which.prompt, target});
+  if (!made) {
+    state.SkipWithError(llvm::toString(made.takeError()).c_str());
+    return;
   }
+  CompiledKernel &kernel = **made;
+  double start = threadTime();
+  for (auto unused : state) {
+    (void)unused;
+    kernel.multiply();
+    benchmark::ClobberMemory();
+  }
+  double seconds = threadTime() - start;
+  auto perSecond = [&](size_t amount) {
+    return benchmark::Counter(double(amount),
+                              benchmark::Counter::kIsIterationInvariantRate);
+  };
+  state.counters["bytes"] = perSecond(kernel.weightBytes());
+  state.counters["MAC"] = perSecond(kernel.macs());
+  state.counters["of_peak"] =
+      double(kernel.macs()) * double(state.iterations()) / seconds / issuePeak;
 }
 
 void registerCases() {
@@ -119,7 +117,7 @@ void registerCases() {
     encodings.push_back(named);
   for (const auto &[name, encoding] : encodings) {
     auto add = [&](const char *kernel, const char *activations, bool prompt) {
-      Case which{encoding, activations, prompt};
+      Case which{encoding, *qz::symbolizeActivations(activations), prompt};
       benchmark::RegisterBenchmark(
           (std::string(kernel) + "/" + name + "/" + activations).c_str(),
           [which](benchmark::State &state) { runCase(state, which); });

@@ -13,6 +13,7 @@
 #include "qcc/Driver/Registry.h"
 #include "qcc/Driver/Verify.h"
 #include "qcc/Formats/Quantize.h"
+#include "qcc/KernelBench/KernelBench.h"
 
 #include "cli/Cli.h"
 
@@ -43,6 +44,8 @@ static const char kCommands[] = R"(Commands:
   qcc serve LIBRARY ARGS...  the same as qcc run LIBRARY serve ARGS...
   qcc inspect MODEL          show what a checkpoint holds
   qcc verify MODEL           compare a target with the reference, layer by layer
+  qcc bench-kernel FORMAT MxNxK
+                             measure one matmul alone, also beside ggml's
 
 'qcc COMMAND --help' says more.)";
 
@@ -78,8 +81,8 @@ static bool parse(CLI::App &app, llvm::ArrayRef<char *> arguments, int &code) {
   if (word.starts_with("-"))
     hint = closestWord(word.split('=').first, known);
   else if (app.get_name() == "qcc")
-    hint =
-        closestWord(arguments.front(), {"run", "serve", "inspect", "verify"});
+    hint = closestWord(arguments.front(),
+                       {"run", "serve", "inspect", "verify", "bench-kernel"});
   code = fail(
       (word.starts_with("-") ? "unknown option '" : "unexpected argument '") +
           word.str() + "'" +
@@ -312,6 +315,52 @@ static int runVerify(llvm::ArrayRef<char *> arguments) {
   return Success;
 }
 
+static int runBenchKernel(llvm::ArrayRef<char *> arguments) {
+  CLI::App app("Measure one matmul alone, on one thread and random data: time, "
+               "share of what the machine can do, and error against the scalar "
+               "meaning of the weights. Weights of 4 MB and more come from "
+               "memory, as in a model; smaller ones stay in caches.",
+               "qcc bench-kernel");
+  KernelBenchOptions options;
+  std::string targets = "native";
+  bool json = false;
+  app.add_option("FORMAT", options.format, "A type of ggml, such as Q4_K")
+      ->required();
+  app.add_option("MxNxK", options.shape,
+                 "M rows of activations of K elements, times N rows of weights")
+      ->required();
+  app.add_option("--target", targets, "What to make code for")
+      ->capture_default_str();
+  app.add_option("--activations", options.activations,
+                 "How activations enter (default: as in a model, a16 for up to "
+                 "16 rows and a8 for more)")
+      ->check(CLI::IsMember({"a8", "a8g16", "a16", "f32"}));
+  app.add_option(
+      "--ggml", options.ggml,
+      "libggml.so of a llama.cpp, which multiplies the same in turn");
+  app.add_option("-r,--rounds", options.rounds, "Measurements")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  app.add_flag("--json", json, "As JSON");
+  int code;
+  if (!parse(app, arguments, code))
+    return code;
+  auto parsed = parseTargets(targets);
+  if (!parsed)
+    return fail(llvm::toString(parsed.takeError()), Usage);
+  if (parsed->size() != 1 || parsed->front()->kind != TargetKind::X86)
+    return fail("expected one target that is a CPU other than the reference, "
+                "got '" +
+                    targets + "'",
+                Usage);
+  options.target = parsed->front();
+  auto report = benchKernel(options);
+  if (!report)
+    return fail(report.takeError());
+  printKernelBench(*report, json, llvm::outs());
+  return Success;
+}
+
 /// `code`, unless standard output could not take what was written to it. A
 /// reader that has seen enough (`qcc inspect | head`) deserves no message.
 static int finishOutput(int code) {
@@ -337,6 +386,8 @@ static int runCommand(llvm::ArrayRef<char *> arguments) {
     return runInspect(arguments.drop_front());
   if (command == "verify")
     return runVerify(arguments.drop_front());
+  if (command == "bench-kernel")
+    return runBenchKernel(arguments.drop_front());
   return runCompile(arguments);
 }
 

@@ -6,8 +6,8 @@
 // now, by the process that reports: another day the machine is another one.
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_BENCHMARKS_PEAK_H
-#define QCC_BENCHMARKS_PEAK_H
+#ifndef QCC_SUPPORT_PEAK_H
+#define QCC_SUPPORT_PEAK_H
 
 #include <string>
 
@@ -34,4 +34,4 @@ double clockRate();
 
 } // namespace qcc::bench
 
-#endif // QCC_BENCHMARKS_PEAK_H
+#endif // QCC_SUPPORT_PEAK_H

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#include "Peak.h"
+#include "qcc/Support/Peak.h"
 
 #include <algorithm>
 #include <atomic>

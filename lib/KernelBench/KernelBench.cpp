@@ -1,0 +1,310 @@
+//===- KernelBench.cpp - One matmul alone, beside ggml's ------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//===----------------------------------------------------------------------===//
+
+#include "qcc/KernelBench/KernelBench.h"
+
+#include "qcc/Formats/GGML.h"
+#include "qcc/Support/Peak.h"
+#include "qcc/Transforms/Transforms.h"
+#include "CompiledKernel.h"
+#include "GgmlMatmul.h"
+#include "RandomBlocks.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/JSON.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+using namespace qcc;
+using namespace qcc::bench;
+
+/// Weights of this size and more are copied until no cache holds them.
+static constexpr size_t kMemoryBytes = size_t(4) << 20;
+static constexpr size_t kAllCopies = size_t(256) << 20;
+static constexpr double kRoundSeconds = 0.2;
+/// Elements of the result that are compared with the scalar meaning.
+static constexpr size_t kComparedTokens = 4, kComparedRows = 64;
+static constexpr uint64_t kMostElements = uint64_t(1) << 32;
+
+static double now() {
+  auto time = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(time).count();
+}
+
+double KernelBenchResult::median() const {
+  std::vector<double> sorted = seconds;
+  std::sort(sorted.begin(), sorted.end());
+  return sorted.empty() ? 0 : sorted[sorted.size() / 2];
+}
+
+double KernelBenchReport::limit() const {
+  double multiply = macs() / macPeak;
+  return fromMemory ? std::max(multiply, double(weightBytes) / bandwidth)
+                    : multiply;
+}
+
+//===----------------------------------------------------------------------===//
+// What is asked for
+//===----------------------------------------------------------------------===//
+
+static llvm::Expected<const GGMLType *> findFormat(const std::string &name) {
+  const GGMLType *type = findGGMLType(llvm::StringRef(name).upper());
+  if (type && type->encoding)
+    return type;
+  std::string known;
+  for (const GGMLType &other : ggmlTypes())
+    if (other.encoding)
+      known += (known.empty() ? "" : ", ") + std::string(other.name);
+  return llvm::createStringError("no matmul of format '" + name +
+                                 "' (formats: " + known + ")");
+}
+
+static llvm::Expected<CompiledKernel::Shape> parseShape(const std::string &text,
+                                                        const GGMLType &type) {
+  llvm::SmallVector<llvm::StringRef> parts;
+  llvm::StringRef(text).split(parts, 'x');
+  uint64_t sizes[3] = {};
+  bool isShape = parts.size() == 3;
+  for (size_t i = 0; isShape && i < 3; ++i)
+    isShape = !parts[i].getAsInteger(10, sizes[i]) && sizes[i] > 0 &&
+              sizes[i] <= kMostElements;
+  auto isTooLarge = [&](uint64_t a, uint64_t b) {
+    return a > kMostElements / b;
+  };
+  if (!isShape || isTooLarge(sizes[0], sizes[1]) ||
+      isTooLarge(sizes[1], sizes[2]) || isTooLarge(sizes[0], sizes[2]))
+    return llvm::createStringError("expected a shape MxNxK such as "
+                                   "1x4096x4096, got '" +
+                                   text + "'");
+  if (sizes[2] % type.blockElements)
+    return llvm::createStringError(
+        llvm::Twine("expected K to be a multiple of ") +
+        llvm::Twine(type.blockElements) + " for " + type.name + ", got " +
+        llvm::Twine(sizes[2]));
+  return CompiledKernel::Shape{sizes[1], sizes[2], sizes[0]};
+}
+
+//===----------------------------------------------------------------------===//
+// The scalar meaning
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Results of some tokens and rows, spread over all, in double precision.
+class Meaning {
+public:
+  Meaning(const GGMLType &type, const CompiledKernel::Shape &shape,
+          const std::vector<uint8_t> &weights, const std::vector<float> &input)
+      : shape(shape) {
+    std::vector<float> row(shape.columns);
+    for (size_t i = 0; i < rows(); ++i) {
+      type.decodeRow(weights.data() + rowAt(i) * type.rowBytes(shape.columns),
+                     shape.columns, row.data());
+      for (size_t t = 0; t < tokens(); ++t) {
+        const float *x = input.data() + tokenAt(t) * shape.columns;
+        double sum = 0;
+        for (size_t k = 0; k < shape.columns; ++k)
+          sum += double(row[k]) * double(x[k]);
+        values.push_back(sum);
+      }
+    }
+  }
+
+  /// `value(token, row)` against the meaning, as the root mean square of
+  /// differences over that of values.
+  double errorOf(llvm::function_ref<double(size_t, size_t)> value) const {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < rows(); ++i)
+      for (size_t t = 0; t < tokens(); ++t) {
+        double expected = values[i * tokens() + t];
+        double difference = value(tokenAt(t), rowAt(i)) - expected;
+        error += difference * difference;
+        size += expected * expected;
+      }
+    return size > 0 ? std::sqrt(error / size) : std::sqrt(error);
+  }
+
+private:
+  size_t rows() const { return std::min(shape.rows, kComparedRows); }
+  size_t tokens() const { return std::min(shape.tokens, kComparedTokens); }
+  size_t rowAt(size_t i) const { return i * shape.rows / rows(); }
+  size_t tokenAt(size_t t) const { return t * shape.tokens / tokens(); }
+
+  CompiledKernel::Shape shape;
+  std::vector<double> values;
+};
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Measuring
+//===----------------------------------------------------------------------===//
+
+/// Seconds of one run(copy), of as many as make a round.
+static double timeRound(size_t copies, llvm::function_ref<void(size_t)> run) {
+  double start = now(), seconds = 0;
+  size_t count = 0;
+  do {
+    run(count++ % copies);
+    seconds = now() - start;
+  } while (seconds < kRoundSeconds);
+  return seconds / double(count);
+}
+
+llvm::Expected<KernelBenchReport>
+qcc::benchKernel(const KernelBenchOptions &options) {
+  llvm::Expected<const TargetSpec *> native = detectNativeTarget();
+  if (!native)
+    return native.takeError();
+  if (options.target->cpuFeatures & ~(*native)->cpuFeatures)
+    return llvm::createStringError(
+        "this machine lacks the instructions of target '" +
+        llvm::Twine(options.target->name) + "'");
+  llvm::Expected<const GGMLType *> type = findFormat(options.format);
+  if (!type)
+    return type.takeError();
+  llvm::Expected<CompiledKernel::Shape> shape =
+      parseShape(options.shape, **type);
+  if (!shape)
+    return shape.takeError();
+  KernelBenchReport report;
+  report.format = (*type)->name;
+  report.target = options.target->name;
+  report.tokens = shape->tokens;
+  report.rows = shape->rows;
+  report.columns = shape->columns;
+
+  std::vector<uint8_t> weights =
+      randomBlocks(**type, shape->rows, shape->columns);
+  std::vector<float> input = randomFloats(shape->tokens * shape->columns);
+  report.weightBytes = weights.size();
+  report.fromMemory = weights.size() >= kMemoryBytes;
+  size_t copies = report.fromMemory ? 1 + (kAllCopies - 1) / weights.size() : 1;
+
+  ScheduleOptions steps;
+  bool isPrompt = int64_t(shape->tokens) > steps.generateRows;
+  qz::Activations kind = isPrompt ? steps.prompt : steps.generate;
+  if (!options.activations.empty())
+    kind = *qz::symbolizeActivations(options.activations);
+  auto kernel = CompiledKernel::create(
+      *(*type)->encoding, *shape, {kind, isPrompt, options.target, copies});
+  if (!kernel)
+    return kernel.takeError();
+  report.activations = qz::stringifyActivations((*kernel)->kind()).str();
+  (*kernel)->setWeights([&](size_t row, Fields &fields) {
+    (*type)->unpackRow(weights.data() + row * (*type)->rowBytes(shape->columns),
+                       shape->columns, fields);
+  });
+  std::copy(input.begin(), input.end(), (*kernel)->input());
+
+  std::unique_ptr<GgmlMatmul> ggml;
+  report.results.push_back({"qcc", "R16K4", {}, 0});
+  if (!options.ggml.empty()) {
+    auto made = GgmlMatmul::create(options.ggml, (*type)->id,
+                                   {shape->rows, shape->columns, shape->tokens},
+                                   weights, input, copies);
+    if (!made)
+      return made.takeError();
+    ggml = std::move(*made);
+    report.results.push_back({"ggml", ggml->layout(), {}, 0});
+  }
+
+  report.macPeak = dotPeak(1).macsPerSecond;
+  report.bandwidth = report.fromMemory ? readMemory(1) : 0;
+  bool isDone = true;
+  auto runOurs = [&](size_t copy) {
+    (*kernel)->quantize();
+    (*kernel)->multiply(copy);
+  };
+  auto runGgml = [&](size_t copy) { isDone &= ggml->multiply(copy); };
+  for (unsigned round = 0; round <= options.rounds; ++round) {
+    double ours = timeRound(copies, runOurs);
+    double theirs = ggml ? timeRound(copies, runGgml) : 0;
+    if (!isDone)
+      return llvm::createStringError(options.ggml + ": ggml failed");
+    if (round == 0) // warms up
+      continue;
+    report.results[0].seconds.push_back(ours);
+    if (ggml)
+      report.results[1].seconds.push_back(theirs);
+  }
+
+  Meaning meaning(**type, *shape, weights, input);
+  report.results[0].error = meaning.errorOf([&](size_t token, size_t row) {
+    return double((*kernel)->result(token)[row]);
+  });
+  if (ggml) {
+    std::vector<float> values = ggml->results();
+    report.results[1].error = meaning.errorOf([&](size_t token, size_t row) {
+      return double(values[token * shape->rows + row]);
+    });
+  }
+  return report;
+}
+
+//===----------------------------------------------------------------------===//
+// Printing
+//===----------------------------------------------------------------------===//
+
+static void printJson(const KernelBenchReport &report, llvm::raw_ostream &os) {
+  llvm::json::OStream json(os);
+  json.object([&] {
+    json.attribute("format", report.format);
+    json.attribute("m", int64_t(report.tokens));
+    json.attribute("n", int64_t(report.rows));
+    json.attribute("k", int64_t(report.columns));
+    json.attribute("target", report.target);
+    json.attribute("activations", report.activations);
+    json.attribute("weight_bytes", int64_t(report.weightBytes));
+    json.attribute("from_memory", report.fromMemory);
+    json.attribute("memory_bytes_per_second", report.bandwidth);
+    json.attribute("peak_macs_per_second", report.macPeak);
+    json.attributeArray("results", [&] {
+      for (const KernelBenchResult &result : report.results)
+        json.object([&] {
+          json.attribute("name", result.name);
+          json.attribute("layout", result.layout);
+          json.attribute("seconds", result.median());
+          json.attributeArray("rounds", [&] {
+            for (double seconds : result.seconds)
+              json.value(seconds);
+          });
+          json.attribute("share_of_limit", report.limit() / result.median());
+          json.attribute("relative_error", result.error);
+        });
+    });
+  });
+  os << '\n';
+}
+
+void qcc::printKernelBench(const KernelBenchReport &report, bool json,
+                           llvm::raw_ostream &os) {
+  if (json)
+    return printJson(report, os);
+  os << report.format << ' ' << report.tokens << 'x' << report.rows << 'x'
+     << report.columns << " for " << report.target << ", activations "
+     << report.activations << ", one thread\n"
+     << llvm::format("%.2f MB of weights from %s; limits: ",
+                     double(report.weightBytes) * 1e-6,
+                     report.fromMemory ? "memory" : "caches");
+  if (report.fromMemory)
+    os << llvm::format("%.1f GB/s, ", report.bandwidth * 1e-9);
+  os << llvm::format("%.1f GMAC/s\n\n", report.macPeak * 1e-9)
+     << "              us  (lowest - highest)    GB/s   GMAC/s  share of "
+        "limit  error\n";
+  for (const KernelBenchResult &result : report.results) {
+    double seconds = result.median();
+    auto [low, high] =
+        std::minmax_element(result.seconds.begin(), result.seconds.end());
+    os << llvm::left_justify(result.name, 6)
+       << llvm::format("%10.2f  (%.2f - %.2f)", seconds * 1e6, *low * 1e6,
+                       *high * 1e6)
+       << llvm::format("  %6.1f  %7.1f  %14.2f  %.2g  ",
+                       double(report.weightBytes) / seconds * 1e-9,
+                       report.macs() / seconds * 1e-9, report.limit() / seconds,
+                       result.error)
+       << result.layout << '\n';
+  }
+}
