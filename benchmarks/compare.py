@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures prefill and decode of compiled models and of other engines in turn
 (A B A B ...), so that both meet the same machine, and the limits of the machine
-before and after each turn. Writes results.json, results.md and, where matplotlib is
-installed, results.png.
+before and after each turn. Writes results.json, results.md and results.svg. With --add
+the rows that results.json had stay, so that a table may be measured in short pieces.
 
     benchmarks/compare.py --qcc build/bin/qcc model.gguf ...
 
@@ -43,14 +43,18 @@ def parse_arguments():
                         help="passed to every llama-bench, e.g. --peer-option=-fa "
                              "--peer-option=1")
     parser.add_argument("--threads", default="1,2", help="thread counts (default 1,2)")
-    parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt")
-    parser.add_argument("--generate", type=int, default=128, help="tokens to generate")
+    parser.add_argument("--prompt", type=int, default=512, help="tokens of the prompt; 0: none")
+    parser.add_argument("--generate", type=int, default=128, help="tokens to generate; 0: none")
+    parser.add_argument("--depth", type=int, default=0,
+                        help="tokens in the context before both (default 0)")
     parser.add_argument("--rounds", type=int, default=5, help="pairs of runs (default 5)")
     parser.add_argument("--cache", type=pathlib.Path,
                         default=pathlib.Path.home() / ".cache" / "qcc-benchmarks",
                         help="where llama.cpp is built (default ~/.cache/qcc-benchmarks)")
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("benchmark-results"),
                         help="folder of the results (default benchmark-results)")
+    parser.add_argument("--add", action="store_true",
+                        help="keep the rows that are there, and the models compiled for them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1,
                         help="processes that build llama.cpp")
     arguments = parser.parse_args()
@@ -58,8 +62,11 @@ def parse_arguments():
         arguments.threads = [int(count) for count in arguments.threads.split(",")]
     except ValueError:
         parser.error(f"--threads: expected numbers, found '{arguments.threads}'")
-    if min(arguments.threads + [arguments.rounds, arguments.prompt, arguments.generate]) < 1:
-        parser.error("thread counts, rounds and tokens must be at least 1")
+    if min(arguments.threads + [arguments.rounds]) < 1:
+        parser.error("thread counts and rounds must be at least 1")
+    if min(arguments.prompt, arguments.generate, arguments.depth) < 0 or \
+            not arguments.prompt + arguments.generate:
+        parser.error("expected tokens of a prompt, or tokens to generate")
     return arguments
 
 
@@ -67,6 +74,8 @@ def compile_model(arguments, model):
     folder = arguments.output / "models"
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / pathlib.Path(model).stem
+    if arguments.add and result.exists():
+        return result
     run([arguments.qcc, model, "--target", arguments.target, *arguments.compile_option,
          "-o", str(result)])
     return result
@@ -81,17 +90,20 @@ def measure_model(arguments, model, peers):
     rows = []
     for threads in arguments.threads:
         for kind, tokens in (("prefill", arguments.prompt), ("decode", arguments.generate)):
+            if not tokens:
+                continue
             rates = {engine.name: [] for engine in [ours, *peers]}
             measured = [limits.measure(threads)]
             for number in range(arguments.rounds):
                 for engine in [ours, *peers]:
-                    rate = engine.rate(model, kind, tokens, threads)
+                    rate = engine.rate(model, kind, tokens, arguments.depth, threads)
                     rates[engine.name].append(rate)
                     print(f"{pathlib.Path(model).stem} {kind} {threads} threads, round "
                           f"{number + 1}: {engine.name} {rate:.1f} tokens/s", flush=True)
                 measured.append(limits.measure(threads))
             row = {"model": pathlib.Path(model).stem, "kind": kind, "tokens": tokens,
-                   "threads": threads, "rates": rates, "measured": measured}
+                   "depth": arguments.depth, "threads": threads, "rates": rates,
+                   "measured": measured}
             if kind == "decode":
                 row["bytes_per_token"] = ours.bytes_per_token
                 key, each = "read_gb_per_second", ours.bytes_per_token
@@ -120,6 +132,14 @@ def summarize(rows, peers):
             for peer in peers}
 
 
+def merged(earlier, rows):
+    """The rows of both, the later ones in the place of the same earlier ones."""
+    def key(row):
+        return tuple(row[name] for name in ("model", "kind", "tokens", "depth", "threads"))
+    table = {key(row): row for row in [*earlier, *rows]}
+    return list(table.values())
+
+
 def main():
     arguments = parse_arguments()
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -135,16 +155,19 @@ def main():
     facts = machine()
     rows = [row for model in arguments.models for row in measure_model(arguments, model, peers)]
     summarize(rows, peers)
+    names = {peer.name: peer.version(arguments.models[0]) for peer in peers}
+    path = arguments.output / "results.json"
+    if arguments.add and path.exists():
+        earlier = json.loads(path.read_text())
+        rows, names = merged(earlier["rows"], rows), {**earlier["peers"], **names}
     results = {"date": datetime.date.today().isoformat(), "machine": facts,
                "target": arguments.target, "compile_options": arguments.compile_option,
                "peer_options": arguments.peer_option, "rounds": arguments.rounds,
-               "peers": {peer.name: peer.version(arguments.models[0]) for peer in peers},
-               "rows": rows}
-    (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+               "peers": names, "rows": rows}
+    path.write_text(json.dumps(results, indent=1) + "\n")
     print()
     print(write_markdown(results, arguments.output / "results.md"))
-    if not write_plot(results, arguments.output / "results.png"):
-        print("no plot: matplotlib is not installed")
+    write_plot(results, arguments.output / "results.svg")
     return 0
 
 

@@ -22,9 +22,11 @@ def run(command):
     return done.stdout
 
 
-def tokens_of(kind, tokens):
-    return ["-p", str(tokens), "-n", "0"] if kind == "prefill" else \
-           ["-p", "0", "-n", str(tokens)]
+def tokens_of(kind, tokens, depth):
+    """Options that qcc and llama-bench share."""
+    return ["-p", str(tokens) if kind == "prefill" else "0",
+            "-n", str(tokens) if kind == "decode" else "0",
+            *(["-d", str(depth)] if depth else [])]
 
 
 class Ours:
@@ -35,11 +37,13 @@ class Ours:
         self.executable = executable
         self.bytes_per_token = None
 
-    def rate(self, _model, kind, tokens, threads):
+    def rate(self, _model, kind, tokens, depth, threads):
         """Tokens a second of one run after a warm-up."""
-        result = json.loads(run([str(self.executable.absolute()), "bench", *tokens_of(kind, tokens),
+        result = json.loads(run([str(self.executable.absolute()), "bench",
+                                 *tokens_of(kind, tokens, depth),
                                  "-r", "1", "--threads", str(threads), "--json"]))
-        self.bytes_per_token = result["weight_bytes_per_token"]
+        self.bytes_per_token = result["weight_bytes_per_token"] + \
+            depth * result["kv_bytes_per_token"]
         return result[f"{kind}_tokens_per_second"]
 
 
@@ -49,8 +53,8 @@ class Peer:
     def __init__(self, name, path, options):
         self.name, self.path, self.options = name, str(path), options
 
-    def results(self, model, kind, tokens, threads):
-        text = run([self.path, "-m", model, *tokens_of(kind, tokens), "-r", "1", "-t",
+    def results(self, model, kind, tokens, depth, threads):
+        text = run([self.path, "-m", model, *tokens_of(kind, tokens, depth), "-r", "1", "-t",
                     str(threads), "-o", "json", *self.options])
         try:
             # Some builds print other lines before the list.
@@ -58,10 +62,10 @@ class Peer:
         except (ValueError, IndexError) as error:
             raise Failure(f"{self.path}: no results in its output") from error
 
-    def rate(self, model, kind, tokens, threads):
-        return self.results(model, kind, tokens, threads)["avg_ts"]
+    def rate(self, model, kind, tokens, depth, threads):
+        return self.results(model, kind, tokens, depth, threads)["avg_ts"]
 
     def version(self, model):
         """What the program says about itself."""
-        result = self.results(model, "decode", 1, 1)
+        result = self.results(model, "decode", 1, 0, 1)
         return {key: result.get(key) for key in ("build_commit", "build_number", "cpu_info")}

@@ -1,9 +1,12 @@
 # report.py - Results as a table and a plot.
 # SPDX-License-Identifier: Apache-2.0
 
+import html
+
 
 def format_rates(values, median):
-    return f"{median:.0f} ({min(values):.0f} - {max(values):.0f})"
+    digits = 0 if median >= 20 else 1
+    return f"{median:.{digits}f} ({min(values):.{digits}f} - {max(values):.{digits}f})"
 
 
 def write_markdown(results, path):
@@ -22,15 +25,19 @@ def write_markdown(results, path):
         "|---" * (6 + 3 * len(peers)) + "|"]
     moved = False
     for row in results["rows"]:
-        cells = [row["model"], f"{row['kind']} {row['tokens']}", str(row["threads"]),
+        at = f" at {row['depth']}" if row["depth"] else ""
+        cells = [row["model"], f"{row['kind']} {row['tokens']}{at}", str(row["threads"]),
                  format_rates(row["rates"]["qcc"], row["median"]["qcc"])]
         for name in peers:
+            known = name in row["rates"]
             cells += [format_rates(row["rates"][name], row["median"][name]),
-                      f"**{row['ratio'][name]:.2f}**"]
+                      f"**{row['ratio'][name]:.2f}**"] if known else ["", ""]
         unsteady = row["limit_spread"] > 0.05
         moved |= unsteady
-        cells.append(f"{row['limit']:.0f}" + (" (moved)" if unsteady else ""))
-        cells += [f"{row['share'][name]:.2f}" for name in ["qcc", *peers]]
+        cells.append(f"{row['limit']:.{0 if row['limit'] >= 20 else 1}f}"
+                     + (" (moved)" if unsteady else ""))
+        cells += [f"{row['share'][name]:.2f}" if name in row["share"] else ""
+                  for name in ["qcc", *peers]]
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", "Limits of the machine, measured before and after each round:", ""]
     for row in results["rows"]:
@@ -53,29 +60,45 @@ def write_markdown(results, path):
     return text
 
 
-def write_plot(results, path):
-    """One group of bars a row, as shares of the limit. False without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+COLORS = ("#2b6cb0", "#c05621", "#4a5568", "#718096")
 
+
+def write_plot(results, path):
+    """One group of bars a row, as shares of the limit, as an SVG file."""
     names = ["qcc", *results["peers"]]
-    rows = results["rows"]
-    figure, axes = pyplot.subplots(figsize=(1.4 * len(rows) + 2, 4))
-    width = 0.8 / len(names)
+    left, width, bar, gap = 250, 520, 14, 12
+    group = bar * len(names) + gap
+    height = 40 + group * len(results["rows"]) + 30
+    parts = []
+
+    def text(x, y, content, anchor="start"):
+        parts.append(f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">'
+                     f"{html.escape(content)}</text>")
+
+    def box(x, y, w, color):
+        parts.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="{w:.1f}" height="{bar - 2}" '
+                     f'fill="{color}"/>')
+
     for index, name in enumerate(names):
-        places = [place + index * width for place in range(len(rows))]
-        bars = axes.bar(places, [row["share"][name] for row in rows], width, label=name)
-        axes.bar_label(bars, [f"{row['median'][name]:.0f}" for row in rows], fontsize=7)
-    axes.set_xticks([place + 0.4 - width / 2 for place in range(len(rows))],
-                    [f"{row['model'][:14]}\n{row['kind']}, {row['threads']} thr."
-                     for row in rows], fontsize=7)
-    axes.axhline(1.0, color="gray", linewidth=0.8)
-    axes.set_ylabel("share of the measured limit (tokens/s above)")
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    return True
+        box(left + 130 * index, 12, bar, COLORS[index % len(COLORS)])
+        text(left + 130 * index + 20, 22, name)
+    for tenth in range(0, 11, 2):
+        x = left + width * tenth / 10
+        parts.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="34" y2="{height - 26}" '
+                     f'stroke="#cbd5e0"/>')
+        text(x, height - 12, f"{tenth / 10:.1f}", "middle")
+    text(left - 10, height - 12, "share of the limit (tokens/s beside the bars)", "end")
+    for number, row in enumerate(results["rows"]):
+        top = 40 + group * number
+        text(left - 10, top + group / 2 - gap / 2 + 4,
+             f"{row['model'][:16]} {row['kind']}, {row['threads']} thr.", "end")
+        for index, name in enumerate(names):
+            if name not in row["share"]:
+                continue
+            y, share = top + bar * index, min(row["share"][name], 1.0)
+            box(left, y, width * share, COLORS[index % len(COLORS)])
+            text(left + width * share + 5, y + 10, f"{row['median'][name]:.0f}")
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 60}" '
+                    f'height="{height}" font-family="sans-serif" font-size="11">\n'
+                    f'<rect width="100%" height="100%" fill="white"/>\n'
+                    + "\n".join(parts) + "\n</svg>\n")
