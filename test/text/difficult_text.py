@@ -29,6 +29,7 @@ WORDS = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'LL", "'Re", "'ſ",
          "{}", "[]", "()", "<div>", "</div>", "<b>", "\\n", "\"", "`", "~", "$",
          "№42", "🙂", "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "é", "e\u0301", "\u0301", "ﬁ", "ǅ",
          "\u200d", "\ufe0f", "▁", "▁▁", "Ġ", "Ċ", "<0x0A>", "<s>", "</s>", "<unk>"]
+FAMILIAR = set("".join(ALPHABETS + DIGITS + SPACES + WORDS))
 
 
 def random_code_point(rng):
@@ -67,6 +68,11 @@ def text(rng, pieces, names=()):
     if rng.randrange(8) == 0:
         out = unicodedata.normalize("NFD", out)
     return out
+
+
+def is_known(c):
+    """Whether the character is in Unicode 3.2, which every Python knows, or above."""
+    return c in FAMILIAR or unicodedata.ucd_3_2_0.category(c) not in ("Cn", "Co")
 
 
 def corpus(seed, size, names=(), pieces=40):

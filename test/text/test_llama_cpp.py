@@ -4,30 +4,20 @@
 difficult text with llama.cpp's. Skipped without the package llama_cpp."""
 import ctypes
 import os
+import pathlib
 import re
 import unicodedata
 
 import pytest
 from difficult_text import corpus
 from test_tokenizer_json import byte_level
-from text_tool import ask, model_file, read
+from test_llama_cpp_digests import GEMMA, NAMED, NAMES, NO_WIDE_SPACES, SMOL, UNLIKE, Ours, random_ids
+from text_tool import model_file
 from tokenizers import pre_tokenizers
 
 gguf = pytest.importorskip("gguf")
 llama_cpp = pytest.importorskip("llama_cpp")
 SIZE = int(os.environ.get("QCC_TEXT_SIZE", 1 << 20))
-
-# One name of each pre-tokenizer. Not compared are those where llama.cpp differs from the
-# tokenizers library, which docs/RationaleText.md lists.
-NAMES = ["gpt-2", "smollm", "llama-bpe", "dbrx", "glm4", "qwen2", "qwen35", "ufakzeka", "laguna",
-         "jais-2", "deepseek-v3", "spark2_5", "deepseek-coder", "deepseek-llm", "bloom", "viking",
-         "seed-coder", "bailingmoe", "exaone-moe", "minicpm5", "falcon", "chameleon", "default"]
-
-
-# Special tokens to put into text.
-NAMED = {"SmolLM2-135M-Instruct.Q4_1": ["<|im_start|>", "<|im_end|>", "<repo_name>", "<|endoftext|>"],
-         "gemma-3-270m-Q4_K_M": ["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<unused7>"]}
-
 
 def write(path, tokens, types, merges, pre):
     writer = gguf.GGUFWriter(str(path), "llama")
@@ -45,31 +35,40 @@ def write(path, tokens, types, merges, pre):
 class Reference:
     def __init__(self, path):
         self.model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+        self.vocab = self.model._model.vocab
+        self.size = llama_cpp.llama_vocab_n_tokens(self.vocab)
 
-    def ids(self, text, parse=False):
-        return self.model.tokenize(text.encode(), add_bos=False, special=parse)
+    def encode(self, texts, parse):
+        return [self.model.tokenize(t.encode(), add_bos=False, special=parse) for t in texts]
 
-    def text(self, ids, special=False):
+    def decode(self, lists, special):
+        return [self.answer(ids, special) for ids in lists]
+
+    def answer(self, ids, special):
         """The bytes of an answer. Those of byte-level BPE come piece by piece, as its server
         sends them: of a whole text llama.cpp removes spaces before dots in some families."""
-        vocab, buffer = self.model._model.vocab, ctypes.create_string_buffer(64 * len(ids) + 64)
-        if llama_cpp.llama_vocab_type(vocab) == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
-            sizes = (llama_cpp.llama_token_to_piece(vocab, i, buffer, len(buffer), 0, special)
+        buffer = ctypes.create_string_buffer(512 * len(ids) + 512)
+        if llama_cpp.llama_vocab_type(self.vocab) == llama_cpp.LLAMA_VOCAB_TYPE_BPE:
+            sizes = (llama_cpp.llama_token_to_piece(self.vocab, i, buffer, len(buffer), 0, special)
                      for i in ids)
             return b"".join(buffer.raw[:size] for size in sizes)
-        size = llama_cpp.llama_detokenize(vocab, (llama_cpp.llama_token * len(ids))(*ids), len(ids),
-                                          buffer, len(buffer), False, special)
+        size = llama_cpp.llama_detokenize(self.vocab, (llama_cpp.llama_token * len(ids))(*ids),
+                                          len(ids), buffer, len(buffer), False, special)
         return buffer.raw[:size]
 
 
-def check_texts(answers, image, reference, special=False):
-    """What the ids of these answers stand for is llama.cpp's."""
-    answers = [answer["ids"] for answer in answers]
-    back = ask([{"op": "detokenize", "ids": ids, "special": special} for ids in answers], image)
-    pairs = ((bytes.fromhex(answer["hex"]), reference.text(ids, special))
-             for ids, answer in zip(answers, back, strict=True))
-    wrong = [pair for pair in pairs if pair[0] != pair[1]]
-    assert not wrong, (len(wrong), len(answers), min(wrong, key=lambda w: len(w[0])))
+def check(texts, ours, reference, parse=False):
+    """The ids of these texts, and what these stand for, are llama.cpp's."""
+    ids, wanted = ours.encode(texts, parse), reference.encode(texts, parse)
+    wrong = [found for found in zip(texts, ids, wanted, strict=True) if found[1] != found[2]]
+    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+    check_answers(ids, ours, reference, parse)
+
+
+def check_answers(ids, ours, reference, special):
+    found = zip(ids, ours.decode(ids, special), reference.decode(ids, special), strict=True)
+    wrong = [pair for pair in found if pair[1] != pair[2]]
+    assert not wrong, (len(wrong), len(ids), min(wrong, key=lambda w: len(w[0])))
 
 
 def known(text):
@@ -90,20 +89,11 @@ def tables():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_pre_tokenizers(name, tables, tmp_path):
-    tokens, types, merges = tables
-    path = write(tmp_path / "vocab.gguf", tokens, types, merges, name)
-    image, reference = read(path, tmp_path), Reference(path)
-    texts = [known(t) for t in corpus(seed=name, size=SIZE // 4)]
-    if name in ("deepseek-coder", "deepseek-llm"):  # it takes these spaces for another sign
+    path = write(tmp_path / "vocab.gguf", *tables, name)
+    texts = [known(t) for t in corpus(seed=name, size=SIZE)]
+    if name in NO_WIDE_SPACES:
         texts = [re.sub(r"(?=\s)[^\0-\x7f]", "", t) for t in texts]
-    answers = ask([{"op": "tokenize", "text": t} for t in texts], image)
-    wrong = []
-    for text, answer in zip(texts, answers, strict=True):
-        want = reference.ids(text)
-        if answer.get("ids") != want:
-            wrong.append((text, [tokens[i] for i in answer["ids"]], [tokens[i] for i in want]))
-    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
-    check_texts(answers, image, reference)
+    check(texts, Ours(path, tmp_path), Reference(path))
 
 
 @pytest.mark.parametrize("prefix", [False, True])
@@ -129,34 +119,33 @@ def test_sentence_piece(kind, prefix, tmp_path):
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-    image, reference = read(path, tmp_path), Reference(path)
-    texts = [known(t) for t in corpus(seed=kind, size=SIZE // 4)]
+    texts = [known(t) for t in corpus(seed=kind, size=SIZE)]
     # Spaces alone get no prefix there.
     texts = [t for t in texts if t.strip(" ") and "\0" not in t]
-    answers = ask([{"op": "tokenize", "text": t} for t in texts], image)
-    wrong = [(t, [pieces[i].piece for i in a["ids"]], [pieces[i].piece for i in reference.ids(t)])
-             for t, a in zip(texts, answers, strict=True) if a.get("ids") != reference.ids(t)]
-    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
-    check_texts(answers, image, reference)
+    check(texts, Ours(path, tmp_path), Reference(path))
 
 
 @pytest.mark.parametrize("parse", [False, True])
-@pytest.mark.parametrize("name", ["SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m-Q4_K_M"])
+@pytest.mark.parametrize("name", [SMOL, GEMMA])
 def test_real_models(name, parse, tmp_path):
     path = model_file(name + ".gguf")
     if not path:
         pytest.skip("no QCC_MODELS")
-    image, reference = read(path, tmp_path), Reference(path)
-    texts = [known(t) for t in corpus(seed=name, size=SIZE // 4, names=NAMED[name] if parse else ())]
-    # Gemma's "</s>" is HTML; llama.cpp takes it for the end of an answer. SmolLM2
-    # has no tokens for some bytes, which llama.cpp drops after merging.
-    unlike = "</s>" if "gemma" in name else "[\x04\x06\x13\x14\x16\x1d]"
-    texts = [re.sub(unlike, "", t) for t in texts]
-    answers = ask([{"op": "tokenize", "text": t, "parse": parse} for t in texts], image)
-    wrong = []
-    for text, answer in zip(texts, answers, strict=True):
-        want = reference.ids(text, parse)
-        if answer.get("ids") != want:
-            wrong.append((text, answer["ids"], want))
-    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
-    check_texts(answers, image, reference, parse)
+    ours, reference = Ours(path, tmp_path), Reference(path)
+    texts = [known(t) for t in corpus(seed=name, size=SIZE, names=NAMED[name] if parse else ())]
+    check([re.sub(UNLIKE[name], "", t) for t in texts], ours, reference, parse)
+    check_answers(random_ids(name, reference.size), ours, reference, parse)
+
+
+def published():
+    """GGUF files of vocabularies, such as those of llama.cpp's folder `models`."""
+    folder = os.environ.get("QCC_VOCABULARIES")
+    return sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []
+
+
+@pytest.mark.parametrize("path", published(), ids=lambda path: path.stem)
+def test_published_vocabularies(path, tmp_path):
+    ours, reference = Ours(path, tmp_path), Reference(path)
+    texts = [known(t) for t in corpus(seed=path.stem, size=SIZE)]
+    check(texts, ours, reference)
+    check_answers(random_ids(path.stem, reference.size), ours, reference, True)
