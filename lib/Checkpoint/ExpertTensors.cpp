@@ -102,21 +102,26 @@ Error qcc::splitExperts(Checkpoint::Contents &contents, bool isTurned) {
 
 namespace {
 
-/// A name with the expert's number cut out, or that of a head's norm.
-struct ExpertName {
+/// Parts of a module that have numbers.
+struct List {
+  std::string_view mark; ///< before the number
+  const char *part;
+};
+
+/// A name with the number cut out.
+struct NumberedName {
   std::string rest;
   uint32_t number;
 };
 
 } // namespace
 
-static std::optional<ExpertName> parseName(std::string_view name) {
-  size_t begin = std::string_view::npos;
-  for (std::string_view list : {".experts.", ".norms."})
-    if (size_t at = name.find(list); at != std::string_view::npos)
-      begin = std::min(begin, at + list.size());
+static std::optional<NumberedName> parseName(std::string_view name,
+                                             const List &list) {
+  size_t begin = name.find(list.mark);
   if (begin == std::string_view::npos)
     return std::nullopt;
+  begin += list.mark.size();
   size_t end = name.find('.', begin);
   if (end == std::string_view::npos)
     return std::nullopt;
@@ -127,7 +132,7 @@ static std::optional<ExpertName> parseName(std::string_view name) {
     return std::nullopt;
   std::string rest(name.substr(0, begin));
   rest += name.substr(end + 1);
-  return ExpertName{std::move(rest), number};
+  return NumberedName{std::move(rest), number};
 }
 
 /// Null, or how a tensor differs from that of the first expert.
@@ -148,16 +153,17 @@ static Error checkSlice(const std::string &path, const Tensor &first,
   return Error();
 }
 
-static Result<Tensor> stack(Checkpoint::Contents &contents,
+static Result<Tensor> stack(Checkpoint::Contents &contents, const char *part,
                             const std::string &name,
-                            const std::map<uint32_t, size_t> &experts) {
+                            const std::map<uint32_t, size_t> &numbered) {
   uint32_t next = 0;
   Tensor result;
-  for (auto [number, index] : experts) {
+  for (auto [number, index] : numbered) {
     Tensor &tensor = contents.tensors[index];
     if (number != next++)
-      return Error(contents.path + ": number " + std::to_string(next - 1) +
-                   " is missing beside tensor " + quoted(tensor.name));
+      return Error(contents.path + ": " + part + " " +
+                   std::to_string(next - 1) + " is missing beside tensor " +
+                   quoted(tensor.name));
     if (tensor.dims.size() > 2 || tensor.dims.empty())
       return mismatchError(contents.path + ": tensor " + quoted(tensor.name),
                            "a matrix or vector", tensor.shape());
@@ -184,19 +190,19 @@ static Result<Tensor> stack(Checkpoint::Contents &contents,
   return result;
 }
 
-Error qcc::stackExperts(Checkpoint::Contents &contents) {
+static Error stackList(Checkpoint::Contents &contents, const List &list) {
   // Of each name without number, the tensors by number.
   std::map<std::string, std::map<uint32_t, size_t>> groups;
   std::vector<bool> isTaken(contents.tensors.size());
   for (size_t i = 0; i < contents.tensors.size(); ++i) {
-    auto name = parseName(contents.tensors[i].name);
+    auto name = parseName(contents.tensors[i].name, list);
     // A name that occurs twice is left for whoever checks names.
     if (name && groups[name->rest].emplace(name->number, i).second)
       isTaken[i] = true;
   }
   std::vector<Tensor> stacked;
-  for (const auto &[name, experts] : groups) {
-    Result<Tensor> tensor = stack(contents, name, experts);
+  for (const auto &[name, numbered] : groups) {
+    Result<Tensor> tensor = stack(contents, list.part, name, numbered);
     if (!tensor)
       return tensor.takeError();
     stacked.push_back(std::move(*tensor));
@@ -206,4 +212,12 @@ Error qcc::stackExperts(Checkpoint::Contents &contents) {
       stacked.push_back(std::move(contents.tensors[i]));
   contents.tensors = std::move(stacked);
   return Error();
+}
+
+Error qcc::stackExperts(Checkpoint::Contents &contents) {
+  return stackList(contents, {".experts.", "expert"});
+}
+
+Error qcc::stackHeadNorms(Checkpoint::Contents &contents) {
+  return stackList(contents, {"_layernorm.norms.", "norm"});
 }

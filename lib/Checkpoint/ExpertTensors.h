@@ -28,10 +28,13 @@ Error splitExperts(Checkpoint::Contents &contents, bool isTurned);
 /// Folders keep a matrix of each expert in a tensor of its own,
 /// "layer.experts.7.up_proj.weight". Makes of those of experts 0, 1, ... one
 /// tensor "layer.experts.up_proj.weight" with slices and one dimension more, as
-/// GGUF files have it; and of the norms of heads, "layer.norms.7.weight", one
-/// "layer.norms.weight". Fails when a number is missing or differs from the
-/// first in shape or encoding.
+/// GGUF files have it. Fails when a number is missing or differs from the first
+/// in shape or encoding.
 Error stackExperts(Checkpoint::Contents &contents);
+
+/// The same for norms of heads, "q_layernorm.norms.7.weight", of which it makes
+/// "q_layernorm.norms.weight".
+Error stackHeadNorms(Checkpoint::Contents &contents);
 
 } // namespace qcc
 

@@ -368,6 +368,9 @@ private:
       return fail(std::move(why));
     if (Error why = stackExperts(contents))
       return fail(std::move(why));
+    if (modelType == "stablelm")
+      if (Error why = stackHeadNorms(contents))
+        return fail(std::move(why));
     std::sort(contents.tensors.begin(), contents.tensors.end(),
               [](const Tensor &a, const Tensor &b) {
                 return std::tie(a.file, a.offset) < std::tie(b.file, b.offset);

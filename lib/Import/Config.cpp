@@ -114,9 +114,33 @@ static bool hasRouter(const Checkpoint &checkpoint, const WeightNames &names,
                      });
 }
 
+/// The families that have something, for an error about one that has not.
+template <typename Has>
+static std::string notFor(const Architecture &arch, Has has) {
+  std::string others, last;
+  for (const Architecture &other : architectures())
+    if (has(other) && other.name != last)
+      others += (others.empty() ? "" : ", ") + (last = other.name);
+  return "not supported for architecture " + quoted(arch.name) +
+         " (supported: " + others + ")";
+}
+
+template <typename Has>
 static void refuse(const KeyNames &names, const Architecture &arch,
-                   ConfigReader &reader) {
-  reader.fail(names, "is not supported for architecture " + quoted(arch.name));
+                   ConfigReader &reader, Has has) {
+  reader.fail(names, "is " + notFor(arch, has));
+}
+
+static void refuseFeatures(const ConfigNames &names, ConfigReader &reader) {
+  for (std::string_view name : names.refused) {
+    const KeyNames key = {name};
+    if (name.empty() || !reader.has(key))
+      continue;
+    bool isFlag = reader.isFlag(key);
+    if (isFlag ? reader.flag(key) : reader.realOrZero(key) != 0)
+      reader.fail(key, std::string("is not supported (supported: ") +
+                           (isFlag ? "false)" : "0)"));
+  }
 }
 
 /// How a config says that experts are chosen and weighed.
@@ -126,7 +150,9 @@ static void readRouting(Config &c, Naming naming, const ConfigNames &names,
       reader.flagOr(names.routesSumTo1, c.arch.normalizesRoutes);
   if (c.arch.hasUnclearRoutes && naming == Naming::HuggingFace &&
       c.normalizesRoutes)
-    refuse(names.routesSumTo1, c.arch, reader);
+    reader.fail(names.routesSumTo1, "is not supported for architecture " +
+                                        quoted(c.arch.name) +
+                                        " (supported: false)");
   c.sigmoidRoutes = c.arch.sigmoidRoutes && naming == Naming::HuggingFace;
   // Softmax over those used is softmax over all, then divided by the sum.
   uint32_t routing = reader.countOrZero(names.routing, ~0u);
@@ -182,8 +208,8 @@ static void readExperts(Config &c, const Checkpoint &checkpoint,
     return;
   if (!c.arch.hasExperts)
     return reader.fail(
-        "mixture-of-experts models are not supported for architecture " +
-        quoted(c.arch.name));
+        "mixture-of-experts models are " +
+        notFor(c.arch, [](const auto &a) { return a.hasExperts; }));
   c.expertsUsed = reader.count(names.expertsUsed, c.experts);
   c.expertFfn = reader.countOr(names.expertFfn, c.ffn, kMaxWidth);
   c.sharedFfn = reader.countOrZero(names.sharedFfn, kMaxWidth);
@@ -257,14 +283,14 @@ static float scaleOfScores(const Config &c, const ConfigNames &names,
   return 1.0f / std::sqrt(reader.realOr(names.queryScalar, float(size)));
 }
 
-/// A cap, which is `fallback` without the key; 0 where the family has none.
-static float readCap(float fallback, const KeyNames &names,
+/// A cap, which is the family's without the key; 0 where it has none.
+static float readCap(float Architecture::*usual, const KeyNames &names,
                      const Architecture &arch, ConfigReader &reader) {
   if (!reader.has(names))
-    return reader.isNull(names) ? 0 : fallback;
+    return reader.isNull(names) ? 0 : arch.*usual;
   float cap = reader.realOrZero(names);
-  if (cap != 0 && fallback == 0)
-    refuse(names, arch, reader);
+  if (cap != 0 && arch.*usual == 0)
+    refuse(names, arch, reader, [&](const auto &a) { return a.*usual != 0; });
   return cap;
 }
 
@@ -275,7 +301,7 @@ static void readMultipliers(Config &c, const ConfigNames &names,
   for (const KeyNames *key :
        {&names.embeddingScale, &names.residualScale, &names.logitDivisor})
     if (!c.arch.multipliers && reader.has(*key))
-      refuse(*key, c.arch, reader);
+      refuse(*key, c.arch, reader, [](const auto &a) { return a.multipliers; });
   if (!c.arch.multipliers)
     return;
   c.embeddingScale = reader.realOr(names.embeddingScale, 1);
@@ -321,8 +347,8 @@ static bool readHeadLayerNorm(const Config &c, const Checkpoint &checkpoint,
                            c.arch.headLayerNorm &&
                                checkpoint.findTensor(tensor) != nullptr);
   if (has && !c.arch.headLayerNorm)
-    reader.fail("key " + quoted(reader.find(names.headLayerNorm)) +
-                " is not supported for architecture " + quoted(c.arch.name));
+    refuse(names.headLayerNorm, c.arch, reader,
+           [](const auto &a) { return a.headLayerNorm; });
   return has;
 }
 
@@ -398,21 +424,20 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
       std::ranges::find(c.turning, false) != c.turning.end())
     reader.fail(reader.has(names.ropeLayers) ? names.ropeLayers
                                              : names.ropelessPeriod,
-                "layers without rope are not supported for architecture " +
-                    quoted(c.arch.name));
+                "layers without rope are " + notFor(c.arch, [](const auto &a) {
+                  return !a.hasLatents && !a.learnedPositions;
+                }));
   c.attentionScale = scaleOfScores(c, names, reader);
   if (!std::isfinite(c.attentionScale))
     reader.fail("expected a finite factor of scores");
-  c.scoreCap = readCap(c.arch.scoreCap, names.scoreCap, c.arch, reader);
-  c.logitCap = readCap(c.arch.logitCap, names.logitCap, c.arch, reader);
+  c.scoreCap = readCap(&Architecture::scoreCap, names.scoreCap, c.arch, reader);
+  c.logitCap = readCap(&Architecture::logitCap, names.logitCap, c.arch, reader);
   readMultipliers(c, names, reader);
   if (reader.has(names.acausal) && reader.flag(names.acausal))
-    reader.fail(names.acausal, "attention to later positions is not supported");
+    reader.fail(names.acausal, "attention to later positions is not supported "
+                               "(supported: false)");
   c.hasHeadLayerNorm = readHeadLayerNorm(c, checkpoint, names, reader);
-  for (std::string_view name : names.refused)
-    if (KeyNames key = {name}; !name.empty() && reader.has(key))
-      if (!reader.isFlag(key) || reader.flag(key))
-        reader.fail("key " + quoted(reader.find(key)) + " is not supported");
+  refuseFeatures(names, reader);
   // Where a family has those of projections, it does not ask the config.
   c.hasProjectionBias =
       c.arch.projectionBias || reader.flagOr(names.projectionBias, false);

@@ -167,7 +167,8 @@ Rope qcc::readSlidingRope(const Architecture &arch, const ConfigNames &names,
   if (!scaling.empty() && scaling != "default")
     reader.fail(names.slidingRopeScaling,
                 "rope scaling " + quoted(scaling) +
-                    " of layers with a window is not supported");
+                    " of layers with a window is not supported (supported: "
+                    "default)");
   if (arch.slidingRopeBase == 0 && !arch.plainSlidingRope &&
       !reader.has(names.slidingRopeBase))
     return full;

@@ -263,6 +263,37 @@ static void rejectExtras(const CLI::App &app, bool isRoot) {
   }
 }
 
+/// Spells out -ngl, but not where it is the value of the option before it.
+static void spellOut(std::vector<const char *> &arguments, const CLI::App &app,
+                     const std::vector<Command> &commands) {
+  auto needsValue = [](const CLI::App &app, const char *argument) {
+    const CLI::Option *option = app.get_option_no_throw(argument);
+    return option && option->get_items_expected_min() > 0;
+  };
+  for (size_t i = 1; i < arguments.size(); ++i) {
+    if (strcmp(arguments[i], "--") == 0)
+      return;
+    if (strcmp(arguments[i], "-ngl") == 0)
+      arguments[i] = gpuLayersOption;
+    bool isFollowed = arguments[i][0] == '-' && needsValue(app, arguments[i]);
+    for (const Command &command : commands)
+      isFollowed |=
+          arguments[i][0] == '-' && needsValue(*command.app, arguments[i]);
+    i += isFollowed;
+  }
+}
+
+/// An error of the template engine about what an option gave names the option.
+static std::string withOption(const std::string &text) {
+  static constexpr std::pair<std::string_view, const char *> given[] = {
+      {"chat template: variables: ", "--chat-variables: "},
+      {"chat template: tools: ", "--tools: "}};
+  for (auto [name, option] : given)
+    if (text.starts_with(name))
+      return option + text.substr(name.size());
+  return text;
+}
+
 /// CLI11's texts in this project's style.
 static std::string errorText(const CLI::ParseError &error) {
   std::string text = error.what();
@@ -295,9 +326,7 @@ static int runCommand(const qcc_api_v1 *api, const std::string &name, int argc,
   std::vector<Command> commands = addCommands(app, options);
 
   std::vector<const char *> arguments(argv, argv + argc);
-  for (const char *&argument : arguments)
-    if (strcmp(argument, "-ngl") == 0)
-      argument = gpuLayersOption;
+  spellOut(arguments, app, commands);
   try {
     app.parse(argc, arguments.data());
   } catch (const CLI::CallForHelp &) {
@@ -352,7 +381,7 @@ int qcc_cli_main(const qcc_api_v1 *api, int argc, char **argv) {
   } catch (const Failure &failure) {
     code = failure.code;
     if (!failure.text.empty())
-      note("error: %s", failure.text.c_str());
+      note("error: %s", withOption(failure.text).c_str());
   } catch (const std::bad_alloc &) {
     note("error: out of memory");
   } catch (const std::exception &error) {

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import struct
@@ -124,9 +125,12 @@ class CliTest(unittest.TestCase):
             (["--raw", "--system", "be kind", "x"], "--system needs the chat template"),
             (["--raw", "--chat-variables", "{}", "x"],
              "--chat-variables needs the chat template"),
+            (["--chat-variables", "[1]", "x"],
+             "error: --chat-variables: expected a JSON object, got list"),
+            (["--chat-variables", "{\"a\": }", "x"], "error: --chat-variables: "),
         ]:
             with self.subTest(args=args):
-                code = 1 if "nan" in args else 2
+                code = 1 if "nan" in args or "error: --chat" in text else 2
                 self.assert_error(run(*args), code, text)
 
     def test_errors(self):
@@ -174,6 +178,8 @@ class CliTest(unittest.TestCase):
         self.assertEqual(len(tokens["ids"]), len(tokens["pieces"]))
         plain = json.loads(run("tokenize", "--json", "--no-special", "<|im_end|>").stdout)
         self.assertEqual(len(plain["ids"]), len("<|im_end|>"))
+        dash = json.loads(run("tokenize", "--json", "--no-special", "--", "-ngl").stdout)
+        self.assertEqual("".join(dash["pieces"]), "-ngl")
         lines = run("tokenize", "hello!").stdout.decode().splitlines()
         self.assertEqual(lines[0].split(), ["259", '"hello"'])
 
@@ -259,6 +265,13 @@ class CliTest(unittest.TestCase):
             lookup = run(option, "15", "-v", *args)
             self.assertEqual(plain.stdout, lookup.stdout)
             self.assertRegex(lookup.stderr, rb"lookup: [1-9]\d* tokens drafted, \d+ accepted")
+
+    def test_names_of_options_as_values(self):
+        def prompt(*option):
+            result = run("-v", "-n", "1", "--greedy", *option, "hello", "-ngl", "0")
+            return re.search(rb"prompt: (\d+) tokens", result.stderr).group(1)
+        self.assertEqual(prompt("--system", "-ngl"), prompt("--system=-ngl"))
+        self.assertNotEqual(prompt("--system", "-ngl"), prompt("--system=--gpu-layers"))
 
     def test_verbose_goes_to_stderr(self):
         quiet = run("--raw", "-n", "5", "--greedy", "hello")

@@ -42,6 +42,20 @@ static bool readJson(const char *name, std::string_view text, Kind kind,
   return false;
 }
 
+/// Adds an entry, or replaces what is there among the first `known`. Beyond
+/// these, names differ from each other.
+static void setAmong(DictObject &dict, size_t known, const Value &name,
+                     const Value &value) {
+  auto end = dict.items.begin() + ptrdiff_t(known);
+  auto place = std::find_if(dict.items.begin(), end, [&](const auto &item) {
+    return item.first.string() == name.string();
+  });
+  if (place != end)
+    place->second = value;
+  else
+    dict.items.push_back({name, value});
+}
+
 /// The message as templates are written for.
 static Value plainMessage(const DictObject &message, Arena &arena) {
   const Value *thought = nullptr;
@@ -52,15 +66,9 @@ static Value plainMessage(const DictObject &message, Arena &arena) {
   bool thinks = thought && !thought->is(Kind::None);
   if (thinks)
     result->set(arena.string("thinking"), *thought);
-  for (const auto &[name, value] : message.items) {
-    if (value.is(Kind::None))
-      continue;
-    // Names differ from each other, so that only one may be there.
-    if (name.string() == "thinking")
-      result->set(name, value);
-    else
-      result->items.push_back({name, value});
-  }
+  for (const auto &[name, value] : message.items)
+    if (!value.is(Kind::None))
+      setAmong(*result, thinks, name, value);
   if (thinks)
     result->set(arena.string("reasoning_content"), *thought);
   return arena.dict(result);
@@ -118,19 +126,9 @@ bool ChatTemplate::render(const ChatInput &input, std::string &out,
     if (!readJson("variables", input.variables, Kind::Dict, arena, variables,
                   error))
       return false;
-    // Names differ from each other: only what is above may be there.
-    const size_t own = context->items.size();
-    for (const auto &[name, value] : variables.dict().items) {
-      auto end = context->items.begin() + ptrdiff_t(own);
-      auto place = std::find_if(context->items.begin(), end,
-                                [&name = name](const auto &item) {
-                                  return item.first.string() == name.string();
-                                });
-      if (place != end)
-        place->second = value;
-      else
-        context->items.push_back({name, value});
-    }
+    const size_t known = context->items.size();
+    for (const auto &[name, value] : variables.dict().items)
+      setAmong(*context, known, name, value);
     if (const Value *own = variables.dict().find("messages"))
       messages = *own;
   }

@@ -150,10 +150,13 @@ class Plain(TestCase):
                config={"model_type": "bloom"})
         refuse(nothing, "unsupported activation 'quick_gelu' (supported: silu, swish, ",
                config={"hidden_act": "quick_gelu"})
-        for key in ("alibi", "qk_layernorm", "add_cross_attention",
-                    "scale_attn_by_inverse_layer_idx"):
-            refuse(nothing, f"config.json: key '{key}' is not supported", config={key: True})
-        refuse(nothing, "mixture-of-experts", config={"model_type": "qwen2", "num_local_experts": 8})
+        for key in ("alibi", "add_cross_attention", "scale_attn_by_inverse_layer_idx"):
+            refuse(nothing, f"config.json: key '{key}': is not supported (supported: false)",
+                   config={key: True})
+        refuse(nothing, "config.json: key 'qk_layernorm': is not supported for architecture 'llama' "
+               "(supported: stablelm)", config={"qk_layernorm": True})
+        refuse(nothing, "mixture-of-experts models are not supported for architecture 'qwen2' "
+               "(supported: llama, qwen2moe, ", config={"model_type": "qwen2", "num_local_experts": 8})
         refuse(nothing, "quantization by 'exl3' is not supported yet",
                config={"quantization_config": {"quant_method": "exl3", "bits": 4}})
         refuse(nothing, "AWQ in version 'marlin' is not supported yet (supported: gemm, gemv, gemv_fast)",
@@ -170,10 +173,11 @@ class Plain(TestCase):
         refuse(nothing, "key 'layer_types'", config={"layer_types": [1, 2]})
         refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
                "says nothing", config={"layer_types": ["sliding_attention"] * 2})
-        for key in ("attn_logit_softcapping", "final_logit_softcapping", "embedding_multiplier",
-                    "residual_multiplier", "logits_scaling"):
-            refuse(nothing, f"key '{key}': is not supported for architecture 'llama'",
-                   config={key: 30.0})
+        for key, family in (("attn_logit_softcapping", "gemma2"), ("final_logit_softcapping", "gemma2"),
+                            ("embedding_multiplier", "granite"), ("residual_multiplier", "granite"),
+                            ("logits_scaling", "granite")):
+            refuse(nothing, f"key '{key}': is not supported for architecture 'llama' "
+                   f"(supported: {family})", config={key: 30.0})
         granite = {"model_type": "granite"}
         refuse(nothing, "key 'residual_multiplier': expected a number nearer to 1",
                config={**granite, "residual_multiplier": 1e-30})

@@ -147,7 +147,10 @@ def check(name, temporary, records):
 def main():
     path = HERE / "llama_cpp.json"
     records = json.loads(path.read_text()) if path.exists() else {}
+    # None stays of what is not converted any more, or not as it is checked in.
+    records = {name: records[name] for name in records if name in MODELS and name not in CHANGES}
     for name in sys.argv[3:] or MODELS:
+        records.pop(name, None)
         with tempfile.TemporaryDirectory() as temporary:
             try:
                 line = check(name, pathlib.Path(temporary), records)

@@ -122,21 +122,23 @@ class Names(unittest.TestCase):
         self.refuse(self.changed("starcoder2", without("input_layernorm.bias")),
                     "input_layernorm.bias' is missing")
         self.refuse(self.changed("phi", without("lm_head.bias")), "'lm_head.bias' is missing")
-        self.refuse(self.changed("falcon-7b", config={"alibi": True}), "key 'alibi' is not supported")
+        self.refuse(self.changed("falcon-7b", config={"alibi": True}),
+                    "key 'alibi': is not supported (supported: false)")
         self.refuse(self.changed("gpt_neox", config={"hidden_act": "quick_gelu"}),
                     "unsupported activation 'quick_gelu' (supported: ")
         self.refuse(self.changed("stablelm-norms", config={"qk_layernorm": False}),
                     "layernorm.norms.weight' is not part of this architecture")
         self.refuse(self.changed("stablelm-norms", without("q_layernorm.norms.2.weight")),
-                    "number 2 is missing beside tensor")
+                    "norm 2 is missing beside tensor")
         self.refuse(self.changed("phi", config={"qk_layernorm": True}),
-                    "key 'qk_layernorm' is not supported for architecture 'phi2'")
+                    "key 'qk_layernorm': is not supported for architecture 'phi2' (supported: stablelm)")
         # The two layouts of queries, keys and values need another number of rows.
         self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
                     "query_key_value.bias': expected shape [48], got [64]")
 
         self.refuse(self.changed("deepseek-v2", config={"norm_topk_prob": True}),
-                    "key 'norm_topk_prob': is not supported for architecture 'deepseek2'")
+                    "key 'norm_topk_prob': is not supported for architecture 'deepseek2' "
+                    "(supported: false)")
         self.refuse(self.changed("deepseek-v3", config={"scoring_func": "softmax"}),
                     "key 'scoring_func': unsupported routing 'softmax' (supported: sigmoid)")
         self.refuse(self.changed("deepseek-v2-lite", config={"topk_method": "random"}),
@@ -241,7 +243,30 @@ class Names(unittest.TestCase):
     def test_gguf_alibi(self):
         write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
                    {"falcon.attention.max_alibi_bias": (F32, 8.0)})
-        self.refuse(self.folder / "m.gguf", "key 'falcon.attention.max_alibi_bias' is not supported")
+        self.refuse(self.folder / "m.gguf", "key 'falcon.attention.max_alibi_bias': is not supported "
+                    "(supported: 0)")
+        write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
+                   {"falcon.attention.max_alibi_bias": (F32, 0.0)})
+        self.check(self.folder / "m.gguf", "falcon-7b")
+
+    def test_class_defaults(self):
+        """What a config leaves out is what the class in transformers takes."""
+        try:
+            from transformers import AutoConfig
+        except ImportError:
+            self.skipTest("no transformers")
+        for name in ("falcon-7b", "falcon-40b", "falcon-11b", "deepseek-v3"):
+            folder = self.changed(name)
+            path = folder / "config.json"
+            config = json.loads(path.read_text())
+            defaults = AutoConfig.for_model(config["model_type"]).to_dict()
+            for key in [key for key in config if isinstance(defaults.get(key), (bool, int, float))]:
+                imported = []
+                for changed in ({}, {key: defaults[key]}):
+                    path.write_text(json.dumps({k: config[k] for k in config if k != key} | changed))
+                    result = self.qcc(folder, "--emit=import", "-o", "-")
+                    imported.append((result.stdout, result.stderr))
+                self.assertEqual(imported[0], imported[1], (name, key))
 
 
 if __name__ == "__main__":

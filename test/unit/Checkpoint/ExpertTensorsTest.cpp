@@ -101,7 +101,7 @@ TEST(ExpertTensors, StackedErrors) {
   SafetensorsBuilder missing = oneForEach(2);
   missing.tensor(kModule + "3.up_proj.weight", "F32", {2, 3}, counting(6));
   EXPECT_EQ(folderError(folder(missing, kPlain)),
-            "folder: number 2 is missing beside tensor "
+            "folder: expert 2 is missing beside tensor "
             "'model.layers.0.mlp.experts.3.up_proj.weight'");
   SafetensorsBuilder shape = oneForEach(2);
   shape.tensor(kModule + "2.up_proj.weight", "F32", {3, 2}, counting(6));
