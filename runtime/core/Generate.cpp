@@ -31,7 +31,13 @@ qcc_status Session::append(uint32_t sequence, int32_t token, Lookup &lookup,
   request.count = lookup.draft(tokens, length + 1, room);
   request.tokens = lookup.tokens();
   request.want = QCC_LOGITS_ALL;
-  if (qcc_status status = eval(request))
+  qcc_status status = eval(request);
+  if (status == QCC_E_NO_MEMORY && request.count > 1) {
+    // There may be memory for the token alone.
+    request.count = lookup.draft(tokens, length + 1, 0);
+    status = eval(request);
+  }
+  if (status)
     return status;
   size_t drafted = request.count - 1;
   last -= drafted * code->vocab;

@@ -75,6 +75,12 @@ qcc_status DeviceSession::create(uint32_t sequences, uint64_t pagesPerSequence,
       return memory.reserve(i, bytes, error);
     });
   then([&] { return memory.reserve(model.state_count, logitsBytes, error); });
+  // State must leave what the answers of a step need.
+  const uint64_t rows = std::min(model.row_capacity, QCC_GENERATE_ROWS);
+  then([&] {
+    return memory.grow(model.state_count, rows * model.vocab * sizeof(float),
+                       "the logits", error);
+  });
   if (status)
     return status;
   for (uint32_t i = 0; i < owner.code().operand_count; ++i)

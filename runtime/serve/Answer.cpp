@@ -41,6 +41,27 @@ static std::string randomHex() {
   return text;
 }
 
+std::vector<std::string>
+echoes(const cli::Program &program, const GenerateRequest &request,
+       const std::vector<std::vector<int32_t>> &prompts, size_t most) {
+  std::vector<std::string> result(prompts.size());
+  size_t left = most / request.choices;
+  for (size_t i = 0; request.echo && i < prompts.size(); ++i) {
+    if (const auto *text = std::get_if<std::string>(&request.prompts[i]))
+      result[i] = *text;
+    else
+      for (int32_t token : prompts[i])
+        result[i] += program.piece(token);
+    if (result[i].size() > left)
+      throw RequestError{400,
+                         "echo of more than " + std::to_string(most) +
+                             " bytes in all choices is not supported",
+                         "echo", "unsupported_parameter"};
+    left -= result[i].size();
+  }
+  return result;
+}
+
 Answer::Answer(const cli::Program &program, const std::string &model,
                const GenerateRequest &request,
                const std::vector<std::vector<int32_t>> &prompts)
@@ -49,21 +70,13 @@ Answer::Answer(const cli::Program &program, const std::string &model,
       created(int64_t(time(nullptr))), chat(request.chat),
       stream(request.stream), includeUsage(request.includeUsage),
       wantsLogprobs(request.settings.topLogprobs >= 0),
-      parts(prompts.size() * request.choices), reusedTokens(prompts.size()),
+      parts(prompts.size() * request.choices),
+      echo(echoes(program, request, prompts)), reusedTokens(prompts.size()),
       unfinished(parts.size()) {
   for (const std::vector<int32_t> &prompt : prompts)
     promptTokens.push_back(prompt.size());
-  for (size_t i = 0; i < parts.size(); ++i) {
-    size_t prompt = i / request.choices;
-    parts[i].prompt = prompt;
-    if (!request.echo)
-      continue;
-    if (const auto *text = std::get_if<std::string>(&request.prompts[prompt]))
-      parts[i].echo = *text;
-    else
-      for (int32_t token : prompts[prompt])
-        parts[i].echo += program.piece(token);
-  }
+  for (size_t i = 0; i < parts.size(); ++i)
+    parts[i].prompt = i / request.choices;
 }
 
 Json Answer::object(bool chunk) const {
@@ -171,9 +184,9 @@ std::string Answer::opening() const {
                        {"delta", {{"role", "assistant"}, {"content", ""}}},
                        {"logprobs", nullptr},
                        {"finish_reason", nullptr}});
-    else if (!parts[i].echo.empty())
+    else if (const std::string &text = echo[parts[i].prompt]; !text.empty())
       events += event({{"index", i},
-                       {"text", parts[i].echo},
+                       {"text", text},
                        {"logprobs", nullptr},
                        {"finish_reason", nullptr}});
   }
@@ -244,7 +257,7 @@ std::string Answer::whole() const {
       choice["message"] = {
           {"role", "assistant"}, {"content", part.text}, {"refusal", nullptr}};
     else
-      choice["text"] = part.echo + part.text;
+      choice["text"] = echo[part.prompt] + part.text;
     result["choices"].push_back(std::move(choice));
   }
   result["usage"] = usage();

@@ -37,7 +37,7 @@ public:
 
 private:
   struct Part {
-    std::string text, echo;
+    std::string text;
     std::vector<TokenScore> scores; // with `text`, unless it streams
     size_t characters = 0;          // that were streamed with logprobs
     Finish finish = Finish::Stop;
@@ -58,9 +58,18 @@ private:
   int64_t created;
   bool chat, stream, includeUsage, wantsLogprobs;
   std::vector<Part> parts;
+  std::vector<std::string> echo;                  // of each prompt
   std::vector<size_t> promptTokens, reusedTokens; // of each prompt
   size_t unfinished;
 };
+
+/// What the choices of each prompt begin with: the prompt, if the request wants
+/// an echo. Throws RequestError if all choices together repeat more than `most`
+/// bytes.
+std::vector<std::string>
+echoes(const cli::Program &program, const GenerateRequest &request,
+       const std::vector<std::vector<int32_t>> &prompts,
+       size_t most = size_t(16) << 20);
 
 /// An event with this data.
 std::string serverSentEvent(const Json &data);

@@ -288,9 +288,6 @@ static std::vector<Prompt> parsePrompts(const Json &prompt, uint32_t vocab) {
   return result;
 }
 
-/// Of all choices that repeat a prompt.
-static constexpr size_t maxEchoBytes = size_t(16) << 20;
-
 GenerateRequest parseCompletion(std::string_view body, uint32_t vocab) {
   Json root = parseObject(body);
   Fields fields(root);
@@ -302,12 +299,6 @@ GenerateRequest parseCompletion(std::string_view body, uint32_t vocab) {
   request.echo = fields.flag("echo", false);
   if (request.echo && request.settings.topLogprobs >= 0)
     throw RequestError{400, "logprobs of the prompt (echo) are not supported",
-                       "echo", "unsupported_parameter"};
-  if (request.echo && body.size() * request.choices > maxEchoBytes)
-    throw RequestError{400,
-                       "echo of a long prompt in " +
-                           std::to_string(request.choices) +
-                           " choices is not supported",
                        "echo", "unsupported_parameter"};
   const Json *prompt = fields.find("prompt");
   if (!prompt)

@@ -91,6 +91,7 @@ private:
     void clear();
     void add(const Slot &slot, int32_t token);
     void wantOutput(Slot &slot);
+    void remove(uint32_t sequence);
   };
 
   void run();
@@ -108,6 +109,7 @@ private:
   void finish(Slot &slot, Finish reason, const std::string &error = {});
   void takeTokens();
   void failRows(const std::string &error);
+  void makeRoom(const std::string &error);
   size_t commonWithPrompt(const Slot &slot, const std::vector<int32_t> &prompt);
   static void deliverEnd(Job &job, Finish reason);
 

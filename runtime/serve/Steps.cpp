@@ -41,24 +41,74 @@ void Scheduler::Rows::wantOutput(Slot &slot) {
   owners.push_back(&slot);
 }
 
-/// Runs `rows`; what they belong to is told that it failed, if it did.
+void Scheduler::Rows::remove(uint32_t sequence) {
+  size_t kept = 0, output = 0, keptOutputs = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    bool isOutput = output < outputs.size() && outputs[output] == i;
+    if (sequences[i] != sequence) {
+      if (isOutput) {
+        owners[keptOutputs] = owners[output];
+        outputs[keptOutputs++] = uint32_t(kept);
+      }
+      tokens[kept] = tokens[i];
+      sequences[kept++] = sequences[i];
+    }
+    output += isOutput;
+  }
+  tokens.resize(kept);
+  sequences.resize(kept);
+  outputs.resize(keptOutputs);
+  owners.resize(keptOutputs);
+}
+
+/// Runs `rows`; what they belong to is told that it failed, if it did. False if
+/// no row is left. Without memory for their state, some are.
 bool Scheduler::runStep(uint32_t flags) {
-  qcc_rows_v1 request = {};
-  request.struct_size = sizeof request;
-  request.flags = flags;
-  request.rows = uint32_t(rows.tokens.size());
-  request.outputs = uint32_t(rows.outputs.size());
-  request.token = rows.tokens.data();
-  request.sequence = rows.sequences.data();
-  request.output = rows.outputs.data();
-  request.logits = reinterpret_cast<float *>(logits.data());
-  qcc_status status = qcc_step(session, &request);
-  if (status == QCC_OK)
-    return true;
-  // Only the destructor cancels; the loop ends then.
-  if (status != QCC_E_CANCELLED)
-    failRows(qcc_last_error(session));
+  while (!rows.tokens.empty()) {
+    qcc_rows_v1 request = {};
+    request.struct_size = sizeof request;
+    request.flags = flags;
+    request.rows = uint32_t(rows.tokens.size());
+    request.outputs = uint32_t(rows.outputs.size());
+    request.token = rows.tokens.data();
+    request.sequence = rows.sequences.data();
+    request.output = rows.outputs.data();
+    request.logits = reinterpret_cast<float *>(logits.data());
+    qcc_status status = qcc_step(session, &request);
+    if (status == QCC_OK)
+      return true;
+    // Only the destructor cancels; the loop ends then.
+    if (status == QCC_E_CANCELLED)
+      return false;
+    const std::string error = qcc_last_error(session);
+    if (status == QCC_E_NO_MEMORY)
+      makeRoom(error);
+    else
+      failRows(error);
+  }
   return false;
+}
+
+/// Forgets the idle sequence that was used longest ago, or where none has state
+/// ends the last admitted job of `rows`, whose state is idle then.
+void Scheduler::makeRoom(const std::string &error) {
+  Slot *oldest = nullptr, *latest = nullptr;
+  for (Slot &slot : slots) {
+    if (!slot.job && slot.reusable > 0 &&
+        (!oldest || slot.lastUse < oldest->lastUse))
+      oldest = &slot;
+    bool hasRows = std::find(rows.sequences.begin(), rows.sequences.end(),
+                             slot.sequence) != rows.sequences.end();
+    if (slot.job && hasRows && (!latest || slot.order > latest->order))
+      latest = &slot;
+  }
+  if (oldest) {
+    oldest->reusable = 0;
+    qcc_truncate(session, oldest->sequence, 0);
+    return;
+  }
+  rows.remove(latest->sequence);
+  finish(*latest, Finish::Error, error);
 }
 
 void Scheduler::failRows(const std::string &error) {
@@ -66,6 +116,7 @@ void Scheduler::failRows(const std::string &error) {
     if (slot.job && std::find(rows.sequences.begin(), rows.sequences.end(),
                               slot.sequence) != rows.sequences.end())
       finish(slot, Finish::Error, error);
+  rows.clear();
 }
 
 /// One row for each job that generates, and short prompts where there is room.
@@ -217,7 +268,8 @@ void Scheduler::promptStep() {
     c.promptSeconds += seconds;
   });
   for (Slot *slot : advanced)
-    slot->reusable = slot->done;
+    if (slot->job) // not one that ended for want of memory
+      slot->reusable = slot->done;
   takeTokens();
 }
 

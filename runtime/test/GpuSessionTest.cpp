@@ -212,6 +212,36 @@ TEST_F(GpuSessionTest, StateThatDoesNotFitIsAnError) {
   EXPECT_EQ(qcc_length(session.get(), 1), 0u);
 }
 
+/// Guesses that do not fit end no answer.
+TEST_F(GpuSessionTest, DraftsNeedNoMemoryThatTheAnswerDoesNot) {
+  fake->memoryBytes = 96 << 10;
+  std::vector<int32_t> prompt = {7, 11, 13, 7, 11, 13, 7, 11};
+  uint64_t accepted = 0;
+  for (uint32_t draftMax : {0u, 15u}) {
+    ASSERT_EQ(start(), QCC_OK) << error;
+    qcc_sampling_v1 sampling = QCC_SAMPLING_INIT;
+    sampling.temperature = 0;
+    sampling.presence_penalty = -100; // repeats itself
+    ASSERT_EQ(qcc_set_sampling(session.get(), &sampling), QCC_OK);
+    qcc_generate_v1 options = {};
+    options.struct_size = sizeof options;
+    options.prompt = prompt.data();
+    options.prompt_count = prompt.size();
+    options.max_tokens = -1;
+    options.flags = QCC_GENERATE_IGNORE_END;
+    options.batch = 1;
+    options.draft_max = draftMax;
+    qcc_generated_v1 numbers = {};
+    numbers.struct_size = sizeof numbers;
+    EXPECT_EQ(qcc_generate(session.get(), &options, &numbers), QCC_E_NO_MEMORY);
+    // To the end of a page. (Steps of several rows need memory themselves.)
+    EXPECT_EQ(qcc_length(session.get(), 0) % QCC_PAGE_TOKENS, 0u);
+    EXPECT_EQ(qcc_length(session.get(), 0) + 1, prompt.size() + numbers.tokens);
+    accepted = numbers.accepted;
+  }
+  EXPECT_GT(accepted, 10u);
+}
+
 TEST_F(GpuSessionTest, AKernelThatFailsIsAnError) {
   ASSERT_EQ(start(), QCC_OK) << error;
   eval({1, 2, 3});
