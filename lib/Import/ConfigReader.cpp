@@ -73,6 +73,8 @@ float ConfigReader::real(const KeyNames &names) {
 }
 
 float ConfigReader::realOrZero(const KeyNames &names) {
+  if (auto value = defaultOf(names))
+    return float(*value);
   float value = has(names) ? take(checkpoint.get<float>(find(names))) : 0;
   return value == 0 ? 0 : real(names);
 }
