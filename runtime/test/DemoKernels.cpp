@@ -151,31 +151,28 @@ int head(const unsigned grid[3], void *const *arguments) {
 } // namespace
 
 void fake_kernels(FakeCuda *fake) {
-  using Grid = const unsigned[3];
   std::vector<size_t> embedded = {8, 8, 8, 4, 4};
   std::vector<size_t> layer = {8, 8, 8, 4, 8, 8, 4, 4};
   for (bool prompt : {false, true})
-    fake->kernels.push_back(
-        {prompt ? "demo_embed_prompt" : "demo_embed", embedded,
-         [=](Grid grid, Grid, unsigned, void *const *arguments) {
-           return embed(grid, arguments, prompt);
-         }});
+    fake->kernels.push_back({prompt ? "demo_embed_prompt" : "demo_embed",
+                             embedded, [=](const FakeLaunch &launch) {
+                               return embed(launch.grid, launch.arguments,
+                                            prompt);
+                             }});
   for (unsigned number : {0u, 1u}) {
-    fake->kernels.push_back(
-        {"demo_store_" + std::to_string(number), layer,
-         [=](Grid grid, Grid, unsigned, void *const *arguments) {
-           return store(number, grid, arguments);
-         }});
-    fake->kernels.push_back(
-        {"demo_mix_" + std::to_string(number), layer,
-         [=](Grid grid, Grid, unsigned shared, void *const *arguments) {
-           return mix(number, grid, shared, arguments);
-         }});
+    fake->kernels.push_back({"demo_store_" + std::to_string(number), layer,
+                             [=](const FakeLaunch &launch) {
+                               return store(number, launch.grid,
+                                            launch.arguments);
+                             }});
+    fake->kernels.push_back({"demo_mix_" + std::to_string(number), layer,
+                             [=](const FakeLaunch &launch) {
+                               return mix(number, launch.grid,
+                                          launch.sharedBytes, launch.arguments);
+                             }});
   }
   fake->kernels.push_back(
-      {"demo_head",
-       {8, 8, 8, 8, 4, 4},
-       [](Grid grid, Grid, unsigned, void *const *arguments) {
-         return head(grid, arguments);
+      {"demo_head", {8, 8, 8, 8, 4, 4}, [](const FakeLaunch &launch) {
+         return head(launch.grid, launch.arguments);
        }});
 }

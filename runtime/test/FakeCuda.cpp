@@ -4,6 +4,7 @@
 
 #include "FakeCudaState.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <dlfcn.h>
 
@@ -144,6 +145,8 @@ FAKE_EXPORT Result cuInit(unsigned flags) {
     fill(&state);
     if (const char *megabytes = getenv("FAKE_CUDA_MEGABYTES"))
       state.memoryBytes = uint64_t(atoi(megabytes)) << 20;
+    if (const char *capability = getenv("FAKE_CUDA_CAPABILITY"))
+      sscanf(capability, "%d.%d", &state.major, &state.minor);
   }
   Call call("cuInit");
   if (!call.fails()) {
@@ -198,10 +201,15 @@ FAKE_EXPORT Result cuDeviceGetAttribute(int *value, DeviceAttribute attribute,
   Call call("cuDeviceGetAttribute");
   if (call.fails())
     return call.result;
-  const std::map<int, int> values = {
-      {1, 1024},         {16, 108},       {36, 1593000},
-      {37, 5120},        {38, 40 << 20},  {75, state.major},
-      {76, state.minor}, {81, 164 << 10}, {97, 163 << 10}};
+  const std::map<int, int> values = {{1, state.threadsPerBlock},
+                                     {16, 108},
+                                     {36, 1593000},
+                                     {37, 5120},
+                                     {38, 40 << 20},
+                                     {75, state.major},
+                                     {76, state.minor},
+                                     {81, 164 << 10},
+                                     {97, state.sharedPerBlock}};
   auto found = values.find(attribute);
   if (found == values.end())
     call.refuse(invalidValue);

@@ -5,9 +5,9 @@
 // libcuda. It checks what the real driver would check (and some that it would
 // not), keeps the books, and fails where it is told to.
 //
-// A program that has no test in it gives the fake its kernels through the
-// environment: FAKE_CUDA_KERNELS is a library with `void fake_kernels(FakeCuda
-// *)`, FAKE_CUDA_MEGABYTES the memory of each device.
+// A program that has no test in it tells the fake through the environment:
+// FAKE_CUDA_KERNELS is a library with `void fake_kernels(FakeCuda *)`,
+// FAKE_CUDA_MEGABYTES the memory of each device, FAKE_CUDA_CAPABILITY "8.6".
 //
 // Copies and kernels are put off until something waits for them: source memory
 // that is changed too early shows as wrong data, and freed memory under ASan.
@@ -20,17 +20,22 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
-/// A kernel that every module has, beside the fake's own.
+struct FakeLaunch {
+  unsigned grid[3], block[3];
+  unsigned sharedBytes;
+  void *const *arguments;                        // to copies of the values
+  std::vector<std::pair<void *, size_t>> memory; // all that the device has
+};
+
 struct FakeKernel {
   std::string name;
   std::vector<size_t> parameterBytes;
-  /// Does the work: 0, or the CUresult that the context fails with. `arguments`
-  /// points to copies of the values.
-  std::function<int(const unsigned grid[3], const unsigned block[3],
-                    unsigned sharedBytes, void *const *arguments)>
-      run;
+  /// Does the work: 0, or the CUresult that the context fails with.
+  std::function<int(const FakeLaunch &)> run;
+  unsigned threads = 512; // of a block, at most
 };
 
 struct FakeCuda {
@@ -39,12 +44,18 @@ struct FakeCuda {
   int devices = 2;
   int major = 8, minor = 0;
   uint64_t memoryBytes = uint64_t(64) << 20; // of each device
-  bool hasGraphs = true;                     // false: capturing fails
-  size_t failAt = 0;                         // the n-th call fails; 0: none
-  std::string failName;                      // each call of this function fails
-  int failWith = 999;                        // CUDA_ERROR_UNKNOWN
-  std::string jitLog; // not empty: modules do not load, and this is why
+  int threadsPerBlock = 1024, sharedPerBlock = 163 << 10;
+  bool hasGraphs = true; // false: capturing fails
+  size_t failAt = 0;     // the n-th call fails; 0: none
+  std::string failName;  // each call of this function fails
+  int failWith = 999;    // CUDA_ERROR_UNKNOWN
+  std::string jitLog;    // not empty: modules do not load, and this is why
+  /// Those that every module has, beside the fake's own.
   std::vector<FakeKernel> kernels;
+  /// Gives a module the kernels of its image, or says why it does not load.
+  std::function<bool(const void *image, std::vector<FakeKernel> &kernels,
+                     std::string &log)>
+      loadImage;
 
   // What happened.
   std::vector<std::string> calls; // but for those that describe errors

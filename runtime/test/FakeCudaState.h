@@ -27,10 +27,12 @@ struct CUctx_st {
 };
 struct CUmod_st {
   CUctx_st *context;
+  std::vector<FakeKernel> kernels; // of its image
   std::map<std::string, std::unique_ptr<CUfunc_st>> functions;
 };
 struct CUfunc_st {
   CUctx_st *context;
+  CUmod_st *module;
   std::string name;
   unsigned dynamicShared;
 };

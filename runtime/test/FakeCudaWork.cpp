@@ -22,12 +22,33 @@ void fake::add(CUstream_st *stream, std::function<void()> work,
   ++stream->added;
 }
 
-/// The kernel of that name that the test has given, or null.
-static const FakeKernel *givenKernel(const std::string &name) {
-  for (const FakeKernel &kernel : state.kernels)
-    if (kernel.name == name)
-      return &kernel;
+/// The kernel of that name that a module has of its image or of the test, or
+/// null.
+static const FakeKernel *givenKernel(const CUmod_st *module,
+                                     const std::string &name) {
+  for (const std::vector<FakeKernel> *kernels :
+       {&module->kernels, &std::as_const(state.kernels)})
+    for (const FakeKernel &kernel : *kernels)
+      if (kernel.name == name)
+        return &kernel;
   return nullptr;
+}
+
+/// All memory of a context, joined where pieces meet.
+static std::vector<std::pair<void *, size_t>> memoryOf(CUctx_st *context) {
+  std::vector<std::pair<void *, size_t>> result;
+  for (auto &[address, memory] : books.deviceMemory) {
+    if (memory.context != context)
+      continue;
+    auto *start = reinterpret_cast<uint8_t *>(address);
+    if (!result.empty() &&
+        static_cast<uint8_t *>(result.back().first) + result.back().second ==
+            start)
+      result.back().second += memory.bytes;
+    else
+      result.emplace_back(start, memory.bytes);
+  }
+  return result;
 }
 
 /// Complains of copies under way to or from host memory that is freed.
@@ -200,12 +221,16 @@ FAKE_EXPORT Result cuModuleLoadDataEx(ModuleHandle *module, const void *image,
     else if (options[i] == jitErrorLogBytes)
       logBytes = unsigned(reinterpret_cast<uintptr_t>(values[i]));
   }
-  if (!state.jitLog.empty() || !image) {
+  auto made = std::make_unique<CUmod_st>();
+  std::string why = state.jitLog;
+  bool loads = image && why.empty();
+  if (loads && state.loadImage)
+    loads = state.loadImage(image, made->kernels, why);
+  if (!loads) {
     if (log && logBytes)
-      snprintf(log, logBytes, "%s", state.jitLog.c_str());
+      snprintf(log, logBytes, "%s", why.c_str());
     return call.result = invalidPtx;
   }
-  auto made = std::make_unique<CUmod_st>();
   made->context = stack.back();
   *module = made.get();
   books.modules[*module] = std::move(made);
@@ -227,12 +252,12 @@ FAKE_EXPORT Result cuModuleGetFunction(FunctionHandle *function,
   if (!call.known(books.modules, module))
     return call.result;
   if (strcmp(name, "add") != 0 && strcmp(name, "crash") != 0 &&
-      !givenKernel(name))
+      !givenKernel(module, name))
     return call.result = notFound;
   auto &entry = module->functions[name];
   if (!entry)
-    entry.reset(
-        new CUfunc_st{module->context, name, (48u << 10) - staticShared});
+    entry.reset(new CUfunc_st{module->context, module, name,
+                              (48u << 10) - staticShared});
   *function = entry.get();
   return 0;
 }
@@ -242,9 +267,10 @@ FAKE_EXPORT Result cuFuncGetAttribute(int *value, FunctionAttribute attribute,
   Call call("cuFuncGetAttribute");
   if (call.fails() || !call.in(function->context))
     return call.result;
+  const FakeKernel *kernel = givenKernel(function->module, function->name);
   switch (attribute) {
   case functionThreadsPerBlock:
-    *value = 512;
+    *value = kernel ? int(kernel->threads) : 512;
     break;
   case functionSharedBytes:
     *value = staticShared;
@@ -260,6 +286,29 @@ FAKE_EXPORT Result cuFuncGetAttribute(int *value, FunctionAttribute attribute,
   }
   return call.result;
 }
+
+#ifndef FAKE_CUDA_WITHOUT_GRAPHS
+FAKE_EXPORT Result cuFuncGetParamInfo(FunctionHandle function, size_t index,
+                                      size_t *offset, size_t *bytes) {
+  Call call("cuFuncGetParamInfo");
+  if (call.fails() || !call.in(function->context))
+    return call.result;
+  // Those of "add"; "crash" has none.
+  std::vector<size_t> parameters = {8, 8, 8, 4};
+  if (const FakeKernel *kernel = givenKernel(function->module, function->name))
+    parameters = kernel->parameterBytes;
+  else if (function->name == "crash")
+    parameters.clear();
+  if (index >= parameters.size())
+    return call.result = invalidValue;
+  *offset = 0;
+  for (size_t i = 0; i < index; ++i)
+    *offset = (*offset + parameters[i] - 1) / parameters[i] * parameters[i] +
+              parameters[i];
+  *bytes = parameters[index];
+  return 0;
+}
+#endif
 
 FAKE_EXPORT Result cuFuncSetAttribute(FunctionHandle function,
                                       FunctionAttribute attribute, int value) {
@@ -294,7 +343,8 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
     add(stream, [=] { context->failed = illegalAddress; });
     return 0;
   }
-  if (const FakeKernel *kernel = givenKernel(function->name)) {
+  if (const FakeKernel *kernel =
+          givenKernel(function->module, function->name)) {
     std::vector<std::vector<uint8_t>> values;
     for (size_t i = 0; i < kernel->parameterBytes.size(); ++i) {
       auto *value = static_cast<const uint8_t *>(arguments[i]);
@@ -304,9 +354,12 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
       std::vector<void *> pointers;
       for (std::vector<uint8_t> &value : values)
         pointers.push_back(value.data());
-      const unsigned grid[] = {gridX, gridY, gridZ},
-                     block[] = {blockX, blockY, blockZ};
-      if (int failure = kernel->run(grid, block, sharedBytes, pointers.data()))
+      FakeLaunch launch = {{gridX, gridY, gridZ},
+                           {blockX, blockY, blockZ},
+                           sharedBytes,
+                           pointers.data(),
+                           memoryOf(context)};
+      if (int failure = kernel->run(launch))
         context->failed = failure;
     });
     return 0;

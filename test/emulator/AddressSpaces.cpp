@@ -176,8 +176,7 @@ qcc::emulator::flattenAddressSpaces(Module &source, const DataLayout &layout,
     bool isShared = variable.getAddressSpace() == kSharedSpace;
     auto *made = new GlobalVariable(
         flat, types.remapType(variable.getValueType()),
-        !isShared && variable.isConstant(),
-        isShared ? GlobalValue::ExternalLinkage : variable.getLinkage(),
+        !isShared && variable.isConstant(), GlobalValue::ExternalLinkage,
         nullptr, variable.getName());
     made->setAlignment(variable.getAlign());
     if (isShared) {
@@ -189,6 +188,11 @@ qcc::emulator::flattenAddressSpaces(Module &source, const DataLayout &layout,
     } else if (variable.isDeclaration()) {
       return createStringError("variable '%s' is not defined in the module",
                                variable.getName().str().c_str());
+    } else {
+      made->setName("emulator.global." + Twine(result.variables.size()));
+      result.variables.push_back(
+          {made->getName().str(),
+           layout.getTypeAllocSize(made->getValueType())});
     }
     map[&variable] = made;
   }

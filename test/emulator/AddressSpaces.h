@@ -24,9 +24,16 @@ struct SharedVariable {
   size_t alignment = 1;
 };
 
+/// A variable in global memory, which code may also reach by its address.
+struct GlobalVariableSymbol {
+  std::string symbol; ///< In the new module.
+  size_t bytes = 0;
+};
+
 struct FlatModule {
   std::unique_ptr<llvm::Module> module;
   std::vector<SharedVariable> shared;
+  std::vector<GlobalVariableSymbol> variables;
 };
 
 /// Copies a module so that all pointers are plain ones of a host with the given

@@ -32,6 +32,7 @@ struct EmulatedModule::Parts {
   size_t staticBytes = 0;   ///< Of all variables.
   size_t dynamicOffset = 0; ///< Where the dynamic part begins.
   std::vector<std::string> sites;
+  std::vector<Buffer> variables; ///< Of the module, in global memory.
 };
 
 //===----------------------------------------------------------------------===//
@@ -182,6 +183,12 @@ EmulatedModule::create(const Module &nvptxModule) {
   parts->kernels = std::move(host->kernels);
   parts->objects = std::move(*objects);
   parts->sites = std::move(host->sites);
+  for (const GlobalVariableSymbol &variable : host->variables) {
+    auto address = parts->jit->lookup(variable.symbol);
+    if (!address)
+      return address.takeError();
+    parts->variables.push_back({address->toPtr<void *>(), variable.bytes});
+  }
   // Compiles now, so that what cannot be linked is an error here.
   for (const HostKernel &kernel : parts->kernels)
     if (auto address = parts->jit->lookup(kernel.entry); !address)
@@ -249,7 +256,13 @@ Error EmulatedModule::launch(StringRef name, const Launch &launch,
   if (!entry)
     return entry.takeError();
   Counters counted;
-  Error error = parts->simt.run(entry->toPtr<Simt::Body>(), arguments, launch,
+  Launch checked = launch;
+  std::vector<Buffer> buffers = launch.buffers.vec();
+  if (!buffers.empty())
+    buffers.insert(buffers.end(), parts->variables.begin(),
+                   parts->variables.end());
+  checked.buffers = buffers;
+  Error error = parts->simt.run(entry->toPtr<Simt::Body>(), arguments, checked,
                                 parts->objects, parts->dynamicOffset,
                                 parts->sites, counted);
   if (counters)

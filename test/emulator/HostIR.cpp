@@ -362,6 +362,7 @@ Expected<HostModule> qcc::emulator::rewriteForHost(const Module &source,
     return flat.takeError();
   host.module = std::move(flat->module);
   host.shared = std::move(flat->shared);
+  host.variables = std::move(flat->variables);
 
   Rewriter rewriter(host);
   SmallVector<Function *> functions;

@@ -25,6 +25,7 @@ struct HostModule {
   std::unique_ptr<llvm::Module> module;
   std::vector<HostKernel> kernels;
   std::vector<SharedVariable> shared;
+  std::vector<GlobalVariableSymbol> variables;
   /// Names of the calls for messages; a call passes its index.
   std::vector<std::string> sites;
   /// Entries of Intrinsics.h that the module calls as kEntryPrefix + name.

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# gpu_test.py - Whole models by their GPU's code, without a GPU.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   gpu_test.py --qcc build/bin/qcc --driver FOLDER --kernels LIBRARY [unittest arguments]
+"""Compiles models for a CPU and a GPU and runs them from the command line. In place of
+libcuda.so.1 the loader finds a driver whose kernels run in the emulator: the PTX of the
+file, launched as its launch program says. Logits and tokens are those of the same file's
+code for CPUs."""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+SKIP = 77
+try:
+    import numpy as np
+except ImportError:
+    print("skipped: no numpy")
+    sys.exit(SKIP)
+
+sys.dont_write_bytecode = True
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "Inputs"))
+from tiny_model import write_model  # noqa: E402
+
+OPTIONS = argparse.Namespace()
+PROMPT = "It was the best of times, it was the worst of times, it was the age of w"
+
+
+def distance(got, expected):
+    """The largest difference, in units of the largest logit."""
+    return np.abs(got - expected).max() / np.abs(expected).max()
+
+
+class Gpu(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.program = self.folder / "m"
+
+    def check_run(self, arguments, **variables):
+        result = subprocess.run(list(map(str, arguments)), capture_output=True, text=True,
+                                env={**os.environ, **variables}, timeout=600)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+        return result.stdout
+
+    def compile(self, model, *options):
+        self.check_run([OPTIONS.qcc, model, "--target", "x86-64-v3,sm_86", "-o", self.program,
+                        *options])
+
+    def on_cpu(self, *arguments):
+        return self.check_run([self.program, *arguments], QCC_GPU_LAYERS="0")
+
+    def on_gpu(self, *arguments, capability="8.6"):
+        return self.check_run([self.program, *arguments], LD_LIBRARY_PATH=OPTIONS.driver,
+                              FAKE_CUDA_KERNELS=OPTIONS.kernels,
+                              FAKE_CUDA_CAPABILITY=capability, QCC_GPU_LAYERS="99")
+
+    def logits(self, run, *arguments):
+        run("logits", "-o", self.folder / "l.npy", *arguments)
+        return np.load(self.folder / "l.npy")
+
+    def tiny(self, **options):
+        write_model(self.folder / "m.gguf", **options)
+        return self.folder / "m.gguf"
+
+    def check_logits(self, bound, *arguments, batches=("48", "1")):
+        """Of the prompt in two steps, and of one token for each."""
+        for batch in batches:
+            given = (*arguments, "--batch", batch)
+            expected = self.logits(self.on_cpu, *given)
+            self.assertLess(distance(self.logits(self.on_gpu, *given), expected), bound)
+
+    def test_exact(self):
+        """Sums of exact products in another order; two pages of state."""
+        self.compile(self.tiny(kind="Q4_1", embedding="Q8_0", heads=4, kv_heads=2),
+                     "--activations=f32")
+        self.assertIn("on Fake GPU", self.on_gpu("bench", "-p", "8", "-n", "2", "-r", "1"))
+        self.check_logits(2e-5, "-p", PROMPT)
+        generate = (PROMPT, "--raw", "--greedy", "-n", "12")
+        self.assertEqual(self.on_gpu(*generate), self.on_cpu(*generate))
+
+    def test_tensor_cores(self):
+        """Activations in f16: nearer to exact ones than the integers of a CPU are."""
+        for kind, hidden in (("Q4_1", 64), ("Q5_K", 256)):
+            model = self.tiny(kind=kind, embedding="Q8_0", hidden=hidden, ffn=hidden)
+            self.compile(model, "--activations=f32")
+            exact = self.logits(self.on_cpu, "-p", PROMPT)
+            self.compile(model)
+            self.assertIn("mma.sync", self.program.read_bytes().decode("latin-1"))
+            got = self.logits(self.on_gpu, "-p", PROMPT)
+            integers = distance(self.logits(self.on_cpu, "-p", PROMPT), exact)
+            self.assertLess(distance(got, exact), min(2e-3, integers))
+
+    def check_family(self, name):
+        model = TESTS / "architectures" / name
+        config = json.loads((model / "config.json").read_text())
+        vocab = config.get("text_config", config)["vocab_size"]
+        self.compile(model, "--activations=f32")
+        ids = np.random.default_rng(5).integers(0, vocab, 9)
+        self.check_logits(2e-5, "--ids", ",".join(map(str, ids)), batches=("5", "1"))
+
+    def test_windows(self):
+        """Also norms of heads, and norms after layers."""
+        self.check_family("gemma3")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for option in ("--qcc", "--driver", "--kernels"):
+        parser.add_argument(option, required=True)
+    _, rest = parser.parse_known_args(namespace=OPTIONS)
+    unittest.main(argv=[sys.argv[0], *rest])
+
+
+main()
