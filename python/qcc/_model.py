@@ -87,8 +87,9 @@ class Model:
 
     def __init__(self, path: str, prefix: str = "qcc_model", target: str | None = None,
                  text_only: bool = False, gpu_layers: int = -1) -> None:
-        """text_only: the weights are not read ahead. gpu_layers: -1 for all where a
-        GPU can run them, unless QCC_GPU_LAYERS says how many."""
+        """text_only: there will be no session, so nothing is asked of CPU and GPU.
+        gpu_layers: -1 for all where a GPU can run them, unless QCC_GPU_LAYERS says how
+        many."""
         self.path = os.path.abspath(path)
         self._handle: Handle | None = None
         self._sessions, self._closing = 0, False
@@ -103,7 +104,7 @@ class Model:
         if not table:
             raise QccError(f"{path}: needs a newer Python package")
         self.api = _abi.Api(table)
-        flags = _abi.MODEL_NO_POPULATE if text_only else 0
+        flags = _abi.MODEL_TEXT_ONLY if text_only else 0
         if gpu_layers >= 0:
             flags |= _abi.MODEL_GPU_LAYERS
         options = _abi.ModelOptions(target=target.encode() if target else None, flags=flags,

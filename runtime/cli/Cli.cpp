@@ -362,6 +362,7 @@ static int runCommand(const qcc_api_v1 *api, const std::string &name, int argc,
       run = runChat;
   }
 
+  options.textOnly = version || run == runTokenize;
   Program program(api, name, options);
   if (version) {
     printFormatted("%s (%s)\n", program.info().compiler, program.info().name);

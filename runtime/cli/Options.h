@@ -35,6 +35,7 @@ struct Options {
   // Layers on a GPU; as the library has it by default.
   bool hasGpuLayers = false;
   int32_t gpuLayers = QCC_GPU_AUTO;
+  bool textOnly = false; // no session will be created
 
   // Generation.
   std::string prompt;

@@ -25,6 +25,8 @@ Program::Program(const qcc_api_v1 *api, std::string name,
   qcc_model_options_v1 wanted = QCC_MODEL_OPTIONS_INIT;
   if (options.hasGpuLayers)
     wanted.flags |= QCC_MODEL_GPU_LAYERS;
+  if (options.textOnly)
+    wanted.flags |= QCC_MODEL_TEXT_ONLY;
   wanted.gpu_layers = options.gpuLayers;
   char error[QCC_ERROR_BYTES] = "";
   if (qcc_model_open(api, &wanted, &opened, error, sizeof error) != QCC_OK)

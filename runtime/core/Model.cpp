@@ -240,16 +240,19 @@ qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
   }
   if (qcc_status status = weights.open(bundle->weight_bytes, error))
     return status;
-  if (qcc_status status = chooseCode(name, gpuLayers, error))
+  textOnly = options.flags & QCC_MODEL_TEXT_ONLY;
+  if (textOnly)
+    code = bundle->models[bundle->model_count - 1];
+  else if (qcc_status status = chooseCode(name, gpuLayers, error))
     return status;
-  if (code->cpu_features & (QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16) &&
+  if (!textOnly && code->cpu_features & (QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16) &&
       !enableAmx())
     return error.set(QCC_E_CPU,
                      "the kernel does not allow AMX, which target %s needs",
                      code->target);
   if (qcc_status status = text.open(*bundle, code->vocab, error))
     return status;
-  if (!gpu && !(options.flags & QCC_MODEL_NO_POPULATE))
+  if (!gpu && !textOnly)
     weights.populate();
   return QCC_OK;
 }

@@ -19,6 +19,7 @@ struct Model : qcc_model {
   const qcc_bundle_v1 *bundle = nullptr;
   const qcc_model_v1 *code = nullptr; // the target in use
   GpuModel *gpu = nullptr;            // null: `code` is for the CPU
+  bool textOnly = false;              // `code` may be of any target
   Weights weights;
   Text text;
 

@@ -24,6 +24,9 @@ qcc_status Session::create(const Model &of,
   sequences = options.sequences ? options.sequences : 1;
   batch = options.batch ? std::min(options.batch, code->row_capacity)
                         : code->row_capacity;
+  if (model->textOnly)
+    return failure.set(QCC_E_ARGUMENT,
+                       "the model was opened for its text alone");
   if (context > code->context)
     return failure.set(QCC_E_ARGUMENT,
                        "context is %u, expected at most the model's %u",

@@ -18,6 +18,25 @@ void DeviceModel::destroy() {
   free(this);
 }
 
+/// Whether the GPU has what each kernel's launches want.
+qcc_status DeviceModel::checkKernels(ErrorText &error) const {
+  for (uint32_t i = 0; i < code().kernel_count; ++i) {
+    const qcc_gpu_kernel_v1 &kernel = code().kernels[i];
+    if (kernel.threads > gpu.info().threadsPerBlock)
+      return error.set(QCC_E_DEVICE,
+                       "kernel %.64s has blocks of %u threads, %.64s takes %u",
+                       kernel.name, kernel.threads, gpu.info().name,
+                       gpu.info().threadsPerBlock);
+    if (kernel.most_shared_bytes > gpu.info().sharedPerBlock)
+      return error.set(QCC_E_DEVICE,
+                       "kernel %.64s needs %u bytes of shared memory, %.64s "
+                       "has %u",
+                       kernel.name, kernel.most_shared_bytes, gpu.info().name,
+                       gpu.info().sharedPerBlock);
+  }
+  return QCC_OK;
+}
+
 /// The first GPU that runs one of the images; else why the last one does not.
 qcc_status DeviceModel::chooseDevice(ErrorText &error) {
   qcc_status status = QCC_E_DEVICE;
@@ -26,6 +45,8 @@ qcc_status DeviceModel::chooseDevice(ErrorText &error) {
     if (status == QCC_OK)
       status = chooseImage(images.data(), uint32_t(images.size()), gpu.info(),
                            driver.cudaVersion(), image, error);
+    if (status == QCC_OK)
+      status = checkKernels(error);
     if (status == QCC_OK)
       return QCC_OK;
   }
@@ -67,6 +88,26 @@ qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
   return checkMemory(error);
 }
 
+/// Whether each launch of a program has the operands that its kernel takes.
+qcc_status DeviceModel::checkOperands(const qcc_gpu_program_v1 &program,
+                                      ErrorText &error) const {
+  for (uint32_t i = 0; i < program.launch_count; ++i) {
+    const qcc_gpu_launch_v1 &launch = program.launches[i];
+    const qcc_gpu_operand_v1 *operands = code().operands + launch.first_operand;
+    auto bytesOf = [&](uint32_t k) {
+      return operands[k].kind < QCC_GPU_COUNT ? sizeof(DevicePointer)
+                                              : sizeof(uint32_t);
+    };
+    if (!kernels[launch.kernel].takes(launch.operand_count, bytesOf))
+      return error.set(QCC_E_DATA,
+                       "target %s: launch %u (%.64s) has other operands than "
+                       "kernel %.64s takes",
+                       description->target, i, launch.name ? launch.name : "",
+                       kernels[launch.kernel].name());
+  }
+  return QCC_OK;
+}
+
 /// Brings code and weights to the GPU.
 qcc_status DeviceModel::load(ErrorText &error) {
   if (qcc_status status = module.load(gpu, *image, error))
@@ -81,6 +122,9 @@ qcc_status DeviceModel::load(ErrorText &error) {
     if (status)
       return status;
   }
+  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
+    if (qcc_status status = checkOperands(*program, error))
+      return status;
   return resident.upload(gpu, source, error);
 }
 

@@ -40,7 +40,10 @@ public:
 
 private:
   qcc_status chooseDevice(ErrorText &error);
+  qcc_status checkKernels(ErrorText &error) const;
   qcc_status checkMemory(ErrorText &error) const;
+  qcc_status checkOperands(const qcc_gpu_program_v1 &program,
+                           ErrorText &error) const;
   qcc_status load(ErrorText &error);
 
   const qcc_model_v1 *description = nullptr;

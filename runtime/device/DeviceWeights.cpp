@@ -44,6 +44,14 @@ qcc_status DeviceWeights::upload(const Device &device, const uint8_t *weights,
                                  ErrorText &error) {
   if (qcc_status status = buffer.allocate(device, total, "the weights", error))
     return status;
+  qcc_status status = fill(device, weights, error);
+  if (status)
+    buffer.release();
+  return status;
+}
+
+qcc_status DeviceWeights::fill(const Device &device, const uint8_t *weights,
+                               ErrorText &error) {
   Uploader uploader;
   Stream stream;
   if (qcc_status status = uploader.create(device, error))

@@ -23,7 +23,7 @@ public:
 
   uint64_t bytes() const { return total; }
 
-  /// Returns when all of it is there.
+  /// Returns when all of it is there, or nothing is.
   qcc_status upload(const Device &device, const uint8_t *weights,
                     ErrorText &error);
 
@@ -31,6 +31,9 @@ public:
   DevicePointer address(uint64_t offset) const;
 
 private:
+  qcc_status fill(const Device &device, const uint8_t *weights,
+                  ErrorText &error);
+
   struct Piece {
     uint64_t begin, end; // in the weights
     uint64_t place;      // in the buffer

@@ -40,6 +40,9 @@ qcc_status Driver::resolve(const char *library, ErrorText &error) {
   functions.graphs &= lookUp(handle, #name, functions.name);
   QCC_DRIVER_GRAPH_FUNCTIONS(QCC_LOOK_UP)
 #undef QCC_LOOK_UP
+#define QCC_LOOK_UP(name, parameters) lookUp(handle, #name, functions.name);
+  QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_LOOK_UP)
+#undef QCC_LOOK_UP
   return QCC_OK;
 }
 

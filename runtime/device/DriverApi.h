@@ -44,6 +44,7 @@ using MemoryHandle = unsigned long long;  // CUmemGenericAllocationHandle
 
 // CUresult: those that we tell apart. The driver names the others.
 constexpr Result resultSuccess = 0;
+constexpr Result resultInvalidValue = 1;
 constexpr Result resultOutOfMemory = 2;
 constexpr Result resultStub = 34; // the toolkit's library for linking only
 constexpr Result resultNoDevice = 100;
@@ -176,11 +177,18 @@ constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
   X(cuGraphExecDestroy, (GraphExecHandle exec))                                \
   X(cuGraphDestroy, (GraphHandle graph))
 
+// Those that a driver may lack (before CUDA 12.4): parameters of kernels are
+// not compared with what launches give them then.
+#define QCC_DRIVER_PARAMETER_FUNCTIONS(X)                                      \
+  X(cuFuncGetParamInfo,                                                        \
+    (FunctionHandle function, size_t index, size_t *offset, size_t *bytes))
+
 /// The functions of an open driver.
 struct DriverApi {
 #define QCC_DECLARE(name, parameters) Result(*name) parameters = nullptr;
   QCC_DRIVER_FUNCTIONS(QCC_DECLARE)
   QCC_DRIVER_GRAPH_FUNCTIONS(QCC_DECLARE)
+  QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_DECLARE)
 #undef QCC_DECLARE
   bool graphs = false; // whether all functions of graphs are there
 };

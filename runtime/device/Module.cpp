@@ -92,12 +92,12 @@ qcc_status Module::kernel(const char *name, Kernel &kernel,
                 driver.cuFuncGetAttribute(&value, entry.attribute, function);
           *entry.value = value > 0 ? uint32_t(value) : 0;
         }
-        return result;
+        kernel.function = function;
+        return result == resultSuccess ? kernel.readParameters(driver) : result;
       });
   if (status)
     return status;
   kernel.owner = owner;
-  kernel.function = function;
   kernel.symbol = name;
   kernel.dynamicShared = kernel.sharedSize < unaskedSharedBytes
                              ? unaskedSharedBytes - kernel.sharedSize
@@ -116,6 +116,24 @@ void Module::release() {
 //===----------------------------------------------------------------------===//
 // Kernel
 //===----------------------------------------------------------------------===//
+
+Result Kernel::readParameters(const DriverApi &driver) {
+  if (!driver.cuFuncGetParamInfo)
+    return resultSuccess;
+  tellsParameters = true;
+  for (; parameterCount < mostParameters; ++parameterCount) {
+    size_t offset = 0, bytes = 0;
+    Result result =
+        driver.cuFuncGetParamInfo(function, parameterCount, &offset, &bytes);
+    if (result == resultInvalidValue) // there is no such parameter
+      return resultSuccess;
+    if (result != resultSuccess)
+      return result;
+    parameterBytes[parameterCount] = uint8_t(bytes < 255 ? bytes : 255);
+  }
+  tellsParameters = false; // more than any of ours has
+  return resultSuccess;
+}
 
 qcc_status Kernel::allowSharedBytes(uint32_t bytes, ErrorText &error) {
   if (bytes <= dynamicShared)

@@ -30,6 +30,16 @@ public:
   uint32_t staticSharedBytes() const { return sharedSize; }
   uint32_t threadsPerBlock() const { return mostThreads; } // most
 
+  /// Whether a launch gives what the code takes: `count` parameters, of which
+  /// number i has `bytesOf(i)`. True where the driver does not tell.
+  template <typename Function>
+  bool takes(uint32_t count, Function bytesOf) const {
+    bool right = !tellsParameters || count == parameterCount;
+    for (uint32_t i = 0; right && tellsParameters && i < count; ++i)
+      right = bytesOf(i) == parameterBytes[i];
+    return right;
+  }
+
   /// The text that Module::kernel() was given.
   const char *name() const { return symbol; }
 
@@ -47,6 +57,12 @@ public:
 private:
   friend class Module;
 
+  Result readParameters(const DriverApi &driver);
+
+  static constexpr uint32_t mostParameters = 64;
+  uint8_t parameterBytes[mostParameters] = {};
+  uint32_t parameterCount = 0;
+  bool tellsParameters = false;
   const Device *owner = nullptr;
   FunctionHandle function = nullptr;
   const char *symbol = nullptr;

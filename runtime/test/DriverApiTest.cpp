@@ -44,6 +44,9 @@ constexpr bool sameCall<Result (*)(Ours...), CUresult(Theirs...)> =
   static_assert(sameCall<decltype(DriverApi::name), decltype(::name)>, #name);
 QCC_DRIVER_FUNCTIONS(QCC_COMPARE)
 QCC_DRIVER_GRAPH_FUNCTIONS(QCC_COMPARE)
+#if CUDA_VERSION >= 12040
+QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_COMPARE)
+#endif
 
 static_assert(sizeof(MemoryLocation) == sizeof(CUmemLocation));
 static_assert(offsetof(MemoryLocation, device) == offsetof(CUmemLocation, id));
@@ -60,6 +63,7 @@ static_assert(granularityMinimum == CU_MEM_ALLOC_GRANULARITY_MINIMUM);
 static_assert(captureThreadLocal == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
 
 static_assert(resultSuccess == CUDA_SUCCESS);
+static_assert(resultInvalidValue == CUDA_ERROR_INVALID_VALUE);
 static_assert(resultOutOfMemory == CUDA_ERROR_OUT_OF_MEMORY);
 static_assert(resultStub == CUDA_ERROR_STUB_LIBRARY);
 static_assert(resultNoDevice == CUDA_ERROR_NO_DEVICE);

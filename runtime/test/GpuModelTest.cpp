@@ -59,6 +59,23 @@ TEST_F(GpuModelTest, LeavesTheGpuAloneWhenAskedTo) {
   EXPECT_STREQ(info().target, "sm_80");
 }
 
+/// Tokens need no GPU, even where a file has code for nothing else.
+TEST_F(GpuModelTest, TextNeedsNoGpu) {
+  qcc_model_options_v1 options = QCC_MODEL_OPTIONS_INIT;
+  options.flags = QCC_MODEL_TEXT_ONLY;
+  for (const char *name : {"demo_gpu.so", "demo_gpu_only.so"}) {
+    ASSERT_EQ(open(name, options), QCC_OK) << error;
+    int32_t tokens[8];
+    size_t needed = 0;
+    EXPECT_EQ(qcc_tokenize(model.get(), "ab", 2, 0, tokens, 8, &needed),
+              QCC_OK);
+    EXPECT_GT(needed, 0u);
+    EXPECT_EQ(start(), QCC_E_ARGUMENT);
+    EXPECT_STREQ(error, "the model was opened for its text alone");
+    EXPECT_TRUE(fake->calls.empty());
+  }
+}
+
 /// A caller from before the field gets the default.
 TEST_F(GpuModelTest, OlderCallersAreUnderstood) {
   qcc_model_options_v1 options = QCC_MODEL_OPTIONS_INIT;
@@ -88,6 +105,11 @@ TEST_F(GpuModelTest, SaysWhatIsMissing) {
        "sm_80 needs 12.0 or newer"},
       {[](FakeCuda &fake) { fake.major = 7, fake.minor = 5; }, QCC_E_DEVICE,
        "Fake GPU has compute capability 7.5; this file has code for sm_80"},
+      {[](FakeCuda &fake) { fake.sharedPerBlock = 48 << 10; }, QCC_E_DEVICE,
+       "kernel demo_mix_0 needs 61440 bytes of shared memory, Fake GPU has "
+       "49152"},
+      {[](FakeCuda &fake) { fake.threadsPerBlock = 32; }, QCC_E_DEVICE,
+       "kernel demo_store_0 has blocks of 64 threads, Fake GPU takes 32"},
       {[](FakeCuda &fake) { fake.memoryBytes = 12 << 10; }, QCC_E_NO_MEMORY,
        "out of device memory: the weights and the arena need 12.62 KiB, but of "
        "the 12.00 KiB of Fake GPU only 12.00 KiB are free"},
@@ -146,6 +168,13 @@ TEST_F(GpuModelTest, CodeThatDoesNotLoadIsAnErrorOfTheSession) {
   EXPECT_NE(std::string(error).find("cannot find a kernel (demo_head)"),
             std::string::npos)
       << error;
+  fake->kernels.clear();
+  fake_kernels(fake);
+  fake->kernels.back().parameterBytes.pop_back();
+  EXPECT_EQ(start(), QCC_E_DATA);
+  EXPECT_STREQ(error, "target sm_80: launch 5 (head) has other operands than "
+                      "kernel demo_head takes");
+  fake->kernels.clear();
   // It is loaded when it can be.
   fake_kernels(fake);
   ASSERT_EQ(start(), QCC_OK) << error;
