@@ -14,6 +14,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "FP8.h"
+#include "qcc/Formats/PackedLayout.h"
 #include <numeric>
 #include "QuantizedModule.h"
 
@@ -61,6 +62,8 @@ public:
                              ? Minifloat::E4M3FN
                              : Minifloat::E5M2;
     encoding.scale = scaleType;
+    encoding.commonScale =
+        tiles.rows % PackedLayout::kRows == 0 || tiles.rows == out;
     setGroups(encoding);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);

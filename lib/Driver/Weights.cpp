@@ -85,7 +85,11 @@ static bool fitsTensor(qz::WeightOp op, const Tensor &tensor) {
   Encoding encoding = type.getEncoding().toEncoding();
   if (op.isTurned() && !stored->isFloat())
     return encoding.element == ScalarType::F32;
-  return encoding == *stored;
+  Encoding expected = *stored;
+  // Rows in an order of their own have scales of their own.
+  if (!expected.isTwoLevel())
+    expected.commonScale = encoding.commonScale;
+  return encoding == expected;
 }
 
 /// Rows of the tensor that the weight's are; nothing where it is the tensor.

@@ -199,9 +199,11 @@ std::string Encoding::check() const {
 
   if (!isTwoLevel()) {
     if (superBlock != 0 || subMinBits != 0 || subZero != 0 || subSigned ||
-        subSquared || commonScale || splitScale || !subValues.empty() ||
+        subSquared || splitScale || !subValues.empty() ||
         subMinifloat != Minifloat::None || hasOffset())
       return "two levels need subBits";
+    if (commonScale && hasMin())
+      return "a scale for all rows allows no min";
     return scaledMin && !hasMin() ? "scaledMin needs a min" : "";
   }
   if (scaledMin)

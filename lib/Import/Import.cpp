@@ -463,10 +463,12 @@ private:
               .getResult(0);
     x = llm::SelectOutputsOp::create(builder, loc, x.getType(), x, batch);
     x = residualNorm(x, names.finalNorm);
-    bool hasHead = weights.find(names.head);
-    bool isTied = config.isHeadTied.value_or(!hasHead);
-    // Some tools write the table a second time.
-    if (isTied && hasHead)
+    const Tensor *own = weights.find(names.head);
+    bool isTied = config.isHeadTied.value_or(!own);
+    // Some tools write the table a second time; others quantize it as the head.
+    if (isTied && own && own->encoding() && !own->encoding()->isFloat())
+      isTied = false;
+    else if (isTied && own)
       weights.ignore(names.head);
     WeightSource head = {std::string(isTied ? names.embedding : names.head)};
     Value bias;

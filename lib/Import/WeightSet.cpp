@@ -4,6 +4,8 @@
 
 #include "WeightSet.h"
 
+#include "qcc/Formats/PackedLayout.h"
+
 #include <cmath>
 
 using namespace mlir;
@@ -35,6 +37,12 @@ static qz::EncodingAttr encodingOf(MLIRContext *context, const Tensor &tensor,
     encoding = Encoding();
     encoding.element = ScalarType::F32;
   }
+  // The scale of a panel is not that of its rows in another one.
+  auto fills = [](uint64_t rows) { return rows % PackedLayout::kRows == 0; };
+  if (encoding.commonScale && !encoding.isTwoLevel() &&
+      !source.tensor.empty() &&
+      !(fills(source.first) && fills(source.run) && fills(source.stride)))
+    encoding.commonScale = false;
   return qz::EncodingAttr::fromEncoding(context, encoding);
 }
 

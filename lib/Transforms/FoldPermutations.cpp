@@ -67,6 +67,10 @@ private:
       qz::WeightOp weight = onlyUseOf(value, getOperation());
       if (!weight || weight.getRowOrder())
         return false;
+      // Rows that share a scale stay where they are.
+      qz::EncodingAttr encoding = weight.getType().getEncoding();
+      if (encoding.getCommonScale() && encoding.getSubBits() == 0)
+        return false;
       weights.push_back(weight);
     }
     for (qz::WeightOp weight : weights)

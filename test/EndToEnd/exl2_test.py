@@ -70,6 +70,15 @@ class Exl2(QuantizedTestCase):
         self.check_logits(self.exl2(((4, 32, 0),), layers=1,
                                     quantize={"in_order": True, "bias": 0.0}))
 
+    def test_head_of_its_own(self):
+        """ExLlamaV2 writes one also where the config ties it to the embedding."""
+        model = self.exl2(head=True, layers=1)
+        path = model.path / "config.json"
+        self.assertIn('"tie_word_embeddings": false', path.read_text())
+        path.write_text(path.read_text().replace('"tie_word_embeddings": false',
+                                                 '"tie_word_embeddings": true'))
+        self.check_logits(model)
+
     def test_layers_of_other_widths(self):
         """A layer's bits are its own, and so is its code."""
         self.check_logits(self.exl2(

@@ -92,7 +92,7 @@ struct Encoding {
   ScalarType min = ScalarType::None;
   /// A min is what is subtracted from codes, a float (one level only).
   bool scaledMin = false;
-  /// A scale is the same for all rows of a weight (two levels only).
+  /// A scale is the same for all rows, with one level for those of a panel.
   bool commonScale = false;
   /// A super-block has two scales of its row's own, without min. Groups are of
   /// 32 or more, at most 256 of them in a super-block.

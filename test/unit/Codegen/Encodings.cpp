@@ -126,6 +126,19 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.scale = ScalarType::BF16;
   list.push_back({"E4M3Group8BF16", e});
 
+  e.group = 64;
+  e.scale = ScalarType::F32;
+  e.commonScale = true;
+  list.push_back({"E4M3CommonScale64", e});
+
+  e.group = 16;
+  list.push_back({"E4M3CommonScale16", e});
+
+  e = oneLevel(4, 32, ScalarType::F16);
+  e.zeroBits = 4;
+  e.commonScale = true;
+  list.push_back({"Zeros4CommonScale32", e});
+
   e = oneLevel(8, 96, ScalarType::F16);
   e.minifloat = Minifloat::E5M2;
   list.push_back({"E5M2Group96F16", e});

@@ -90,8 +90,9 @@ std::vector<Fields> qcc::test::randomRows(const Encoding &encoding, size_t rows,
   for (size_t row = 0; row < rows; ++row)
     result.push_back(randomRow(encoding, k, random));
   if (encoding.commonScale)
-    for (Fields &row : result)
-      row.scale = result[0].scale;
+    for (size_t row = 0; row < rows; ++row)
+      result[row].scale =
+          result[encoding.isTwoLevel() ? 0 : row / 16 * 16].scale;
   return result;
 }
 

@@ -110,8 +110,12 @@ TEST(Encoding, ChecksEachField) {
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subBits = 4; }), "");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.superBlock = 256; }),
             "two levels need subBits");
-  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.commonScale = true; }),
-            "two levels need subBits");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) { e.commonScale = true; }), "");
+  EXPECT_EQ(oneLevelWith([](Encoding &e) {
+              e.commonScale = true;
+              e.min = ScalarType::F16;
+            }),
+            "a scale for all rows allows no min");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.subSquared = true; }),
             "two levels need subBits");
   EXPECT_EQ(oneLevelWith([](Encoding &e) { e.offset = ScalarType::F32; }),

@@ -75,6 +75,11 @@ std::vector<Named> encodings() {
   Encoding minifloat = oneLevel(8, 576, ScalarType::BF16);
   minifloat.minifloat = Minifloat::E4M3FN;
   list.push_back({"E4M3Group576", minifloat});
+  for (unsigned group : {16u, 64u}) {
+    minifloat.group = group;
+    minifloat.commonScale = true;
+    list.push_back({"E4M3CommonScale" + std::to_string(group), minifloat});
+  }
   list.push_back({"TwoLevelGroup8", twoLevel(5, 8, 64, 4, 4)});
   list.push_back({"TwoLevelGroup16", twoLevel(4, 16, 64, 8, 7)});
   list.push_back({"TwoLevelGroup64", twoLevel(4, 64, 256, 3, 5)});
