@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // For every ggml type that has an encoding, and for encodings of folders: the
-// matrix-vector kernel of generating steps and the matrix-matrix kernel of
-// prompt steps, on one core, with weights that stay in the L2 cache. Counters:
+// kernels of generating steps, for one row and for several, and that of prompt
+// steps, on one core, with weights that stay in the L2 cache. Counters:
 //
 //   bytes    packed weights that are read, a second
 //   MAC      products of weights and activations, a second
@@ -31,6 +31,8 @@ constexpr size_t kWeightBytes = 256 << 10;
 constexpr size_t kColumns = 1024;
 /// Rows of activations of a prompt: a multiple of every tile.
 constexpr size_t kPromptRows = 48;
+/// Rows of a generating step for several sequences.
+constexpr size_t kBatchRows = 16;
 
 /// Encodings of Hugging Face folders, with the groups that their tools make.
 std::vector<std::pair<std::string, Encoding>> folderEncodings() {
@@ -68,6 +70,7 @@ struct Case {
   Encoding encoding;
   qz::Activations activations;
   bool prompt;
+  size_t rows;
 };
 
 double issuePeak = 0;
@@ -83,7 +86,7 @@ void runCase(benchmark::State &state, const Case &which) {
   PackedLayout layout(which.encoding);
   size_t panels = kWeightBytes / layout.panelBytes(kColumns);
   CompiledKernel::Shape shape{panels * PackedLayout::kRows, kColumns,
-                              which.prompt ? kPromptRows : 1};
+                              which.rows};
   auto made = CompiledKernel::create(which.encoding, shape,
                                      {which.activations, which.prompt, target});
   if (!made) {
@@ -116,25 +119,28 @@ void registerCases() {
   for (auto &named : folderEncodings())
     encodings.push_back(named);
   for (const auto &[name, encoding] : encodings) {
-    auto add = [&](const char *kernel, const char *activations, bool prompt) {
-      Case which{encoding, *qz::symbolizeActivations(activations), prompt};
+    auto add = [&](const char *kernel, const char *activations, bool prompt,
+                   size_t rows) {
+      Case which{encoding, *qz::symbolizeActivations(activations), prompt,
+                 rows};
       benchmark::RegisterBenchmark(
           (std::string(kernel) + "/" + name + "/" + activations).c_str(),
           [which](benchmark::State &state) { runCase(state, which); });
     };
     if (encoding.isFloat() || encoding.minifloat != Minifloat::None) {
-      add("gemv", "f32", false);
-      add("gemm", "f32", true);
+      add("gemv", "f32", false, 1);
+      add("gemm", "f32", true, kPromptRows);
       continue;
     }
-    add("gemv", "a8", false);
-    add("gemv", "a16", false);
+    add("gemv", "a8", false, 1);
+    add("gemv", "a16", false, 1);
+    add("batch", "a16", false, kBatchRows);
     if (encoding.hasFloatCodes()) {
-      add("gemm", "f32", true);
+      add("gemm", "f32", true, kPromptRows);
       continue;
     }
-    add("gemm", "a8", true);
-    add("gemm", "a8g16", true);
+    add("gemm", "a8", true, kPromptRows);
+    add("gemm", "a8g16", true, kPromptRows);
   }
 }
 

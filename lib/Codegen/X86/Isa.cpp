@@ -20,6 +20,14 @@ int64_t Isa::tileRows(const RowUse &use) const {
   return std::min(use.wanted, most);
 }
 
+SmallVector<int64_t> Isa::fewerRows(int64_t tile) const {
+  if (tile > 4)
+    return {4};
+  if (tile > 2)
+    return {1, 2};
+  return {};
+}
+
 ActivationLayout Isa::activations(RowUse use, int64_t columns) const {
   use.kind = usable(use.kind);
   ActivationLayout layout(use.kind, columns, use.sumGroup, tileRows(use));

@@ -50,6 +50,9 @@ struct Isa {
   /// registers hold a line, scales and temporaries. Divides 264, the default
   /// capacity of a step.
   int64_t tileRows(const RowUse &use) const;
+  /// For how many rows, ascending, kernels have code beside that for a whole
+  /// tile: the last tile of a step, or of an expert, rarely is full.
+  llvm::SmallVector<int64_t> fewerRows(int64_t tile) const;
   /// The layout of rows of `columns` elements.
   ActivationLayout activations(RowUse use, int64_t columns) const;
 

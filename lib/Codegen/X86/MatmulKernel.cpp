@@ -56,40 +56,58 @@ public:
   /// `columns` are real.
   void emit(ArrayRef<const PackedWeight *> packed, ArrayRef<Value> weights,
             ArrayRef<Value> biases, Value column, int64_t columns) {
-    Value tiles = e.udiv(e.add(operands.rows, act.tile - 1), act.tile);
-    e.loop(e.c64(0), tiles, 1, [&](Value t) {
-      Value tile = tileAt(t);
-      Value firstRow = e.mul(t, act.tile);
-      for (int64_t half = 0; half < isa.halves(); ++half) {
-        SmallVector<Values> sums;
-        for (auto [weight, panel] : llvm::zip(packed, weights))
-          sums.push_back(panelSums(*weight, panel, tile, half));
-        int64_t valid = columns - half * isa.lanes;
-        if (valid <= 0)
-          continue;
-        for (auto [values, bias] : llvm::zip(sums, biases))
-          if (bias)
-            addBias(values, e.offset(bias, half * isa.lanes * 4), valid);
-        Value inRow = e.mul(e.add(column, half * isa.lanes), 4);
-        for (int64_t r = 0; r < act.tile; ++r) {
-          Value row = e.add(firstRow, r);
-          auto store = [&] {
-            Value at = e.add(rowOffset(row), inRow);
-            Value value = epilogue(sums, r, at);
-            storePartial(e, value, e.offset(operands.out, at),
-                         std::min(valid, isa.lanes));
-          };
-          if ((output.exactRows || experts) && act.tile > 1)
-            e.ifThen(e.cmp(arith::CmpIPredicate::ult, row, operands.rows),
-                     store);
-          else
-            store();
-        }
-      }
-    });
+    auto emitTile = [&](Value t, int64_t rows) {
+      emitRows(packed, weights, biases, column, columns, t, rows);
+    };
+    SmallVector<int64_t> fewer = isa.fewerRows(act.tile);
+    int64_t rounding = act.tile - 1 - (fewer.empty() ? 0 : fewer.back());
+    Value whole = e.udiv(e.add(operands.rows, rounding), act.tile);
+    e.loop(e.c64(0), whole, 1, [&](Value t) { emitTile(t, act.tile); });
+    Value rest = e.sub(operands.rows, e.mul(whole, act.tile));
+    int64_t before = 0;
+    for (int64_t rows : fewer) {
+      // before < rest <= rows, for a rest that may be less than 0.
+      Value isThis = e.cmp(arith::CmpIPredicate::ult, e.add(rest, -before - 1),
+                           e.c64(rows - before));
+      e.ifThen(isThis, [&] { emitTile(whole, rows); });
+      before = rows;
+    }
   }
 
 private:
+  /// The first `rows` rows of tile `t`.
+  void emitRows(ArrayRef<const PackedWeight *> packed, ArrayRef<Value> weights,
+                ArrayRef<Value> biases, Value column, int64_t columns, Value t,
+                int64_t rows) {
+    Value tile = tileAt(t);
+    Value firstRow = e.mul(t, act.tile);
+    for (int64_t half = 0; half < isa.halves(); ++half) {
+      SmallVector<Values> sums;
+      for (auto [weight, panel] : llvm::zip(packed, weights))
+        sums.push_back(panelSums(*weight, panel, tile, half, rows));
+      int64_t valid = columns - half * isa.lanes;
+      if (valid <= 0)
+        continue;
+      for (auto [values, bias] : llvm::zip(sums, biases))
+        if (bias)
+          addBias(values, e.offset(bias, half * isa.lanes * 4), valid);
+      Value inRow = e.mul(e.add(column, half * isa.lanes), 4);
+      for (int64_t r = 0; r < rows; ++r) {
+        Value row = e.add(firstRow, r);
+        auto store = [&] {
+          Value at = e.add(rowOffset(row), inRow);
+          Value value = epilogue(sums, r, at);
+          storePartial(e, value, e.offset(operands.out, at),
+                       std::min(valid, isa.lanes));
+        };
+        if ((output.exactRows || experts) && r > 0)
+          e.ifThen(e.cmp(arith::CmpIPredicate::ult, row, operands.rows), store);
+        else
+          store();
+      }
+    }
+  }
+
   /// Activations of tile `t`. A tile of one row need not be where its position
   /// says.
   Value tileAt(Value t) {
@@ -112,11 +130,11 @@ private:
   }
 
   Values panelSums(const PackedWeight &weight, Value panel, Value tile,
-                   int64_t half) {
-    Values sums(act.tile, e.zero(e.vec(isa.lanes, e.f32())));
+                   int64_t half, int64_t rows) {
+    Values sums(rows, e.zero(e.vec(isa.lanes, e.f32())));
     for (const PackedWeight::Run &run : weight.runs) {
       int64_t chunk = int64_t(run.begin.element) / PackedLayout::kChunk;
-      sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act)
+      sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act, rows)
                  .emit(e.offset(panel, int64_t(run.offset)),
                        e.offset(tile, chunk * act.chunkBytes()), half,
                        std::move(sums));

@@ -124,10 +124,32 @@ Values PanelKernel::numbers(Value codes, Value zero) {
   return values;
 }
 
-/// The k-groups of a chunk in an order in which those that share a line follow
-/// each other for every width of a plane, so that few lines are in registers.
-/// Integer sums are exact in any order.
-static constexpr int64_t kGroupOrder[] = {0, 4, 2, 6, 1, 5, 3, 7};
+SmallVector<int64_t> PanelKernel::groupOrder() const {
+  SmallVector<int64_t> widths;
+  for (const PackedLayout::Plane &plane : layout.planes)
+    widths.push_back(plane.width);
+  llvm::sort(widths);
+  SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(8));
+  llvm::stable_sort(order, [&](int64_t a, int64_t b) {
+    for (int64_t width : widths)
+      if (a % width != b % width)
+        return a % width < b % width;
+    return false;
+  });
+  return order;
+}
+
+/// More rows take longer to multiply than the next chunk takes to arrive.
+static constexpr int64_t kFewRows = 4;
+
+void PanelKernel::prefetchAfter(Value chunk) {
+  if (llvm::any_of(layout.planes, [](const PackedLayout::Plane &plane) {
+        return plane.width == 8;
+      }))
+    return;
+  for (int64_t at = 0; at < layout.chunkBytes; at += 64)
+    e.prefetch(chunk, layout.chunkBytes + at);
+}
 
 bool PanelKernel::isFactorLate() const {
   return !act.isFloat() && layout.scaleInUnit && !encoding.isTwoLevel() &&
@@ -142,10 +164,10 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
   // By half of the weights' integers, then by plane of the activations.
   SmallVector<SmallVector<Values>, 2> sums(
       integers ? 2 : 1,
-      SmallVector<Values>(act.planes(), Values(act.tile, e.zero(ints))));
+      SmallVector<Values>(act.planes(), Values(rows, e.zero(ints))));
   int64_t zero = integerZeroOf(encoding);
   if (!hasZeros && zero != 0)
-    for (int64_t r = 0; r < act.tile; ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       // What a group of weights covers may be more than one sum.
       Value start;
       for (int64_t k = first; k < end; k += act.dotGroup()) {
@@ -155,7 +177,7 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
       }
       sums[0].back()[r] = e.mul(start, zero / act.zeroFactor);
     }
-  for (int64_t q : kGroupOrder) {
+  for (int64_t q : groupOrder()) {
     if (q < first / 4 || q >= end / 4)
       continue;
     Value word = codes(q, line);
@@ -164,7 +186,7 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
       halves = {instructions.lookup(e, integers->high, word),
                 instructions.lookup(e, integers->low, word)};
     unsigned largest = integers ? IntegerValues::kLargest : maxCode();
-    for (int64_t r = 0; r < act.tile; ++r)
+    for (int64_t r = 0; r < rows; ++r)
       for (int64_t plane = 0; plane < act.planes(); ++plane) {
         Value x = e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r));
         for (auto [half, sum] : llvm::zip_equal(halves, sums))
@@ -173,7 +195,7 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
       }
   }
   Values result;
-  for (int64_t r = 0; r < act.tile; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
     Values halves;
     for (SmallVector<Values> &sum : sums) {
       Value whole = sum.back()[r];
@@ -225,7 +247,7 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
          first += dotGroup) {
       Values sums = dotProducts(tileChunk, bool(scales.zero), first,
                                 first + dotGroup, line);
-      for (int64_t r = 0; r < act.tile; ++r) {
+      for (int64_t r = 0; r < rows; ++r) {
         Value scale = e.loadSplat(floats, tileChunk,
                                   act.scaleOffset(first / act.group(), r));
         if (isFactorLate())
@@ -238,7 +260,7 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
           partial[r] = e.fma(sums[r], scale, partial[r]);
       }
     }
-    for (int64_t r = 0; r < act.tile; ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       if (!partial.empty())
         acc[r] = e.fma(partial[r], scales.factor, acc[r]);
       if (min)
@@ -277,7 +299,7 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
-    Values parts = isLate ? Values(act.chains * act.tile, e.zero(floats)) : acc;
+    Values parts = isLate ? Values(act.chains * rows, e.zero(floats)) : acc;
     for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
       Value word = codes(q, [&](int64_t byteOffset) {
         return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
@@ -289,10 +311,10 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
           value = e.mulf(scales.factor, value);
         if (encoding.hasMin())
           value = e.addf(value, scales.min);
-        for (int64_t r = 0; r < act.tile; ++r) {
+        for (int64_t r = 0; r < rows; ++r) {
           Value x =
               e.loadSplat(floats, tileChunk, act.floatOffset(q * 4 + j, r));
-          Value &part = parts[int64_t(j) % act.chains * act.tile + r];
+          Value &part = parts[int64_t(j) % act.chains * rows + r];
           part = e.fma(value, x, part);
         }
       }
@@ -322,7 +344,7 @@ Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
-    Values parts = isFactorLate() ? acc : Values(act.tile, e.zero(floats));
+    Values parts = isFactorLate() ? acc : Values(rows, e.zero(floats));
     for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
       Value word = codes(q, [&](int64_t byteOffset) {
         return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
@@ -333,12 +355,12 @@ Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
       for (int64_t i = 0; i < 2; ++i) {
         Value pairs =
             instructions.halfPairs(e, values[2 * i], values[2 * i + 1]);
-        for (int64_t r = 0; r < act.tile; ++r)
+        for (int64_t r = 0; r < rows; ++r)
           parts[r] = instructions.halfProduct(e, parts[r], pairs, tileChunk,
                                               act.pairOffset(2 * q + i, r));
       }
     }
-    for (int64_t r = 0; r < act.tile; ++r)
+    for (int64_t r = 0; r < rows; ++r)
       acc[r] =
           isFactorLate() ? parts[r] : e.fma(parts[r], scales.factor, acc[r]);
   }
@@ -358,7 +380,7 @@ Values PanelKernel::emitHalfWeights(Value panel, Value tile, Values sums) {
                   for (int64_t i = 0; i < 2; ++i) {
                     Value pairs =
                         instructions.halfPairs(e, e.load(halves, unit, i * 64));
-                    for (int64_t r = 0; r < act.tile; ++r)
+                    for (int64_t r = 0; r < rows; ++r)
                       acc[r] = instructions.halfProduct(e, acc[r], pairs, x,
                                                         act.pairOffset(i, r));
                   }
@@ -370,7 +392,7 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
                                      Values sums) {
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t size = scalarBytes(encoding.element);
-  sums.resize(act.chains * act.tile, e.zero(floats));
+  sums.resize(act.chains * rows, e.zero(floats));
   sums = e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
                 [&](Value u, ValueRange in) {
                   Values acc(in.begin(), in.end());
@@ -380,8 +402,8 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
                     Value value = scaleReader.scalars(
                         encoding.element, e.offset(unit, j * 16 * size),
                         e.c64(half * instructions.lanes), floats);
-                    for (int64_t r = 0; r < act.tile; ++r) {
-                      Value &sum = acc[j % act.chains * act.tile + r];
+                    for (int64_t r = 0; r < rows; ++r) {
+                      Value &sum = acc[j % act.chains * rows + r];
                       sum = e.fma(value,
                                   e.loadSplat(floats, x, act.floatOffset(j, r)),
                                   sum);
@@ -403,9 +425,14 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
                        ValueRange in) {
     Values acc(in.begin(), in.end());
     if (act.isHalf())
-      return chunkHalves(chunk, tileChunk, unit, half, acc);
-    return act.isFloat() ? chunkFloat(chunk, tileChunk, unit, half, acc)
-                         : chunkInteger(chunk, tileChunk, unit, half, acc);
+      acc = chunkHalves(chunk, tileChunk, unit, half, acc);
+    else if (act.isFloat())
+      acc = chunkFloat(chunk, tileChunk, unit, half, acc);
+    else
+      acc = chunkInteger(chunk, tileChunk, unit, half, acc);
+    if (half == 0 && rows <= kFewRows)
+      prefetchAfter(chunk);
+    return acc;
   };
   auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));

@@ -22,17 +22,19 @@ namespace qcc::x86 {
 
 class PanelKernel {
 public:
+  /// Multiplies the first `rows` rows of tiles.
   PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
-              int64_t k, const ActivationLayout &activations)
+              int64_t k, const ActivationLayout &activations, int64_t rows)
       : e(e), instructions(instructions), layout(layout),
         encoding(layout.encoding), scaleReader(e, layout), k(k),
-        act(activations) {
+        act(activations), rows(rows) {
     if (!encoding.values.empty() && !act.isFloat())
       integers.emplace(encoding.values);
   }
 
   /// Adds to `sums` those of lanes [half * lanes, ...) of the panel at `panel`
-  /// with each row of the tile at `tile`: one vector of `lanes` f32 per row.
+  /// with each of the rows of the tile at `tile`: one vector of `lanes` f32 per
+  /// row.
   Values emit(Value panel, Value tile, int64_t half, Values sums);
 
   /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they
@@ -67,6 +69,16 @@ private:
                      int64_t half, Values acc);
   Values emitHalfWeights(Value panel, Value tile, Values sums);
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
+  /// The k-groups of a chunk in an order in which those that share a line of a
+  /// plane follow each other, so that few lines are in registers, and lines of
+  /// the widest in that of memory. Integer sums are exact in any order.
+  llvm::SmallVector<int64_t> groupOrder() const;
+  /// Asks for the lines of what follows a chunk, in their order. A kernel
+  /// touches the lines of a chunk in another one, with which hardware
+  /// prefetchers do not keep up: weights that come from memory are read up to
+  /// twice as fast this way. Not so with whole bytes, where the codes are
+  /// nearly all there is.
+  void prefetchAfter(Value chunk);
   /// Whether the sums of a unit's chunks are multiplied by its scale at the
   /// end, once for all of them.
   bool isFactorLate() const;
@@ -74,7 +86,7 @@ private:
   unsigned maxCode() const;
   /// The dot products, exact integers as f32, of elements [first, end) of a
   /// chunk, less the share of the zero point unless groups have their own, for
-  /// each row of the tile.
+  /// each row.
   Values dotProducts(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
                      llvm::function_ref<Value(int64_t)> line);
   /// What those are multiplied by to be products with S = `factor`.
@@ -91,6 +103,7 @@ private:
   ScaleReader scaleReader;
   int64_t k;
   const ActivationLayout &act;
+  int64_t rows;
   /// What the values of codes are in integer products, where they are floats.
   std::optional<IntegerValues> integers;
 };

@@ -329,7 +329,7 @@ static void embeddingRun(Emitter &e, const Isa &isa,
   const Encoding &encoding = layout.encoding;
   const int64_t columns = int64_t(run.columns);
   ActivationLayout unused(qz::Activations::F32, columns, 32, 1);
-  PanelKernel kernel(e, isa, layout, columns, unused);
+  PanelKernel kernel(e, isa, layout, columns, unused, /*rows=*/1);
   ScaleReader scaleReader(e, layout);
   if (encoding.isFloat()) {
     e.loop(e.c64(0), e.c64(columns), 1, [&](Value k) {

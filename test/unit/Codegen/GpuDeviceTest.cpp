@@ -82,14 +82,13 @@ FakeKernel emulatedKernel(EmulatedStage &stage) {
                                           parameter.index >= QCC_GPU_COUNT
                                       ? 4
                                       : 8);
-  fake.run = [&stage](const unsigned grid[3], const unsigned block[3],
-                      unsigned sharedBytes, void *const *arguments) {
+  fake.run = [&stage](const FakeLaunch &wanted) {
     emulator::Launch launch = seeded(4);
-    launch.gridX = grid[0];
-    launch.gridY = grid[1];
-    launch.blockX = block[0];
-    launch.dynamicSharedBytes = sharedBytes;
-    std::string why = stage.launch(launch, arguments);
+    launch.gridX = wanted.grid[0];
+    launch.gridY = wanted.grid[1];
+    launch.blockX = wanted.block[0];
+    launch.dynamicSharedBytes = wanted.sharedBytes;
+    std::string why = stage.launch(launch, wanted.arguments);
     EXPECT_EQ(why, "");
     return why.empty() ? 0 : 700; // CUDA_ERROR_ILLEGAL_ADDRESS
   };
