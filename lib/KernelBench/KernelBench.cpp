@@ -18,6 +18,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <sys/resource.h>
+#include <unistd.h>
 
 using namespace qcc;
 using namespace qcc::bench;
@@ -28,7 +30,7 @@ static constexpr size_t kAllCopies = size_t(256) << 20;
 static constexpr double kRoundSeconds = 0.2;
 /// Elements of the result that are compared with the scalar meaning.
 static constexpr size_t kComparedTokens = 4, kComparedRows = 64;
-static constexpr uint64_t kMostElements = uint64_t(1) << 32;
+static constexpr uint64_t kMostElements = uint64_t(1) << 31;
 
 static double now() {
   auto time = std::chrono::steady_clock::now().time_since_epoch();
@@ -86,6 +88,32 @@ static llvm::Expected<CompiledKernel::Shape> parseShape(const std::string &text,
         llvm::Twine(type.blockElements) + " for " + type.name + ", got " +
         llvm::Twine(sizes[2]));
   return CompiledKernel::Shape{sizes[1], sizes[2], sizes[0]};
+}
+
+/// What a process may have: the memory of the machine, or its limit.
+static double availableMemory() {
+  double bytes =
+      double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+  rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    bytes = std::min(bytes, double(limit.rlim_cur));
+  return bytes;
+}
+
+/// An error where what the sides need is more than there is.
+static llvm::Error checkMemory(const CompiledKernel::Shape &shape,
+                               size_t weightBytes, size_t copies, int sides) {
+  double inputs = double(shape.tokens) * double(shape.columns) * sizeof(float);
+  double results = double(shape.tokens) * double(shape.rows) * sizeof(float);
+  // Activations are at most as large as the input.
+  double needed =
+      double(weightBytes) + inputs +
+      sides * (double(weightBytes) * double(copies) + 2 * inputs + results);
+  double there = availableMemory();
+  if (needed <= there)
+    return llvm::Error::success();
+  return llvm::createStringError("%.1f GB are needed, and there are %.1f GB",
+                                 needed * 1e-9, there * 1e-9);
 }
 
 //===----------------------------------------------------------------------===//
@@ -176,12 +204,16 @@ qcc::benchKernel(const KernelBenchOptions &options) {
   report.rows = shape->rows;
   report.columns = shape->columns;
 
+  report.weightBytes = shape->rows * (*type)->rowBytes(shape->columns);
+  report.fromMemory = report.weightBytes >= kMemoryBytes;
+  size_t copies =
+      report.fromMemory ? 1 + (kAllCopies - 1) / report.weightBytes : 1;
+  if (llvm::Error error = checkMemory(*shape, report.weightBytes, copies,
+                                      options.ggml.empty() ? 1 : 2))
+    return error;
   std::vector<uint8_t> weights =
       randomBlocks(**type, shape->rows, shape->columns);
   std::vector<float> input = randomFloats(shape->tokens * shape->columns);
-  report.weightBytes = weights.size();
-  report.fromMemory = weights.size() >= kMemoryBytes;
-  size_t copies = report.fromMemory ? 1 + (kAllCopies - 1) / weights.size() : 1;
 
   ScheduleOptions steps;
   bool isPrompt = int64_t(shape->tokens) > steps.generateRows;

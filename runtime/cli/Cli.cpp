@@ -220,7 +220,8 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
       ->check(CLI::Range(0, 1 << 24));
   bench
       .add_option("-d,--depth", options.benchDepth,
-                  "Tokens that are in the context before (default 0)")
+                  "Tokens that are in the context before (default 0); rates "
+                  "count the state of all, also where layers look less far")
       ->check(CLI::Range(0, 1 << 24));
   bench
       .add_option("-r,--repeat", options.benchRepeat, "Repetitions (default 5)")

@@ -252,7 +252,7 @@ qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
                      code->target);
   if (qcc_status status = text.open(*bundle, code->vocab, error))
     return status;
-  if (!gpu && !textOnly)
+  if (!gpu && !textOnly && !(options.flags & QCC_MODEL_NO_POPULATE))
     weights.populate();
   return QCC_OK;
 }

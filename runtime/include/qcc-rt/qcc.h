@@ -87,11 +87,11 @@ typedef struct qcc_session {
 } qcc_session;
 
 /* qcc_model_options_v1.flags */
-#define QCC_MODEL_TEXT_ONLY                                                    \
-  1u /* for tokens, texts and facts: no session can be                         \
-        created, nothing is asked of CPU and GPU, and                          \
-        weights are not read ahead */
-#define QCC_MODEL_GPU_LAYERS 2u /* gpu_layers says how many */
+#define QCC_MODEL_NO_POPULATE 1u /* do not read weights ahead */
+#define QCC_MODEL_GPU_LAYERS 2u  /* gpu_layers says how many */
+/* For tokens, texts and facts: no session can be created, nothing is asked of
+ * CPU and GPU, and weights are not read ahead. */
+#define QCC_MODEL_TEXT_ONLY 4u
 /* qcc_model_options_v1.gpu_layers: all, on a GPU that can; else none. */
 #define QCC_GPU_AUTO (-1)
 
