@@ -9,7 +9,7 @@
 #   ptxas, nvdisasm   NVIDIA's tools, from test/requirements-gpu.txt, the PATH or an
 #                     installed toolkit
 # Substitutions: %python (with test/requirements.txt), %inputs (test/Inputs),
-#   %models, %real_formats.
+#   %models, %real_formats, %ptxas.
 import os
 import pathlib
 import shutil
@@ -60,5 +60,6 @@ for tool in ("ptxas", "nvdisasm"):
     if found := shutil.which(tool, path=os.pathsep.join(map(str, gpu_folders))):
         config.available_features.add(tool)
         gpu_tools[tool] = found
-config.substitutions.append(
-    ("%gpu_tools", " ".join(f"--{tool} {path}" for tool, path in gpu_tools.items())))
+config.substitutions += [
+    ("%gpu_tools", " ".join(f"--{tool} {path}" for tool, path in gpu_tools.items())),
+    ("%ptxas", gpu_tools.get("ptxas", ""))]

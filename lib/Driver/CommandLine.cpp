@@ -153,7 +153,7 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
                "qcc");
   app.footer(kCommands);
   CompileOptions options;
-  std::string targets, emit, weights = "embed";
+  std::string targets, emit, weights = "embed", ptxas = "none";
   bool list = false;
   app.set_version_flag("--version", std::string("qcc ") + compilerVersion());
   app.add_option("MODEL", options.input,
@@ -165,6 +165,11 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
   app.add_option("--weights", weights,
                  "Weights in the result, or in a file beside it")
       ->check(CLI::IsMember({"embed", "external"}));
+  app.add_option("--ptxas", ptxas,
+                 "NVIDIA's assembler, which adds machine code to the PTX of "
+                 "GPUs' targets: its path, auto (from the PATH or a CUDA "
+                 "toolkit) or none")
+      ->capture_default_str();
   app.add_option("--emit", emit, "Write a stage instead of the model")
       ->check(CLI::IsMember({"import", "fused", "layout", "schedule", "llvm",
                              "asm", "ptx", "obj"}));
@@ -214,6 +219,7 @@ static int runCompile(llvm::ArrayRef<char *> arguments) {
       return fail("unknown pass '" + pass + "' (qcc-opt --help lists all)",
                   Usage);
   options.externalWeights = weights == "external";
+  options.ptxas = ptxas == "none" ? "" : ptxas;
   options.log = &llvm::errs();
   options.progress = terminalProgress();
   if (llvm::Error error = compile(options))

@@ -7,6 +7,7 @@
 
 #include "Info.h"
 #include "Pipelines.h"
+#include "Ptxas.h"
 #include "Weights.h"
 
 #include "qcc/Checkpoint/Checkpoint.h"
@@ -76,6 +77,9 @@ private:
   llvm::Error generateObject(TargetOutput &output);
   llvm::Error generateKernels(ModuleOp module, TargetOutput &output,
                               StageHook hook);
+  llvm::Error generateImage(Operation *kernels, const TargetSpec &target,
+                            StringRef name, StringRef head,
+                            LaunchProgram &program);
   llvm::Error link(ArrayRef<TargetOutput> outputs);
   bool isDone() const { return done; }
 
@@ -90,6 +94,7 @@ private:
   Stages stages;
   std::optional<Checkpoint> checkpoint;
   std::optional<WeightRegion> region;
+  std::optional<Ptxas> ptxas;
   OwningOpRef<ModuleOp> imported;
   TextParts text;
   uint64_t weightBytesPerToken = 0;
@@ -269,7 +274,6 @@ llvm::Error Compilation::generate(unsigned index, TargetOutput &output) {
 llvm::Error Compilation::generateKernels(ModuleOp module, TargetOutput &output,
                                          StageHook hook) {
   const TargetSpec &target = *output.target;
-  std::string name = target.name;
   ModelCode &code = output.code;
   std::vector<GpuKernel> descriptions;
   if (llvm::Error error =
@@ -280,33 +284,63 @@ llvm::Error Compilation::generateKernels(ModuleOp module, TargetOutput &output,
   if (llvm::Error error = region->add(module))
     return error;
   weightBytesPerToken = bytesPerToken(*imported, module);
+  Operation *kernels = *code.module->getOps<gpu::GPUModuleOp>().begin();
+  std::string head = describeKernels(descriptions, *code.gpu),
+              name = target.name;
+  if (llvm::Error error = generateImage(kernels, target, name, head, *code.gpu))
+    return error;
+  const TargetSpec *fallback = fallbackTarget(target);
+  if (fallback && !done)
+    if (llvm::Error error = generateImage(
+            kernels, *fallback, name + "." + fallback->name, head, *code.gpu))
+      return error;
+  code.module = nullptr;
+  if (done || !ptxas)
+    return llvm::Error::success();
+  return stages.run("ptxas " + name, [&]() -> llvm::Error {
+    StringRef ptx = code.gpu->images.front().data;
+    auto cubin = ptxas->assemble(target, ptx.drop_back());
+    if (!cubin)
+      return cubin.takeError();
+    code.gpu->images.push_back(std::move(*cubin));
+    return llvm::Error::success();
+  });
+}
+
+/// Adds the kernels as PTX. `name` is that of the stages and of their files;
+/// `head` are the comments that go before the text when it is shown.
+llvm::Error Compilation::generateImage(Operation *gpuModule,
+                                       const TargetSpec &target, StringRef name,
+                                       StringRef head, LaunchProgram &program) {
   llvm::LLVMContext llvmContext;
   std::unique_ptr<llvm::Module> kernels;
-  if (llvm::Error error = stages.run("llvm " + name, [&]() -> llvm::Error {
-        Operation *gpuModule = *code.module->getOps<gpu::GPUModuleOp>().begin();
+  std::string stage = ("llvm " + name).str();
+  if (llvm::Error error = stages.run(stage, [&]() -> llvm::Error {
         auto translated = translateToLLVM(gpuModule, llvmContext, target);
         if (!translated)
           return translated.takeError();
         kernels = std::move(*translated);
-        code.module = nullptr;
         if (llvm::Error error = optimizeLLVM(*kernels, target))
           return error;
-        return show(EmitKind::LLVM, name + ".ll", [&](llvm::raw_ostream &os) {
-          kernels->print(os, nullptr);
-        });
+        return show(
+            EmitKind::LLVM, (name + ".ll").str(),
+            [&](llvm::raw_ostream &os) { kernels->print(os, nullptr); });
       }))
     return error;
   if (done)
     return llvm::Error::success();
-  return stages.run("code " + name, [&]() -> llvm::Error {
+  stage = ("code " + name).str();
+  return stages.run(stage, [&]() -> llvm::Error {
     auto ptx = generateCode(*kernels, target, CodeKind::Assembly);
     if (!ptx)
       return ptx.takeError();
-    addPtxImage(target, StringRef(ptx->data(), ptx->size()), code);
-    return show(EmitKind::Ptx, name + ".ptx", [&](llvm::raw_ostream &os) {
-      os << describeKernels(descriptions, *code.gpu);
-      os.write(ptx->data(), ptx->size());
-    });
+    program.images.push_back(
+        ptxImage(target, StringRef(ptx->data(), ptx->size())));
+    return show(EmitKind::Ptx, (name + ".ptx").str(),
+                [&](llvm::raw_ostream &os) {
+                  os << head;
+                  os.write(ptx->data(), ptx->size());
+                });
   });
 }
 
@@ -396,6 +430,14 @@ llvm::Error Compilation::run() {
   for (const TargetSpec *target : targets)
     if (llvm::Error error = checkEmit(*target, options.emit))
       return error;
+  bool forGpu = llvm::any_of(
+      targets, [](const TargetSpec *target) { return target->isGpu(); });
+  if (!options.ptxas.empty() && forGpu) {
+    auto found = Ptxas::find(options.ptxas);
+    if (!found)
+      return found.takeError();
+    ptxas.emplace(std::move(*found));
+  }
 
   if (llvm::Error error = read())
     return error;

@@ -25,6 +25,20 @@ std::string qcc::modelName(const Checkpoint &checkpoint) {
   return llvm::sys::path::filename(folder).str();
 }
 
+/// The code of a GPU's target: the text that drivers compile, and machine code.
+static llvm::json::Array describeImages(const LaunchProgram &program) {
+  llvm::json::Array images;
+  for (const GpuImage &image : program.images)
+    images.push_back(llvm::json::Object{
+        {"kind", image.kind == QCC_GPU_PTX ? "PTX" : "cubin"},
+        {"architecture", "sm_" + std::to_string(image.architecture) +
+                             (image.specific ? "a" : "")},
+        {"cuda", std::to_string(image.cudaVersion / 1000) + "." +
+                     std::to_string(image.cudaVersion % 1000 / 10)},
+        {"bytes", int64_t(image.data.size())}});
+  return images;
+}
+
 std::string qcc::modelInfo(const Checkpoint &checkpoint,
                            const CompileOptions &options,
                            const BundleContents &contents) {
@@ -40,15 +54,19 @@ std::string qcc::modelInfo(const Checkpoint &checkpoint,
     llvm::consumeError(source.takeError());
   }
   llvm::json::Array targets;
-  for (const BundleModel &model : contents.models)
-    targets.push_back(llvm::json::Object{
+  for (const BundleModel &model : contents.models) {
+    llvm::json::Object target{
         {"name", model.target->name},
         {"activations", model.code->activations},
         {"kv", model.code->kv},
         {"row_capacity", int64_t(model.code->rowCapacity)},
         {"arena_bytes", int64_t(model.code->arenaBytes)},
         {"arena_thread_bytes", int64_t(model.code->arenaThreadBytes)},
-        {"context", int64_t(model.code->context)}});
+        {"context", int64_t(model.code->context)}};
+    if (model.code->gpu)
+      target["images"] = describeImages(*model.code->gpu);
+    targets.push_back(std::move(target));
+  }
   info["targets"] = std::move(targets);
   info["name"] = contents.name;
   info["compiler"] = contents.compiler;

@@ -4,7 +4,38 @@
 
 #include "Program.h"
 
+#include <nlohmann/json.hpp>
+
 namespace qcc::cli {
+
+/// "sm_90a: PTX for sm_90a, PTX for sm_90": the targets for GPUs with what a
+/// file has for each, from what its compiler says (which may be older than
+/// this, or not qcc).
+static std::vector<std::string> gpuCode(const char *compilation) {
+  std::vector<std::string> lines;
+  const nlohmann::json all =
+      nlohmann::json::parse(compilation, nullptr, /*allow_exceptions=*/false);
+  auto text = [](const nlohmann::json &object, const char *name) {
+    auto found = object.is_object() ? object.find(name) : object.end();
+    return found != object.end() && found->is_string()
+               ? found->get<std::string>()
+               : "?";
+  };
+  auto list = [](const nlohmann::json &object, const char *name) {
+    auto found = object.is_object() ? object.find(name) : object.end();
+    return found != object.end() && found->is_array() ? *found
+                                                      : nlohmann::json::array();
+  };
+  for (const nlohmann::json &target : list(all, "targets")) {
+    std::string images;
+    for (const nlohmann::json &image : list(target, "images"))
+      images += (images.empty() ? "" : ", ") + text(image, "kind") + " for " +
+                text(image, "architecture");
+    if (!images.empty())
+      lines.push_back(text(target, "name") + ": " + images);
+  }
+  return lines;
+}
 
 int runInfo(Program &program, const Options &options) {
   const qcc_model_info_v1 &m = program.info();
@@ -69,6 +100,11 @@ int runInfo(Program &program, const Options &options) {
                    double(m.device_weight_bytes) * 1e-6);
   else if (m.device_unused)
     printFormatted("device          none: %s\n", m.device_unused);
+  const char *title = "code for GPUs";
+  for (const std::string &line : gpuCode(m.json)) {
+    printFormatted("%-16s%s\n", title, line.c_str());
+    title = "";
+  }
   printFormatted("activations     %s\n", m.activations);
   // A library may be older than these.
   if (m.checkpoint && m.weight_types) {

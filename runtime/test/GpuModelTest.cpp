@@ -104,7 +104,8 @@ TEST_F(GpuModelTest, SaysWhatIsMissing) {
        "the NVIDIA driver is too old: it supports CUDA 11.8, the code for "
        "sm_80 needs 12.0 or newer"},
       {[](FakeCuda &fake) { fake.major = 7, fake.minor = 5; }, QCC_E_DEVICE,
-       "Fake GPU has compute capability 7.5; this file has code for sm_80"},
+       "Fake GPU has compute capability 7.5; this file has code for sm_80, "
+       "sm_90a"},
       {[](FakeCuda &fake) { fake.sharedPerBlock = 48 << 10; }, QCC_E_DEVICE,
        "kernel demo_mix_0 needs 61440 bytes of shared memory, Fake GPU has "
        "49152"},
@@ -179,6 +180,40 @@ TEST_F(GpuModelTest, CodeThatDoesNotLoadIsAnErrorOfTheSession) {
   fake_kernels(fake);
   ASSERT_EQ(start(), QCC_OK) << error;
   EXPECT_EQ(eval(someTokens(3)), evaluate(someTokens(3), 1, false));
+}
+
+TEST_F(GpuModelTest, LoadsTheImageThatIsNearest) {
+  static const struct {
+    int major, minor, driver;
+    const char *start;
+  } cases[] = {
+      {9, 0, 13000,
+       "\x7f"
+       "ELF"},                                       // machine code before text
+      {9, 0, 12040, ".version 8.0\n.target sm_90a"}, // too old for the cubin
+      {9, 0, 12000, ".version 8.0\n.target sm_90a"},
+      {8, 9, 13000, ".version 8.0\n.target sm_80"},
+      {10, 0, 13000, ".version 8.0\n.target sm_80"}, // not 9.0's own code
+      {12, 0, 13000, ".version 8.0\n.target sm_80"},
+  };
+  for (const auto &one : cases) {
+    renew();
+    fake->major = one.major;
+    fake->minor = one.minor;
+    fake->version = one.driver;
+    std::string loaded;
+    fake->loadImage = [&](const void *image, std::vector<FakeKernel> &,
+                          std::string &) {
+      loaded.assign(static_cast<const char *>(image), strlen(one.start));
+      return true;
+    };
+    ASSERT_EQ(open("demo_gpu.so"), QCC_OK) << error;
+    ASSERT_EQ(start(), QCC_OK) << error;
+    EXPECT_EQ(loaded, one.start) << one.major << '.' << one.minor;
+    EXPECT_EQ(eval(someTokens(3)), evaluate(someTokens(3), 1, false));
+    session.reset();
+    model.reset();
+  }
 }
 
 TEST_F(GpuModelTest, SessionsShareTheWeights) {

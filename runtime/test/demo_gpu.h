@@ -13,6 +13,8 @@
 
 #include "qcc-rt/qcc_gpu.h"
 
+#include <elf.h>
+
 #ifdef __cplusplus
 #include "core/Gpu.h"
 #define DEMO_GPU_RUNTIME &qcc_gpu_runtime
@@ -22,8 +24,34 @@ extern const char qcc_gpu_runtime[] __attribute__((visibility("hidden")));
 #endif
 
 static const char demo_gpu_ptx[] = ".version 8.0\n.target sm_80\n";
+static const char demo_gpu_ptx_90a[] = ".version 8.0\n.target sm_90a\n";
+/* A header and one empty section, which is as much of a cubin as is looked at.
+ */
+static const struct {
+  Elf64_Ehdr header;
+  Elf64_Shdr section;
+} demo_gpu_cubin_90a = {
+    {{0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+     ET_EXEC,
+     190, /* EM_CUDA */
+     EV_CURRENT,
+     0,
+     0,
+     sizeof(Elf64_Ehdr),
+     0,
+     sizeof(Elf64_Ehdr),
+     0,
+     0,
+     sizeof(Elf64_Shdr),
+     1,
+     0},
+    {0, SHT_NULL, 0, 0, 0, 0, 0, 0, 0, 0}};
 static const qcc_gpu_image_v1 demo_gpu_images[] = {
-    {QCC_GPU_PTX, 80, 0, DEMO_GPU_CUDA, demo_gpu_ptx, sizeof demo_gpu_ptx}};
+    {QCC_GPU_PTX, 80, 0, DEMO_GPU_CUDA, demo_gpu_ptx, sizeof demo_gpu_ptx},
+    {QCC_GPU_PTX, 90, 1, DEMO_GPU_CUDA, demo_gpu_ptx_90a,
+     sizeof demo_gpu_ptx_90a},
+    {QCC_GPU_CUBIN, 90, 1, 13000, &demo_gpu_cubin_90a,
+     sizeof demo_gpu_cubin_90a}};
 
 enum { DEMO_EMBED, DEMO_EMBED_PROMPT, DEMO_STORE, DEMO_MIX = 4, DEMO_HEAD = 6 };
 static const qcc_gpu_kernel_v1 demo_gpu_kernels[] = {

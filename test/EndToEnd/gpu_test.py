@@ -50,8 +50,8 @@ class Gpu(unittest.TestCase):
         self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
         return result.stdout
 
-    def compile(self, model, *options):
-        self.check_run([OPTIONS.qcc, model, "--target", "x86-64-v3,sm_86", "-o", self.program,
+    def compile(self, model, *options, gpu="sm_86"):
+        self.check_run([OPTIONS.qcc, model, "--target", "x86-64-v3," + gpu, "-o", self.program,
                         *options])
 
     def on_cpu(self, *arguments):
@@ -97,6 +97,17 @@ class Gpu(unittest.TestCase):
             got = self.logits(self.on_gpu, "-p", PROMPT)
             integers = distance(self.logits(self.on_cpu, "-p", PROMPT), exact)
             self.assertLess(distance(got, exact), min(2e-3, integers))
+
+    def test_code_for_one_kind(self):
+        """PTX that only Hopper takes, and beside it some that newer GPUs take too."""
+        self.compile(self.tiny(kind="Q8_0"), "--activations=f32", gpu="sm_90a")
+        generate = ("ab", "--raw", "--greedy", "-n", "3")
+        expected = self.on_cpu(*generate)
+        for capability in ("9.0", "12.0"):
+            self.assertEqual(self.on_gpu(*generate, capability=capability), expected)
+        info = json.loads(self.on_gpu("info", "--json", capability="12.0"))
+        self.assertEqual([image["architecture"] for image in
+                          info["compilation"]["targets"][-1]["images"]], ["sm_90a", "sm_90"])
 
     def check_family(self, name):
         model = TESTS / "architectures" / name

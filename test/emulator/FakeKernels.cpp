@@ -54,8 +54,25 @@ static int run(LoadedModule &module, const std::string &name, size_t parameters,
   return 0;
 }
 
-static bool load(const void *image, std::vector<FakeKernel> &kernels,
+/// As a driver does: text for one kind of GPU ("sm_90a") is refused by others,
+/// any other by older ones, and there is no machine code here that could run.
+static bool fits(const FakeCuda &fake, llvm::StringRef image,
                  std::string &log) {
+  llvm::StringRef target = image.split("\n.target sm_").second;
+  target = target.take_while([](char c) { return isalnum(c); });
+  bool specific = target.consume_back("a");
+  int architecture = 0, own = fake.major * 10 + fake.minor;
+  if (target.getAsInteger(10, architecture) || architecture > own ||
+      (specific && architecture != own))
+    log = "no text for compute capability " + std::to_string(fake.major) + "." +
+          std::to_string(fake.minor);
+  return log.empty();
+}
+
+static bool load(const FakeCuda &fake, const void *image,
+                 std::vector<FakeKernel> &kernels, std::string &log) {
+  if (!fits(fake, static_cast<const char *>(image), log))
+    return false;
   auto *loaded = new LoadedModule();
   auto failed = [&](llvm::Error error) {
     log = llvm::toString(std::move(error));
@@ -81,5 +98,8 @@ static bool load(const void *image, std::vector<FakeKernel> &kernels,
 
 extern "C" __attribute__((visibility("default"))) void
 fake_kernels(FakeCuda *fake) {
-  fake->loadImage = load;
+  fake->loadImage = [fake](const void *image, std::vector<FakeKernel> &kernels,
+                           std::string &log) {
+    return load(*fake, image, kernels, log);
+  };
 }

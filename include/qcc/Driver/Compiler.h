@@ -49,6 +49,10 @@ struct CompileOptions {
   /// Architectures beside those of the product; must outlive the compilation.
   std::span<const Architecture> extraArchitectures;
   bool externalWeights = false;
+  /// NVIDIA's assembler by its path, or "auto" (found on the machine): adds
+  /// machine code to what GPUs' targets have. Empty: PTX alone, so that the
+  /// result does not depend on the machine.
+  std::string ptxas;
   std::string symbolPrefix = "qcc_model";
   std::string supportDir; ///< Empty: lib/qcc beside the compiler.
 

@@ -74,6 +74,12 @@ const TargetSpec *qcc::findTarget(llvm::StringRef name) {
   return nullptr;
 }
 
+const TargetSpec *qcc::fallbackTarget(const TargetSpec &target) {
+  return target.isSpecificGpu()
+             ? findTarget(llvm::StringRef(target.name).drop_back())
+             : nullptr;
+}
+
 /// QCC_CPU_* of this machine. LLVM's detection counts a feature only when the
 /// operating system saves its registers.
 static uint64_t hostFeatures() {

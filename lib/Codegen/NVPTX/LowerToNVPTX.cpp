@@ -74,16 +74,15 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
   return success();
 }
 
-void qcc::addPtxImage(const TargetSpec &target, llvm::StringRef ptx,
-                      ModelCode &code) {
+GpuImage qcc::ptxImage(const TargetSpec &target, llvm::StringRef ptx) {
   GpuImage image;
   image.kind = QCC_GPU_PTX;
   image.architecture = target.gpuArchitecture;
-  image.specific = llvm::StringRef(target.name).ends_with("a");
+  image.specific = target.isSpecificGpu();
   image.cudaVersion = target.cudaVersion;
   image.data = ptx.str();
   image.data.push_back('\0');
-  code.gpu->images.push_back(std::move(image));
+  return image;
 }
 
 void qcc::buildNVVMPipeline(OpPassManager &passes) {

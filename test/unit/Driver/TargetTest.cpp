@@ -75,6 +75,23 @@ TEST(Target, EveryFeatureGivenToTheCompilerIsAskedForAtStart) {
   }
 }
 
+TEST(Target, CodeForOneKindOfGpuHasAFallback) {
+  for (const TargetSpec &target : targetTable()) {
+    const TargetSpec *fallback = fallbackTarget(target);
+    EXPECT_EQ(fallback != nullptr, target.isSpecificGpu()) << target.name;
+    if (!fallback)
+      continue;
+    EXPECT_FALSE(fallback->isSpecificGpu());
+    EXPECT_EQ(fallback->gpuArchitecture, target.gpuArchitecture);
+    EXPECT_LE(fallback->cudaVersion, target.cudaVersion);
+    // It takes kernels that were planned for the other.
+    EXPECT_EQ(fallback->sharedBytes, target.sharedBytes);
+    EXPECT_EQ(fallback->registers, target.registers);
+  }
+  EXPECT_STREQ(fallbackTarget(*findTarget("sm_90a"))->name, "sm_90");
+  EXPECT_STREQ(fallbackTarget(*findTarget("sm_100a"))->name, "sm_100");
+}
+
 TEST(Target, NativeIsARowThatThisMachineRuns) {
   auto native = detectNativeTarget();
   if (!native) {

@@ -53,6 +53,10 @@ struct TargetSpec {
 
   bool isReference() const { return kind == TargetKind::Reference; }
   bool isGpu() const { return kind == TargetKind::NVPTX; }
+  /// Whether its code runs on no other kind of GPU, not even a newer one.
+  bool isSpecificGpu() const {
+    return isGpu() && llvm::StringRef(name).ends_with("a");
+  }
 };
 
 /// Every target, in ascending order of preference, the reference first.
@@ -60,6 +64,11 @@ llvm::ArrayRef<TargetSpec> targetTable();
 
 /// Null when there is none of that name.
 const TargetSpec *findTarget(llvm::StringRef name);
+
+/// For a target whose code runs on one kind of GPU alone (sm_90a), the one of
+/// the same kind whose code newer GPUs take too (sm_90); else null. It takes
+/// whatever kernels were planned for the other.
+const TargetSpec *fallbackTarget(const TargetSpec &target);
 
 /// The best target that this machine runs; an error when it lacks the baseline.
 llvm::Expected<const TargetSpec *> detectNativeTarget();

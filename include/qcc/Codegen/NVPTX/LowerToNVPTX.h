@@ -63,9 +63,8 @@ mlir::LogicalResult lowerToNVPTX(mlir::ModuleOp module,
                                  const NVPTXOptions &options, ModelCode &code,
                                  std::vector<GpuKernel> &kernels);
 
-/// The kernels of `code` as an image of its program.
-void addPtxImage(const TargetSpec &target, llvm::StringRef ptx,
-                 ModelCode &code);
+/// PTX of the kernels as an image of a program.
+GpuImage ptxImage(const TargetSpec &target, llvm::StringRef ptx);
 
 /// Adds the passes that turn the kernels into the LLVM dialect with NVVM's
 /// intrinsics.
