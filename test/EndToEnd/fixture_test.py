@@ -27,6 +27,11 @@ FIXTURES = pathlib.Path(__file__).resolve().parents[3] / "shared" / "fixtures"
 LOGITS, MATRICES = 2e-3, 1e-6
 
 
+# Parts of names in GGUF files, for those in folders, in which references name them.
+IN_GGUF = {"model.embed_tokens": "token_embd", "lm_head": "output", "model.layers.": "blk.",
+           "self_attn.": "attn_", "mlp.": "ffn_", "_proj": "", "attn_o": "attn_output"}
+
+
 class Tool:
     """qcc-checkpoint-tool, which answers request by request."""
 
@@ -45,14 +50,31 @@ class Tool:
         return np.frombuffer(self.ask(f"{model}\t{tensor}"), np.float32).reshape(shape)
 
 
+def gguf_name(module):
+    for part, other in IN_GGUF.items():
+        module = module.replace(part, other)
+    return module + ".weight"
+
+
+def halves_together(rows, heads):
+    """The two halves of each head's rows, which take turns in GGUF files."""
+    return rows.reshape(heads, -1, 2, rows.shape[1]).swapaxes(1, 2).reshape(rows.shape)
+
+
 def check_matrices(tool, model, reference, rounding, failures):
     modules = sorted({key[2:].rpartition("/")[0] for key in reference.files if key[:2] == "w/"})
-    tensors = {t["name"]: t for t in json.loads(tool.ask(model))["tensors"]}
+    described = json.loads(tool.ask(model))
+    tensors = {t["name"]: t for t in described["tensors"]}
+    is_gguf = model.suffix == ".gguf"
     for module in modules:
         def of(key):
             return reference[f"w/{module}/{key}"]
-        name = module if module in tensors else module + ".weight"
+        name = (gguf_name(module) if is_gguf else
+                module if module in tensors else module + ".weight")
         got = tool.values(model, name, of("shape"))
+        for projection, key in (("attn_q", "head_count"), ("attn_k", "head_count_kv")):
+            if is_gguf and projection in name:
+                got = halves_together(got, described["config"][f"llama.attention.{key}"])
         if order := tensors[name].get("order"):
             # Packed in the order of groups; the reference has the model's.
             columns = tool.values(model, order, of("shape")[1:]).astype(int)
@@ -112,6 +134,7 @@ def main():
         print(f"skipped: no {arguments.name} beside this checkout")
         return SKIP
     reference = np.load(model / "reference.npz")
+    model = next(model.glob("*.gguf"), model)
     failures = []
     check_matrices(Tool(arguments.tool), model, reference, arguments.rounding, failures)
     with tempfile.TemporaryDirectory() as folder:
