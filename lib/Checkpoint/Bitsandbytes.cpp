@@ -22,6 +22,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
+#include "qcc/Formats/PackedLayout.h"
 #include <bit>
 #include <cmath>
 #include <numeric>
@@ -211,16 +212,21 @@ private:
 
   /// Nested scales stay two levels where blocks end with rows, of several
   /// blocks. Where they change within rows, that is at a place of each row's
-  /// own.
+  /// own. The rows of a panel share them where they change once in it at most.
   void keepNesting(Encoding &encoding, std::vector<float> values) const {
     uint64_t shared = std::min(state.block * state.nestedBlock, kMaxSuperBlock);
     uint64_t superBlock = std::gcd(state.in, shared);
-    encoding.splitScale = superBlock < std::min(state.in, shared);
+    encoding.commonScale =
+        state.in <=
+        state.block *
+            std::min<uint64_t>(state.nestedBlock / PackedLayout::kRows, 256);
+    encoding.splitScale =
+        encoding.commonScale || superBlock < std::min(state.in, shared);
     if (encoding.splitScale)
       superBlock = std::min(
           state.in, state.block * std::min<uint64_t>(state.nestedBlock, 256));
     if (encoding.group != state.block || superBlock <= state.block) {
-      encoding.splitScale = false;
+      encoding.commonScale = encoding.splitScale = false;
       return;
     }
     encoding.superBlock = unsigned(superBlock);

@@ -87,7 +87,7 @@ static bool fitsTensor(qz::WeightOp op, const Tensor &tensor) {
     return encoding.element == ScalarType::F32;
   Encoding expected = *stored;
   // Rows in an order of their own have scales of their own.
-  if (!expected.isTwoLevel())
+  if (!expected.isTwoLevel() || expected.splitScale)
     expected.commonScale = encoding.commonScale;
   return encoding == expected;
 }

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/Bits.h"
+#include "qcc/Formats/PackedLayout.h"
 #include "qcc/Formats/StoredFormat.h"
 #include <algorithm>
 #include "RowCodes.h"
@@ -19,29 +20,34 @@ static float blockScale(const StoredWeight &weight, bool isNested, uint64_t i) {
   return product + floatFromBits(uint32_t(weight.numbers[2]));
 }
 
-/// The levels of nested scales as they are, for the row that begins with
-/// element `first`.
-static void unpackNestedScales(const StoredWeight &weight, uint64_t first,
+/// The levels of nested scales as they are, for one row.
+static void unpackNestedScales(const StoredWeight &weight, uint64_t row,
                                Fields &fields) {
   const uint64_t groups = weight.encoding.superBlock / weight.encoding.group,
                  nestedBlock = weight.numbers[1];
-  const uint64_t block = first / weight.numbers[0],
-                 end = block + fields.sub.size();
-  for (uint64_t g = 0; g < fields.sub.size(); ++g)
+  const uint64_t rowGroups = fields.sub.size(), block = row * rowGroups,
+                 end = block + rowGroups;
+  for (uint64_t g = 0; g < rowGroups; ++g)
     fields.sub[g] = weight.arrays[1][block + g];
   auto nested = [&](uint64_t i) {
     return loadLE<uint32_t>(weight.arrays[2] + i / nestedBlock * 4);
   };
   for (uint64_t b = 0; b < fields.scale.size(); ++b) {
-    const uint64_t begin = block + b * groups;
+    const uint64_t own = block + b * groups;
+    // Of the blocks that share two scales.
+    uint64_t begin = own, last = std::min(own + groups, end) - 1;
+    if (weight.encoding.commonScale) {
+      const uint64_t panel = row / PackedLayout::kRows * PackedLayout::kRows;
+      begin = panel * rowGroups;
+      last = std::min(panel + PackedLayout::kRows, weight.rows) * rowGroups - 1;
+    }
     fields.scale[b] = nested(begin);
     fields.offset[b] = uint32_t(weight.numbers[2]);
     if (!weight.encoding.splitScale)
       continue;
-    const uint64_t last = std::min(begin + groups, end) - 1,
-                   changed = last / nestedBlock * nestedBlock;
+    const uint64_t changed = std::max(last / nestedBlock * nestedBlock, begin);
     fields.secondScale[b] = nested(last);
-    fields.split[b] = changed > begin ? uint8_t(changed - begin) : 0;
+    fields.split[b] = uint8_t(std::clamp(changed, own, own + groups) - own);
   }
 }
 
@@ -57,7 +63,7 @@ static void unpack4(const StoredWeight &weight, bool isNested,
       fields.codes[k] = (first + k) % 2 ? byte & 15 : byte >> 4;
     }
     if (weight.encoding.isTwoLevel()) {
-      unpackNestedScales(weight, first, fields);
+      unpackNestedScales(weight, firstRow + i, fields);
       continue;
     }
     for (uint64_t g = 0; g < fields.scale.size(); ++g)

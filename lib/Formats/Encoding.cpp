@@ -215,10 +215,10 @@ std::string Encoding::check() const {
     return outOfRange("subBits", "0..8", subBits);
   if (hasMin() && (commonScale || hasOffset()))
     return "a scale or an offset for all rows allows no min";
-  if (splitScale && (commonScale || hasMin() || superBlock == 0 || group < 32 ||
-                     superBlock / group > 256))
-    return "splitScale needs scales of each row without min, and up to 256 "
-           "groups of at least 32 in a superBlock";
+  if (splitScale &&
+      (hasMin() || superBlock == 0 || group < 32 || superBlock / group > 256))
+    return "splitScale needs scales without min, and up to 256 groups of at "
+           "least 32 in a superBlock";
   if (!subValues.empty() && subValues.size() != size_t(1) << subBits)
     return outOfRange("subValues", "empty or 2^subBits values",
                       (long long)subValues.size());

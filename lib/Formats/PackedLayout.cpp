@@ -247,8 +247,9 @@ struct Pack {
       putScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min),
                 fields.min[first.block + block]);
     if (e.splitScale) {
-      putScalar(panel + offset + layout.secondScaleOffset, row,
-                scalarBytes(e.scale), fields.secondScale[first.block + block]);
+      putScalar(panel + offset + layout.secondScaleOffset,
+                e.commonScale ? 0 : row, scalarBytes(e.scale),
+                fields.secondScale[first.block + block]);
       panel[offset + layout.splitOffset + row] =
           fields.split[first.block + block];
     }
@@ -298,8 +299,9 @@ struct Unpack {
       fields.min[first.block + block] =
           getScalar(panel + offset + layout.minOffset, row, scalarBytes(e.min));
     if (e.splitScale) {
-      fields.secondScale[first.block + block] = getScalar(
-          panel + offset + layout.secondScaleOffset, row, scalarBytes(e.scale));
+      fields.secondScale[first.block + block] =
+          getScalar(panel + offset + layout.secondScaleOffset,
+                    e.commonScale ? 0 : row, scalarBytes(e.scale));
       fields.split[first.block + block] =
           panel[offset + layout.splitOffset + row];
     }

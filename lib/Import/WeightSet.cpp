@@ -39,7 +39,7 @@ static qz::EncodingAttr encodingOf(MLIRContext *context, const Tensor &tensor,
   }
   // The scale of a panel is not that of its rows in another one.
   auto fills = [](uint64_t rows) { return rows % PackedLayout::kRows == 0; };
-  if (encoding.commonScale && !encoding.isTwoLevel() &&
+  if (encoding.commonScale && (!encoding.isTwoLevel() || encoding.splitScale) &&
       !source.tensor.empty() &&
       !(fills(source.first) && fills(source.run) && fills(source.stride)))
     encoding.commonScale = false;

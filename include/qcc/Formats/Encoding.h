@@ -92,10 +92,10 @@ struct Encoding {
   ScalarType min = ScalarType::None;
   /// A min is what is subtracted from codes, a float (one level only).
   bool scaledMin = false;
-  /// A scale is the same for all rows, with one level for those of a panel.
+  /// All rows have the scale; with one level or splitScale those of a panel.
   bool commonScale = false;
-  /// A super-block has two scales of its row's own, without min. Groups are of
-  /// 32 or more, at most 256 of them in a super-block.
+  /// A super-block has two scales, of which each row has the first for its
+  /// split's groups. No min; groups of 32 or more, 256 at most.
   bool splitScale = false;
 
   /// Elements of k that share scale and min (two levels only); 0: a group.

@@ -21,7 +21,7 @@
 //   [second scale: 16 scalars] [split: 16 bytes]  with splitScale
 //   [offset: 1 scalar]                            if there is one
 //
-// A scale that all rows have in common is one scalar.
+// A scale, or second scale, that rows have in common is one scalar.
 //
 // Codes are cut into bit planes of 8, 4, 2 or 1 bits, low bits first
 // (6 = 4 + 2). A plane of width w has w lines of 64 bytes; line byte 4*r + j

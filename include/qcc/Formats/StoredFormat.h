@@ -189,7 +189,7 @@ extern const StoredFormat kNVFP4DividedFormat, kNVFP4MultipliedFormat;
 ///
 /// With an encoding of two levels these stay apart; its group is the block, and
 /// its superBlock divides columns and block * nestedBlock, or, with splitScale,
-/// is at most the latter.
+/// is at most the latter. With commonScale 16 superBlocks, each a row, are.
 extern const StoredFormat kNF4Format, kFP4Format; ///< weight, absmax
 /// weight, absmax, nested_absmax, nested_quant_map
 extern const StoredFormat kNF4NestedFormat, kFP4NestedFormat;

@@ -195,6 +195,9 @@ static std::vector<NamedEncoding> foreignEncodings() {
   e.splitScale = true;
   list.push_back({"SplitScaleOffset", e});
 
+  e.commonScale = true;
+  list.push_back({"SplitScaleCommon", e});
+
   e = twoLevel(3, 32, 96, 4, ScalarType::BF16);
   e.zero = 3;
   e.splitScale = true;

@@ -89,10 +89,13 @@ std::vector<Fields> qcc::test::randomRows(const Encoding &encoding, size_t rows,
   std::vector<Fields> result;
   for (size_t row = 0; row < rows; ++row)
     result.push_back(randomRow(encoding, k, random));
+  const bool isOfPanel = !encoding.isTwoLevel() || encoding.splitScale;
   if (encoding.commonScale)
-    for (size_t row = 0; row < rows; ++row)
-      result[row].scale =
-          result[encoding.isTwoLevel() ? 0 : row / 16 * 16].scale;
+    for (size_t row = 0; row < rows; ++row) {
+      const Fields &first = result[isOfPanel ? row / 16 * 16 : 0];
+      result[row].scale = first.scale;
+      result[row].secondScale = first.secondScale;
+    }
   return result;
 }
 

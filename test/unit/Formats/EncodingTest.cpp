@@ -182,6 +182,10 @@ TEST(Encoding, ChecksEachField) {
         EXPECT_EQ(e.check().empty(),
                   superBlock == 256 * 64 && group == 64 && !hasMin)
             << e.check();
+        e.commonScale = true;
+        EXPECT_EQ(e.check().empty(),
+                  superBlock == 256 * 64 && group == 64 && !hasMin)
+            << e.check();
       }
   EXPECT_EQ(twoLevelWith([](Encoding &e) { e.subSigned = true; }),
             "subBits must be 8 when signed, got 6");

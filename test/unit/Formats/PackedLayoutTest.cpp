@@ -107,6 +107,8 @@ std::vector<Named> encodings() {
   split.superBlock = 128;
   split.group = 32;
   list.push_back({"SplitScaleOffsetGroup32", split});
+  split.commonScale = true;
+  list.push_back({"SplitScaleCommon", split});
   Encoding subFloat = twoLevel(4, 16, 96, 8, 0);
   subFloat.commonScale = true;
   subFloat.subMinifloat = Minifloat::E4M3FN;
@@ -129,8 +131,10 @@ protected:
     for (unsigned r = 0; r < count; ++r)
       rows.push_back(randomFields(encoding, k, random));
     for (Fields &row : rows) {
-      if (encoding.commonScale)
+      if (encoding.commonScale) {
         row.scale = rows[0].scale;
+        row.secondScale = rows[0].secondScale;
+      }
       row.offset = rows[0].offset;
     }
     return rows;
@@ -163,8 +167,10 @@ TEST_P(PackedLayoutTest, UnpacksToTheSameFields) {
       // Rows that were not given are zero.
       Fields zero;
       zero.resize(encoding, k);
-      if (encoding.commonScale)
+      if (encoding.commonScale) {
         zero.scale = rows[0].scale;
+        zero.secondScale = rows[0].secondScale;
+      }
       zero.offset = rows[0].offset;
       for (unsigned r = count; r < PackedLayout::kRows; ++r) {
         layout.unpackRow(panel.data(), r, k, got);
@@ -242,7 +248,8 @@ TEST_P(PackedLayoutTest, ScalesLieWhereTheHeaderSays) {
                   f.min[i / e.scaleBlock()]);
       }
       if (e.splitScale) {
-        ASSERT_EQ(scalarAt(unit + layout.secondScaleOffset, r, e.scale),
+        ASSERT_EQ(scalarAt(unit + layout.secondScaleOffset,
+                           e.commonScale ? 0 : r, e.scale),
                   f.secondScale[i / e.superBlock]);
         ASSERT_EQ(unit[layout.splitOffset + r], f.split[i / e.superBlock]);
       }
