@@ -117,6 +117,10 @@ class Gpu(unittest.TestCase):
         ids = np.random.default_rng(5).integers(0, vocab, 9)
         self.check_logits(2e-5, "--ids", ",".join(map(str, ids)), batches=("5", "1"))
 
+    def test_experts(self):
+        """Of rows that chose them, of one row, and one for each head of latents."""
+        self.check_family("deepseek-v3")
+
     def test_windows(self):
         """Also norms of heads, and norms after layers."""
         self.check_family("gemma3")

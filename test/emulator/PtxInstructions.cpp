@@ -211,6 +211,12 @@ static void extractField(PtxFunction &f, const Statement &s) {
                                        : f.ir.CreateLShr(value, unused));
 }
 
+static void countBits(PtxFunction &f, const Statement &s) {
+  f.write(s.operands[0], kWord,
+          f.ir.CreateUnaryIntrinsic(Intrinsic::ctpop,
+                                    f.read(s.operands[1], kWord)));
+}
+
 static void permute(PtxFunction &f, const Statement &s) {
   f.write(s.operands[0], kWord,
           f.call("llvm.nvvm.prmt",
@@ -454,6 +460,13 @@ static void shuffle(PtxFunction &f, const Statement &s) {
                   f.read(s.operands[2], kWord), f.read(s.operands[3], kWord)}));
 }
 
+static void vote(PtxFunction &f, const Statement &s) {
+  f.write(s.operands[0], kWord,
+          f.call("llvm.nvvm.vote.ballot.sync",
+                 {f.read(s.operands[2], kWord),
+                  f.read(s.operands[1], kPredicate)}));
+}
+
 static void multiplyMatrices(PtxFunction &f, const Statement &s) {
   std::string shape = join(s.modifiers, ".");
   if (shape != "sync.aligned.m16n8k16.row.col" ||
@@ -516,6 +529,7 @@ static const Row rows[] = {
     {"shl", "", 1, 3, shift},
     {"shr", "", 1, 3, shift},
     {"bfe", "", 1, 4, extractField},
+    {"popc", "", 1, 2, countBits},
     {"prmt", "", 1, 4, permute},
     {"lop3", "", 1, 5, logic3},
 
@@ -532,6 +546,7 @@ static const Row rows[] = {
 
     {"bar", "sync warp", 0, 1, barrier},
     {"shfl", "sync idx bfly up down", 1, 5, shuffle},
+    {"vote", "sync ballot", 1, 3, vote},
     {"mma", "sync aligned m16n8k16 row col", 4, 4, multiplyMatrices},
     {"bra", "uni", 0, 1, branch},
     {"ret", "", 0, 0, leave},

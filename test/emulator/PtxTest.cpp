@@ -112,6 +112,7 @@ TEST(Ptx, Bits) {
   EXPECT_EQ(run("shr.s32 %r9, %r1, %r2;", ~0u, 40), ~0u);
   EXPECT_EQ(run("bfe.u32 %r9, %r1, 4, 8;", 0xabcd, 0), 0xbcu);
   EXPECT_EQ(run("bfe.s32 %r9, %r1, 4, 8;", 0xabcd, 0), 0xffffffbcu);
+  EXPECT_EQ(run("popc.b32 %r9, %r1;", 0xf00f1, 0), 9u);
   EXPECT_EQ(run("lop3.b32 %r9, %r1, %r2, 1, 0xea;", 0xff00, 0x0ff0), 0x0f01u);
   EXPECT_EQ(run("mov.b32 {%rs1, %rs2}, %r1; mov.b32 %r9, {%rs2, %rs1};",
                 0x12345678, 0),
@@ -196,6 +197,10 @@ TEST(Ptx, Memory) {
                 "shfl.sync.idx.b32 %r9, %r3, 5, 31, -1;",
                 0, 0),
             5u);
+  EXPECT_EQ(run("mov.u32 %r3, %tid.x; setp.lt.u32 %p1, %r3, %r1;"
+                "vote.sync.ballot.b32 %r9, %p1, -1;",
+                5, 0),
+            31u);
 }
 
 TEST(Ptx, AccessesAreChecked) {
@@ -206,8 +211,8 @@ TEST(Ptx, AccessesAreChecked) {
 }
 
 TEST(Ptx, RefusesWhatItDoesNotKnow) {
-  EXPECT_CONTAINS(errorOf(file("popc.b32 %r9, %r1;")),
-                  "an unknown instruction in 'k': popc.b32 %r9, %r1");
+  EXPECT_CONTAINS(errorOf(file("brev.b32 %r9, %r1;")),
+                  "an unknown instruction in 'k': brev.b32 %r9, %r1");
   EXPECT_CONTAINS(errorOf(file("fma.rn.ftz.f32 %r9, %r1, %r1, %r1;")),
                   "an unknown modifier ftz");
   EXPECT_CONTAINS(errorOf(file("add.f32 %r9, %r1, %r1;")), "no rounding");

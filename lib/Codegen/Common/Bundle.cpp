@@ -75,7 +75,7 @@ private:
 } // namespace
 
 Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
-  llvm::SmallVector<Constant *> images, kernels, operands, launches;
+  llvm::SmallVector<Constant *> images, kernels, operands;
   for (const GpuImage &image : program.images)
     images.push_back(structure(
         {i32(image.kind), i32(image.architecture), i32(image.specific),
@@ -87,18 +87,25 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
   for (const LaunchKernel &kernel : program.kernels)
     kernels.push_back(structure({string(kernel.name), i32(kernel.threads),
                                  i32(kernel.mostSharedBytes)}));
-  for (const Launch &launch : program.launches) {
-    static_assert(sizeof(qcc_gpu_launch_v1) == 48, "fields below");
-    launches.push_back(structure(
-        {string(launch.name), i32(launch.kernel), i32(operands.size()),
-         i32(launch.operands.size()), i32(launch.per), i32(launch.units),
-         i32(launch.rowsPerBlock), i32(launch.sharedBytes),
-         i32(launch.sharedBytesPerRow), i32(launch.layer), i32(0)}));
-    for (const qcc_gpu_operand_v1 &operand : launch.operands)
-      operands.push_back(structure(
-          {i32(operand.kind), i32(0), i64(operand.value), i64(operand.bytes)}));
-  }
-  Constant *steps = table(launches, "launches");
+  auto tableOf = [&](const std::vector<Launch> &all) {
+    llvm::SmallVector<Constant *> launches;
+    for (const Launch &launch : all) {
+      static_assert(sizeof(qcc_gpu_launch_v1) == 48, "fields below");
+      launches.push_back(structure(
+          {string(launch.name), i32(launch.kernel), i32(operands.size()),
+           i32(launch.operands.size()), i32(launch.per), i32(launch.units),
+           i32(launch.rowsPerBlock), i32(launch.sharedBytes),
+           i32(launch.sharedBytesPerRow), i32(launch.layer), i32(0)}));
+      for (const qcc_gpu_operand_v1 &operand : launch.operands)
+        operands.push_back(structure({i32(operand.kind), i32(0),
+                                      i64(operand.value), i64(operand.bytes)}));
+    }
+    return table(launches, "launches");
+  };
+  Constant *generate = tableOf(program.launches),
+           *prompt = program.promptLaunches.empty()
+                         ? generate
+                         : tableOf(program.promptLaunches);
   // Of the runtime; of no type that matters.
   Constant *runtime = module.getOrInsertGlobal(QCC_GPU_RUNTIME_SYMBOL,
                                                llvm::Type::getInt8Ty(context));
@@ -108,8 +115,9 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
   return global(structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
                            table(images, "images"), table(kernels, "kernels"),
                            table(operands, "operands"), i32(kernels.size()),
-                           i32(operands.size()), steps, i32(launches.size()),
-                           i32(0), steps, i32(launches.size()), i32(0),
+                           i32(operands.size()), generate,
+                           i32(program.launchesOf(false).size()), i32(0),
+                           prompt, i32(program.launchesOf(true).size()), i32(0),
                            i64(program.residualOffset),
                            i64(program.residualStride), runtime}),
                 "gpu", 8);

@@ -37,6 +37,9 @@ struct StateShape {
 
 /// A warp for each head of a row: query, key or value.
 void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element);
+/// A warp for each query head of a row, and one for the key and the value that
+/// all heads share.
+void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element);
 /// A block for each query head of a row. Its warps share the positions, in
 /// tiles of 32, and their results are joined in the order of warps.
 void emitAttend(StageKernel &stage, llm::AttendOp op, Type element);

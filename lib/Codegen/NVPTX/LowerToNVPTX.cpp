@@ -131,8 +131,8 @@ std::string qcc::describeKernels(const std::vector<GpuKernel> &kernels,
     for (const std::string &stage : kernel.stages)
       os << "//   " << stage << '\n';
   }
-  for (const Launch &launch : program.launches) {
-    os << "// launch " << kernels[launch.kernel].name << " for each "
+  auto describeLaunch = [&](const char *title, const Launch &launch) {
+    os << "// " << title << ' ' << kernels[launch.kernel].name << " for each "
        << (launch.per == QCC_GPU_PER_ROW ? "row" : "output") << ", layer "
        << launch.layer << ':';
     for (const qcc_gpu_operand_v1 &operand : launch.operands) {
@@ -140,6 +140,10 @@ std::string qcc::describeKernels(const std::vector<GpuKernel> &kernels,
       describe(os, operand);
     }
     os << '\n';
-  }
+  };
+  for (const Launch &launch : program.launches)
+    describeLaunch("launch", launch);
+  for (const Launch &launch : program.promptLaunches)
+    describeLaunch("prompt launch", launch);
   return text;
 }

@@ -21,6 +21,7 @@ public:
   void emit();
 
 private:
+  void emitTile();
   void storeSums(ValueRange sums);
   Value partialSum(unsigned stream, Value column, Value row);
 
@@ -74,11 +75,13 @@ void MatmulKernel::emit() {
   block.warp = stage.warp;
   block.lane = stage.lane;
   block.shared = stage.shared;
-  block.valid = units.valid;
-  block.inputStride = stage.kernel.inputStride;
-  block.input = stage.rowOf(quantize.getInput(), units.firstRow);
+  block.inputRow = [&](Value row) { return units.inputRow(row); };
   block.norm = quantize.getNorm() ? stage.address(quantize.getNorm()) : Value();
+  units.forTiles([&] { emitTile(); });
+}
 
+void MatmulKernel::emitTile() {
+  block.valid = units.valid;
   // Weights are on their way while the rows are made.
   units.forRun([&](const WeightRun &run) {
     PanelStream(e, plan, run, block, units.panels(run)).emitPrefetch();
@@ -97,7 +100,7 @@ void MatmulKernel::emit() {
 
 void nvptx::describeMatmul(const MatmulPlan &plan, GpuKernel &kernel) {
   kernel.units = unsigned(plan.units);
-  kernel.rowsPerBlock = unsigned(plan.rowsPerBlock);
+  kernel.rowsPerBlock = unsigned(plan.tileRows);
   kernel.sharedBytes = unsigned(plan.rowsOffset());
   kernel.sharedBytesPerRow = unsigned(plan.rowBytes);
 }

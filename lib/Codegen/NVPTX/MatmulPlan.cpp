@@ -4,6 +4,8 @@
 
 #include "MatmulPlan.h"
 
+#include "dialects/LLM/LLMDialect.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
 #include <numeric>
@@ -28,6 +30,9 @@ int64_t WeightRun::slotOffset(unsigned stream) const {
 static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
   return cast<qz::QTensorType>(op.getWeights()[index].getType());
 }
+
+/// Shared memory of a list of rows.
+static int64_t listBytes(int64_t rows) { return (kWarps + rows) * 4; }
 
 /// Whether codes of `encoding` are small integers, whose scales are read as
 /// they are.
@@ -116,10 +121,11 @@ static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
   plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
   while (plan.rowBytes % 128 != 32)
     plan.rowBytes += 32;
-  plan.rowsPerBlock =
-      std::min(kTokens, (int64_t(target.sharedBytes) - plan.rowsOffset()) /
-                            plan.rowBytes);
-  return plan.rowsPerBlock >= 1;
+  int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();
+  if (plan.experts && plan.experts->byExpert)
+    left -= listBytes(ExpertPlan::mostListed);
+  plan.tileRows = std::min(kTokens, left / plan.rowBytes);
+  return plan.tileRows >= 1;
 }
 
 /// True when the rows of `op` are the logits, which lie close together.
@@ -128,9 +134,42 @@ static bool isReturnedByStep(qz::MatmulOp op) {
          op->getParentOfType<func::FuncOp>().getName() == "step";
 }
 
+bool nvptx::dependsOnPrompt(qz::MatmulOp matmul) {
+  return matmul.getExperts() &&
+         !matmul.getExperts().getDefiningOp<llm::RouteAllOp>();
+}
+
+/// Null without experts.
+static std::optional<ExpertPlan> planExperts(const MatmulPlan &plan,
+                                             bool isPrompt) {
+  qz::MatmulOp op = plan.matmul;
+  if (!op.getExperts())
+    return std::nullopt;
+  qz::QuantizeOp quantize = plan.quantize;
+  bool isChosen = dependsOnPrompt(op);
+  return ExpertPlan{weightType(op, 0).getMatrices(),
+                    columnsOf(op.getExperts()) / 2,
+                    columnsOf(quantize.getInput()) == plan.k, !isChosen,
+                    isChosen && isPrompt};
+}
+
+void nvptx::describeBlocks(MatmulPlan &plan, GpuKernel &kernel) {
+  if (!plan.experts)
+    return;
+  const ExpertPlan &experts = *plan.experts;
+  kernel.units *= unsigned(experts.byExpert ? experts.experts : experts.slots);
+  if (!experts.byExpert)
+    return;
+  plan.listOffset = kernel.sharedBytes + int64_t(kernel.rowsPerBlock) *
+                                             int64_t(kernel.sharedBytesPerRow);
+  kernel.sharedBytes = unsigned(plan.listOffset + listBytes(0));
+  kernel.sharedBytesPerRow = 4;
+  kernel.rowsPerBlock = unsigned(ExpertPlan::mostListed);
+}
+
 std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
                                             const TargetSpec &target,
-                                            std::string &why) {
+                                            bool isPrompt, std::string &why) {
   auto no = [&](const char *reason) {
     why = reason;
     return std::nullopt;
@@ -142,9 +181,13 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
   plan.isLogits = isReturnedByStep(matmul);
   if (!plan.quantize)
     return no("activations that are made elsewhere");
-  if (matmul.getExperts() || plan.quantize.getExperts())
-    return no("experts");
+  plan.experts = planExperts(plan, isPrompt);
   collectRuns(plan);
   plan.onTensorCores = planTensorCores(plan, target);
+  if (!plan.onTensorCores)
+    plan.tileRows = kPlainRows;
+  // Rows that are next to each other have other experts in the same slot.
+  if (dependsOnPrompt(matmul) && !isPrompt)
+    plan.tileRows = 1;
   return plan;
 }

@@ -28,6 +28,8 @@ namespace qcc::nvptx {
 
 /// Rows of activations that one mma takes.
 constexpr int64_t kTokens = 8;
+/// Rows that products without tensor cores take together.
+constexpr int64_t kPlainRows = 4;
 
 /// Weights of the stage that share code: consecutive ones of one encoding, or
 /// gate and up. Each stream is one panel that a unit reads.
@@ -59,12 +61,35 @@ struct WeightRun {
   int64_t slotBytes() const { return slotOffset(unsigned(streams.size())); }
 };
 
+/// Of a matmul with experts. Results have a row for each slot of a row of the
+/// step. A block has a unit of one expert, and
+/// * one slot, of rows that all have that expert there, or
+/// * in steps with many rows, those of its rows that have the expert in some
+///   slot: it lists them first, then takes as many as go together at a time,
+///   so that weights are read for several rows.
+/// What a row's sums are does not depend on which of the two it is.
+struct ExpertPlan {
+  int64_t experts, slots;
+  bool isShared; ///< The slots of a row read the same input.
+  bool isEvery;  ///< Expert s is in slot s of every row.
+  bool byExpert; ///< The second of the above.
+
+  /// Most rows of a block that makes a list.
+  static constexpr int64_t mostListed = 1024;
+};
+
 struct MatmulPlan {
   qz::MatmulOp matmul;
   qz::QuantizeOp quantize; ///< The stage that makes the matmul's input.
   int64_t k = 0;
   llvm::SmallVector<WeightRun, 2> runs;
-  int64_t units = 0;
+  int64_t units = 0; ///< Of one expert.
+  std::optional<ExpertPlan> experts;
+  /// Rows of a block that go together.
+  int64_t tileRows = 0;
+  /// In shared memory: a number for each warp, then the list of a block that
+  /// makes one, 4 bytes each.
+  int64_t listOffset = 0;
   bool isLogits = false; ///< Results are those of the step.
   unsigned streams() const { return unsigned(runs.front().packed.size()); }
 
@@ -84,13 +109,20 @@ struct MatmulPlan {
   int64_t rowsOffset() const { return ringOffset() + ringBytes; }
   int64_t sumsOffset() const { return k * 2; } ///< Within a row.
   int64_t rowBytes = 0;
-  int64_t rowsPerBlock = 0;
 };
 
-/// The plan of a stage, with tensor cores if they take it; or the reason why it
-/// has no kernel ("experts").
-std::optional<MatmulPlan>
-planMatmul(qz::MatmulOp matmul, const TargetSpec &target, std::string &why);
+/// The plan of a stage in prompt steps or in others, with tensor cores if they
+/// take it; or the reason why it has no kernel.
+std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
+                                     const TargetSpec &target, bool isPrompt,
+                                     std::string &why);
+
+/// Whether prompt steps have another kernel for it than others.
+bool dependsOnPrompt(qz::MatmulOp matmul);
+
+/// Sets how `kernel` is launched, which says already what a tile takes: units,
+/// its rows and shared memory.
+void describeBlocks(MatmulPlan &plan, GpuKernel &kernel);
 
 } // namespace qcc::nvptx
 

@@ -17,20 +17,34 @@ class MatmulUnits {
 public:
   MatmulUnits(StageKernel &stage, const MatmulPlan &plan);
 
+  /// Emits `body` for each tile of the block's rows, of which there may be
+  /// none. What the members below say holds inside; shared memory may be
+  /// changed again after it.
+  void forTiles(llvm::function_ref<void()> body);
   /// The panels that the block's unit is, one for each stream, if it belongs
   /// to `run`.
   Values panels(const WeightRun &run);
   /// Emits `body` for the run that the block's unit belongs to.
   void forRun(llvm::function_ref<void(const WeightRun &)> body);
   /// Stores the result of column `column` (0..15) of the unit for row `row` of
-  /// the block, if there are such. `sum(s)` is their product of stream s.
+  /// the tile, if there are such. `sum(s)` is their product of stream s.
   void emitEpilogue(Value column, Value row,
                     llvm::function_ref<Value(unsigned)> sum);
 
-  Value firstRow; ///< i32: of the block, among those of the step.
-  Value valid;    ///< i32: rows of the block that exist, at least 1.
+  /// The address of what row `row` (i32, below `valid`) of the tile multiplies.
+  Value inputRow(Value row);
+
+  Value valid; ///< i32: rows of the tile that exist, at least 1.
 
 private:
+  /// A row of the step and its slot, if there are experts.
+  struct Place {
+    Value row, slot;
+  };
+  Place placeOf(Value row);
+  Value listRows();
+  Value ofExpert(Value address, int64_t bytes);
+  Value list() { return e.offset(stage.shared, plan.listOffset + kWarps * 4); }
   /// `each(segment, place of the unit in it)` of the segment of the block's
   /// unit, without branches.
   Value
@@ -43,6 +57,11 @@ private:
   WarpEmitter &e;
   const MatmulPlan &plan;
   qz::MatmulOp op;
+  Value firstRow;     ///< i32: of the block, among those of the step.
+  Value rows;         ///< i32: of the block, at least 1.
+  Value unit;         ///< i32: of the stage, or of one expert.
+  Value expert, slot; ///< i32: of the block; null without experts, or slots.
+  Value tile;         ///< i32: the first of the tile's rows in the list.
 };
 
 } // namespace qcc::nvptx

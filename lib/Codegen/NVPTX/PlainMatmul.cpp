@@ -12,8 +12,7 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-/// Rows of a block, if a step has as many.
-static constexpr int64_t kRows = 4;
+static constexpr int64_t kRows = kPlainRows;
 static constexpr int64_t kColumns = PackedLayout::kRows;
 static constexpr int64_t kShares = kThreads / kColumns;
 
@@ -31,9 +30,12 @@ public:
     share = e.udiv(stage.thread, kColumns);
   }
 
-  void emit();
+  void emit() {
+    units.forTiles([&] { emitTile(); });
+  }
 
 private:
+  void emitTile();
   void emitNorms();
   void loadNorms(int64_t rows);
   void emitSums(int64_t rows);
@@ -59,7 +61,7 @@ void PlainMatmul::emitNorms() {
   if (!quantize.getNorm())
     return;
   e.loop(stage.warp, units.valid, kWarps, [&](Value r) {
-    Value row = stage.rowOf(quantize.getInput(), e.add(units.firstRow, r));
+    Value row = units.inputRow(r);
     RowNorm norm = emitRowNorm(stage, row, plan.k, quantize.getCentered(),
                                quantize.getEps()->convertToFloat());
     Value at = e.offset(stage.shared, e.mul(r, 4));
@@ -79,8 +81,7 @@ void PlainMatmul::loadNorms(int64_t count) {
   for (int64_t r = 0; r < count; ++r) {
     // Rows that do not exist are the last one again.
     Value row = e.minU(e.c32(r), e.add(units.valid, -1));
-    rows.push_back(
-        stage.rowOf(quantize.getInput(), e.add(units.firstRow, row)));
+    rows.push_back(units.inputRow(row));
     if (!quantize.getNorm())
       continue;
     Value at = e.offset(stage.shared, e.mul(row, 4));
@@ -174,12 +175,16 @@ void PlainMatmul::emitSums(int64_t count) {
   });
 }
 
-void PlainMatmul::emit() {
+void PlainMatmul::emitTile() {
   emitNorms();
-  Value isOne = e.cmp(arith::CmpIPredicate::eq, units.valid, e.c32(1));
-  e.ifThen(isOne, [&] { emitSums(1); });
-  e.ifThen(e.cmp(arith::CmpIPredicate::ne, units.valid, e.c32(1)),
-           [&] { emitSums(kRows); });
+  if (plan.tileRows == 1) {
+    emitSums(1);
+  } else {
+    Value isOne = e.cmp(arith::CmpIPredicate::eq, units.valid, e.c32(1));
+    e.ifThen(isOne, [&] { emitSums(1); });
+    e.ifThen(e.cmp(arith::CmpIPredicate::ne, units.valid, e.c32(1)),
+             [&] { emitSums(kRows); });
+  }
   e.blockBarrier();
   Value row = share;
   units.emitEpilogue(column, row, [&](unsigned stream) {
@@ -195,7 +200,7 @@ void PlainMatmul::emit() {
 
 void nvptx::describePlainMatmul(const MatmulPlan &plan, GpuKernel &kernel) {
   kernel.units = unsigned(plan.units);
-  kernel.rowsPerBlock = unsigned(kRows);
+  kernel.rowsPerBlock = unsigned(plan.tileRows);
   kernel.sharedBytes =
       unsigned(kSumsOffset + plan.streams() * kShares * kRows * kColumns * 4);
 }

@@ -5,6 +5,7 @@
 #include "Program.h"
 
 #include "dialects/QZ/QZDialect.h"
+#include "ExpertStages.h"
 #include "MatmulKernel.h"
 #include "PlainMatmul.h"
 #include "RowStages.h"
@@ -59,6 +60,15 @@ LogicalResult Program::build() {
     launches.residualOffset = arenaPlace(rows.getDefiningOp()).value;
     launches.residualStride = uint64_t(rowStride(rows));
   }
+  if (failed(walk(step, /*isPrompt=*/false)))
+    return failure();
+  return dependsOnPrompt ? walk(step, /*isPrompt=*/true) : success();
+}
+
+LogicalResult Program::walk(func::FuncOp step, bool prompt) {
+  isPrompt = prompt;
+  layer = 0;
+  outputs.clear();
   Places places;
   return lowerBlock(step.front(), places);
 }
@@ -108,6 +118,11 @@ LogicalResult Program::lowerBlock(Block &block, Places &places) {
     if (isa<qz::QuantizeOp>(op)) {
       // Each matmul makes its rows for itself.
       if (llvm::all_of(op.getUsers(), llvm::IsaPred<qz::MatmulOp>))
+        continue;
+    } else if (isa<llm::RouteAllOp>(op)) {
+      // Matmuls know without being told.
+      if (llvm::all_of(op.getUsers(),
+                       llvm::IsaPred<qz::MatmulOp, qz::QuantizeOp>))
         continue;
     } else if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
       if (Operation *quantize = matmul.getInput().getDefiningOp())
@@ -161,10 +176,19 @@ LogicalResult Program::checkRowsAreKept(ArrayRef<Operation *> stage) {
   }
 }
 
+/// Whether prompt steps have another kernel for a stage.
+static bool hasPromptKernel(ArrayRef<Operation *> stage) {
+  auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
+  return matmul && nvptx::dependsOnPrompt(matmul);
+}
+
 /// Everything that the code of a stage's kernel follows from.
-static std::string kernelKey(ArrayRef<Operation *> stage, bool isLogits) {
+static std::string kernelKey(ArrayRef<Operation *> stage, bool isLogits,
+                             bool isPrompt) {
   std::string key;
   llvm::raw_string_ostream os(key);
+  if (hasPromptKernel(stage))
+    os << "routed " << isPrompt << '\n';
   for (Operation *op : stage) {
     os << op->getName();
     for (NamedAttribute attribute : op->getAttrs())
@@ -197,6 +221,8 @@ static std::string stageName(Operation *op) {
   if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
     os << ' ' << matmul.getInput().getType().getColumns() << " -> "
        << matmul.getType().getDimSize(1);
+    if (matmul.getExperts())
+      os << " experts";
     if (matmul.getEpilogue() != qz::Epilogue::None)
       os << ' ' << stringifyEnum(matmul.getEpilogue());
   }
@@ -246,39 +272,54 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         return emit("add_norm", kThreads,
                     [&](StageKernel &k) { emitAddNorm(k, o); });
       })
+      .Case([&](llm::LatentAppendOp o) {
+        return emit("latent_append", kWarpSize,
+                    [&](StageKernel &k) { emitLatentAppend(k, o, kvElement); });
+      })
+      .Case([&](llm::RouteOp o) {
+        return emit("route", kWarpSize,
+                    [&](StageKernel &k) { emitRoute(k, o); });
+      })
+      .Case([&](llm::CombineOp o) {
+        return emit("combine", kThreads,
+                    [&](StageKernel &k) { emitCombine(k, o); });
+      })
       .Case([&](llm::SelectOutputsOp o) {
         return emit("select_outputs", kThreads,
                     [&](StageKernel &k) { emitSelectOutputs(k, o); });
       })
       .Case([&](qz::MatmulOp o) -> LogicalResult {
         std::string why;
-        std::optional<MatmulPlan> plan = planMatmul(o, target, why);
+        std::optional<MatmulPlan> plan = planMatmul(o, target, isPrompt, why);
         if (!plan)
           return o.emitOpError() << "has no kernel for target '" << target.name
                                  << "' (" << why << ")";
-        kernel.inputStride = rowStride(plan->k);
+        qz::QuantizeOp rows = plan->quantize;
+        kernel.inputStride = rowStride(rows.getInput());
         int64_t columns = columnsOf(o.getResult());
         kernel.outputStride = plan->isLogits ? columns * 4 : rowStride(columns);
         if (plan->onTensorCores) {
           describeMatmul(*plan, kernel);
+          describeBlocks(*plan, kernel);
           return emit("matmul", kThreads,
                       [&](StageKernel &k) { emitMatmul(k, *plan); });
         }
         describePlainMatmul(*plan, kernel);
+        describeBlocks(*plan, kernel);
         return emit("plain_matmul", kThreads,
                     [&](StageKernel &k) { emitPlainMatmul(k, *plan); });
       })
       .Default([&](Operation *other) {
         return other->emitOpError()
-               << "has no kernel for target '" << target.name
-               << "'; GPUs run dense models without experts or latents";
+               << "has no kernel for target '" << target.name << "'";
       });
 }
 
 FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
   bool isLogits = !stage.back()->hasAttr("buffer");
-  auto [entry, isNew] = kernelOf.try_emplace(kernelKey(stage, isLogits),
-                                             unsigned(kernels.size()));
+  dependsOnPrompt |= hasPromptKernel(stage);
+  auto [entry, isNew] = kernelOf.try_emplace(
+      kernelKey(stage, isLogits, isPrompt), unsigned(kernels.size()));
   if (isNew) {
     GpuKernel kernel;
     if (failed(emitKernel(stage, kernel)))
@@ -330,6 +371,7 @@ LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
   }
   launches.kernels[*number] = {kernel.name, kernel.threads,
                                launch.mostSharedBytes()};
-  launches.launches.push_back(std::move(launch));
+  (isPrompt ? launches.promptLaunches : launches.launches)
+      .push_back(std::move(launch));
   return success();
 }

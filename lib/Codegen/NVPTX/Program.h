@@ -16,7 +16,8 @@ namespace qcc::nvptx {
 
 /// Walks @step and the bodies it calls in the order in which they run. Each
 /// stage becomes a launch; its kernel is made when the first of its kind is
-/// met.
+/// met. Prompt steps have a program of their own if a stage has another kernel
+/// there.
 class Program {
 public:
   Program(mlir::ModuleOp source, mlir::gpu::GPUModuleOp module,
@@ -33,6 +34,8 @@ private:
   /// What operands of the schedule are in this call.
   using Places = llvm::DenseMap<Value, qcc_gpu_operand_v1>;
 
+  /// Makes the launches of one kind of steps.
+  mlir::LogicalResult walk(mlir::func::FuncOp step, bool isPrompt);
   mlir::LogicalResult lowerBlock(mlir::Block &block, Places &places);
   mlir::LogicalResult lowerCall(mlir::func::CallOp call, Places &places);
   mlir::LogicalResult lowerStage(llvm::ArrayRef<mlir::Operation *> stage,
@@ -54,6 +57,8 @@ private:
   llvm::StringMap<unsigned> countOf; ///< Kernels, by the start of their name.
   llvm::DenseSet<Value> outputs;     ///< Rows that want logits.
   uint32_t layer = 0, lastLayer = 0;
+  bool isPrompt = false;        ///< What is walked for.
+  bool dependsOnPrompt = false; ///< Whether a stage has two kernels.
 };
 
 } // namespace qcc::nvptx

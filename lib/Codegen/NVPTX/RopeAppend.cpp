@@ -19,14 +19,20 @@ struct Head {
   Value factor, mean; ///< Of the norm; a null mean is 0.
   double scale = 1;   ///< What its elements are multiplied by in the end.
 };
+
+/// What of a head turns: elements [0, 2 pairs), the rest does not.
+struct RopeShape {
+  int64_t headDim, pairs;
+  bool adjacent;
+};
 } // namespace
 
 /// Norms, rotates and scales a head; `put(index, value)` stores an element.
-static void emitRope(StageKernel &stage, llm::RopeAppendOp op, int64_t headDim,
+static void emitRope(StageKernel &stage, const RopeShape &rope,
                      const Head &head, Value rotations,
                      function_ref<void(Value, Value)> put) {
   WarpEmitter &e = stage.e;
-  int64_t pairs = columnsOf(op.getRotations()) / 2;
+  int64_t pairs = rope.pairs;
   auto at = [&](Value base, Value index) {
     return e.load(e.f32(), e.offset(base, e.mul(index, 4)), llvm::Align(4));
   };
@@ -37,16 +43,16 @@ static void emitRope(StageKernel &stage, llm::RopeAppendOp op, int64_t headDim,
     return head.norm ? e.mulf(e.mulf(x, head.factor), at(head.norm, index)) : x;
   };
   e.loop(stage.lane, e.c32(pairs), kWarpSize, [&](Value i) {
-    Value first = op.getAdjacent() ? e.mul(i, 2) : i;
-    Value second = e.add(first, op.getAdjacent() ? 1 : pairs);
+    Value first = rope.adjacent ? e.mul(i, 2) : i;
+    Value second = e.add(first, rope.adjacent ? 1 : pairs);
     Value a = element(first), c = element(second);
     Value cos = at(rotations, i), sin = at(rotations, e.add(i, pairs));
     put(first, e.mulf(e.subf(e.mulf(a, cos), e.mulf(c, sin)), head.scale));
     put(second, e.mulf(e.addf(e.mulf(c, cos), e.mulf(a, sin)), head.scale));
   });
-  if (2 * pairs == headDim)
+  if (2 * pairs == rope.headDim)
     return;
-  e.loop(e.add(stage.lane, 2 * pairs), e.c32(headDim), kWarpSize,
+  e.loop(e.add(stage.lane, 2 * pairs), e.c32(rope.headDim), kWarpSize,
          [&](Value i) { put(i, e.mulf(element(i), head.scale)); });
 }
 
@@ -85,6 +91,8 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
   Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
   Value rowStart = stage.rowOf(op.getQkv(), row);
   Value rotations = stage.rowOf(op.getRotations(), row);
+  RopeShape rope = {headDim, columnsOf(op.getRotations()) / 2,
+                    op.getAdjacent()};
   auto isAtLeast = [&](int64_t limit) {
     return e.cmp(arith::CmpIPredicate::sge, number, e.c32(limit));
   };
@@ -93,7 +101,7 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
         normedHead(stage, op, headDim, rowStart, number, 0, op.getQueryNorm());
     head.scale = op.getScale().convertToFloat();
     Value out = e.offset(stage.resultRow(row), e.mul(number, headDim * 4));
-    emitRope(stage, op, headDim, head, rotations, [&](Value i, Value x) {
+    emitRope(stage, rope, head, rotations, [&](Value i, Value x) {
       e.store(x, e.offset(out, e.mul(i, 4)), llvm::Align(4));
     });
   });
@@ -110,7 +118,7 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
       Value to = state.key(page, inPage);
       Head head = normedHead(stage, op, headDim, rowStart, number, heads,
                              op.getKeyNorm());
-      emitRope(stage, op, headDim, head, rotations,
+      emitRope(stage, rope, head, rotations,
                [&](Value i, Value x) { put(to, i, x); });
     });
     e.ifThen(isAtLeast(keyEnd), [&] {
@@ -122,6 +130,65 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
       e.loop(stage.lane, e.c32(shape.valueDim), kWarpSize, [&](Value i) {
         put(to, i, e.load(e.f32(), e.offset(in, e.mul(i, 4)), llvm::Align(4)));
       });
+    });
+  });
+}
+
+void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
+                             Type element) {
+  WarpEmitter &e = stage.e;
+  StateShape shape(op.getState().getType(), element);
+  const int64_t turned = columnsOf(op.getRotations()), latent = shape.valueDim,
+                heads = columnsOf(op.getResult()) / shape.headDim;
+  const RopeShape rope = {turned, turned / 2, op.getAdjacent()};
+  stage.kernel.units = unsigned(heads + 1);
+  Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
+  Value rotations = stage.rowOf(op.getRotations(), row);
+  auto at = [&](Value base, Value index) {
+    return e.load(e.f32(), e.offset(base, e.mul(index, 4)), llvm::Align(4));
+  };
+  auto forLatent = [&](function_ref<void(Value)> body) {
+    e.loop(stage.lane, e.c32(latent), kWarpSize, body);
+  };
+  e.ifThen(e.lessThan(number, e.c32(heads)), [&] {
+    Head head;
+    head.in =
+        e.offset(stage.rowOf(op.getQuery(), row), e.mul(number, turned * 4));
+    head.scale = op.getScale().convertToFloat();
+    Value out =
+        e.offset(stage.resultRow(row), e.mul(number, shape.headDim * 4));
+    auto put = [&](Value i, Value x) {
+      e.store(x, e.offset(out, e.mul(i, 4)), llvm::Align(4));
+    };
+    emitRope(stage, rope, head, rotations, put);
+    Value in = e.offset(stage.rowOf(op.getLatentQuery(), row),
+                        e.mul(number, latent * 4));
+    forLatent(
+        [&](Value i) { put(e.add(i, turned), e.mulf(at(in, i), head.scale)); });
+  });
+  // The key of all heads, and their value.
+  e.ifThen(e.cmp(arith::CmpIPredicate::eq, number, e.c32(heads)), [&] {
+    RowState state(stage, shape, op.getState(), row);
+    Value inPage = e.bitAnd(state.position, QCC_PAGE_TOKENS - 1);
+    Value page = state.page(state.position, e.c32(0));
+    Value key = state.key(page, inPage), value = state.value(page, inPage);
+    int64_t bytes = shape.elementBytes();
+    auto put = [&](Value to, Value i, Value x) {
+      e.store(toElement(e, x, element), e.offset(to, e.mul(i, bytes)),
+              llvm::Align(uint64_t(bytes)));
+    };
+    Head head;
+    head.in = stage.rowOf(op.getKey(), row);
+    emitRope(stage, rope, head, rotations,
+             [&](Value i, Value x) { put(key, i, x); });
+    Value in = e.offset(head.in, turned * 4),
+          weight = stage.address(op.getNorm());
+    RowNorm norm = emitRowNorm(stage, in, latent, /*isCentered=*/false,
+                               op.getEps().convertToFloat());
+    forLatent([&](Value i) {
+      Value x = e.mulf(e.mulf(at(in, i), norm.factor), at(weight, i));
+      put(key, e.add(i, turned), x);
+      put(value, i, x);
     });
   });
 }

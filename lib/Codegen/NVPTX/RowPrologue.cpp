@@ -53,8 +53,7 @@ static std::pair<Value, Value> rowStatistics(WarpEmitter &e,
 static void emitRowFactors(WarpEmitter &e, const MatmulPlan &plan,
                            const BlockContext &block) {
   e.loop(block.warp, block.valid, kWarps, [&](Value r) {
-    Value row =
-        e.offset(block.input, e.mul(e.zext(r, e.i64()), block.inputStride));
+    Value row = block.inputRow(r);
     auto [squares, largest] = rowStatistics(e, plan, block, row);
     // Both powers of two are normal numbers for every finite row. A row of
     // zeros is one of exponent 15 here.
@@ -94,8 +93,7 @@ static void emitRows(WarpEmitter &e, const MatmulPlan &plan,
     index = e.select(active, index, e.add(total, -1));
     Value r = e.udiv(index, quads);
     Value quad = e.sub(index, e.mul(r, quads));
-    Value row =
-        e.offset(block.input, e.mul(e.zext(r, e.i64()), block.inputStride));
+    Value row = block.inputRow(r);
     Value scale = e.load(
         e.f32(),
         e.offset(e.offset(block.shared, e.mul(r, 4)), MatmulPlan::scaleOffset),

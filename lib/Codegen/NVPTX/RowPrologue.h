@@ -18,16 +18,18 @@
 #include "MatmulPlan.h"
 #include "WarpEmitter.h"
 
+#include <functional>
+
 namespace qcc::nvptx {
 
 /// The block's rows, and where its threads stand.
 struct BlockContext {
   Value thread, warp, lane; ///< i32; lane within the warp.
   Value shared;             ///< Start of the block's shared memory.
-  Value input;              ///< Address of the block's first row.
-  Value norm;               ///< Address of the norm's weights, or null.
-  Value valid;              ///< i32: rows of the block that exist, at least 1.
-  int64_t inputStride;
+  /// The address of row `row` (i32) of the block.
+  std::function<Value(Value row)> inputRow;
+  Value norm;  ///< Address of the norm's weights, or null.
+  Value valid; ///< i32: rows of the block that exist, at least 1.
 };
 
 /// Fills the row factors, and the rows with their sums. Ends with a barrier.

@@ -14,16 +14,13 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-/// Blocks that share a row of `items` for one thread each.
-static unsigned blocksFor(int64_t items) {
+unsigned nvptx::blocksFor(int64_t items) {
   constexpr int64_t kMost = 32;
   return unsigned(
       std::clamp<int64_t>((items + kThreads - 1) / kThreads, 1, kMost));
 }
 
-/// Emits `body` for each of `items`, which the threads of all blocks of a row
-/// share.
-static void forItems(StageKernel &stage, int64_t items,
+void nvptx::forItems(StageKernel &stage, int64_t items,
                      function_ref<void(Value)> body) {
   WarpEmitter &e = stage.e;
   Value first = e.add(e.mul(stage.unit, kThreads), stage.thread);

@@ -12,6 +12,13 @@
 
 namespace qcc::nvptx {
 
+/// Blocks that share a row of `items` for one thread each.
+unsigned blocksFor(int64_t items);
+/// Emits `body` for each of `items`, which the threads of all blocks of a row
+/// share.
+void forItems(StageKernel &stage, int64_t items,
+              llvm::function_ref<void(Value)> body);
+
 // Each emits the body of the stage's kernel and says how it is launched.
 void emitEmbedding(StageKernel &stage, llm::EmbeddingOp op);
 void emitRotations(StageKernel &stage, llm::RotationsOp op);

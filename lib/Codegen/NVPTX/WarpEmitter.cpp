@@ -49,6 +49,11 @@ Value WarpEmitter::warpMax(Value value) {
   return value;
 }
 
+Value WarpEmitter::ballot(Value condition) {
+  return NVVM::VoteSyncOp::create(b, loc, i32(), c32(-1), condition,
+                                  NVVM::VoteSyncKind::ballot);
+}
+
 void WarpEmitter::copyAsync(Value shared, Value global) {
   // Past L1, since no other thread of the SM reads these bytes.
   NVVM::CpAsyncOp::create(b, loc, shared, global, 16,

@@ -37,6 +37,9 @@ public:
   Value bitXor(Value a, Value x) {
     return mlir::arith::XOrIOp::create(b, loc, a, x);
   }
+  Value shiftLeft(Value a, Value by) {
+    return mlir::arith::ShLIOp::create(b, loc, a, by);
+  }
   Value shiftRight(Value a, Value by) {
     return mlir::arith::ShRUIOp::create(b, loc, a, by);
   }
@@ -64,6 +67,10 @@ public:
   /// The sum and the largest of the values of a warp, in all its lanes.
   Value warpSum(Value value);
   Value warpMax(Value value);
+
+  /// i32: bit i is whether lane i has a true `condition`; all lanes take part.
+  Value ballot(Value condition);
+  Value popcount(Value bits) { return unary("llvm.ctpop", bits); }
 
   /// Starts copying 16 bytes; both addresses must be 16-aligned.
   void copyAsync(Value shared, Value global);

@@ -35,6 +35,7 @@ EmulatedProgram::EmulatedProgram(ModuleOp scheduled, const TargetSpec &target,
   require(optimizeLLVM(*code, target));
   emulated = require(emulator::EmulatedModule::create(*code));
   launches = model.gpu->launches;
+  promptLaunches = model.gpu->promptLaunches;
 }
 
 namespace {
@@ -102,7 +103,8 @@ static void bind(Parameters &parameters, const qcc_gpu_operand_v1 &operand,
 
 void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
   uint32_t seed = 0;
-  for (const Launch &launch : launches) {
+  bool isPrompt = (step.flags & QCC_STEP_PROMPT) && !promptLaunches.empty();
+  for (const Launch &launch : isPrompt ? promptLaunches : launches) {
     uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;
     if (count == 0)
       continue;

@@ -35,6 +35,8 @@ public:
   const ModelCode &code() const { return model; }
   /// What run() follows; tests may change it.
   std::vector<Launch> launches;
+  /// The same for prompt steps, where they have launches of their own.
+  std::vector<Launch> promptLaunches;
 
   /// Runs a step whose pointers are those of the host. Throws
   /// std::runtime_error when the emulator stops.

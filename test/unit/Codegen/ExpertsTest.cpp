@@ -350,6 +350,74 @@ TEST_P(ExpertShapes, UnusedAreNotRead) {
   expectNear(m, *step, 3e-5);
 }
 
+/// In the emulator, which takes longer: each feature once.
+class ExpertsOnGpu : public ExpertShapes {
+protected:
+  /// Rows have the same bits whatever the others are, in generating and in
+  /// prompt steps alike, also in those that are listed by several turns of a
+  /// block's threads.
+  void expectSameRows(CompiledStep &step, size_t promptRows) {
+    std::vector<float> all = step.run(firstTokens(6, false));
+    StepRows rows;
+    rows.prompt = true;
+    for (size_t i = 0; i < promptRows; ++i)
+      rows.token.push_back(int32_t(i % kTokens));
+    std::vector<float> prompt = step.run(rows);
+    for (size_t i = kTokens * step.columns(); i < prompt.size(); ++i)
+      ASSERT_EQ(prompt[i], prompt[i - kTokens * step.columns()])
+          << "row " << i / step.columns();
+    for (size_t row : {0, 5}) {
+      StepRows one;
+      one.token = {int32_t(row)};
+      std::vector<float> alone = step.run(one);
+      one.prompt = true;
+      std::vector<float> shortPrompt = step.run(one);
+      for (size_t i = 0; i < alone.size(); ++i) {
+        ASSERT_EQ(alone[i], all[row * alone.size() + i]) << row;
+        ASSERT_EQ(shortPrompt[i], prompt[row * alone.size() + i]) << row;
+      }
+    }
+  }
+};
+
+TEST_P(ExpertsOnGpu, Floats) {
+  Mixture m{50, 37, 5, 2, floatEncoding(ScalarType::F32)};
+  m.hasShared = true;
+  m.used = 4;
+  m.epilogue = "glu_clamped_swiglu";
+  m.fill(random);
+  const Fields nan = floatRow(std::vector<float>(50, std::nanf("")));
+  for (size_t i = m.used * m.middle; i < m.gate.size(); ++i)
+    m.gate[i] = m.up[i] = nan;
+  auto step = m.compile(options);
+  expectNear(m, *step, 3e-5);
+  expectSameRows(*step, 150);
+}
+
+TEST_P(ExpertsOnGpu, Routes) {
+  for (bool isSigmoid : {false, true}) {
+    Mixture m{20, 16, 36, 3, floatEncoding(ScalarType::F32)};
+    m.normalize = m.isSigmoid = isSigmoid;
+    m.hasShared = true;
+    m.isGated = false;
+    m.scale = 2.5;
+    m.groups = isSigmoid ? 3 : 4;
+    m.topGroups = 2;
+    m.fill(random);
+    expectNear(m, *m.compile(options), 3e-5);
+  }
+}
+
+TEST_P(ExpertsOnGpu, TensorCores) {
+  Mixture m{256, 256, 6, 2, *findGGMLType("Q4_K")->encoding};
+  m.fill(random);
+  options.activations = "f16";
+  auto step = m.compile(options);
+  expectNear(m, *step, 2e-3);
+  expectSameRows(*step, 11);
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ExpertsOnGpu, testing::Values("sm_86"));
 INSTANTIATE_TEST_SUITE_P(Targets, ExpertShapes, testing::ValuesIn(kTargets),
                          [](const auto &info) {
                            std::string name = info.param;

@@ -133,7 +133,10 @@ TEST_P(GpuModel, GeneratesWhatACpuDoes) {
 // Norms, windows and tied embeddings in many ways.
 INSTANTIATE_TEST_SUITE_P(Families, GpuModel,
                          testing::Values("llama", "gemma3", "gemma2", "qwen3",
-                                         "olmo2", "gpt2", "starcoder2"),
+                                         "olmo2", "gpt2", "starcoder2",
+                                         // Experts, and latents with them.
+                                         "mixtral", "qwen3-moe", "gpt-oss",
+                                         "deepseek-v2-lite", "deepseek-v3"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

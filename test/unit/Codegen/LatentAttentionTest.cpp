@@ -256,6 +256,22 @@ TEST_P(LatentAttention, StateTypes) {
     check({3, 8, 24, true, kv});
 }
 
+/// In the emulator, which takes longer.
+class LatentsOnGpu : public LatentAttention {};
+
+TEST_P(LatentsOnGpu, Heads) {
+  for (Shape shape : {Shape{3, 6, 37, true, "f16"}, {2, 34, 20, false}}) {
+    LatentCase c(shape, GetParam());
+    std::vector<Place> places;
+    for (unsigned p = 0; p < 35; ++p)
+      places.push_back({1, p});
+    c.check(places, true, 1);
+    c.check({{2, 0}, {2, 1}, {1, 35}, {0, 0}}, true, 1);
+    c.check({{0, 1}, {1, 36}, {2, 2}}, false, 1);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, LatentsOnGpu, testing::Values("sm_86"));
 INSTANTIATE_TEST_SUITE_P(Targets, LatentAttention,
                          testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto &info) {

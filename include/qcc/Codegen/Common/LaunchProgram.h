@@ -50,8 +50,13 @@ struct Launch {
 struct LaunchProgram {
   std::vector<GpuImage> images;
   std::vector<LaunchKernel> kernels;
-  /// Of generating and of prompt steps.
   std::vector<Launch> launches;
+  /// Of prompt steps; empty: the same as of others.
+  std::vector<Launch> promptLaunches;
+
+  const std::vector<Launch> &launchesOf(bool isPrompt) const {
+    return isPrompt && !promptLaunches.empty() ? promptLaunches : launches;
+  }
   uint64_t residualOffset = 0, residualStride = 0;
 };
 
