@@ -11,6 +11,9 @@
 #include "llvm/ADT/StringMap.h"
 #include "llvm/TargetParser/Host.h"
 
+#include <bit>
+#include <tuple>
+
 using namespace qcc;
 
 static constexpr uint64_t kV3 = QCC_CPU_X86_64_V3;
@@ -104,17 +107,28 @@ static uint64_t hostFeatures() {
   return features;
 }
 
+/// Of two CPUs by their names, such as znver4 and znver5.
+static bool areOfOneFamily(llvm::StringRef a, llvm::StringRef b) {
+  constexpr size_t letters = 5;
+  return a.take_front(letters) == b.take_front(letters);
+}
+
 llvm::Expected<const TargetSpec *> qcc::detectNativeTarget() {
   uint64_t features = hostFeatures();
   llvm::StringRef cpu = llvm::sys::getHostCPUName();
+  // A CPU that has no row of its own gets the row that uses most of what it
+  // has, if possible one tuned for its family.
   const TargetSpec *best = nullptr;
+  auto rank = [&](const TargetSpec &target) {
+    return std::tuple(std::popcount(target.cpuFeatures),
+                      areOfOneFamily(cpu, target.tune));
+  };
   for (const TargetSpec &target : kTargets) {
     if (target.kind != TargetKind::X86 || (target.cpuFeatures & ~features))
       continue;
     if (cpu == target.name)
       return &target;
-    // Rows tuned for another CPU are for that CPU.
-    if (llvm::StringRef(target.name) == target.cpu)
+    if (!best || rank(target) > rank(*best))
       best = &target;
   }
   if (!best)

@@ -118,15 +118,43 @@ void attendPrompt(Emitter &e, const Isa &isa, const AttentionShape &shape,
                   int64_t window, const PromptRows &rows, Value state,
                   Value head, int64_t heads, Value scratch);
 
-/// Bytes of scratch that attendRows needs.
+/// Bytes of scratch that attendRows() and attendPart() need.
 int64_t attendScratchBytes(const Isa &isa, const AttentionShape &shape);
 
 /// Attention of `heads` query heads of KV head `head` (i64), at most those that
 /// go together, for some rows. A row's result has the same bits whatever rows
 /// it goes together with.
-void attendRows(Emitter &e, const AttentionShape &shape, int64_t window,
-                const AttentionRows &rows, Value state, Value head,
-                int64_t heads, Value scratch);
+void attendRows(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                int64_t window, const AttentionRows &rows, Value state,
+                Value head, int64_t heads, Value scratch);
+
+/// The positions that a row sees, cut into parts that threads take at the same
+/// time. Where the cuts are depends on the row's position only.
+constexpr int64_t kMostParts = 16;
+struct AttentionParts {
+  Value first, end; ///< Pages that the row sees.
+  Value pages;      ///< Of a part; the last may have fewer.
+  Value count;      ///< 1 to kMostParts.
+};
+AttentionParts attentionParts(Emitter &e, int64_t window, Value position);
+
+/// Bytes of what attendPart() leaves of a part.
+int64_t attentionPartBytes(const Isa &isa, const AttentionShape &shape);
+
+/// attendRows() of one row for the positions of part `part` (i64) alone; leaves
+/// its weighted values, maximum and sum in `result`. `after` points to what the
+/// thread will read next of a state.
+void attendPart(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                int64_t window, const AttentionRows &row,
+                const AttentionParts &parts, Value part, Value state,
+                Value head, int64_t heads, Value result, Value after,
+                Value scratch);
+
+/// What attendRows() would have written, from the results of all parts, one
+/// after the other at `results`, whose maxima it overwrites.
+void mergeParts(Emitter &e, const Isa &isa, const AttentionShape &shape,
+                const AttentionOperands &row, const AttentionParts &parts,
+                int64_t heads, Value results);
 
 } // namespace qcc::x86
 

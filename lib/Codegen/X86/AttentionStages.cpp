@@ -10,6 +10,9 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
+/// Of the count of parts done of a row and block of heads.
+static constexpr int64_t kPartsDoneBytes = 8;
+
 StageLowering::Pages StageLowering::loadPages() {
   auto field = [&](StepField f) {
     return loadStepField(builder, e.loc, step, f);
@@ -23,7 +26,8 @@ static Value pageOf(Emitter &e, const AttentionShape &shape,
                     const StageLowering::Pages &pages, Value state, Value row,
                     Value position) {
   Value first = e.mul(loadU32(e, pages.sequences, row), pages.perSequence);
-  Value number = loadU32(e, pages.table, e.add(first, e.udiv(position, 64)));
+  Value number =
+      loadU32(e, pages.table, e.add(first, e.udiv(position, QCC_PAGE_TOKENS)));
   return e.offset(state, e.mul(number, shape.pageBytes()));
 }
 
@@ -223,12 +227,97 @@ void StageLowering::lowerAttendPrompt(llm::AttendOp op,
   });
 }
 
-void StageLowering::lowerAttend(llm::AttendOp op) {
-  AttentionShape shape =
-      context.attentionShape(op.getState().getType(), columnsOf(op.getQuery()));
-  shape.softcap = op.getSoftcap().convertToFloat();
-  if (mode.prompt && op.getPromptHalves() && context.isa.hasHalfProducts)
-    return lowerAttendPrompt(op, shape);
+/// Attention in generating steps: units are parts of what a row sees. Who ends
+/// the last part of a row merges them.
+void StageLowering::lowerAttendParts(llm::AttendOp op,
+                                     const AttentionShape &shape) {
+  const Isa &isa = context.isa;
+  const int64_t window = op.getWindow();
+  Pages pages = loadPages();
+  HeadBlocks blocks(isa, shape);
+  auto partsOf = [&](Value row) {
+    return attentionParts(e, window, loadU32(e, pages.positions, row));
+  };
+  Value most =
+      e.loop(e.c64(0), rows, e.c64(1), e.c64(1), [&](Value row, ValueRange in) {
+        return Values{e.maxU(in[0], partsOf(row).count)};
+      })[0];
+  Value places = e.mul(rows, blocks.units());
+  Value units = e.mul(most, places);
+  // Where unit `number` starts to read, as far as there is such a unit.
+  auto startOf = [&](Value number) {
+    number = e.minU(number, e.add(units, -1));
+    Value place = arith::RemUIOp::create(builder, e.loc, number, places);
+    Value part = arith::DivUIOp::create(builder, e.loc, number, places);
+    Value row = e.udiv(place, blocks.units());
+    AttentionParts parts = partsOf(row);
+    Value page = e.minU(e.add(parts.first, e.mul(part, parts.pages)),
+                        e.add(parts.end, -1));
+    Value start = pageOf(e, shape, pages, this->place(op.getState()), row,
+                         e.mul(page, QCC_PAGE_TOKENS));
+    Value head = e.udiv(e.urem(place, blocks.units()), blocks.count);
+    return e.offset(start, e.mul(head, shape.headBytes()));
+  };
+  const int64_t partBytes = attentionPartBytes(isa, shape);
+  forUnitsInTurn(units, [&](Value number) {
+    Value place = arith::RemUIOp::create(builder, e.loc, number, places);
+    Value part = arith::DivUIOp::create(builder, e.loc, number, places);
+    Value row = e.udiv(place, blocks.units());
+    Value unit = e.urem(place, blocks.units());
+    AttentionParts parts = partsOf(row);
+    Value after = startOf(e.add(number, threads));
+    e.ifThen(e.cmp(arith::CmpIPredicate::ult, part, parts.count), [&] {
+      Value results = e.offset(
+          arena, e.add(e.mul(place, kMostParts * partBytes), context.partsAt));
+      Value done = e.offset(
+          arena, e.add(e.mul(place, kPartsDoneBytes), context.partsDoneAt));
+      blocks.visit(e, unit, [&](Value head, Value first, int64_t heads) {
+        AttentionRows own{attentionOperands(op, shape, pages, row, first),
+                          {loadU32(e, pages.positions, row)}};
+        attendPart(e, isa, shape, window, own, parts, part,
+                   this->place(op.getState()), head, heads,
+                   e.offset(results, e.mul(part, partBytes)), after,
+                   e.offset(scratch, context.scratchOffset));
+        Value before = LLVM::AtomicRMWOp::create(
+            builder, e.loc, LLVM::AtomicBinOp::add, done, e.c64(1),
+            LLVM::AtomicOrdering::acq_rel);
+        e.ifThen(e.cmp(arith::CmpIPredicate::eq, e.add(before, 1), parts.count),
+                 [&] {
+                   e.store(e.c64(0), done, llvm::Align(8));
+                   mergeParts(e, isa, shape, own, parts, heads, results);
+                 });
+      });
+    });
+  });
+}
+
+void StageLowering::clearPartsDone() {
+  e.ifThen(e.cmp(arith::CmpIPredicate::eq, thread, e.c64(0)), [&] {
+    e.loop(e.c64(context.partsDoneAt), e.c64(context.partsAt), kPartsDoneBytes,
+           [&](Value at) {
+             e.store(e.c64(0), e.offset(arena, at), llvm::Align(8));
+           });
+  });
+}
+
+void LoweringContext::planParts(int64_t &bytes) {
+  int64_t places = 0, results = 0;
+  source.walk([&](llm::AttendOp op) {
+    AttentionShape shape =
+        attentionShape(op.getState().getType(), columnsOf(op.getQuery()));
+    int64_t count = QCC_GENERATE_ROWS * HeadBlocks(isa, shape).units();
+    places = std::max(places, count);
+    results =
+        std::max(results, count * kMostParts * attentionPartBytes(isa, shape));
+  });
+  partsDoneAt = (bytes + 63) / 64 * 64;
+  partsAt = partsDoneAt + places * kPartsDoneBytes;
+  bytes = partsAt + results;
+}
+
+/// Attention in prompt steps in f32.
+void StageLowering::lowerAttendTiles(llm::AttendOp op,
+                                     const AttentionShape &shape) {
   Pages pages = loadPages();
   HeadBlocks blocks(context.isa, shape);
   // Attention of `count` rows of one sequence.
@@ -237,11 +326,12 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
       AttentionRows part{attentionOperands(op, shape, pages, row, first), {}};
       for (int64_t i = 0; i < count; ++i)
         part.positions.push_back(loadU32(e, pages.positions, e.add(row, i)));
-      attendRows(e, shape, op.getWindow(), part, place(op.getState()), head,
-                 heads, e.offset(scratch, context.scratchOffset));
+      attendRows(e, context.isa, shape, op.getWindow(), part,
+                 place(op.getState()), head, heads,
+                 e.offset(scratch, context.scratchOffset));
     });
   };
-  int64_t tile = mode.prompt ? attentionTile(context.isa, shape) : 1;
+  int64_t tile = attentionTile(context.isa, shape);
   Value tiles = e.udiv(e.add(rows, tile - 1), tile);
   const int64_t units = blocks.units();
   forUnitsInTurn(e.mul(tiles, units), [&](Value number) {
@@ -268,4 +358,15 @@ void StageLowering::lowerAttend(llm::AttendOp op) {
     Value from = e.select(isTogether, end, first);
     e.loop(from, end, 1, [&](Value row) { attend(row, 1, unit); });
   });
+}
+
+void StageLowering::lowerAttend(llm::AttendOp op) {
+  AttentionShape shape =
+      context.attentionShape(op.getState().getType(), columnsOf(op.getQuery()));
+  shape.softcap = op.getSoftcap().convertToFloat();
+  if (!mode.prompt)
+    return lowerAttendParts(op, shape);
+  if (op.getPromptHalves() && context.isa.hasHalfProducts)
+    return lowerAttendPrompt(op, shape);
+  lowerAttendTiles(op, shape);
 }

@@ -24,7 +24,10 @@ static constexpr int64_t kGenerateTile = 4;
 static constexpr int64_t kPromptTile = ActivationLayout::kMostTile;
 
 /// Fills in what depends on the shapes of all functions.
-static void planThreadMemory(LoweringContext &context) {
+static void planMemory(LoweringContext &context) {
+  // Kernels read whole vectors at the end of a row's padding.
+  context.sharedBytes = moduleNumber(context.source, "llm.arena_bytes") + 256;
+  context.planParts(context.sharedBytes);
   context.scratchOffset = numberOf(context.source, "llm.thread_bytes");
   context.scratchOffset = (context.scratchOffset + 63) / 64 * 64;
   // Of what is appended to a state, one head at a time.
@@ -118,7 +121,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
     return failure();
   OwningOpRef<ModuleOp> module = ModuleOp::create(source.getLoc());
   LoweringContext context(source, *module, target, kvElement);
-  planThreadMemory(context);
+  planMemory(context);
 
   const StepMode modes[] = {
       {"one", false, 1},

@@ -31,7 +31,7 @@ int64_t qcc::x86::rowStride(Value rows) {
   return (columnsOf(rows) + 15) / 16 * 16 * 4;
 }
 
-static int64_t moduleNumber(ModuleOp module, StringRef name) {
+int64_t qcc::x86::moduleNumber(ModuleOp module, StringRef name) {
   auto attr = module->getAttrOfType<IntegerAttr>(name);
   return attr ? attr.getInt() : 0;
 }
@@ -41,8 +41,7 @@ static int64_t alignUp(int64_t value, int64_t alignment) {
 }
 
 int64_t LoweringContext::arenaBytes() const {
-  // Kernels read whole vectors at the end of a row's padding.
-  return alignUp(moduleNumber(source, "llm.arena_bytes") + 256, 4096);
+  return alignUp(sharedBytes, 4096);
 }
 
 int64_t LoweringContext::threadBytes() const {
@@ -103,6 +102,8 @@ func::FuncOp StageLowering::lower() {
   scratch = e.offset(
       arena, e.add(e.mul(thread, context.threadBytes()), context.arenaBytes()));
   bindArguments(entry->getArgument(3));
+  if (source.getName() == "step" && !mode.prompt)
+    clearPartsDone();
 
   SmallVector<func::CallOp> calls;
   auto flush = [&]() -> LogicalResult {

@@ -31,6 +31,7 @@ struct LoweringContext {
   /// Offset of the scratch of attention and of rope in a thread's memory, and
   /// its size.
   int64_t scratchOffset = 0, scratchBytes = 0;
+  int64_t sharedBytes = 0; ///< Of the arena, before the threads' memory.
   /// Offset of what a thread keeps of each llm.route in its memory, after the
   /// scratch, and the size of all.
   llvm::DenseMap<mlir::Operation *, int64_t> routeOffsets;
@@ -41,8 +42,15 @@ struct LoweringContext {
       : source(source), module(module), isa(target), kvElement(kvElement),
         matmuls(module, isa), profile(source) {}
 
+  /// Offsets in the arena of what generating steps keep of parts of attention:
+  /// how many are done of each row and block of heads, which is 0 between
+  /// stages, then their results.
+  int64_t partsDoneAt = 0, partsAt = 0;
+
   int64_t arenaBytes() const;
   int64_t threadBytes() const;
+  /// Places them after the first `bytes` of the arena and adds what they take.
+  void planParts(int64_t &bytes);
   AttentionShape attentionShape(llm::StateType state,
                                 int64_t queryColumns) const;
   /// Address of a private constant array of f32 or i64.
@@ -50,6 +58,8 @@ struct LoweringContext {
                                     mlir::DenseElementsAttr values);
 };
 
+/// An integer attribute of a module; 0 if it is not there.
+int64_t moduleNumber(mlir::ModuleOp module, mlir::StringRef name);
 /// N of a tensor<?xNxf32>.
 int64_t columnsOf(mlir::Value rows);
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
@@ -98,7 +108,11 @@ private:
                                       const AttentionShape &shape,
                                       const Pages &pages, Value row,
                                       Value head);
+  void lowerAttendParts(llm::AttendOp op, const AttentionShape &shape);
   void lowerAttendPrompt(llm::AttendOp op, const AttentionShape &shape);
+  void lowerAttendTiles(llm::AttendOp op, const AttentionShape &shape);
+  /// At the start of a step.
+  void clearPartsDone();
   void lowerAddNorm(llm::AddNormOp op);
   void lowerSelectOutputs(llm::SelectOutputsOp op);
   void lowerRoute(llm::RouteOp op);

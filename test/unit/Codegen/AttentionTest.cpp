@@ -36,6 +36,7 @@ struct Shape {
   bool centered = false; ///< Of each head, by mean and variance.
   bool halves = false;   ///< Prompts may multiply bf16.
   bool sinks = false;
+  unsigned pages = 4; ///< Of a sequence.
 
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
@@ -58,6 +59,8 @@ public:
 
   /// Runs one step of `places` and checks state and results.
   void check(const std::vector<Place> &places, bool prompt, unsigned threads);
+  /// Runs prompts of a sequence up to a position, and checks nothing.
+  void fill(unsigned sequence, unsigned positions);
 
 private:
   std::string module(const std::string &scale) const;
@@ -171,6 +174,7 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
   StepOptions options;
   options.target = target;
   options.kv = scalarName(shape.kv);
+  options.pages = shape.pages;
   step = std::make_unique<CompiledStep>(module("0.125"), options);
   std::vector<Fields> table;
   for (const std::vector<float> &row : x)
@@ -374,12 +378,21 @@ void AttentionCase::check(const std::vector<Place> &places, bool prompt,
   EXPECT_EQ(std::memcmp(got.data(), again.data(), got.size() * 4), 0)
       << "other bits with " << rows.threads << " threads";
   // And so does a row alone.
-  for (size_t i = 0; prompt && i < places.size(); i += 7) {
-    std::vector<float> alone = step->run(rowsOf({places[i]}, true));
+  for (size_t i = 0; i < places.size(); i += prompt ? 7 : 1) {
+    std::vector<float> alone = step->run(rowsOf({places[i]}, prompt));
     EXPECT_EQ(std::memcmp(got.data() + i * alone.size(), alone.data(),
                           alone.size() * 4),
               0)
         << "row " << i << " has other bits alone";
+  }
+}
+
+void AttentionCase::fill(unsigned sequence, unsigned positions) {
+  for (unsigned first = 0; first < positions; first += 256) {
+    std::vector<Place> places;
+    for (unsigned p = first; p < std::min(first + 256, positions); ++p)
+      places.push_back({sequence, p});
+    step->run(rowsOf(places, true));
   }
 }
 
@@ -536,6 +549,31 @@ TEST_P(Attention, StateTypes) {
              .norms = true,
              .window = window,
              .kv = kv});
+}
+
+/// Positions that generating steps cut into parts, a few and as many as there
+/// can be, of two pages and of more.
+TEST_P(Attention, Parts) {
+  for (size_t window : {0, 200})
+    for (bool sinks : {false, true}) {
+      SCOPED_TRACE("window " + std::to_string(window));
+      AttentionCase c({.kvHeads = 2,
+                       .group = 9,
+                       .headDim = 20,
+                       .pairs = 10,
+                       .window = window,
+                       .sinks = sinks,
+                       .pages = 36},
+                      GetParam());
+      c.fill(1, 127);
+      c.check({{1, 127}}, false, 2);
+      c.check({{1, 128}}, false, 3);
+      c.fill(2, 2047);
+      c.check({{2, 2047}}, false, 1);
+      c.check({{1, 129}, {2, 2048}, {0, 0}, {2, 2049}}, false, 5);
+      c.fill(3, 2299);
+      c.check({{3, 2299}}, false, 4);
+    }
 }
 
 /// In the emulator, which takes longer: each feature once.

@@ -128,6 +128,7 @@ CompiledStep::CompiledStep(ModuleOp module, const StepOptions &options)
 void CompiledStep::compile(ModuleOp module, const StepOptions &options) {
   MLIRContext &context = testContext();
   Diagnostics diagnostics(context);
+  pagesPerSequence = options.pages;
   const TargetSpec *target = findTarget(options.target);
   diagnostics.check(target, "finding the target");
   ScheduleOptions schedule;
@@ -203,7 +204,7 @@ CompiledStep::Bytes CompiledStep::allocate(size_t bytes, uint8_t fill) {
 void CompiledStep::clearState() {
   states.clear();
   for (size_t bytes : pageBytes)
-    states.push_back(allocate(bytes * kSequences * kPagesPerSequence, 0xff));
+    states.push_back(allocate(bytes * kSequences * pagesPerSequence, 0xff));
 }
 
 void CompiledStep::setWeights(const std::vector<uint8_t> &bytes) {
@@ -213,9 +214,9 @@ void CompiledStep::setWeights(const std::vector<uint8_t> &bytes) {
 }
 
 uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
-  constexpr unsigned pages = kSequences * kPagesPerSequence;
-  // Any permutation: 5 and 16 have no common factor.
-  return (sequence * kPagesPerSequence + page) * 5 % pages;
+  const unsigned pages = kSequences * pagesPerSequence;
+  // Any permutation: tests have numbers of pages that 5 does not divide.
+  return (sequence * pagesPerSequence + page) * 5 % pages;
 }
 
 const uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
@@ -263,7 +264,7 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
     output.push_back(i);
   std::vector<uint32_t> table;
   for (unsigned s = 0; s < kSequences; ++s)
-    for (unsigned p = 0; p < kPagesPerSequence; ++p)
+    for (unsigned p = 0; p < pagesPerSequence; ++p)
       table.push_back(pageNumber(s, p));
 
   Bytes arena = allocate(arenaBytes + in.threads * threadBytes, 0xff);
@@ -284,7 +285,7 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   call.sequence = sequence.data();
   call.output = output.data();
   call.page_table = table.data();
-  call.pages_per_sequence = kPagesPerSequence;
+  call.pages_per_sequence = pagesPerSequence;
   call.weights = weightBytes.get();
   call.state = statePointers.data();
   call.arena = arena.get();
@@ -296,8 +297,8 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   call.barrier_context = &barrier;
 
   if (code->program) {
-    code->program->run(
-        call, {weightSize, kSequences, kSequences * kPagesPerSequence});
+    code->program->run(call,
+                       {weightSize, kSequences, kSequences * pagesPerSequence});
   } else {
     std::vector<std::thread> team;
     for (uint32_t t = 1; t < in.threads; ++t)

@@ -35,6 +35,7 @@ struct StepOptions {
   std::string activations = "f32"; ///< Of generating and prompt steps.
   std::string prompt;              ///< Of prompt steps, if different.
   std::string kv = "f32";
+  unsigned pages = 4; ///< Of each sequence.
 };
 
 /// What a step is called with.
@@ -49,7 +50,7 @@ struct StepRows {
 
 class CompiledStep {
 public:
-  static constexpr unsigned kSequences = 4, kPagesPerSequence = 4;
+  static constexpr unsigned kSequences = 4;
 
   /// Throws std::runtime_error with the diagnostics on an error.
   CompiledStep(const std::string &module, const StepOptions &options);
@@ -102,6 +103,7 @@ private:
   std::vector<Bytes> states;
   qcc_step_fn step = nullptr; ///< Null for a GPU.
   size_t arenaBytes = 0, threadBytes = 0;
+  unsigned pagesPerSequence = 0;
 };
 
 } // namespace qcc::test

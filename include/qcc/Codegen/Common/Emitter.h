@@ -171,10 +171,11 @@ public:
              llvm::Align alignment = llvm::Align(1)) {
     store(value, offset(pointer, bytes), alignment);
   }
-  /// Asks for a line before it is read. The address may be any.
-  void prefetch(Value pointer, int64_t bytes) {
+  /// Asks for a line before it is read, into the first or the second level of
+  /// caches. The address may be any.
+  void prefetch(Value pointer, int64_t bytes, unsigned level = 1) {
     mlir::LLVM::Prefetch::create(b, loc, offset(pointer, bytes), /*rw=*/0,
-                                 /*hint=*/3, /*cache=*/1);
+                                 /*hint=*/4 - level, /*cache=*/1);
   }
   /// Loads one element and copies it to every lane.
   Value loadSplat(mlir::VectorType type, Value pointer, int64_t bytes) {
