@@ -4,9 +4,9 @@
 // When another process takes a core, a team of all cores waits at each barrier
 // for the thread that shares one, and fewer threads are faster. Results do not
 // depend on their number, so it can change from step to step: this class
-// watches how often threads wait long at barriers, and when they do, tries
-// one thread less and keeps what is faster. On a quiet machine nothing is ever
-// tried.
+// watches how long threads wait at barriers, and when that takes a good part of
+// a step, tries one thread less and keeps what is faster. On a quiet machine
+// nothing is ever tried.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_RUNTIME_CORE_PACE_H
@@ -26,11 +26,14 @@ public:
   /// Threads for the next generating step.
   uint32_t threads() const { return trying ? trying : current; }
 
-  /// What that step took, and how many of its barrier waits (threads - 1 for
-  /// each barrier) were long.
-  void record(double seconds, uint32_t waits, uint32_t delays);
+  /// What that step took, and for how long its threads, all together, waited at
+  /// barriers beyond spinning.
+  void record(double seconds, double lost);
 
 private:
+  void endWindow();
+  void endTrial();
+
   static constexpr uint32_t window = 8;     // steps before a decision
   static constexpr uint32_t firstRest = 32; // steps before another trial
   static constexpr uint32_t lastRest = 1024;
@@ -40,7 +43,7 @@ private:
   uint32_t trying = 0;  // threads under trial; 0: none
   uint32_t steps = 0;   // in this window
   double seconds = 0;   // of this window
-  uint64_t waits = 0, delays = 0;
+  double lost = 0;
   double currentSeconds = 0; // of the window before the trial
   uint32_t rest = firstRest; // grows while trials do not pay
   uint32_t rested = 0;

@@ -138,8 +138,7 @@ bool Session::runOnTeam(qcc_step_v1 &step) {
   if (times.isOn() && complete)
     times.record(seconds, team.lastBarriers());
   if (generating && complete)
-    pace.record(seconds, team.lastBarriers() * (threads - 1),
-                team.lastDelays());
+    pace.record(seconds, team.lastLost());
   return complete;
 }
 

@@ -4,6 +4,7 @@
 
 #include "Team.h"
 
+#include "Clock.h"
 #include "Cpu.h"
 
 #include <climits>
@@ -31,7 +32,12 @@ void Team::Gate::waitWhile(uint32_t old, Patience patience) {
         return;
       _mm_pause();
     }
-  delays.fetch_add(1, std::memory_order_relaxed);
+  double start = now();
+  waitLong(old, patience);
+  lost.fetch_add(uint64_t((now() - start) * 1e9), std::memory_order_relaxed);
+}
+
+void Team::Gate::waitLong(uint32_t old, Patience patience) {
   if (patience != Sleep)
     for (unsigned i = 0; i < yields; ++i) {
       if (word.load(std::memory_order_acquire) != old)
@@ -108,7 +114,7 @@ bool Team::run(Job newJob, void *newContext, uint32_t threads) {
     return false;
   stopped = false;
   uint32_t phase = phases.word.load(std::memory_order_relaxed);
-  uint32_t delayed = phases.delays.load(std::memory_order_relaxed);
+  uint64_t before = phases.lost.load(std::memory_order_relaxed);
   if (threads <= 1 || count == 1) {
     active = 1;
     newJob(newContext, 0, 1);
@@ -120,7 +126,7 @@ bool Team::run(Job newJob, void *newContext, uint32_t threads) {
     barrier(this, 0);
   }
   barriers = phases.word.load(std::memory_order_relaxed) - phase;
-  delays = phases.delays.load(std::memory_order_relaxed) - delayed;
+  lost = double(phases.lost.load(std::memory_order_relaxed) - before) * 1e-9;
   // The barrier at the end of the job may have taken a request that came too
   // late to stop anything: then the job's results are whole, but the caller
   // asked to be stopped.

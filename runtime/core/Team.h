@@ -53,9 +53,10 @@ public:
 
   uint32_t size() const { return count; }
 
-  /// Barriers of the last job, and how many waits at them outlasted spinning.
+  /// Barriers of the last job, and the seconds that its threads, all together,
+  /// waited at them beyond spinning.
   uint32_t lastBarriers() const { return barriers; }
-  uint32_t lastDelays() const { return delays; }
+  double lastLost() const { return lost; }
 
 private:
   struct Worker {
@@ -68,9 +69,10 @@ private:
   struct alignas(64) Gate {
     std::atomic<uint32_t> word{0};
     std::atomic<uint32_t> sleepers{0};
-    std::atomic<uint32_t> delays{0}; // waits that outlasted spinning
+    std::atomic<uint64_t> lost{0}; // nanoseconds of waits beyond spinning
     enum Patience { Sleep, Yield, Spin };
     void waitWhile(uint32_t old, Patience patience);
+    void waitLong(uint32_t old, Patience patience);
     void open(uint32_t next);
   };
 
@@ -92,7 +94,8 @@ private:
   void *context = nullptr;
   uint32_t count = 0;
   uint32_t active = 0; // threads of the running job
-  uint32_t barriers = 0, delays = 0;
+  uint32_t barriers = 0;
+  double lost = 0;
   Gate::Patience patience = Gate::Spin; // less with more threads than cores
   Array<Worker> workers;
 };

@@ -357,8 +357,8 @@ TEST(TeamTest, RefusesNumbersItCannotHave) {
 // Pace
 //===----------------------------------------------------------------------===//
 
-/// Runs steps whose time and sleeps depend on the number of threads; returns
-/// how often each number was used.
+/// Runs steps whose time depends on the number of threads; where it is crowded,
+/// threads wait for half of it. Returns how often each number was used.
 template <typename Seconds>
 static std::vector<int> runPace(Pace &pace, int steps, bool crowded,
                                 const Seconds &seconds) {
@@ -366,8 +366,8 @@ static std::vector<int> runPace(Pace &pace, int steps, bool crowded,
   for (int i = 0; i < steps; ++i) {
     uint32_t threads = pace.threads();
     ++used[threads];
-    pace.record(seconds(threads), 100 * (threads - 1),
-                crowded ? 50 * (threads - 1) : 0);
+    double took = seconds(threads);
+    pace.record(took, crowded ? 0.5 * took * (threads - 1) : 0);
   }
   return used;
 }
@@ -388,13 +388,34 @@ TEST(PaceTest, GivesWayToAnotherProcessAndComesBack) {
   for (int i = 0; i < 2000; ++i) {
     uint32_t threads = pace.threads();
     ++used[threads];
-    pace.record(shared(threads), 100, threads == 4 ? 30 : 0);
+    pace.record(shared(threads), threads == 4 ? 3 * 0.25 : 0);
   }
   EXPECT_GT(used[3], 1800);
   // The other process is gone.
   used = runPace(pace, 3000, false, [](uint32_t n) { return 1.0 / n; });
   EXPECT_GT(used[4], 1800);
   EXPECT_EQ(pace.threads(), 4u);
+}
+
+TEST(PaceTest, ShortWaitsAreNoCrowd) {
+  Pace pace;
+  pace.start(4);
+  for (int i = 0; i < 1000; ++i) {
+    EXPECT_EQ(pace.threads(), 4u);
+    pace.record(1.0, 3 * 0.05);
+  }
+}
+
+TEST(PaceTest, AHopelessTrialEndsEarly) {
+  // One thread has its core for itself, another would wait nine times as long.
+  Pace pace;
+  pace.start(2);
+  auto seconds = [](uint32_t n) { return n == 1 ? 1.0 : 10.0; };
+  std::vector<int> used = runPace(pace, 8, true, seconds);
+  EXPECT_EQ(used[2], 8);
+  used = runPace(pace, 1000, true, seconds);
+  EXPECT_EQ(pace.threads(), 1u);
+  EXPECT_LT(used[2], 10);
 }
 
 TEST(PaceTest, KeepsThreadsThatPayInACrowd) {
