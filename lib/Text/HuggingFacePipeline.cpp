@@ -108,7 +108,8 @@ private:
   }
 
   /// A pattern of the file: {"Regex": ...} or {"String": ...}.
-  bool readPattern(const Json &step, std::string &pattern, bool &isText) {
+  bool readPattern(const Json &step, std::string &pattern, bool &isText,
+                   bool mayBeEmpty) {
     const Json *value = member(step, "pattern");
     if (value && value->is_string())
       pattern = textOf(value), isText = true;
@@ -123,7 +124,7 @@ private:
       return true;
     std::string why;
     pattern = text::translatePattern(pattern, why);
-    return !pattern.empty() && text::Pattern::compile(pattern, why)
+    return !pattern.empty() && text::Pattern::compile(pattern, why, mayBeEmpty)
                ? true
                : fail(Error(why));
   }
@@ -157,7 +158,7 @@ private:
     if (type == "Replace") {
       std::string pattern, content = textOf(member(step, "content"));
       bool isText = false;
-      if (!readPattern(step, pattern, isText))
+      if (!readPattern(step, pattern, isText, /*mayBeEmpty=*/false))
         return false;
       noteMark(pattern, content);
       return add(isText ? StepKind::Replace : StepKind::ReplacePattern, 0,
@@ -277,7 +278,7 @@ private:
           SplitBehavior::Removed);
     if (type == "Split") {
       if (!readBehavior(step, SplitBehavior::Isolated, behavior) ||
-          !readPattern(step, pattern, isText))
+          !readPattern(step, pattern, isText, /*mayBeEmpty=*/true))
         return false;
       if (isText)
         pattern = text::translatePattern(text::escapePattern(pattern), why);

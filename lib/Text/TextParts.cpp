@@ -132,7 +132,9 @@ static Error readSentencePiece(const Checkpoint &checkpoint,
       spec.tokens[i] = replaced(spec.tokens[i], mark, " ");
   }
   spec.byteFallback = hasBytes;
-  spec.fuseUnknown = spec.singlePrecision = true;
+  spec.fuseUnknown = true;
+  // As SentencePiece itself does; of GGUF files llama.cpp adds them in double.
+  spec.singlePrecision = checkpoint.naming() == Naming::HuggingFace;
   spec.unknownScore = lowest - 10;
   if (!spec.addEos && spec.eos >= 0)
     spec.addEos = true;
@@ -218,16 +220,20 @@ Result<TextParts> qcc::readTextParts(const Checkpoint &checkpoint,
   spec.model = isSpm       ? text::TokenizerSpec::Model::Spm
                : isUnigram ? text::TokenizerSpec::Model::Unigram
                            : text::TokenizerSpec::Model::Bpe;
-  if (!isSpm && !isUnigram && !isFolder && *model != "gpt2")
+  bool isGemma4 = *model == "gemma4";
+  if (!isSpm && !isUnigram && !isFolder && !isGemma4 && *model != "gpt2")
     return checkpoint.error("unsupported tokenizer " + quoted(*model) +
-                            " (supported: gpt2, llama, t5)");
+                            " (supported: gemma4, gpt2, llama, t5)");
 
   KeyReader read(checkpoint);
   read.text("tokenizer.ggml.pre", spec.pre);
+  if (isGemma4) // both in one name
+    spec.pre = *model;
   read.texts("tokenizer.ggml.tokens", true, spec.tokens);
   read.numbers("tokenizer.ggml.scores", isSpm || isUnigram, spec.scores);
   read.numbers("tokenizer.ggml.token_type", false, spec.types);
-  read.texts("tokenizer.ggml.merges", *model == "gpt2", spec.merges);
+  read.texts("tokenizer.ggml.merges", *model == "gpt2" || isGemma4,
+             spec.merges);
   read.id("tokenizer.ggml.bos_token_id", spec.bos);
   read.id("tokenizer.ggml.eos_token_id", spec.eos);
   read.id("tokenizer.ggml.eot_token_id", spec.eot);

@@ -16,8 +16,10 @@ void Pattern::Free::operator()(pcre2_code *code) const {
   pcre2_code_free(code);
 }
 
-Pattern Pattern::compile(std::string_view source, std::string &error) {
+Pattern Pattern::compile(std::string_view source, std::string &error,
+                         bool mayBeEmpty) {
   Pattern result;
+  result.mayBeEmpty = mayBeEmpty;
   int status = 0;
   PCRE2_SIZE offset = 0;
   result.code.reset(
@@ -32,7 +34,7 @@ Pattern Pattern::compile(std::string_view source, std::string &error) {
   }
   uint32_t matchesEmpty = 0;
   pcre2_pattern_info(result.code.get(), PCRE2_INFO_MATCHEMPTY, &matchesEmpty);
-  if (matchesEmpty) {
+  if (matchesEmpty && !mayBeEmpty) {
     error = "the pattern '" + std::string(source) +
             "' matches the empty text, which is not supported";
     return {};
@@ -65,7 +67,9 @@ bool Matcher::find(const Pattern &pattern, std::string_view text, size_t at,
   }
   int found = pcre2_match(
       pattern.code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
-      text.size(), at, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, data, context);
+      text.size(), at,
+      PCRE2_NO_UTF_CHECK | (pattern.mayBeEmpty ? 0 : PCRE2_NOTEMPTY), data,
+      context);
   if (found == PCRE2_ERROR_NOMATCH)
     return false;
   if (found < 0) {

@@ -22,8 +22,9 @@ namespace qcc::text {
 class Pattern {
 public:
   /// An empty pattern object and an error when `source` is none in PCRE2's
-  /// notation, can match nothing at all, or memory ran out.
-  static Pattern compile(std::string_view source, std::string &error);
+  /// notation, memory ran out, or it can match the empty text and may not.
+  static Pattern compile(std::string_view source, std::string &error,
+                         bool mayBeEmpty = false);
   explicit operator bool() const { return code != nullptr; }
 
 private:
@@ -32,6 +33,7 @@ private:
     void operator()(pcre2_real_code_8 *code) const;
   };
   std::unique_ptr<pcre2_real_code_8, Free> code;
+  bool mayBeEmpty = false;
 };
 
 /// Finds matches in one text of at most `bytes` bytes.

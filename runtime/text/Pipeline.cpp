@@ -47,7 +47,7 @@ std::unique_ptr<Pipeline> Pipeline::create(std::span<const image::Step> steps,
       source = "\\X";
     if (kind == StepKind::Split || kind == StepKind::ReplacePattern ||
         (kind == StepKind::Charsmap && step.flags & Graphemes)) {
-      stage.compiled = Pattern::compile(source, error);
+      stage.compiled = Pattern::compile(source, error, kind == StepKind::Split);
       if (!stage.compiled)
         return nullptr;
     }
@@ -258,19 +258,36 @@ bool Pipeline::splitBy(const Stage &stage, std::string_view subject,
   for (Word word : from) {
     // A piece is matched for itself: lookaround ends where the piece does.
     std::string_view piece = subject.substr(word.begin, word.end - word.begin);
-    Gatherer gather{behavior, words, words.size()};
+    size_t first = words.size();
+    Gatherer gather{behavior, words, first};
     size_t at = 0, begin = 0, end = 0;
-    while (at < piece.size() &&
-           matcher.find(stage.compiled, piece, at, begin, end, error)) {
+    bool hasMatched = false, hasEmpty = false;
+    for (size_t from = 0;
+         from < piece.size() &&
+         matcher.find(stage.compiled, piece, from, begin, end, error);) {
+      // A place alone, as lookahead finds it, separates what is around it. Just
+      // after a match it is none, and the search goes on behind it.
+      if (begin == end && hasMatched && end == at) {
+        uint32_t codePoint = 0;
+        from += std::max<size_t>(decodeUtf8(piece, from, codePoint), 1);
+        continue;
+      }
+      hasEmpty |= begin == end;
       if (begin > at)
         gather.add(word.begin + at, word.begin + begin, isInverted);
       gather.add(word.begin + begin, word.begin + end, !isInverted);
-      at = end;
+      at = from = end;
+      hasMatched = true;
     }
     if (!error.empty())
       return false;
     if (at < piece.size())
       gather.add(word.begin + at, word.end, isInverted);
+    if (hasEmpty) {
+      auto isEmpty = [](Word word) { return word.begin == word.end; };
+      auto added = words.begin() + static_cast<ptrdiff_t>(first);
+      words.erase(std::remove_if(added, words.end(), isEmpty), words.end());
+    }
   }
   return true;
 }

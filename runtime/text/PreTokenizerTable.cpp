@@ -74,6 +74,15 @@ namespace qcc::text {
 #define DEEPSEEK_ASIAN                                                         \
   "[\\x{4E00}-\\x{9FA5}\\x{800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+"
 
+// Scripts written without spaces, or with few. The range from U+8C48 is as
+// llama.cpp has it; U+F900, compatibility ideographs, may have been meant.
+#define AFMOE_ASIAN                                                            \
+  "[\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{8C48}-\\x{FAFF}"                 \
+  "\\x{3040}-\\x{30FF}\\x{FF65}-\\x{FF9F}\\x{2F00}-\\x{2FDF}"                  \
+  "\\x{E40}-\\x{E7F}\\x{E80}-\\x{EFF}\\x{1780}-\\x{17FF}"                      \
+  "\\x{1000}-\\x{109F}\\x{AA60}-\\x{AA7F}\\x{A9E0}-\\x{A9FF}"                  \
+  "\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+"
+
 namespace {
 struct Stage {
   constexpr Stage(const char *pattern = nullptr, uint32_t flags = 0)
@@ -84,13 +93,14 @@ struct Stage {
 struct Kind {
   const char *names; ///< space before and after each
   Stage stages[6];
-  bool ignoreMerges, addBos;
+  bool ignoreMerges, addBos, marksSpaces = false;
 };
 } // namespace
 
 static constexpr Kind kinds[] = {
     {" gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 "
-     "mellum modern-bert mpt olmo jais trillion granite-docling exaone4 ",
+     "mellum modern-bert mpt olmo jais trillion granite-docling exaone4 "
+     "jina-v1-en jina-v2-code roberta-bpe ",
      {GPT2},
      false,
      false},
@@ -159,6 +169,15 @@ static constexpr Kind kinds[] = {
      {"\\p{N}{1,3}", CJK, DEEPSEEK("|[\\r\\n]"), "\\p{N}"},
      false,
      false},
+    // Numbers in threes from the right.
+    {" afmoe ",
+     {"\\p{N}+",
+      "\\A\\p{N}{1,2}(?=(?:\\p{N}{3})*\\z)|\\p{N}{3}",
+      {AFMOE_ASIAN, OldUnicode},
+      DEEPSEEK("[\\r\\n]*|" NEWLINES)},
+     false,
+     false},
+    {" superbpe ", {"\\p{N}+", "(?=(\\d{3})+(?!\\d))"}, false, false},
     {" deepseek-coder ",
      {"[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", DEEPSEEK_ASIAN, DIGIT},
      false,
@@ -201,6 +220,11 @@ static constexpr Kind kinds[] = {
       "[\\p{P}!-/:-@\\[-`{-~]", GPT2},
      false,
      true},
+    {" gemma4 granite-embed-multi-311m sarvam-moe ",
+     {"[^\\n]+|\\n+"},
+     false,
+     false,
+     true},
     // What llama.cpp does for a file that names no pre-tokenizer.
     {" default ",
      {"[\\p{P}$+<=>\\^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"},
@@ -215,7 +239,7 @@ bool findPreTokenizer(std::string_view name, PreTokenizerKind &kind) {
   for (const Kind &known : kinds) {
     if (std::string_view(known.names).find(key) == std::string_view::npos)
       continue;
-    kind = {{}, known.ignoreMerges, known.addBos};
+    kind = {{}, known.ignoreMerges, known.addBos, known.marksSpaces};
     std::string error; // a test translates them all
     for (const Stage &stage : known.stages)
       if (stage.pattern)

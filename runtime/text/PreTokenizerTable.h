@@ -20,6 +20,9 @@ struct PreTokenizerKind {
   bool ignoreMerges = false;
   /// Whether bos is added where the file does not say.
   bool addBos = false;
+  /// Not of bytes: tokens are characters with U+2581 for a space, as
+  /// SentencePiece has them, and what has no token falls back to bytes.
+  bool marksSpaces = false;
 };
 
 /// False when the name is unknown.

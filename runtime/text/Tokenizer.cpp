@@ -374,6 +374,10 @@ bool Tokenizer::isControl(int32_t id) const {
 std::string_view Tokenizer::piece(int32_t id, bool special) const {
   if (!isToken(id) || (!special && isControl(id)))
     return {};
+  // Rows of the embedding beyond the vocabulary.
+  if (static_cast<TokenType>(types[static_cast<size_t>(id)] &
+                             image::typeMask) == TokenType::Unused)
+    return {};
   return textOf(static_cast<uint32_t>(id));
 }
 
@@ -392,7 +396,7 @@ std::string Tokenizer::detokenize(std::span<const int32_t> ids,
   bool isStart = true;
   for (int32_t id : ids) {
     std::string_view text = piece(id, special);
-    if (isStart && !isControl(id)) {
+    if (isStart && (special || !isControl(id))) {
       dropSpace(text);
       isStart = false;
     }
@@ -415,7 +419,7 @@ int32_t Tokenizer::find(std::string_view text) const {
 
 void StreamDecoder::push(int32_t id, std::string &out) {
   std::string_view text = tokenizer->piece(id, special);
-  if (isStart && !tokenizer->isControl(id)) {
+  if (isStart && (special || !tokenizer->isControl(id))) {
     tokenizer->dropSpace(text);
     isStart = false;
   }

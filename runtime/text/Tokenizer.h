@@ -42,8 +42,8 @@ public:
                 std::vector<int32_t> &ids, std::string &error) const;
 
   /// The bytes that a token stands for; they may be part of a character. Empty
-  /// for an id out of range and, unless `special`, for control and unknown
-  /// tokens. Valid as long as the image.
+  /// for an id out of range, for an unused one and, unless `special`, for
+  /// control and unknown tokens. Valid as long as the image.
   std::string_view piece(int32_t id, bool special) const;
 
   /// The bytes of all pieces. Drops the space that tokenize() puts in front.

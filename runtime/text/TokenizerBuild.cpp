@@ -273,8 +273,37 @@ std::vector<uint8_t> TokenizerBuilder::build() {
   return write();
 }
 
+/// The same with the steps and texts that a vocabulary with marks for spaces
+/// needs, which GGUF leaves to the pre-tokenizer's name.
+static TokenizerSpec withMarkedSpaces(TokenizerSpec spec,
+                                      const PreTokenizerKind &kind) {
+  spec.model = TokenizerSpec::Model::CharBpe;
+  spec.byteFallback = true;
+  spec.steps = kind.steps;
+  spec.steps->insert(spec.steps->begin(),
+                     {StepKind::Replace, 0, " ", std::string(spaceMark)});
+  spec.normalizers = 1;
+  for (size_t i = 0; i < spec.tokens.size(); ++i) {
+    auto type = i < spec.types.size() ? static_cast<TokenType>(spec.types[i])
+                                      : TokenType::Normal;
+    std::string &text = spec.texts.emplace_back();
+    if (type == TokenType::Normal)
+      replaceText(spec.tokens[i], spaceMark, " ", SIZE_MAX, text);
+    else
+      text =
+          type == TokenType::Byte ? byteText(spec.tokens[i]) : spec.tokens[i];
+  }
+  return spec;
+}
+
 std::vector<uint8_t> buildTokenizerImage(const TokenizerSpec &spec,
                                          std::string &error) {
+  PreTokenizerKind kind;
+  if (spec.model == TokenizerSpec::Model::Bpe && !spec.steps &&
+      findPreTokenizer(spec.pre, kind) && kind.marksSpaces) {
+    TokenizerSpec marked = withMarkedSpaces(spec, kind);
+    return TokenizerBuilder(marked, error).build();
+  }
   return TokenizerBuilder(spec, error).build();
 }
 

@@ -17,6 +17,9 @@ namespace qcc::text {
 
 constexpr std::string_view spaceMark = "\xE2\x96\x81"; // U+2581
 
+/// The byte that "<0xNN>" names, or the text itself.
+std::string byteText(const std::string &name);
+
 inline std::string number(size_t value) { return std::to_string(value); }
 
 /// Reads a specification part by part; each part that can fail leaves the

@@ -45,6 +45,11 @@ static int byteOfName(const std::string &text) {
   return digit(text[3]) * 16 + digit(text[4]);
 }
 
+std::string byteText(const std::string &name) {
+  int byte = byteOfName(name);
+  return byte < 0 ? name : std::string(1, static_cast<char>(byte));
+}
+
 bool TokenizerBuilder::addText(std::string_view text,
                                std::vector<uint32_t> &offsets,
                                std::vector<uint8_t> &texts) {

@@ -192,9 +192,11 @@ class Refused(TestCase):
         for text, part in (("(?<x>a)", "has '(?<', which is not supported"),
                            ("[a&&b]", "has '&&' in a class"), ("a(", "has an open group"),
                            (r"\p{Cn}", "has property 'Cn'"), (r"(a)\1", r"has '\1'"),
-                           ("a*", "matches the empty text"), ("(?i)ss", "has 'ss' without case"),
+                           ("(?i)ss", "has 'ss' without case"),
                            ("(?<=a+)b", "cannot compile the pattern")):
             refuse(pattern(text), part)
+        refuse(change("normalizer", value={"type": "Replace", "pattern": {"Regex": "a*"},
+                                           "content": "b"}), "matches the empty text")
         refuse(change("post_processor", value={"type": "TemplateProcessing", "single": [
             {"SpecialToken": {"id": "<|turn|>"}}, {"Sequence": {"id": "A"}}]}),
             "adds other tokens than bos and eos", config={"bos_token": "<|begin|>"})

@@ -11,7 +11,8 @@ import unicodedata
 import pytest
 from difficult_text import corpus
 from test_tokenizer_json import byte_level
-from test_llama_cpp_digests import GEMMA, NAMED, NAMES, NO_WIDE_SPACES, SMOL, UNLIKE, Ours, random_ids
+from test_llama_cpp_digests import (GEMMA, NAMED, NAMES, SMOL, UNLIKE, UNSEEN, Ours, random_ids,
+                                    read_spec)
 from text_tool import model_file
 from tokenizers import pre_tokenizers
 
@@ -91,8 +92,8 @@ def tables():
 def test_pre_tokenizers(name, tables, tmp_path):
     path = write(tmp_path / "vocab.gguf", *tables, name)
     texts = [known(t) for t in corpus(seed=name, size=SIZE)]
-    if name in NO_WIDE_SPACES:
-        texts = [re.sub(r"(?=\s)[^\0-\x7f]", "", t) for t in texts]
+    if name in UNSEEN:
+        texts = [re.sub(UNSEEN[name], "", t) for t in texts]
     check(texts, Ours(path, tmp_path), Reference(path))
 
 
@@ -143,9 +144,45 @@ def published():
     return sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []
 
 
+def unlike(path):
+    """What docs/RationaleText.md says of texts that the two read differently: white space
+    of deepseek-llm, bytes without a token, and "</s>" where it is no control token."""
+    spec = read_spec(path)
+    tokens = spec["tokens"]
+    parts = [UNSEEN.get(spec["pre"], "")]
+    if spec["model"] == "gpt2":
+        letters = bytes_char()
+        parts += [re.escape(chr(b)) for b in range(128) if letters[b] not in tokens]
+    if "</s>" in tokens and spec["types"][tokens.index("</s>")] == 4:
+        parts.append("</s>")
+    return "|".join(part for part in parts if part)
+
+
+def unspelled_tokens(path):
+    """Tokens of byte-level BPE that spell no bytes, which llama.cpp shows as errors."""
+    spec = read_spec(path)
+    letters = set(bytes_char().values())
+    return {i for i, (token, kind) in enumerate(zip(spec["tokens"], spec["types"], strict=True))
+            if spec["model"] == "gpt2" and kind == 1 and not letters.issuperset(token)}
+
+
+def bytes_char():
+    """The printable character that stands for each byte in byte-level vocabularies."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return {**{b: chr(b) for b in printable}, **{b: chr(256 + i) for i, b in enumerate(others)}}
+
+
 @pytest.mark.parametrize("path", published(), ids=lambda path: path.stem)
 def test_published_vocabularies(path, tmp_path):
+    if read_spec(path)["model"] == "bert":
+        pytest.skip("of embedding models")
     ours, reference = Ours(path, tmp_path), Reference(path)
     texts = [known(t) for t in corpus(seed=path.stem, size=SIZE)]
+    if pattern := unlike(path):
+        texts = [re.sub(pattern, "", t) for t in texts]
     check(texts, ours, reference)
-    check_answers(random_ids(path.stem, reference.size), ours, reference, True)
+    unspelled = unspelled_tokens(path)
+    chosen = [[i for i in ids if i not in unspelled]
+              for ids in random_ids(path.stem, reference.size)]
+    check_answers(chosen, ours, reference, True)

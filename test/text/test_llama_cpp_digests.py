@@ -27,14 +27,16 @@ NAMED = {SMOL: ["<|im_start|>", "<|im_end|>", "<repo_name>", "<|endoftext|>"],
 # tokenizers library, which docs/RationaleText.md lists.
 NAMES = ["gpt-2", "smollm", "llama-bpe", "dbrx", "glm4", "qwen2", "qwen35", "ufakzeka", "laguna",
          "jais-2", "deepseek-v3", "spark2_5", "deepseek-coder", "deepseek-llm", "bloom", "viking",
-         "seed-coder", "bailingmoe", "exaone-moe", "minicpm5", "falcon", "chameleon", "default"]
+         "seed-coder", "bailingmoe", "exaone-moe", "minicpm5", "falcon", "chameleon", "default",
+         "superbpe"]
 
 # What the two read differently (docs/RationaleText.md). Gemma's "</s>" is HTML, which
 # llama.cpp takes for the end of an answer. SmolLM2 has no tokens for some bytes, which
 # llama.cpp drops after merging.
 UNLIKE = {SMOL: "[\x04\x06\x13\x14\x16\x1d]", GEMMA: "</s>"}
-# These take spaces outside of ASCII for another sign.
-NO_WIDE_SPACES = ("deepseek-coder", "deepseek-llm")
+# These take spaces, or digits, outside of ASCII for another sign.
+UNSEEN = {"deepseek-coder": r"(?=\s)[^\0-\x7f]", "deepseek-llm": r"(?=\s)[^\0-\x7f]",
+          "superbpe": r"(?=\d)[^\0-\x7f]"}
 CASES = [(SMOL, None), (GEMMA, None)] + [(SMOL, name) for name in NAMES]
 
 
@@ -43,8 +45,8 @@ def texts_of(model, pre):
     texts = ("".join(c for c in t if c != "ſ" and is_known(c))
              for t in corpus(pre or model, size * 3 // 2, () if pre else NAMED[model]))
     texts = [re.sub(UNLIKE[model], "", t) for t in texts]
-    if pre in NO_WIDE_SPACES:
-        texts = [re.sub(r"(?=\s)[^\0-\x7f]", "", t) for t in texts]
+    if pre in UNSEEN:
+        texts = [re.sub(UNSEEN[pre], "", t) for t in texts]
     assert sum(len(t.encode()) for t in texts) >= size
     return texts
 

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from difficult_text import ALPHABETS, corpus
-from text_tool import ask, read
+from text_tool import ask, build, read
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
                         pre_tokenizers, processors, trainers)
 
@@ -165,6 +165,12 @@ KINDS = {
     "behaviors": lambda: byte_level(pre_tokenizers.Sequence([
         split(r"\d", "contiguous"), split("[aeiou]", "merged_with_previous"),
         split("[,.]+", "merged_with_next"), split(r"\S+", "removed", True), BYTES])),
+    # Matches of no characters: places to split at.
+    "places": lambda: byte_level(pre_tokenizers.Sequence([
+        split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))"), split(r"(?<=[aeiou])|\s*"), BYTES])),
+    "places-behaviors": lambda: byte_level(pre_tokenizers.Sequence([
+        split(r"(?=[A-Z])", "merged_with_previous"), split(r"x*|(?=y)", "merged_with_next"),
+        split(r"(?<=,)|z*", "contiguous"), split(r"(?=\d)|\s+", "removed"), BYTES])),
     "falcon": lambda: byte_level(FALCON),
     "byte-normalizer-free": lambda: byte_level(pre_tokenizers.Sequence([
         pre_tokenizers.Punctuation(), pre_tokenizers.Digits(individual_digits=True),
@@ -242,6 +248,30 @@ def test_equals_the_tokenizers_library(kind, tmp_path):
         got = bytes.fromhex(answer["hex"]).decode("utf-8", "replace")
         if got != tokenizer.decode(want.ids):
             wrong.append((text, got, tokenizer.decode(want.ids), want.tokens))
+    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+
+
+@pytest.mark.parametrize("pre", ["gemma4", "sarvam-moe"])
+def test_marked_spaces_of_gguf(pre, tmp_path):
+    """GGUF names the whole pipeline of such a vocabulary by its pre-tokenizer."""
+    tokenizer = char_level(normalizers.Replace(" ", MARK), split(r"[^\n]+|\n+"), GEMMA_DECODER)
+    model = json.loads(tokenizer.to_str())["model"]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    special = {"<unk>": 2, "<s>": 3, "</s>": 3, **dict.fromkeys(BYTE_NAMES, 6)}
+    image = build({"model": "gpt2", "pre": pre, "tokens": tokens,
+                   "types": [special.get(token, 1) for token in tokens],
+                   "merges": [" ".join(pair) for pair in model["merges"]]}, tmp_path)
+    # What spells a byte token or a mark is that there.
+    texts = [t.replace("<0x", "<0").replace(MARK, "") for t in corpus(seed=pre, size=SIZE)]
+    expected = tokenizer.encode_batch(texts)
+    answers = ask([{"op": "tokenize", "text": t, "parse": True} for t in texts], image)
+    wrong = [(t, a, e.tokens) for t, a, e in zip(texts, answers, expected, strict=True)
+             if a.get("ids") != e.ids]
+    assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
+    back = ask([{"op": "detokenize", "ids": e.ids} for e in expected], image)
+    wrong = [(t, b) for t, b in zip(texts, back, strict=True)
+             if "<s>" not in t and "</s>" not in t and "<unk>" not in t
+             and bytes.fromhex(b["hex"]) != t.encode()]
     assert not wrong, (len(wrong), len(texts), min(wrong, key=lambda w: len(w[0])))
 
 

@@ -62,6 +62,14 @@ REFERENCE = {
                     split(r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"
                           r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
                           r"\s*[\r\n]+|\s+(?!\S)|\s+"), BYTES],
+    # Numbers in threes from the right, by places and by what they leave.
+    "superbpe": [split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))"), BYTES],
+    "afmoe": [split(r"\p{N}+"), split(r"(?=(?:\p{N}{3})+$)"),
+              split("[一-鿿㐀-䶿\u8c48-\ufaff぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff"
+                    "가-\ud7afᄀ-ᇿ]+"),
+              split(r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"
+                    r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|"
+                    r"\s*[\r\n]+|\s+(?!\S)|\s+"), BYTES],
     "deepseek-coder": [split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"),
                        split("[一-龥ࠀ-一가-\ud7ff]+"), DIGITS, BYTES],
     "deepseek-llm": [split(r"[\r\n]"), split(rf"\s?[{DEEPSEEK_LLM_LETTERS}]+"),
@@ -94,7 +102,7 @@ def test_words_are_those_of_the_published_pattern(name):
 
 
 # Together these use every character class of all of them.
-@pytest.mark.parametrize("name", ["bloom", "deepseek-coder", "deepseek-llm", "deepseek-v3",
+@pytest.mark.parametrize("name", ["afmoe", "bloom", "deepseek-coder", "deepseek-llm", "deepseek-v3",
                                   "default", "gpt-4o", "llama-bpe", "smollm"])
 def test_every_code_point_has_the_reference_class(name):
     reference = pre_tokenizers.Sequence(REFERENCE[name])
