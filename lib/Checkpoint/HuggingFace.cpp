@@ -431,7 +431,8 @@ private:
     if (!tensor.type || tensor.type->blockElements != 1)
       return fail(Error(sources.what(source) + " has dtype " +
                         entry.type->name + ", which is not supported yet"));
-    if (tensor.dims.size() > 4 || entry.bytes == 0)
+    const bool isUnread = hasOtherParts && isOfOtherPart(tensor.name);
+    if ((tensor.dims.size() > 4 && !isUnread) || entry.bytes == 0)
       return fail(mismatchError(sources.what(source),
                                 "at most 4 dimensions, none of them 0",
                                 shapeText(entry.shape)));

@@ -18,6 +18,9 @@ namespace qcc {
 /// false, changing nothing, for another one.
 bool takeTextConfig(Json &config);
 
+/// Whether a tensor of a model of several parts is none of its language model.
+bool isOfOtherPart(std::string_view name);
+
 /// Removes the tensors of other parts, and gives those of the language model
 /// the names that they have without the others. Returns what was removed, for
 /// people: "vision_tower (12 tensors)"; empty when nothing was.

@@ -98,8 +98,10 @@ turningLayers(const Config &c, const ConfigNames &names, ConfigReader &reader) {
   uint32_t period =
       reader.countOr(names.ropelessPeriod, c.arch.ropelessPeriod, kMaxLayers);
   std::vector<bool> layers;
+  bool onlyWindows = c.arch.ropelessFull && c.window != 0;
   for (uint32_t i = 0; i < c.layers; ++i)
-    layers.push_back(period == 0 || (i + 1) % period != 0);
+    layers.push_back((period == 0 || (i + 1) % period != 0) &&
+                     (c.sliding[i] || !onlyWindows));
   return layers;
 }
 
@@ -300,8 +302,14 @@ static void readMultipliers(Config &c, const ConfigNames &names,
   c.embeddingScale = c.arch.scaledEmbedding ? std::sqrt(float(c.hidden)) : 1.0f;
   for (const KeyNames *key :
        {&names.embeddingScale, &names.residualScale, &names.logitDivisor})
-    if (!c.arch.multipliers && reader.has(*key))
+    if (!c.arch.multipliers && reader.has(*key) &&
+        !(c.arch.logitFactor && key == &names.logitDivisor))
       refuse(*key, c.arch, reader, [](const auto &a) { return a.multipliers; });
+  if (c.arch.logitFactor)
+    c.logitScale = reader.realOr(names.logitFactor, c.arch.logitFactor);
+  else if (!c.arch.multipliers && reader.has(names.logitFactor))
+    refuse(names.logitFactor, c.arch, reader,
+           [](const auto &a) { return a.logitFactor != 0; });
   if (!c.arch.multipliers)
     return;
   c.embeddingScale = reader.realOr(names.embeddingScale, 1);

@@ -52,11 +52,14 @@ private:
   }
   Value norm(Value x, std::string_view name, int64_t size, float eps) {
     Value w = weights.dequantized(builder, {std::string(name)}, {size});
-    if (config.arch.layerNorm)
-      return llm::LayerNormOp::create(
-          builder, loc, x.getType(), x, w,
-          weights.bias(builder, {std::string(name)}, size, /*isRequired=*/true),
-          f32(eps));
+    if (config.arch.layerNorm) {
+      Value bias;
+      if (!config.arch.unbiasedNorm)
+        bias = weights.bias(builder, {std::string(name)}, size,
+                            /*isRequired=*/true);
+      return llm::LayerNormOp::create(builder, loc, x.getType(), x, w, bias,
+                                      f32(eps));
+    }
     return llm::RMSNormOp::create(builder, loc, x.getType(), x, w, f32(eps));
   }
   Value norm(Value x, std::string_view name, int64_t size) {

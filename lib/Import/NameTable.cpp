@@ -70,6 +70,7 @@ static constexpr NameTable kGGUF = {
                .embeddingScale = {"embedding_scale"},
                .residualScale = {"residual_scale"},
                .logitDivisor = {"logit_scale"},
+               .logitFactor = {"logit_scale"},
                .scaledScores = {},
                .headLayerNorm = {},
                .refused = {"attention.max_alibi_bias", "attention.clamp_kqv"},
@@ -214,10 +215,11 @@ static constexpr NameTable kHuggingFace =
           .embeddingScale = {"embedding_multiplier"},
           .residualScale = {"residual_multiplier"},
           .logitDivisor = {"logits_scaling"},
+          .logitFactor = {"logit_scale"},
           .scaledScores = {"scale_attn_weights"},
-          .headLayerNorm = {"qk_layernorm"},
+          .headLayerNorm = {"qk_layernorm", "use_qk_norm"},
           .refused = {"alibi", "add_cross_attention",
-                      "scale_attn_by_inverse_layer_idx"},
+                      "scale_attn_by_inverse_layer_idx", "clip_qkv"},
           .acausal = {"use_bidirectional_attention"},
           .ropeLayers = {"no_rope_layers"},
           .ropelessPeriod = {"no_rope_layer_interval"},
@@ -414,3 +416,12 @@ static constexpr WeightNames deepSeekNames() {
   return names;
 }
 constexpr WeightNames qcc::kDeepSeekNames = deepSeekNames();
+
+static constexpr WeightNames glm4Names() {
+  WeightNames names = kHuggingFace.weights;
+  names.attentionPostNorm = "post_self_attn_layernorm.weight";
+  names.ffnNormWithPost = "post_attention_layernorm.weight";
+  names.ffnPostNorm = "post_mlp_layernorm.weight";
+  return names;
+}
+constexpr WeightNames qcc::kGLM4Names = glm4Names();

@@ -152,8 +152,9 @@ Rope qcc::readRope(const Architecture &arch, const ConfigNames &names,
     readLongRope(rope, names, sizes, reader);
   else if (scaling == "yarn")
     readYarn(rope, arch, names, sizes, reader);
+  // Of text all three positions of "mrope" are the same.
   else if (!scaling.empty() && scaling != "none" && scaling != "default" &&
-           !isLongRope)
+           scaling != "mrope" && !isLongRope)
     reader.fail("unsupported rope scaling " + quoted(scaling) +
                 " (supported: none, linear, " + (hasLlama3 ? "llama3, " : "") +
                 "longrope, yarn)");

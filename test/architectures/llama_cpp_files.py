@@ -57,6 +57,7 @@ OLD_KEYS = {
     "gpt2": dict(n_ctx=64), "gpt_neox": dict(rotary_pct=0.25),
     "gpt_neox-sequential": dict(rotary_pct=0.25), "falcon-7b": dict(num_kv_heads=1),
     "deepseek-v3": dict(scoring_func="sigmoid", norm_topk_prob=True),
+    "cohere2": dict(rotary_pct=1.0), "glm": dict(seq_length=64),
 }
 
 

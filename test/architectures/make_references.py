@@ -69,6 +69,34 @@ MODELS = {
     "gemma3-vision": ("Gemma3", dict(
         sliding_window=5, vocab_size=61, head_dim=10,
         layer_types=["sliding_attention", "full_attention"])),
+    # Others of several parts: a flat config in older files, and rope of three positions.
+    "mistral3-vision": ("Mistral3", dict(
+        model_type="mistral", sliding_window=None, vocab_size=61, head_dim=10,
+        num_attention_heads=3, num_key_value_heads=1)),
+    "qwen2_5_vl-vision": ("Qwen2_5_VL", dict(
+        num_key_value_heads=1, head_dim=8, intermediate_size=37, vocab_size=61,
+        rope_parameters=dict(rope_type="default", rope_theta=1000.0, mrope_section=[1, 1, 2]))),
+    "qwen3_vl-vision": ("Qwen3VL", dict(
+        num_key_value_heads=1, vocab_size=61, intermediate_size=37,
+        rope_parameters=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 2, 2]))),
+    # Rope of pairs in folders, too.
+    "ernie4_5": ("Ernie4_5", dict(num_attention_heads=3, num_key_value_heads=1, head_dim=14)),
+    "seed_oss": ("SeedOss", dict(num_attention_heads=3, num_key_value_heads=1, head_dim=14)),
+    # Layers without a window have no rope, unless all are so.
+    "exaone4": ("Exaone4", dict(
+        num_hidden_layers=4, num_key_value_heads=1, sliding_window=5, intermediate_size=24)),
+    "exaone4-full": ("Exaone4", dict(
+        sliding_window=None, layer_types=["full_attention"] * 2, tie_word_embeddings=True)),
+    # Half of each head turns, in pairs; norms of what is added, too, and none.
+    "glm4": ("Glm4", dict(num_attention_heads=3, num_key_value_heads=1)),
+    "glm": ("Glm", dict(num_key_value_heads=1, head_dim=8)),
+    "olmoe": ("Olmoe", dict(num_experts=6, num_experts_per_tok=3, intermediate_size=20)),
+    # Norms by mean and variance without a bias, one for both parts of a layer.
+    "cohere": ("Cohere", dict(logit_scale=0.25, tie_word_embeddings=True)),
+    "cohere-norms": ("Cohere", dict(use_qk_norm=True, num_key_value_heads=1)),
+    "cohere2": ("Cohere2", dict(
+        num_hidden_layers=4, sliding_window=5, logit_scale=0.5, intermediate_size=24,
+        head_dim=8)),
     "granite": ("Granite", dict(
         num_attention_heads=3, num_key_value_heads=1, head_dim=14,
         embedding_multiplier=2.0, attention_multiplier=0.5, residual_multiplier=0.6,
@@ -192,9 +220,22 @@ PROMPT_LENGTHS = (7, 1, 37)
 GREEDY = 16
 
 
-VISION = dict(mm_tokens_per_image=4, boi_token_index=54, eoi_token_index=55, image_token_index=56,
-              vision_config=dict(hidden_size=8, intermediate_size=12, num_hidden_layers=1,
-                                 num_attention_heads=2, image_size=14, patch_size=7))
+# The rest of models that see images, which is not read.
+TOWER = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2,
+             image_size=14, patch_size=7)
+QWEN_TOKENS = dict(vision_start_token_id=54, vision_end_token_id=55, image_token_id=56,
+                   video_token_id=57)
+VISION = {
+    "gemma3": dict(mm_tokens_per_image=4, boi_token_index=54, eoi_token_index=55,
+                   image_token_index=56, vision_config=TOWER),
+    "mistral3": dict(image_token_index=56, spatial_merge_size=1,
+                     vision_config=dict(TOWER, model_type="pixtral", head_dim=4)),
+    "qwen2_5_vl": dict(QWEN_TOKENS, vision_config=dict(
+        depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
+        out_hidden_size=32)),
+    "qwen3_vl": dict(QWEN_TOKENS, vision_config=dict(
+        depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
+        out_hidden_size=32, num_position_embeddings=16, deepstack_visual_indexes=[0]))}
 
 
 def wrapped(name, text):
@@ -247,7 +288,8 @@ def make(name, seed, folder, further=()):
     is_vision = name.endswith("-vision")
     known = {*kind().to_dict(), *kind.attribute_map}
     small = {key: value for key, value in SMALL.items() if is_vision or key in known}
-    config = kind(**(VISION if is_vision else {}), **wrapped(name, {**small, **changes}))
+    config = kind(**VISION.get(name.removesuffix("-vision") if is_vision else "", {}),
+                  **wrapped(name, {**small, **changes}))
     config._attn_implementation = "eager"
     kind = family.removesuffix("Text")
     tasks = ("ForConditionalGeneration",) if is_vision else ("ForCausalLM", "LMHeadModel")

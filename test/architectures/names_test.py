@@ -131,7 +131,8 @@ class Names(unittest.TestCase):
         self.refuse(self.changed("stablelm-norms", without("q_layernorm.norms.2.weight")),
                     "norm 2 is missing beside tensor")
         self.refuse(self.changed("phi", config={"qk_layernorm": True}),
-                    "key 'qk_layernorm': is not supported for architecture 'phi2' (supported: stablelm)")
+                    "key 'qk_layernorm': is not supported for architecture 'phi2' "
+                    "(supported: command-r, stablelm)")
         # The two layouts of queries, keys and values need another number of rows.
         self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
                     "query_key_value.bias': expected shape [48], got [64]")
@@ -173,6 +174,31 @@ class Names(unittest.TestCase):
         self.check(self.changed("deepseek-v3", spare), "deepseek-v3")
         self.refuse(self.changed("deepseek-v3", spare, config={"num_nextn_predict_layers": 0}),
                     "is not part of this architecture")
+
+    def test_flat_vision(self):
+        """Older configs of Qwen2.5-VL are of the language model, with the rest in it."""
+        folder = self.changed("qwen2_5_vl-vision")
+        config = json.loads((folder / "config.json").read_text())
+        text = config.pop("text_config")
+        rope = text.pop("rope_parameters")
+        scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
+        (folder / "config.json").write_text(json.dumps(
+            {**text, **config, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}))
+        self.check(folder, "qwen2_5_vl-vision")
+
+    def test_other_language_models(self):
+        """A known model of several parts, of which the language model is another one."""
+        config = json.loads((HERE / "mistral3-vision/config.json").read_text())["text_config"]
+        self.refuse(self.changed("mistral3-vision", config={
+            "text_config": {**config, "model_type": "ministral3"}}),
+            "unsupported architecture 'ministral3' (supported: llama, mistral, ")
+
+    def test_factors(self):
+        self.refuse(self.changed("olmoe", config={"clip_qkv": 8.0}),
+                    "key 'clip_qkv': is not supported (supported: 0)")
+        self.refuse(self.changed("qwen3", config={"logit_scale": 0.5}),
+                    "key 'logit_scale': is not supported for architecture 'qwen3' "
+                    "(supported: command-r, cohere2)")
 
     def test_activations(self):
         for name, activation in {"gelu": "gelu_erf", "gelu_fast": "gelu_tanh", "relu": "relu",
@@ -258,11 +284,16 @@ class Names(unittest.TestCase):
         derived = ("ffn_hidden_size", "num_kv_heads", "vocab_size")  # from what else there is
         required = ("hidden_size", "intermediate_size", "max_position_embeddings",
                     "num_attention_heads", "num_hidden_layers", "rms_norm_eps")
-        for name in ("falcon-7b", "falcon-40b", "falcon-11b", "deepseek-v3"):
+        for name in ("falcon-7b", "falcon-40b", "falcon-11b", "deepseek-v3", "ernie4_5", "seed_oss",
+                     "exaone4", "glm4", "glm", "olmoe", "cohere", "cohere2"):
             folder = self.changed(name)
             path = folder / "config.json"
             config = json.loads(path.read_text())
             defaults = AutoConfig.for_model(config["model_type"]).to_dict()
+            if defaults.get("num_key_value_heads") == defaults.get("num_attention_heads"):
+                defaults.pop("num_key_value_heads", None)  # as many as there are
+            if defaults.get("head_dim") == defaults["hidden_size"] // defaults["num_attention_heads"]:
+                defaults.pop("head_dim")
             for key in [key for key in config if key not in derived and
                         isinstance(defaults.get(key), (bool, int, float))]:
                 imported = []

@@ -18,7 +18,9 @@ from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
                  "gpt_neox": "gptneox", "gpt_bigcode": "starcoder", "phi": "phi2", "mixtral": "llama",
                  "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
-                 "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2"}
+                 "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "glm": "chatglm",
+                 "cohere": "command-r", "qwen2_5_vl_text": "qwen2vl",
+                 "qwen3_vl_text": "qwen3vl"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
           "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
@@ -61,6 +63,7 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "ln_2": "ffn_norm", "mlp.fc1": "ffn_up", "mlp.fc2": "ffn_down",
          "attention.query_key_value": "attn_qkv", "attention.dense": "attn_output",
          "self_attention.query_key_value": "attn_qkv", "self_attention.dense": "attn_output",
+         "post_self_attn_layernorm": "post_attention_norm", "post_mlp_layernorm": "post_ffw_norm",
          "self_attn.dense": "attn_output", "mlp.dense_h_to_4h": "ffn_up",
          "mlp.dense_4h_to_h": "ffn_down", "ln_attn": "attn_norm_2", "ln_mlp": "attn_norm"}
 # Linear layers that are stored as [in, out].
@@ -219,7 +222,7 @@ def family_keys(w, config, kind, keys, is_split):
         number("use_parallel_residual", "use_parallel_residual", BOOL)
     if config.get("sliding_window"):
         number("attention.sliding_window", "sliding_window")
-    for key, name in FLOATS.items():
+    for key, name in (*FLOATS.items(), ("logit_scale", "logit_scale")):
         if config.get(name) is not None:
             number(key, name, F32)
     if "query_pre_attn_scalar" in config:
@@ -297,13 +300,15 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True, said=No
             w.tensor(name, list(reversed(values.shape)), "MXFP4", blocks.tobytes())
             return
         w.tensor(name, list(reversed(values.shape)), "F32", values.astype("<f4").tobytes())
-    tensors = {name.removeprefix("language_model."): values
+    tensors = {re.sub(r"^(model\.)?language_model\.(model\.)?(lm_head)?",
+                      lambda match: match[3] or "model.", name): values
                for name, values in read_safetensors(folder / "model.safetensors").items()
-               if not name.startswith(("vision_tower.", "multi_modal_projector."))}
+               if "vision_tower." not in name and "multi_modal_projector." not in name and
+               "visual." not in name}
     tensors = stacked(tensors)
     has_post_norm = any("post_feedforward" in name for name in tensors)
     names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
-    if kind == "gpt-oss":
+    if kind in ("gpt-oss", "seed_oss"):
         names["post_attention_layernorm"] = "post_attention_norm"
     if rope["rope_type"] == "llama3":
         tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))

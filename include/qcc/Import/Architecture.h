@@ -27,6 +27,8 @@ struct Architecture {
   const WeightNames *folderNames = nullptr;
   /// Norms are by mean and variance, and have a bias.
   bool layerNorm = false;
+  /// Those norms have none.
+  bool unbiasedNorm = false;
   /// The feed-forward part has a gate: activation(gate) * up, not
   /// activation(up).
   bool isGated = true;
@@ -72,6 +74,9 @@ struct Architecture {
   bool scaledEmbedding = false;
   /// Embedding, residual sums and logits have factors that the file states.
   bool multipliers = false;
+  /// Logits are multiplied by what the file states, or else by this; 0: the
+  /// family has no such factor.
+  float logitFactor = 0;
   /// Caps of scores and of logits where the file does not state them; 0: the
   /// family has none.
   float scoreCap = 0, logitCap = 0;
@@ -106,6 +111,9 @@ struct Architecture {
   /// Every n-th layer has no rope where the file does not say which; 0: all
   /// have it.
   unsigned ropelessPeriod = 0;
+  /// In a model with a window, layers that attend to all positions have no
+  /// rope.
+  bool ropelessFull = false;
   /// In GGUF files, a model of so many layers divides scores by the root of
   /// hidden / heads, of which the files say nothing.
   unsigned hiddenScaleLayers = 0;

@@ -85,6 +85,7 @@ struct ConfigNames {
   /// Factors of the embedding and of what each part of a layer adds, and what
   /// logits are divided by.
   KeyNames embeddingScale, residualScale, logitDivisor;
+  KeyNames logitFactor;  ///< What logits are multiplied by.
   KeyNames scaledScores; ///< False: they are not.
   /// True: heads have norms as in Architecture::headLayerNorm; default: where
   /// there is a tensor of them.
@@ -159,7 +160,7 @@ struct NameTable {
 };
 
 extern const WeightNames kStarCoder2Names, kGPT2Names, kGPTNeoXNames,
-    kFalconNames, kPhiNames, kDeepSeekNames, kStableLMNames;
+    kFalconNames, kPhiNames, kDeepSeekNames, kStableLMNames, kGLM4Names;
 
 /// The table for a checkpoint's naming. Static.
 const NameTable &nameTable(Naming naming);
