@@ -71,6 +71,7 @@ class ModelInfo(Struct):
         ("device", c_char_p), ("device_unused", c_char_p), ("device_memory_bytes", c_uint64),
         ("device_free_bytes", c_uint64), ("device_weight_bytes", c_uint64),
         ("device_used_bytes", c_uint64), ("device_bandwidth", c_double),
+        ("gpu_layers", c_uint32), ("reserved_layers", c_uint32),
     ]
 
 

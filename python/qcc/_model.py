@@ -75,6 +75,7 @@ class Info:
     chat_template: str | None
     device: str | None  # the GPU that runs the model
     device_unused: str | None  # why code for a GPU is not used
+    gpu_layers: int  # the last so many run on the GPU
 
     def __init__(self, info: _abi.ModelInfo) -> None:
         for name in Info.__annotations__:
@@ -88,8 +89,8 @@ class Model:
     def __init__(self, path: str, prefix: str = "qcc_model", target: str | None = None,
                  text_only: bool = False, gpu_layers: int = -1) -> None:
         """text_only: there will be no session, so nothing is asked of CPU and GPU.
-        gpu_layers: -1 for all where a GPU can run them, unless QCC_GPU_LAYERS says how
-        many."""
+        gpu_layers: the last so many run on a GPU; -1 for as many as there is memory for,
+        unless QCC_GPU_LAYERS says how many."""
         self.path = os.path.abspath(path)
         self._handle: Handle | None = None
         self._sessions, self._closing = 0, False

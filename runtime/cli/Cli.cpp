@@ -25,8 +25,8 @@ static void addGpuOption(CLI::App &app, Options &options) {
            if (text != "auto")
              options.gpuLayers = std::stoi(text);
          },
-         "Layers to run on a GPU, also -ngl: all, 0 for none, or auto for all "
-         "where one can (default auto)")
+         "Layers to run on a GPU, the last of the model, also -ngl; 0 for "
+         "none, auto for what it has memory for (default auto)")
       ->check([](const std::string &text) {
         bool number = !text.empty() && text.size() <= 9 &&
                       text.find_first_not_of("0123456789") == std::string::npos;

@@ -60,6 +60,7 @@ int runInfo(Program &program, const Options &options) {
       add("device_memory_bytes", number(m.device_memory_bytes));
       add("device_free_bytes", number(m.device_free_bytes));
       add("device_weight_bytes", number(m.device_weight_bytes));
+      add("gpu_layers", number(m.gpu_layers));
       add("device_bandwidth_gb_per_second",
           format("%.6g", m.device_bandwidth * 1e-9));
     } else {
@@ -92,12 +93,13 @@ int runInfo(Program &program, const Options &options) {
   printFormatted("compiler        %s\n", m.compiler);
   printFormatted("target          %s\n", m.target);
   if (m.device)
-    printFormatted("device          %s, %.1f of %.1f GB free, %.0f GB/s\n"
-                   "                %.1f MB of weights there\n",
-                   m.device, double(m.device_free_bytes) * 1e-9,
-                   double(m.device_memory_bytes) * 1e-9,
-                   m.device_bandwidth * 1e-9,
-                   double(m.device_weight_bytes) * 1e-6);
+    printFormatted(
+        "device          %s, %.1f of %.1f GB free, %.0f GB/s\n"
+        "                %.1f MB of weights and %u of %u layers "
+        "there\n",
+        m.device, double(m.device_free_bytes) * 1e-9,
+        double(m.device_memory_bytes) * 1e-9, m.device_bandwidth * 1e-9,
+        double(m.device_weight_bytes) * 1e-6, m.gpu_layers, m.layers);
   else if (m.device_unused)
     printFormatted("device          none: %s\n", m.device_unused);
   const char *title = "code for GPUs";

@@ -16,10 +16,13 @@
 
 namespace qcc::rt {
 
-/// Keeps the pages of a session's state outside of this process's memory. A
-/// page is one number: that page of every state. Calls of one thread at a time.
+/// Keeps the pages of a session's state, or of a part of it, outside of this
+/// process's memory. A page is one number: that page of every state. Calls of
+/// one thread at a time.
 class PageMemory {
 public:
+  /// Whether this keeps a state. What follows is about those that it keeps.
+  virtual bool keeps(uint32_t state) const = 0;
   /// Sees to it that there are pages [0, pages).
   virtual qcc_status hold(uint32_t pages, ErrorText &error) = 0;
   virtual qcc_status copy(uint32_t from, uint32_t to, ErrorText &error) = 0;
@@ -37,8 +40,9 @@ protected:
 class GpuSession : public PageMemory {
 public:
   /// Runs a step to its end, with the fields of `step` up to page_table,
-  /// pages_per_sequence and logits. Of the page table, entries
-  /// [firstChanged, lastChanged) may differ from the last complete step.
+  /// pages_per_sequence, logits and, unless the GPU runs all layers, residual,
+  /// which it begins with. Of the page table, entries [firstChanged,
+  /// lastChanged) may differ from the last complete step.
   virtual qcc_status step(const qcc_step_v1 &step, uint64_t firstChanged,
                           uint64_t lastChanged, ErrorText &error) = 0;
   virtual void destroy() = 0;
@@ -72,13 +76,23 @@ protected:
   ~GpuModel() = default;
 };
 
+/// What of a model a GPU runs: layers `first` (counted from 1) to the last, and
+/// the output. With `fits` as many as there is memory for, so that `first` is
+/// what it is at least.
+struct GpuPart {
+  uint32_t first = 1;
+  bool fits = false;
+};
+
 /// The archive's entry.
 struct GpuRuntime {
-  /// Opens the first GPU that runs the code. QCC_E_DEVICE: there is none; says
-  /// what is missing. QCC_E_NO_MEMORY: the weights that the code names do not
-  /// fit into what is free.
+  /// Opens the first GPU that runs the code, for `part` of it, and says which
+  /// that came to be. QCC_E_DEVICE: there is none; says what is missing.
+  /// QCC_E_NO_MEMORY: the weights that the part names do not fit into what is
+  /// free, or with `fits`, not those of one layer.
   qcc_status (*open)(const qcc_model_v1 &code, const uint8_t *weights,
-                     uint64_t weightBytes, GpuModel *&model, ErrorText &error);
+                     uint64_t weightBytes, GpuPart &part, GpuModel *&model,
+                     ErrorText &error);
 };
 
 } // namespace qcc::rt

@@ -156,6 +156,47 @@ qcc_status readGpuLayers(const char *text, int32_t &layers, ErrorText &error) {
   return QCC_OK;
 }
 
+/// Whether a CPU's code can run the first layers before a GPU's.
+static bool canSplit(const qcc_model_v1 &cpu, const qcc_model_v1 &gpu) {
+  return cpu.flags & QCC_CODE_SPLITS && cpu.layers == gpu.layers &&
+         cpu.hidden == gpu.hidden && cpu.vocab == gpu.vocab &&
+         cpu.context == gpu.context && cpu.row_capacity == gpu.row_capacity &&
+         cpu.state_count == gpu.state_count;
+}
+
+/// Opens a GPU for all layers, or for the last ones beside the CPU.
+qcc_status Model::openPart(const qcc_model_v1 &model, int32_t gpuLayers,
+                           ErrorText &error) {
+  const qcc_model_v1 *cpu = nullptr;
+  ErrorText noCpu;
+  qcc_status found = chooseTarget(*bundle, nullptr, cpuFeatures(), cpu, noCpu);
+  bool isSplit = gpuLayers > 0 && uint32_t(gpuLayers) < model.layers;
+  if (isSplit && found)
+    return error.set(found, "cannot run %d of %u layers on a GPU: %.160s",
+                     gpuLayers, model.layers, noCpu.get());
+  bool splits = found == QCC_OK && canSplit(*cpu, model);
+  if (isSplit && !splits)
+    return error.set(QCC_E_ARGUMENT,
+                     "cannot run %d of %u layers on a GPU: target %s cannot "
+                     "run the others",
+                     gpuLayers, model.layers, cpu->target);
+  GpuPart part;
+  if (isSplit)
+    part.first = model.layers - uint32_t(gpuLayers) + 1;
+  part.fits = gpuLayers == QCC_GPU_AUTO && splits;
+  auto *runtime = static_cast<const GpuRuntime *>(model.gpu->runtime);
+  qcc_status status =
+      runtime->open(model, weights.data(), weights.size(), part, gpu, error);
+  if (status)
+    return status;
+  code = &model;
+  if (part.first > 1) {
+    cpuCode = cpu;
+    cpuLayers = part.first - 1;
+  }
+  return QCC_OK;
+}
+
 /// Tries the targets for GPUs, the preferred first.
 qcc_status Model::openGpu(const char *name, int32_t gpuLayers,
                           ErrorText &error) {
@@ -165,15 +206,7 @@ qcc_status Model::openGpu(const char *name, int32_t gpuLayers,
     const qcc_model_v1 *model = bundle->models[i];
     if (!model->gpu || (name && strcmp(name, model->target) != 0))
       continue;
-    if (gpuLayers > 0 && uint32_t(gpuLayers) < model->layers)
-      return error.set(QCC_E_ARGUMENT,
-                       "cannot run %d of %u layers on a GPU: expected 0, or %u "
-                       "or more for all",
-                       gpuLayers, model->layers, model->layers);
-    auto *runtime = static_cast<const GpuRuntime *>(model->gpu->runtime);
-    status = runtime->open(*model, weights.data(), weights.size(), gpu, error);
-    if (status == QCC_OK)
-      code = model;
+    status = openPart(*model, gpuLayers, error);
     // Code for other GPUs may still run; more memory there is not.
     if (status != QCC_E_DEVICE)
       return status;
@@ -274,6 +307,8 @@ void Model::info(qcc_model_info_v1 &result) const {
   all.weight_bytes_per_token = bundle->weight_bytes_per_token;
   for (uint32_t i = 0; i < code->state_count; ++i)
     all.kv_bytes_per_token += code->states[i].page_bytes / QCC_PAGE_TOKENS;
+  if (gpu)
+    all.gpu_layers = code->layers - cpuLayers;
   auto orEmpty = [](const char *s) { return s ? s : ""; };
   all.name = orEmpty(bundle->name);
   all.architecture = orEmpty(bundle->architecture);

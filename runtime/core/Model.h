@@ -19,7 +19,11 @@ struct Model : qcc_model {
   const qcc_bundle_v1 *bundle = nullptr;
   const qcc_model_v1 *code = nullptr; // the target in use
   GpuModel *gpu = nullptr;            // null: `code` is for the CPU
-  bool textOnly = false;              // `code` may be of any target
+  // With a GPU that runs the last layers only, the CPU's code and how many
+  // layers it runs before; else null and 0.
+  const qcc_model_v1 *cpuCode = nullptr;
+  uint32_t cpuLayers = 0;
+  bool textOnly = false; // `code` may be of any target
   Weights weights;
   Text text;
 
@@ -37,6 +41,8 @@ struct Model : qcc_model {
 private:
   qcc_status chooseCode(const char *name, int32_t gpuLayers, ErrorText &error);
   qcc_status openGpu(const char *name, int32_t gpuLayers, ErrorText &error);
+  qcc_status openPart(const qcc_model_v1 &model, int32_t gpuLayers,
+                      ErrorText &error);
 
   ErrorText gpuUnused; // why there is code for a GPU and none is used
 };

@@ -22,7 +22,7 @@ Pages::~Pages() {
 
 qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
                          uint32_t context, PageMemory *elsewhere,
-                         ErrorText &error) {
+                         const qcc_model_v1 &other, ErrorText &error) {
   remote = elsewhere;
   perSequence = pagesFor(context);
   uint64_t pages;
@@ -36,8 +36,8 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
                      "out of memory for %u sequences of %u positions",
                      sequences, context);
   for (size_t i = 0; i < model.state_count; ++i) {
-    bytesOfPage[i] = model.states[i].page_bytes;
-    if (remote)
+    bytesOfPage[i] = (isRemote(i) ? other : model).states[i].page_bytes;
+    if (isRemote(i))
       continue;
     uint64_t bytes, mapped;
     if (!multiplyInto(bytes, bytesOfPage[i], pages) ||
@@ -71,9 +71,9 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
 /// long context is read as fast as weights then, and no memory is taken that is
 /// not in use. Best effort; needs Linux 6.1.
 void Pages::joinFullPages() {
-  if (remote)
-    return;
   for (size_t i = 0; i < mappings.size(); ++i) {
+    if (!mappings[i].mapped)
+      continue;
     uint64_t full = pageCountEver * bytesOfPage[i] / hugePage;
     for (; joined[i] < full; ++joined[i]) {
       uint8_t *start = statePointers[i] + joined[i] * hugePage;
@@ -121,9 +121,10 @@ qcc_status Pages::copyShared(uint32_t sequence, size_t index,
       return status;
     }
   }
-  for (size_t i = 0; i < mappings.size() && !remote; ++i)
-    memcpy(statePointers[i] + own * bytesOfPage[i],
-           statePointers[i] + page * bytesOfPage[i], bytesOfPage[i]);
+  for (size_t i = 0; i < mappings.size(); ++i)
+    if (mappings[i].mapped)
+      memcpy(statePointers[i] + own * bytesOfPage[i],
+             statePointers[i] + page * bytesOfPage[i], bytesOfPage[i]);
   release(page);
   page = own;
   changed(sequence, index, index + 1);
@@ -177,7 +178,7 @@ void Pages::share(uint32_t from, uint32_t to, size_t positions) {
 qcc_status Pages::read(size_t state, uint32_t sequence, size_t index, void *to,
                        ErrorText &error) const {
   uint32_t page = pageTable[sequence * perSequence + index];
-  if (remote)
+  if (isRemote(state))
     return remote->read(uint32_t(state), page, to, error);
   memcpy(to, statePointers[state] + page * bytesOfPage[state],
          bytesOfPage[state]);
@@ -187,7 +188,7 @@ qcc_status Pages::read(size_t state, uint32_t sequence, size_t index, void *to,
 qcc_status Pages::write(size_t state, uint32_t sequence, size_t index,
                         const void *from, ErrorText &error) {
   uint32_t page = pageTable[sequence * perSequence + index];
-  if (remote)
+  if (isRemote(state))
     return remote->write(uint32_t(state), page, from, error);
   memcpy(statePointers[state] + page * bytesOfPage[state], from,
          bytesOfPage[state]);

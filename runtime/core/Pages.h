@@ -27,9 +27,10 @@ public:
 
   /// Reserves address space for `sequences` of `context` positions. Memory is
   /// taken when a page is first written. With `elsewhere`, which outlives this,
-  /// the pages are kept there.
+  /// the states that it keeps are kept there, with the sizes that `other` says.
   qcc_status create(const qcc_model_v1 &model, uint32_t sequences,
-                    uint32_t context, PageMemory *elsewhere, ErrorText &error);
+                    uint32_t context, PageMemory *elsewhere,
+                    const qcc_model_v1 &other, ErrorText &error);
 
   /// Pages of a sequence that holds `positions`.
   static uint64_t pagesFor(uint64_t positions) {
@@ -83,7 +84,11 @@ private:
     size_t bytes;
   };
 
-  PageMemory *remote = nullptr; // null: the mappings
+  bool isRemote(size_t state) const {
+    return remote && remote->keeps(uint32_t(state));
+  }
+
+  PageMemory *remote = nullptr; // null: all states are in the mappings
   Array<Region> mappings;
   Array<uint8_t *> statePointers;
   Array<uint64_t> bytesOfPage;

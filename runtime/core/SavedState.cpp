@@ -56,8 +56,13 @@ static Header describe(const Model &model, const Pages &pages, size_t length,
   header.version = 1;
   header.headerBytes = sizeof header;
   memcpy(header.weights, model.weights.hash(), sizeof header.weights);
-  snprintf(header.target, sizeof header.target, "%s %s", model.code->target,
-           model.code->kv ? model.code->kv : "");
+  // With layers on a CPU and on a GPU, pages have the layouts of both.
+  char split[48] = "";
+  if (model.cpuCode)
+    snprintf(split, sizeof split, "%.16s:%u ", model.cpuCode->target,
+             model.cpuLayers);
+  snprintf(header.target, sizeof header.target, "%s%s %s", split,
+           model.code->target, model.code->kv ? model.code->kv : "");
   header.length = length;
   header.states = uint32_t(pages.stateCount());
   for (size_t i = 0; i < pages.stateCount(); ++i)

@@ -34,7 +34,8 @@ qcc_status Session::create(const Model &of,
   if (sequences > maxSequences)
     return failure.set(QCC_E_ARGUMENT, "sequences is %u, expected 1 to %u",
                        sequences, maxSequences);
-  uint32_t threads = model->gpu ? 1
+  cpu = model->gpu ? model->cpuCode : model->code;
+  uint32_t threads = !cpu ? 1
                      : options.threads
                          ? options.threads
                          : std::min(usableCores(), unsigned(Team::maxThreads));
@@ -42,14 +43,19 @@ qcc_status Session::create(const Model &of,
   logitsRows = uint32_t(
       std::clamp<uint64_t>(logitsBytes / rowBytes, 1, code->row_capacity));
   uint64_t threadBytes, arenaBytes;
-  if (!multiplyInto(threadBytes, code->arena_thread_bytes, threads) ||
-      !addInto(arenaBytes, threadBytes, code->arena_bytes))
+  const qcc_model_v1 &here = cpu ? *cpu : *code;
+  if (!multiplyInto(threadBytes, here.arena_thread_bytes, threads) ||
+      !addInto(arenaBytes, threadBytes, here.arena_bytes))
     return failure.set(QCC_E_DATA, "target %s: size of the arena overflows",
-                       code->target);
-  if (model->gpu)
-    arenaBytes = 0; // it has its own
+                       here.target);
+  if (!cpu)
+    arenaBytes = 0;         // a GPU has its own
+  uint64_t borderBytes = 0; // of the rows that go to a GPU
+  if (model->cpuLayers)
+    borderBytes = uint64_t(code->row_capacity) * code->hidden * sizeof(float);
   uint64_t positions = uint64_t(sequences) * context;
-  if (!arena.reserve(arenaBytes) || !logits.reserve(logitsRows * rowBytes) ||
+  if (!arena.reserve(arenaBytes) || !border.reserve(borderBytes) ||
+      !logits.reserve(logitsRows * rowBytes) ||
       !histories.reserve(positions * sizeof(int32_t)) ||
       !lengths.allocate(sequences) || !added.allocate(sequences) ||
       !draws.allocate(sequences) || !rowToken.allocate(code->row_capacity) ||
@@ -66,7 +72,8 @@ qcc_status Session::create(const Model &of,
     if (qcc_status status = model->gpu->createSession(
             sequences, Pages::pagesFor(context), gpu, failure))
       return status;
-  if (qcc_status status = pages.create(*code, sequences, context, gpu, failure))
+  if (qcc_status status =
+          pages.create(here, sequences, context, gpu, *code, failure))
     return status;
   if (qcc_status status = sampler.create(code->vocab, failure))
     return status;
@@ -94,16 +101,24 @@ qcc_status Session::checkTokens(const int32_t *tokens, size_t count) const {
 
 /// Runs a step over the rows; QCC_E_CANCELLED if it was not to go on.
 qcc_status Session::runStep(qcc_step_v1 &step) {
+  uint32_t outputs = 0; // none before the last layer
   step.struct_size = sizeof step;
   step.token = rowToken.data();
   step.position = rowPosition.data();
   step.sequence = rowSequence.data();
   step.page_table = pages.table();
   step.pages_per_sequence = pages.pagesPerSequence();
-  if (gpu ? team.takeCancel() : !runOnTeam(step))
+  if (model->cpuLayers) {
+    step.layers = model->cpuLayers;
+    step.residual = reinterpret_cast<float *>(border.data());
+    std::swap(step.outputs, outputs);
+  }
+  if (cpu ? !runOnTeam(step) : team.takeCancel())
     return error.set(QCC_E_CANCELLED, "cancelled");
   if (!gpu)
     return QCC_OK;
+  if (model->cpuLayers)
+    std::swap(step.outputs, outputs);
   qcc_status status =
       gpu->step(step, pages.firstChanged(), pages.lastChanged(), error);
   if (status == QCC_OK)
@@ -122,7 +137,7 @@ bool Session::runOnTeam(qcc_step_v1 &step) {
     qcc_step_fn function;
     const qcc_step_v1 *step;
     Profile *times;
-  } job = {code->step, &step, &times};
+  } job = {cpu->step, &step, &times};
   // Prompt steps differ too much in length to learn from.
   bool generating = !(step.flags & QCC_STEP_PROMPT);
   uint32_t threads = generating ? pace.threads() : team.size();

@@ -76,6 +76,7 @@ private:
 
   const Model *model = nullptr;
   const qcc_model_v1 *code = nullptr;
+  const qcc_model_v1 *cpu = nullptr; // what the team runs; null: nothing
   uint32_t sequences = 0;
   uint32_t context = 0;
   uint32_t batch = 0;
@@ -90,6 +91,7 @@ private:
   Array<Draws> draws; // of each sequence
   TextStream stream;
   Mapping arena;
+  Mapping border;    // float[row_capacity][hidden]: rows on their way to a GPU
   Mapping logits;    // float[logitsRows][vocab]
   Mapping histories; // int32_t[sequences][context]
   int32_t *history = nullptr;

@@ -7,6 +7,7 @@
 #include "DeviceSession.h"
 #include "GpuCode.h"
 
+#include <algorithm>
 #include <new>
 
 namespace qcc::rt::device {
@@ -53,12 +54,70 @@ qcc_status DeviceModel::chooseDevice(ErrorText &error) {
   return status;
 }
 
-qcc_status DeviceModel::checkMemory(ErrorText &error) const {
-  uint64_t free = 0, total = 0, need;
+/// Of the weights and states of layers from `firstLayer` on.
+qcc_status DeviceModel::plan(uint32_t firstLayer, ErrorText &error) {
+  first = firstLayer;
+  if (!kept.allocate(description->state_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
+    for (uint32_t i = 0; i < program->launch_count; ++i) {
+      const qcc_gpu_launch_v1 &launch = program->launches[i];
+      const qcc_gpu_operand_v1 *operands =
+          code().operands + launch.first_operand;
+      for (uint32_t k = 0; k < launch.operand_count; ++k)
+        if (operands[k].kind == QCC_GPU_STATE && isRun(code(), launch, first))
+          kept[operands[k].value] = 1;
+    }
+  return resident.plan(code(), first, error);
+}
+
+/// Weights and arena of the part.
+qcc_status DeviceModel::needs(uint64_t &bytes, ErrorText &error) const {
+  if (addInto(bytes, resident.bytes(), description->arena_bytes))
+    return QCC_OK;
+  return error.set(QCC_E_DATA, "target %s: size of the arena overflows",
+                   description->target);
+}
+
+/// Positions of the one conversation that layers are chosen to leave room for.
+static constexpr uint32_t roomPositions = 4096;
+
+uint64_t DeviceModel::room() const {
+  const uint64_t pages =
+      (std::min(roomPositions, description->context) + QCC_PAGE_TOKENS - 1) /
+      QCC_PAGE_TOKENS;
+  uint64_t bytes =
+      uint64_t(QCC_GENERATE_ROWS) * description->vocab * sizeof(float);
+  for (uint32_t i = 0; i < description->state_count; ++i)
+    if (kept[i])
+      bytes += description->states[i].page_bytes * pages;
+  return bytes;
+}
+
+/// Takes the layers that there is memory for, or says that there is too little.
+qcc_status DeviceModel::choosePart(GpuPart &part, ErrorText &error) {
+  uint64_t free = 0, total = 0, need = 0;
   if (qcc_status status = gpu.memory(free, total, error))
     return status;
-  if (addInto(need, resident.bytes(), description->arena_bytes) && need <= free)
-    return QCC_OK;
+  qcc_status status = QCC_OK;
+  auto planFrom = [&](uint32_t from) {
+    status = plan(from, error);
+    if (status == QCC_OK)
+      status = needs(need, error);
+    return status == QCC_OK && need <= free;
+  };
+  for (uint32_t from = part.first; part.fits && from <= description->layers;
+       ++from) {
+    if (planFrom(from) && room() <= free - need) {
+      part.first = from;
+      return QCC_OK;
+    }
+    if (status)
+      return status;
+  }
+  // As asked for, or as much as there is if nothing leaves room for state.
+  if (planFrom(part.first) || status)
+    return status;
   return error.set(QCC_E_NO_MEMORY,
                    "out of device memory: the weights and the arena need %s, "
                    "but of the %s of %.64s only %s are free",
@@ -67,7 +126,8 @@ qcc_status DeviceModel::checkMemory(ErrorText &error) const {
 }
 
 qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
-                             uint64_t weightBytes, ErrorText &error) {
+                             uint64_t weightBytes, GpuPart &part,
+                             ErrorText &error) {
   description = &of;
   source = weights;
   if (qcc_status status = checkGpuCode(of, weightBytes, error))
@@ -79,13 +139,11 @@ qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
     images[i] = {Image::Kind(from.kind), from.architecture, from.specific,
                  from.cuda_version,      from.data,         from.bytes};
   }
-  if (qcc_status status = resident.plan(*of.gpu, error))
-    return status;
   if (qcc_status status = driver.open({}, error))
     return status;
   if (qcc_status status = chooseDevice(error))
     return status;
-  return checkMemory(error);
+  return choosePart(part, error);
 }
 
 /// Whether each launch of a program has the operands that its kernel takes.
@@ -162,13 +220,13 @@ void DeviceModel::facts(GpuFacts &facts) const {
 }
 
 static qcc_status openModel(const qcc_model_v1 &code, const uint8_t *weights,
-                            uint64_t weightBytes, GpuModel *&model,
-                            ErrorText &error) {
+                            uint64_t weightBytes, GpuPart &part,
+                            GpuModel *&model, ErrorText &error) {
   void *memory = malloc(sizeof(DeviceModel));
   if (!memory)
     return error.set(QCC_E_NO_MEMORY, "out of memory");
   auto *made = new (memory) DeviceModel();
-  qcc_status status = made->open(code, weights, weightBytes, error);
+  qcc_status status = made->open(code, weights, weightBytes, part, error);
   if (status)
     made->destroy();
   else

@@ -4,6 +4,8 @@
 
 #include "DeviceSession.h"
 
+#include "GpuCode.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -68,6 +70,8 @@ qcc_status DeviceSession::create(uint32_t sequences, uint64_t pagesPerSequence,
   });
   for (uint32_t i = 0; i < model.state_count; ++i)
     then([&] {
+      if (!keeps(i))
+        return QCC_OK;
       uint64_t bytes;
       if (!multiplyInto(bytes, pages, model.states[i].page_bytes))
         return error.set(QCC_E_DATA, "target %s: state %u overflows",
@@ -94,7 +98,7 @@ DevicePointer DeviceSession::address(const qcc_gpu_operand_v1 &operand) const {
   case QCC_GPU_ARENA:
     return arena.address() + operand.value;
   case QCC_GPU_WEIGHTS:
-    return owner.weights().address(operand.value);
+    return owner.weights().address(operand.value, operand.bytes);
   case QCC_GPU_STATE:
     return memory.address(uint32_t(operand.value));
   case QCC_GPU_TOKEN:
@@ -134,8 +138,10 @@ qcc_status DeviceSession::hold(uint32_t pages, ErrorText &error) {
     return QCC_OK;
   const qcc_model_v1 &model = owner.model();
   for (uint32_t i = 0; i < model.state_count; ++i)
-    if (qcc_status status = memory.grow(i, pages * model.states[i].page_bytes,
-                                        "the state of the sequences", error))
+    if (qcc_status status =
+            !keeps(i) ? QCC_OK
+                      : memory.grow(i, pages * model.states[i].page_bytes,
+                                    "the state of the sequences", error))
       return status;
   heldPages = pages;
   return QCC_OK;
@@ -144,6 +150,8 @@ qcc_status DeviceSession::hold(uint32_t pages, ErrorText &error) {
 qcc_status DeviceSession::copy(uint32_t from, uint32_t to, ErrorText &error) {
   const qcc_model_v1 &model = owner.model();
   for (uint32_t i = 0; i < model.state_count; ++i) {
+    if (!keeps(i))
+      continue;
     uint64_t bytes = model.states[i].page_bytes;
     if (qcc_status status =
             memory.copy(i, to * bytes, from * bytes, bytes, stream, error))
@@ -225,7 +233,24 @@ qcc_status DeviceSession::launchOne(const qcc_gpu_launch_v1 &launch,
 qcc_status DeviceSession::launchAll(const qcc_gpu_program_v1 &program,
                                     const qcc_step_v1 &step, ErrorText &error) {
   for (uint32_t i = 0; i < program.launch_count; ++i)
-    if (qcc_status status = launchOne(program.launches[i], step, error))
+    if (isRun(owner.code(), program.launches[i], owner.firstLayer()))
+      if (qcc_status status = launchOne(program.launches[i], step, error))
+        return status;
+  return QCC_OK;
+}
+
+/// The rows that the layers before have made.
+qcc_status DeviceSession::uploadResidual(const qcc_step_v1 &step,
+                                         ErrorText &error) {
+  const uint64_t rowBytes = owner.model().hidden * sizeof(float),
+                 stride = owner.code().residual_stride;
+  uint64_t at = owner.code().residual_offset;
+  if (stride == rowBytes)
+    return arena.write(at, step.residual, step.rows * rowBytes, stream, error);
+  for (uint32_t row = 0; row < step.rows; ++row, at += stride)
+    if (qcc_status status = arena.write(
+            at, step.residual + uint64_t(row) * owner.model().hidden, rowBytes,
+            stream, error))
       return status;
   return QCC_OK;
 }
@@ -249,6 +274,8 @@ qcc_status DeviceSession::step(const qcc_step_v1 &step, uint64_t firstChanged,
   if (status)
     return status;
   status = upload(step, firstChanged, lastChanged, error);
+  if (status == QCC_OK && owner.firstLayer() > 1)
+    status = uploadResidual(step, error);
   if (status == QCC_OK)
     status = run(step, error);
   if (status == QCC_OK && bytes)

@@ -23,6 +23,7 @@ public:
   qcc_status create(uint32_t sequences, uint64_t pagesPerSequence,
                     ErrorText &error);
 
+  bool keeps(uint32_t state) const override { return owner.keeps(state); }
   qcc_status hold(uint32_t pages, ErrorText &error) override;
   qcc_status copy(uint32_t from, uint32_t to, ErrorText &error) override;
   qcc_status read(uint32_t state, uint32_t page, void *to,
@@ -43,6 +44,7 @@ private:
   qcc_status finish(qcc_status status, ErrorText &error);
   qcc_status upload(const qcc_step_v1 &step, uint64_t firstChanged,
                     uint64_t lastChanged, ErrorText &error);
+  qcc_status uploadResidual(const qcc_step_v1 &step, ErrorText &error);
   qcc_status run(const qcc_step_v1 &step, ErrorText &error);
   qcc_status launchAll(const qcc_gpu_program_v1 &program,
                        const qcc_step_v1 &step, ErrorText &error);

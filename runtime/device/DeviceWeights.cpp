@@ -4,6 +4,7 @@
 
 #include "DeviceWeights.h"
 
+#include "GpuCode.h"
 #include "Upload.h"
 
 #include <algorithm>
@@ -12,13 +13,24 @@ namespace qcc::rt::device {
 
 static constexpr uint64_t alignment = 256;
 
-qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, ErrorText &error) {
+qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, uint32_t first,
+                               ErrorText &error) {
   if (!pieces.allocate(code.operand_count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
   size_t named = 0;
+  Array<uint8_t> isNamed; // operands may be those of several launches
+  if (!isNamed.allocate(code.operand_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  for (const qcc_gpu_program_v1 *program : {&code.generate, &code.prompt})
+    for (uint32_t i = 0; i < program->launch_count; ++i) {
+      const qcc_gpu_launch_v1 &launch = program->launches[i];
+      if (isRun(code, launch, first))
+        std::fill_n(isNamed.data() + launch.first_operand, launch.operand_count,
+                    uint8_t(1));
+    }
   for (uint32_t i = 0; i < code.operand_count; ++i) {
     const qcc_gpu_operand_v1 &operand = code.operands[i];
-    if (operand.kind == QCC_GPU_WEIGHTS)
+    if (operand.kind == QCC_GPU_WEIGHTS && isNamed[i])
       pieces[named++] = {operand.value, operand.value + operand.bytes, 0};
   }
   std::sort(pieces.data(), pieces.data() + named,
@@ -66,11 +78,15 @@ qcc_status DeviceWeights::fill(const Device &device, const uint8_t *weights,
   return stream.synchronize(error);
 }
 
-DevicePointer DeviceWeights::address(uint64_t offset) const {
+DevicePointer DeviceWeights::address(uint64_t offset, uint64_t bytes) const {
   const Piece *after = std::upper_bound(
       pieces.data(), pieces.data() + count, offset,
       [](uint64_t value, const Piece &piece) { return value < piece.begin; });
+  if (after == pieces.data())
+    return 0;
   const Piece &piece = after[-1];
+  if (offset > piece.end || bytes > piece.end - offset)
+    return 0;
   return buffer.address() + piece.place + (offset - piece.begin);
 }
 

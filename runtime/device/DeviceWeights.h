@@ -18,8 +18,10 @@ namespace qcc::rt::device {
 /// to 256 bytes.
 class DeviceWeights {
 public:
-  /// Finds the pieces. The code was checked.
-  qcc_status plan(const qcc_gpu_code_v1 &code, ErrorText &error);
+  /// Finds the pieces that layers `first` to the last and the output need. The
+  /// code was checked. Can be called again before upload().
+  qcc_status plan(const qcc_gpu_code_v1 &code, uint32_t first,
+                  ErrorText &error);
 
   uint64_t bytes() const { return total; }
 
@@ -27,8 +29,9 @@ public:
   qcc_status upload(const Device &device, const uint8_t *weights,
                     ErrorText &error);
 
-  /// Where the weights' byte `offset`, which a launch names, has come to be.
-  DevicePointer address(uint64_t offset) const;
+  /// Where [offset, offset + bytes) of the weights has come to be; 0 where no
+  /// launch of the part names it.
+  DevicePointer address(uint64_t offset, uint64_t bytes) const;
 
 private:
   qcc_status fill(const Device &device, const uint8_t *weights,

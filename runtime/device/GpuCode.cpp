@@ -102,6 +102,21 @@ static qcc_status checkProgram(const qcc_model_v1 &model,
   return QCC_OK;
 }
 
+bool isRun(const qcc_gpu_code_v1 &code, const qcc_gpu_launch_v1 &launch,
+           uint32_t first) {
+  if (launch.layer >= first || first <= 1)
+    return true;
+  if (launch.layer > 0)
+    return false;
+  // Before all layers stands what all need (rotations), and what makes rows of
+  // tokens.
+  const qcc_gpu_operand_v1 *operands = code.operands + launch.first_operand;
+  for (uint32_t i = 0; i < launch.operand_count; ++i)
+    if (operands[i].kind == QCC_GPU_TOKEN)
+      return false;
+  return true;
+}
+
 qcc_status checkGpuCode(const qcc_model_v1 &model, uint64_t weightBytes,
                         ErrorText &error) {
   if (qcc_status status = checkKernels(model, error))

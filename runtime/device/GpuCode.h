@@ -16,6 +16,11 @@ namespace qcc::rt::device {
 qcc_status checkGpuCode(const qcc_model_v1 &model, uint64_t weightBytes,
                         ErrorText &error);
 
+/// Whether a GPU that runs layers `first` to the last makes a launch of either
+/// program: rows come from the layer before, unless the first is 1.
+bool isRun(const qcc_gpu_code_v1 &code, const qcc_gpu_launch_v1 &launch,
+           uint32_t first);
+
 } // namespace qcc::rt::device
 
 #endif // QCC_RUNTIME_DEVICE_GPUCODE_H

@@ -87,29 +87,46 @@ TEST_F(DeviceWeightsTest, HasWhatLaunchesName) {
       {QCC_GPU_WEIGHTS, 0, 1000, 24},   {QCC_GPU_WEIGHTS, 0, 1024, 100},
       {QCC_GPU_WEIGHTS, 0, 5100, 100},  {QCC_GPU_WEIGHTS, 0, 1010, 5},
   };
+  qcc_gpu_launch_v1 launches[2] = {};
+  for (uint32_t i = 0; i < 2; ++i) {
+    launches[i].first_operand = 3 * i;
+    launches[i].operand_count = 3;
+    launches[i].layer = i + 1;
+  }
   qcc_gpu_code_v1 code = {};
+  code.generate = code.prompt = {launches, 2, 0};
   code.operands = operands;
   code.operand_count = sizeof operands / sizeof *operands;
   std::vector<uint8_t> weights(10000);
   for (size_t i = 0; i < weights.size(); ++i)
     weights[i] = uint8_t(i * 7 + i / 256);
+  // Of the second layer alone.
+  DeviceWeights part;
+  ASSERT_EQ(part.plan(code, 2, error), QCC_OK) << error.get();
+  EXPECT_LT(part.bytes(), 205u + 2 * 512u);
+  ASSERT_EQ(part.upload(device, weights.data(), error), QCC_OK);
+  EXPECT_EQ(part.address(5000, 1000), 0u);
+  EXPECT_EQ(part.address(0, 10), 0u);
+  EXPECT_EQ(memcmp(reinterpret_cast<const void *>(part.address(5100, 100)),
+                   &weights[5100], 100),
+            0);
   DeviceWeights resident;
-  ASSERT_EQ(resident.plan(code, error), QCC_OK) << error.get();
+  ASSERT_EQ(resident.plan(code, 1, error), QCC_OK) << error.get();
   EXPECT_LT(resident.bytes(), 124u + 1200u + 2 * 512u);
   ASSERT_EQ(resident.upload(device, weights.data(), error), QCC_OK)
       << error.get();
   for (const qcc_gpu_operand_v1 &operand : operands) {
     if (operand.kind != QCC_GPU_WEIGHTS)
       continue;
-    DevicePointer found = resident.address(operand.value);
+    DevicePointer found = resident.address(operand.value, operand.bytes);
     EXPECT_EQ(found % 256, operand.value % 256);
     // The fake's device memory is memory.
     EXPECT_EQ(memcmp(reinterpret_cast<const void *>(found),
                      &weights[operand.value], operand.bytes),
               0);
   }
-  EXPECT_EQ(resident.address(5100) - resident.address(5000), 100u);
-  EXPECT_EQ(resident.address(1024) - resident.address(1000), 24u);
+  EXPECT_EQ(resident.address(5100, 100) - resident.address(5000, 1000), 100u);
+  EXPECT_EQ(resident.address(1024, 100) - resident.address(1000, 24), 24u);
 }
 
 } // namespace

@@ -132,9 +132,9 @@ TEST_F(GpuModelTest, SaysWhatIsMissing) {
 }
 
 TEST_F(GpuModelTest, RefusesWhatDoesNotFitTogether) {
-  expectRefusal("demo_gpu.so", 1, nullptr, QCC_E_ARGUMENT,
-                "cannot run 1 of 2 layers on a GPU: expected 0, or 2 or more "
-                "for all");
+  expectRefusal("demo_gpu_only.so", 1, nullptr, QCC_E_CPU,
+                "cannot run 1 of 2 layers on a GPU: this model has no code for "
+                "a CPU; it has sm_80");
   expectRefusal("demo_one.so", 99, nullptr, QCC_E_DEVICE,
                 "this model has no code for a GPU");
   expectRefusal("demo_gpu.so", 99, "x86-64", QCC_E_ARGUMENT,

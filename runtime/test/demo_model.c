@@ -134,7 +134,8 @@ static void step(const qcc_step_v1 *s, uint32_t thread, uint32_t threads) {
     if (s->token[i] == DEMO_SLOW_TOKEN && dawdle(s, thread))
       return;
 
-  for (uint32_t layer = 0; layer < DEMO_LAYERS; ++layer) {
+  const uint32_t layers = s->layers ? s->layers : DEMO_LAYERS;
+  for (uint32_t layer = 0; layer < layers; ++layer) {
     for (uint32_t i = thread; i < s->rows; i += threads) {
       float *row = state_row(s, layer, s->sequence[i], s->position[i]);
       for (uint32_t h = 0; h < HIDDEN; ++h)
@@ -155,6 +156,8 @@ static void step(const qcc_step_v1 *s, uint32_t thread, uint32_t threads) {
         if (s->trace)
           s->trace[(layer + 1) * trace_stride + i * HIDDEN + h] =
               x[i * HIDDEN + h];
+        if (s->residual)
+          s->residual[i * HIDDEN + h] = x[i * HIDDEN + h];
       }
     }
     if (s->barrier(s->barrier_context, thread))
@@ -194,7 +197,7 @@ static const qcc_stage_v1 stages[] = {{"all", VOCAB * HIDDEN, 0, 1, 0}};
    HIDDEN,                                                                     \
    DEMO_LAYERS,                                                                \
    DEMO_CONTEXT,                                                               \
-   0,                                                                          \
+   QCC_CODE_SPLITS,                                                            \
    "decode f32, prompt coarse",                                                \
    "f32",                                                                      \
    matmuls,                                                                    \

@@ -48,9 +48,10 @@ def main():
     assert abs(bench["read_bandwidth_gb_per_second"] - 2039.04) < 1, bench
     assert "on Fake GPU" in run("bench", "-p", "20", "-n", "6", "-r", "1").stdout
 
-    failed = run("info", "-ngl", "1", code=1)
-    assert failed.stderr == ("error: cannot run 1 of 2 layers on a GPU: expected 0, or 2 or more "
-                             "for all\n"), failed.stderr
+    split = info("-ngl", "1")
+    assert (split["device"], split["gpu_layers"]) == ("Fake GPU", 1) and found["gpu_layers"] == 2
+    assert "1 of 2 layers there" in run("info", "-ngl", "1").stdout
+    assert run(*prompt, "-ngl", "1").stdout == on_cpu.stdout
     failed = run("info", "-ngl", "many", code=2)
     assert "expected a number or auto, found `many`" in failed.stderr, failed.stderr
 

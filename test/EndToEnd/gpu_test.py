@@ -57,10 +57,10 @@ class Gpu(unittest.TestCase):
     def on_cpu(self, *arguments):
         return self.check_run([self.program, *arguments], QCC_GPU_LAYERS="0")
 
-    def on_gpu(self, *arguments, capability="8.6"):
+    def on_gpu(self, *arguments, capability="8.6", layers="99"):
         return self.check_run([self.program, *arguments], LD_LIBRARY_PATH=OPTIONS.driver,
                               FAKE_CUDA_KERNELS=OPTIONS.kernels,
-                              FAKE_CUDA_CAPABILITY=capability, QCC_GPU_LAYERS="99")
+                              FAKE_CUDA_CAPABILITY=capability, QCC_GPU_LAYERS=layers)
 
     def logits(self, run, *arguments):
         run("logits", "-o", self.folder / "l.npy", *arguments)
@@ -85,6 +85,8 @@ class Gpu(unittest.TestCase):
         self.check_logits(2e-5, "-p", PROMPT)
         generate = (PROMPT, "--raw", "--greedy", "-n", "12")
         self.assertEqual(self.on_gpu(*generate), self.on_cpu(*generate))
+        # The second of two layers and the output on the GPU.
+        self.assertEqual(self.on_gpu(*generate, layers="1"), self.on_cpu(*generate))
 
     def test_tensor_cores(self):
         """Activations in f16: nearer to exact ones than the integers of a CPU are."""
@@ -97,6 +99,18 @@ class Gpu(unittest.TestCase):
             got = self.logits(self.on_gpu, "-p", PROMPT)
             integers = distance(self.logits(self.on_cpu, "-p", PROMPT), exact)
             self.assertLess(distance(got, exact), min(2e-3, integers))
+
+    def test_some_layers(self):
+        """The first layers on the CPU, rows that are no whole number of vectors."""
+        self.compile(TESTS / "architectures" / "gemma3", "--activations=f32")
+        ids = ("--ids", "3,20,7,11,40,2,9,31,5", "--batch", "5")
+        expected = self.logits(self.on_cpu, *ids)
+        layers = json.loads(self.on_cpu("info", "--json"))["layers"]
+        for count in (1, layers - 1):
+            got = self.logits(lambda *a: self.on_gpu(*a, layers=str(count)), *ids)
+            self.assertLess(distance(got, expected), 2e-5)
+            info = json.loads(self.on_gpu("info", "--json", layers=str(count)))
+            self.assertEqual(info["gpu_layers"], count)
 
     def test_code_for_one_kind(self):
         """PTX that only Hopper takes, and beside it some that newer GPUs take too."""

@@ -167,7 +167,7 @@ Constant *BundleBuilder::model(const BundleModel &model) {
                                 i32(code.hidden),
                                 i32(code.layers),
                                 i32(code.context),
-                                i32(0),
+                                i32(code.splits ? QCC_CODE_SPLITS : 0),
                                 string(code.activations),
                                 string(code.kv),
                                 table(matmuls, "matmuls"),

@@ -60,6 +60,10 @@ static FieldInfo fieldInfo(StepField field) {
     return {offsetof(qcc_step_v1, matmul_inputs), FieldInfo::Pointer};
   case StepField::Profile:
     return {offsetof(qcc_step_v1, profile), FieldInfo::Pointer};
+  case StepField::Layers:
+    return {offsetof(qcc_step_v1, layers), FieldInfo::I32};
+  case StepField::Residual:
+    return {offsetof(qcc_step_v1, residual), FieldInfo::Pointer};
   }
   llvm_unreachable("unknown field");
 }

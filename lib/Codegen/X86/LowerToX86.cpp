@@ -143,6 +143,7 @@ LogicalResult qcc::lowerToX86(ModuleOp source, const TargetSpec &target,
   code.stepSymbol = stepSymbol.str();
   code.arenaBytes = uint64_t(context.arenaBytes());
   code.arenaThreadBytes = uint64_t(context.threadBytes());
+  code.splits = true;
   code.stages = context.profile.stages();
   Isa isa(target);
   describeModel(

@@ -252,8 +252,8 @@ LogicalResult StageLowering::lowerOp(Operation *op) {
 // Layers
 //===----------------------------------------------------------------------===//
 
-void StageLowering::trace(Value residual, Value index) {
-  Value base = loadStepField(builder, e.loc, step, StepField::Trace);
+void StageLowering::copyResidual(Value residual, StepField field, Value index) {
+  Value base = loadStepField(builder, e.loc, step, field);
   Value null = LLVM::ZeroOp::create(builder, e.loc, e.ptr());
   Value wanted =
       LLVM::ICmpOp::create(builder, e.loc, LLVM::ICmpPredicate::ne, base, null);
@@ -313,14 +313,26 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
 
   func::CallOp firstCall = calls.front();
   Value residual = e.offset(arena, arenaOffset(firstCall.getOperand(0)));
+  auto trace = [&](Value index) {
+    copyResidual(residual, StepField::Trace, index);
+  };
   if (firstLayer == 0)
-    trace(residual, e.c64(0));
-  Value first = e.c64(0), count = e.c64(int64_t(calls.size()));
+    trace(e.c64(0));
+  // Where a GPU runs the others, only the first so many layers.
+  Value all = e.c64(int64_t(calls.size()));
+  Value wanted =
+      e.zext(loadStepField(builder, e.loc, step, StepField::Layers), e.i64());
+  Value some =
+      e.minU(e.sub(e.maxU(wanted, e.c64(firstLayer)), e.c64(firstLayer)), all);
+  Value isAll = e.cmp(arith::CmpIPredicate::eq, wanted, e.c64(0));
+  Value first = e.c64(0), count = e.select(isAll, all, some);
+  Value none = e.cmp(arith::CmpIPredicate::eq, count, first);
   Block *before = builder.getInsertionBlock();
   Block *head = builder.createBlock(exit, {e.i64()}, {e.loc});
   Block *done = builder.createBlock(exit);
   builder.setInsertionPointToEnd(before);
-  cf::BranchOp::create(builder, e.loc, head, ValueRange{first});
+  cf::CondBranchOp::create(builder, e.loc, none, done, ValueRange(), head,
+                           ValueRange{first});
 
   builder.setInsertionPointToEnd(head);
   Value layer = head->getArgument(0);
@@ -355,11 +367,12 @@ LogicalResult StageLowering::lowerLayers(ArrayRef<func::CallOp> calls) {
   cf::CondBranchOp::create(builder, e.loc, join->getArgument(0), go, exit);
   builder.setInsertionPointToEnd(go);
   Value next = e.add(layer, 1);
-  trace(residual, e.add(next, firstLayer));
+  trace(e.add(next, firstLayer));
   firstLayer += int64_t(calls.size());
   Value more = e.cmp(arith::CmpIPredicate::ult, next, count);
   cf::CondBranchOp::create(builder, e.loc, more, head, ValueRange{next}, done,
                            ValueRange());
   builder.setInsertionPointToEnd(done);
+  copyResidual(residual, StepField::Residual, e.c64(0));
   return success();
 }

@@ -6,6 +6,7 @@
 #define QCC_LIB_CODEGEN_X86_STAGELOWERING_H
 
 #include "dialects/LLM/LLMDialect.h"
+#include "qcc/Codegen/Common/StepABI.h"
 #include "qcc/Codegen/X86/LowerToX86.h"
 #include "AttentionKernel.h"
 #include "MatmulKernel.h"
@@ -159,8 +160,9 @@ private:
   void forUnitsInTurn(Value count, llvm::function_ref<void(Value)> body);
   /// Ends the stage: goes on in a new block once all threads are here.
   void barrier();
-  /// When the step is traced, copies the residual as entry `index` of it.
-  void trace(Value residual, Value index);
+  /// Copies the residual stream to a field of the step, as its rows number
+  /// `index`, unless that is null.
+  void copyResidual(Value residual, StepField field, Value index);
 
   LoweringContext &context;
   StepMode mode;

@@ -92,7 +92,8 @@ typedef struct qcc_session {
 /* For tokens, texts and facts: no session can be created, nothing is asked of
  * CPU and GPU, and weights are not read ahead. */
 #define QCC_MODEL_TEXT_ONLY 4u
-/* qcc_model_options_v1.gpu_layers: all, on a GPU that can; else none. */
+/* qcc_model_options_v1.gpu_layers: as many as a GPU has memory for; none where
+ * none can. */
 #define QCC_GPU_AUTO (-1)
 
 typedef struct qcc_model_options_v1 {
@@ -100,8 +101,8 @@ typedef struct qcc_model_options_v1 {
   uint32_t flags;
   const char *target; /* one of the file's targets; NULL: the environment
                          variable QCC_TARGET, else the best that runs here    */
-  /* Layers to run on a GPU: QCC_GPU_AUTO, 0 for none, or at least as many as
-     the model has. Without QCC_MODEL_GPU_LAYERS in flags: the environment
+  /* Layers to run on a GPU, the last ones of the model and the output:
+     QCC_GPU_AUTO, 0 for none, or a number (all, if it has no more). Without QCC_MODEL_GPU_LAYERS in flags: the environment
      variable QCC_GPU_LAYERS ("auto" or a number), else QCC_GPU_AUTO. */
   int32_t gpu_layers;
   uint32_t reserved; /* 0 */
@@ -140,6 +141,8 @@ typedef struct qcc_model_info_v1 {
   uint64_t device_weight_bytes; /* of this model there                       */
   uint64_t device_used_bytes;   /* by this model and its sessions            */
   double device_bandwidth;      /* bytes a second at best; 0: not known      */
+  uint32_t gpu_layers;          /* the last so many run there; 0: none       */
+  uint32_t reserved_layers;     /* 0 */
 } qcc_model_info_v1;
 
 /* A matmul, as qcc_matmul() describes it. */

@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 3u
+#define QCC_ABI_VERSION_MINOR 4u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u
@@ -119,9 +119,15 @@ typedef struct qcc_step_v1 {
                         ticks when the thread's last part ended, then for each
                         stage the ticks of its work and of waiting after it,
                         to which the step adds. Each thread writes its own.  */
+  /* Since 1.4, for code with QCC_CODE_SPLITS. */
+  uint32_t layers;    /* 0: the whole step. Else the first so many layers
+                         alone; outputs is 0 then                            */
+  uint32_t reserved;  /* 0 */
+  float *residual;    /* with layers, [rows][hidden]: the residual stream
+                         after them; else NULL                               */
 } qcc_step_v1;
 QCC_STATIC_ASSERT(sizeof(void *) == 8, "64-bit targets only");
-QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 136, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 152, "layout is ABI");
 
 /* The SPMD entry: called once on each of `threads` threads of a team. Results
  * have the same bits for every number of threads. Never allocates, blocks
@@ -130,6 +136,10 @@ typedef void (*qcc_step_fn)(const qcc_step_v1 *step, uint32_t thread,
                             uint32_t threads);
 
 struct qcc_gpu_code_v1; /* qcc_gpu.h */
+
+/* qcc_model_v1.flags */
+/* The step function can run some of the layers (qcc_step_v1.layers). */
+#define QCC_CODE_SPLITS 1u
 
 /* One target's code: `step`, or `gpu`. */
 typedef struct qcc_model_v1 {
@@ -146,7 +156,7 @@ typedef struct qcc_model_v1 {
   uint32_t hidden;
   uint32_t layers;
   uint32_t context;          /* most positions of a sequence                 */
-  uint32_t reserved;         /* 0 */
+  uint32_t flags;            /* QCC_CODE_*; 0 before 1.4                     */
   const char *activations;   /* for `info`: "decode a16, prompt a8, head a16"*/
   const char *kv;            /* "f16"                                        */
   /* Since 1.1. */

@@ -56,6 +56,7 @@ struct ModelCode {
   uint32_t hidden = 0;
   uint32_t layers = 0;
   uint32_t context = 0;
+  bool splits = false;     ///< Whether it runs some layers alone when asked to.
   std::string activations; ///< "decode a16, prompt a8, head a16".
   std::string kv;          ///< "f16".
 };

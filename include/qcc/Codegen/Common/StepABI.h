@@ -34,6 +34,8 @@ enum class StepField {
   BarrierContext,
   MatmulInputs,
   Profile,
+  Layers,
+  Residual,
 };
 
 /// Loads a field: i32, i64 or ptr, as the header has it.
