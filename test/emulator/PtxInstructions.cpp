@@ -151,6 +151,15 @@ static void absolute(PtxFunction &f, const Statement &s) {
                                                       f.ir.getFalse()));
 }
 
+/// The value of the second with the sign of the first.
+static void copySign(PtxFunction &f, const Statement &s) {
+  PtxType type = s.types[0];
+  f.write(s.operands[0], type,
+          f.ir.CreateBinaryIntrinsic(Intrinsic::copysign,
+                                     f.read(s.operands[2], type),
+                                     f.read(s.operands[1], type)));
+}
+
 static void invert(PtxFunction &f, const Statement &s) {
   f.write(s.operands[0], s.types[0],
           f.ir.CreateNot(f.read(s.operands[1], s.types[0])));
@@ -519,6 +528,7 @@ static const Row rows[] = {
      extreme<Intrinsic::maxnum, Intrinsic::smax, Intrinsic::umax>},
     {"neg", "", 1, 2, negate},
     {"abs", "", 1, 2, absolute},
+    {"copysign", "", 1, 3, copySign},
     {"rcp", "rn", 1, 2, reciprocal},
     {"sqrt", "rn", 1, 2, root},
 

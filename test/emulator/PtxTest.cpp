@@ -130,6 +130,7 @@ TEST(Ptx, Floats) {
   EXPECT_EQ(run("max.f32 %r9, %r1, %r2;", bits(NAN), bits(2)), bits(2));
   EXPECT_EQ(run("rcp.rn.f32 %r9, %r1;", bits(3), 0), bits(1.0f / 3));
   EXPECT_EQ(run("neg.f32 %r9, %r1;", bits(3), 0), bits(-3));
+  EXPECT_EQ(run("copysign.f32 %r9, %r1, %r2;", bits(-3), bits(2)), bits(-2));
   EXPECT_EQ(run("mov.b32 %r9, 0f40400000;", 0, 0), bits(3));
   EXPECT_EQ(run("cvt.rni.f32.f32 %r9, %r1;", bits(2.5f), 0), bits(2));
   EXPECT_EQ(run("cvt.rzi.s32.f32 %r9, %r1;", bits(-2.75f), 0), uint32_t(-2));
