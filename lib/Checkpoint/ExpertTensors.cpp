@@ -39,13 +39,16 @@ static Tensor makePart(const Tensor &whole, const std::string &module,
 /// The parts of a tensor, of whose name `part` is what follows the module's.
 static std::vector<Part> partsOf(std::string_view part,
                                  const std::vector<uint64_t> &dims,
-                                 bool isTurned) {
+                                 ExpertLayout layout) {
+  const bool isTurned = layout != ExpertLayout::Rows;
+  const bool isPaired = layout == ExpertLayout::TurnedPairs;
   if (part == "gate_up_proj") {
     const uint64_t inner = dims[0], middle = dims[1], all = inner * middle;
     const uint64_t columns = isTurned ? middle : inner;
     const uint64_t rows = (isTurned ? inner : middle) / 2;
-    const uint64_t up = isTurned ? 1 : rows * inner;
-    const uint64_t row = isTurned ? 2 : inner, column = isTurned ? inner : 1;
+    const uint64_t up = isPaired ? 1 : isTurned ? rows : rows * inner;
+    const uint64_t row = isPaired ? 2 : isTurned ? 1 : inner;
+    const uint64_t column = isTurned ? inner : 1;
     std::vector<uint64_t> shape = {columns, rows, dims[2]};
     return {{"gate_proj.weight", shape, {rows, 0, all, row, column}},
             {"up_proj.weight", shape, {rows, up, all, row, column}}};
@@ -63,23 +66,44 @@ static std::vector<Part> partsOf(std::string_view part,
   return {{"down_proj.weight", dims, {dims[1], 0, all, dims[0], 1}}};
 }
 
-Error qcc::splitExperts(Checkpoint::Contents &contents, bool isTurned) {
+/// The module of a tensor's name, with a dot, and the rest of it. Granite calls
+/// them otherwise.
+static std::pair<std::string, std::string_view>
+moduleOf(std::string_view name) {
   constexpr std::string_view kExperts = ".experts.";
+  constexpr std::pair<std::string_view, std::string_view> kOthers[] = {
+      {"block_sparse_moe.input_linear.weight", "gate_up_proj"},
+      {"block_sparse_moe.output_linear.weight", "down_proj"}};
+  for (auto [ending, part] : kOthers)
+    if (name.ends_with(ending))
+      return {std::string(name.substr(0, name.size() - ending.size())) +
+                  "block_sparse_moe.experts.",
+              part};
+  size_t end = name.find(kExperts);
+  end = end == std::string_view::npos ? name.size() : end + kExperts.size();
+  return {std::string(name.substr(0, end)), name.substr(end)};
+}
+
+Error qcc::splitExperts(Checkpoint::Contents &contents, ExpertLayout layout,
+                        uint64_t hidden) {
+  const bool isPaired = layout == ExpertLayout::TurnedPairs;
   std::vector<Tensor> result;
   for (Tensor &tensor : contents.tensors) {
-    size_t end = tensor.name.find(kExperts);
-    end = end == std::string_view::npos ? tensor.name.size()
-                                        : end + kExperts.size();
-    std::string_view part = tensor.name.substr(end);
+    auto [module, part] = moduleOf(tensor.name);
     bool isMatrix = part == "gate_up_proj" || part == "down_proj";
     bool isBias = part == "gate_up_proj_bias" || part == "down_proj_bias";
-    if (!isMatrix && !(isBias && isTurned)) {
+    if (!isMatrix && !(isBias && isPaired)) {
       result.push_back(std::move(tensor));
       continue;
     }
     const std::string what = contents.path + ": tensor " + quoted(tensor.name);
     bool isPair = part.starts_with("gate");
-    uint64_t pairs = tensor.dims.size() == 3 && !isTurned ? 1 : 0;
+    ExpertLayout own = layout;
+    if (layout == ExpertLayout::Turned && tensor.dims.size() == 3 &&
+        tensor.dims[isPair ? 0 : 1] == hidden)
+      own = ExpertLayout::Rows;
+    uint64_t pairs =
+        tensor.dims.size() == 3 && own == ExpertLayout::Rows ? 1 : 0;
     if (tensor.dims.size() != (isMatrix ? 3u : 2u) ||
         (isPair && tensor.dims[pairs] % 2))
       return mismatchError(what,
@@ -88,8 +112,7 @@ Error qcc::splitExperts(Checkpoint::Contents &contents, bool isTurned) {
                            tensor.shape());
     if (tensor.format || !tensor.encoding() || !tensor.encoding()->isFloat())
       return mismatchError(what, "F32, F16 or BF16", tensor.typeName());
-    const std::string module(tensor.name.substr(0, end));
-    for (const Part &made : partsOf(part, tensor.dims, isTurned))
+    for (const Part &made : partsOf(part, tensor.dims, own))
       result.push_back(makePart(tensor, module, made, contents.texts));
   }
   contents.tensors = std::move(result);

@@ -364,7 +364,14 @@ private:
       removed = keepTextTensors(contents.tensors, contents.texts);
     if (!removed.empty())
       contents.format += ", without " + removed;
-    if (Error why = splitExperts(contents, modelType == "gpt_oss"))
+    ExpertLayout layout = modelType == "gpt_oss" ? ExpertLayout::TurnedPairs
+                          : modelType == "qwen3_vl_moe_text"
+                              ? ExpertLayout::Turned
+                              : ExpertLayout::Rows;
+    auto hidden = config.find("hidden_size");
+    bool isKnown = hidden != config.end() && hidden->is_number_unsigned();
+    if (Error why = splitExperts(contents, layout,
+                                 isKnown ? hidden->get<uint64_t>() : 0))
       return fail(std::move(why));
     if (Error why = stackExperts(contents))
       return fail(std::move(why));

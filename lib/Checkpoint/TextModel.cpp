@@ -31,6 +31,7 @@ static constexpr Kind kKinds[] = {
     {"qwen2_vl", "qwen2_vl_text", true},
     {"qwen2_5_vl", "qwen2_5_vl_text", true},
     {"qwen3_vl", "qwen3_vl_text"},
+    {"qwen3_vl_moe", "qwen3_vl_moe_text"},
 };
 
 bool qcc::takeTextConfig(Json &config) {

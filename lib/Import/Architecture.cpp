@@ -327,6 +327,15 @@ static std::vector<Architecture> makeTable() {
   addLike(table, "qwen3", {"qwen3_vl_text"},
           {{"num_key_value_heads", 32}, {"rope_theta", 5e5}})
       .name = "qwen3vl";
+  addLike(table, "qwen3moe", {"qwen3_vl_moe_text"},
+          {{"norm_topk_prob", 1}, {"num_key_value_heads", 16}})
+      .name = "qwen3vlmoe";
+  Architecture &graniteMoE =
+      addLike(table, "granite", {"granitemoe"},
+              {{"num_experts_per_tok", 2}, {"num_local_experts", 8}});
+  graniteMoE.name = "granitemoe";
+  graniteMoE.folderNames = &kGraniteMoENames;
+  graniteMoE.hasExperts = graniteMoE.normalizesRoutes = true;
   return table;
 }
 

@@ -425,3 +425,13 @@ static constexpr WeightNames glm4Names() {
   return names;
 }
 constexpr WeightNames qcc::kGLM4Names = glm4Names();
+
+static constexpr WeightNames graniteMoENames() {
+  WeightNames names = kHuggingFace.weights;
+  names.router = {"block_sparse_moe.router.layer.weight"};
+  names.expertGate = {"block_sparse_moe.experts.gate_proj.weight"};
+  names.expertUp = {"block_sparse_moe.experts.up_proj.weight"};
+  names.expertDown = {"block_sparse_moe.experts.down_proj.weight"};
+  return names;
+}
+constexpr WeightNames qcc::kGraniteMoENames = graniteMoENames();

@@ -79,6 +79,10 @@ MODELS = {
     "qwen3_vl-vision": ("Qwen3VL", dict(
         num_key_value_heads=1, vocab_size=61, intermediate_size=37,
         rope_parameters=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 2, 2]))),
+    "qwen3_vl_moe-vision": ("Qwen3VLMoe", dict(
+        num_experts=7, num_experts_per_tok=3, moe_intermediate_size=12, num_key_value_heads=1,
+        vocab_size=61,
+        rope_parameters=dict(rope_type="default", rope_theta=1000.0, mrope_section=[2, 2, 2]))),
     # Rope of pairs in folders, too.
     "ernie4_5": ("Ernie4_5", dict(num_attention_heads=3, num_key_value_heads=1, head_dim=14)),
     "seed_oss": ("SeedOss", dict(num_attention_heads=3, num_key_value_heads=1, head_dim=14)),
@@ -101,6 +105,10 @@ MODELS = {
         num_attention_heads=3, num_key_value_heads=1, head_dim=14,
         embedding_multiplier=2.0, attention_multiplier=0.5, residual_multiplier=0.6,
         logits_scaling=3.0, tie_word_embeddings=True)),
+    "granitemoe": ("GraniteMoe", dict(
+        num_local_experts=5, num_experts_per_tok=2, intermediate_size=20, head_dim=8,
+        num_key_value_heads=1, embedding_multiplier=2.0, attention_multiplier=0.5,
+        residual_multiplier=0.6, logits_scaling=3.0, tie_word_embeddings=True)),
     # Rows of experts that are no whole panels; in one, experts more than a panel has
     # rows, and layers without.
     "mixtral": ("Mixtral", dict(num_local_experts=5, num_experts_per_tok=2,
@@ -225,6 +233,8 @@ TOWER = dict(hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_atten
              image_size=14, patch_size=7)
 QWEN_TOKENS = dict(vision_start_token_id=54, vision_end_token_id=55, image_token_id=56,
                    video_token_id=57)
+QWEN3_TOWER = dict(depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
+                   out_hidden_size=32, num_position_embeddings=16, deepstack_visual_indexes=[0])
 VISION = {
     "gemma3": dict(mm_tokens_per_image=4, boi_token_index=54, eoi_token_index=55,
                    image_token_index=56, vision_config=TOWER),
@@ -233,9 +243,8 @@ VISION = {
     "qwen2_5_vl": dict(QWEN_TOKENS, vision_config=dict(
         depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
         out_hidden_size=32)),
-    "qwen3_vl": dict(QWEN_TOKENS, vision_config=dict(
-        depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
-        out_hidden_size=32, num_position_embeddings=16, deepstack_visual_indexes=[0]))}
+    "qwen3_vl": dict(QWEN_TOKENS, vision_config=QWEN3_TOWER),
+    "qwen3_vl_moe": dict(QWEN_TOKENS, vision_config=QWEN3_TOWER)}
 
 
 def wrapped(name, text):

@@ -186,6 +186,13 @@ class Names(unittest.TestCase):
             {**text, **config, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}))
         self.check(folder, "qwen2_5_vl-vision")
 
+    def test_turned_experts(self):
+        """As published folders of Qwen3-VL have them."""
+        def change(tensors):
+            return {name: values.swapaxes(1, 2) if ".mlp.experts." in name else values
+                    for name, values in tensors.items()}
+        self.check(self.changed("qwen3_vl_moe-vision", change), "qwen3_vl_moe-vision")
+
     def test_other_language_models(self):
         """A known model of several parts, of which the language model is another one."""
         config = json.loads((HERE / "mistral3-vision/config.json").read_text())["text_config"]

@@ -20,7 +20,7 @@ ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
                  "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
                  "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "glm": "chatglm",
                  "cohere": "command-r", "qwen2_5_vl_text": "qwen2vl",
-                 "qwen3_vl_text": "qwen3vl"}
+                 "qwen3_vl_text": "qwen3vl", "qwen3_vl_moe_text": "qwen3vlmoe"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
           "residual_scale": "residual_multiplier", "logit_scale": "logits_scaling",
@@ -32,7 +32,7 @@ KEYS = {"n_embd": "hidden_size", "n_layer": "num_hidden_layers",
         "n_inner": "intermediate_size", "ffn_hidden_size": "intermediate_size",
         "layer_norm_eps": "norm_epsilon", "layer_norm_epsilon": "norm_epsilon"}
 # Whose rows of Q and K are in pairs.
-ADJACENT = ("llama", "smollm3", "granite")
+ADJACENT = ("llama", "smollm3", "granite", "granitemoe")
 # Whose norms multiply by 1 + w in a folder.
 OFFSET = ("gemma", "gemma2", "gemma3")
 NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
@@ -47,6 +47,10 @@ NAMES = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
          "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
          "mlp.shared_expert.up_proj": "ffn_up_shexp",
          "mlp.shared_expert.down_proj": "ffn_down_shexp",
+         "block_sparse_moe.router.layer": "ffn_gate_inp",
+         "block_sparse_moe.experts.gate_proj": "ffn_gate_exps",
+         "block_sparse_moe.experts.up_proj": "ffn_up_exps",
+         "block_sparse_moe.experts.down_proj": "ffn_down_exps",
          "block_sparse_moe.experts.w1": "ffn_gate_exps",
          "block_sparse_moe.experts.w3": "ffn_up_exps",
          "block_sparse_moe.experts.w2": "ffn_down_exps",
@@ -103,9 +107,18 @@ def stacked(tensors):
     """The matrices of experts as one of three dimensions, rows (out features) before
     columns, gate and up apart; norms of heads as one matrix."""
     result, experts = {}, {}
+    # Biases are gpt-oss's, whose matrices are [experts, in, out].
+    is_turned = any(name.endswith("experts.gate_up_proj_bias") for name in tensors)
     for name, values in tensors.items():
+        name = name.replace("moe.input_linear.weight", "moe.experts.gate_up_proj")
+        name = name.replace("moe.output_linear.weight", "moe.experts.down_proj")
         if match := re.fullmatch(r"(.*\.(?:experts|norms))\.(\d+)(\..*)", name):
             experts.setdefault(match[1] + match[3], {})[int(match[2])] = values
+        elif name.endswith(("experts.gate_up_proj", "experts.down_proj")) and not is_turned:
+            module, _, part = name.rpartition(".")
+            parts = {"gate_up_proj": ("gate_proj", "up_proj")}.get(part, (part,))
+            for part, half in zip(parts, np.split(values, len(parts), axis=1)):
+                result[f"{module}.{part}.weight"] = half
         elif name.endswith(("experts.gate_up_proj", "experts.gate_up_proj_bias")):
             ending = ".bias" if name.endswith("_bias") else ".weight"
             module = name[:name.index("gate_up_proj")]

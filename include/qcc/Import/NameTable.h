@@ -160,7 +160,8 @@ struct NameTable {
 };
 
 extern const WeightNames kStarCoder2Names, kGPT2Names, kGPTNeoXNames,
-    kFalconNames, kPhiNames, kDeepSeekNames, kStableLMNames, kGLM4Names;
+    kFalconNames, kPhiNames, kDeepSeekNames, kStableLMNames, kGLM4Names,
+    kGraniteMoENames;
 
 /// The table for a checkpoint's naming. Static.
 const NameTable &nameTable(Naming naming);
