@@ -76,9 +76,12 @@ static bool isEightBit(qz::Activations activations) {
          activations == qz::Activations::A8G16;
 }
 
-/// Whether `op` makes rows whose errors are felt most.
+/// Whether `op` makes rows whose errors are felt most. An order of k that is
+/// kept with weights is that of importance, so the largest elements come
+/// together.
 static bool isFelt(qz::QuantizeOp op) {
-  if (!op.getNorm() && op.getInput().getDefiningOp<qz::MatmulOp>())
+  if (op.getOrder() ||
+      (!op.getNorm() && op.getInput().getDefiningOp<qz::MatmulOp>()))
     return true;
   return llvm::any_of(op->getUsers(), [](Operation *user) {
     return llvm::any_of(user->getUsers(),

@@ -75,6 +75,16 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
   return %z : tensor<?x64xf32>
 }
 
+// An order of k brings the largest elements together.
+// CHECK-LABEL: func private @ordered
+func.func private @ordered(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %order: !qz.tensor<64, #f32>,
+                           %w: !qz.tensor<64x64, #g32>) -> tensor<?x64xf32> {
+  // CHECK: qz.quantize {{.*}} order {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
+  %a = qz.quantize %x norm %n order %order {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> by !qz.tensor<64, #f32> -> <64>
+  %y = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #g32>] -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}
+
 // CHECK-LABEL: func private @large
 func.func private @large(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #g128>,
                          %v: !qz.tensor<128x128, #g32>) -> tensor<?x128xf32> {

@@ -327,9 +327,11 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       `felt` is for the rows of prompts whose errors are felt most: those that
       become queries, keys and values, since softmax raises e to their products,
       and those that come from a matmul, the hidden rows of a feed-forward,
-      whose largest elements stand out most. It is also for rows of which all
-      consumers but those that need f32 have weights with a scale for 64 elements
-      or more, beside which more scales of activations cost little;
+      whose largest elements stand out most, and those whose elements are
+      taken in an order of importance (`order`), which brings the largest
+      together. It is also for rows of which all consumers but those that need
+      f32 have weights with a scale for 64 elements or more, beside which more
+      scales of activations cost little;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32.
 
