@@ -133,10 +133,9 @@ TEST(Bitsandbytes, NestedScalesStayNested) {
     EXPECT_EQ(encoding.commonScale, c.isCommon);
     EXPECT_EQ(encoding.isTwoLevel(), c.superBlock != 0);
 
-    std::string type;
+    std::string type, codes = someBytes(c.out * c.in / 2),
+                      scales = someBytes(c.out * c.in / 64);
     std::vector<std::vector<float>> rows = decode(model, type);
-    std::string codes = someBytes(c.out * c.in / 2),
-                scales = someBytes(c.out * c.in / 64);
     for (size_t i = 0; i < c.out * c.in; ++i) {
       uint8_t byte = uint8_t(codes[i / 2]);
       float scale = someFloat(uint8_t(scales[i / 64])) *
