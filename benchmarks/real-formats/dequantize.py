@@ -92,3 +92,34 @@ def transformers_fp8(folder):
         spread = scales.float().repeat_interleave(tile[0], 0).repeat_interleave(tile[1], 1)
         result[name] = weight * spread[:weight.shape[0], :weight.shape[1]]
     return result
+
+
+def exllamav2(folder):
+    from exllamav2_cpu import compiled, compiled_for_f32
+    f16, f32 = compiled("exllamav2_ext"), compiled_for_f32()
+    tensors, result = stored(folder), {}
+    for name in modules(tensors, ".q_weight"):
+        parts = {key: tensors[f"{name}.{key}"]
+                 for key in ("q_weight", "q_invperm", "q_scale", "q_scale_max", "q_groups")}
+        # ExLlamaV2 divides the scale, and multiplies it with the code, in f16.
+        scale = parts["q_scale_max"] / 256
+        torch.testing.assert_close(exllamav2_matrix(f16, parts, scale).float(),
+                                   exllamav2_matrix(f32, parts, scale.float()),
+                                   rtol=2 ** -9, atol=2 ** -24)
+        scale = parts["q_scale_max"].float() / 256
+        result[name] = exllamav2_matrix(f32, parts, scale).t().contiguous()
+    return result
+
+
+def exllamav2_matrix(extension, parts, scale):
+    """[in, out] by ExLlamaV2's code, which may change the order of bits, here in a copy."""
+    weight, inverse = parts["q_weight"].clone(), parts["q_invperm"].short()
+    order = torch.argsort(parts["q_invperm"]).short()
+    groups = extension.make_group_map(parts["q_groups"], weight.shape[0])
+    none = torch.empty(1, 1, device="meta")
+    handle = extension.make_q_matrix(weight, order, inverse, parts["q_scale"], scale,
+                                     parts["q_groups"], groups, none, none, none, none, none, 0)
+    matrix = torch.empty(len(order), weight.shape[1], dtype=scale.dtype)
+    extension.reconstruct(handle, matrix)
+    extension.free_q_matrix(handle)
+    return matrix

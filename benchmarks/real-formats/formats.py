@@ -27,6 +27,7 @@ CHECKPOINTS = {
     "ct-w8a8-int8": ("llmcompressor", {"targets": "Linear", "scheme": "W8A8"}),
     "ct-fp8": ("llmcompressor", {"targets": "Linear", "scheme": "FP8_DYNAMIC"}),
     "hf-fp8-b64": ("transformers_fp8", {"weight_block_size": (64, 64)}),
+    "exl2-4.0": ("exllamav2", {"bits": 4.0, "head_bits": 6, "measured": 1}),
 }
 
 # Types of --quantize that BASE is also compiled with.

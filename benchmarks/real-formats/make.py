@@ -55,6 +55,8 @@ def make(name, output, samples):
         part.mkdir()
         getattr(quantize, tool)(base, part, calibration(base, samples), **options)
         quantize.copy_tokenizer(base, part)
+        # Of the base, where a tool copies all that is beside weights.
+        (part / "reference.npz").unlink(missing_ok=True)
         part.rename(folder)
     if not (folder / "reference.npz").exists():
         reference.write_reference(folder, getattr(dequantize, tool)(folder))

@@ -4,7 +4,11 @@
 of token ids) and the tool's options, and calls the tool as its users do. Tools are
 imported when they are called, for they do not all fit in one environment."""
 
+import pathlib
 import shutil
+import subprocess
+import sys
+import tempfile
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -76,3 +80,25 @@ def transformers_fp8(base, folder, _calibration, **options):
         base, dtype=torch.bfloat16, device_map="cpu",
         quantization_config=FineGrainedFP8Config(**options))
     model.save_pretrained(folder)
+
+
+def exllamav2(base, folder, calibration, bits, head_bits, measured):
+    """`measured` of the samples are used to choose the bits of each matrix."""
+    import pandas
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+    length = len(calibration[0])
+    with tempfile.TemporaryDirectory() as name:
+        work = pathlib.Path(name)
+        # Decoded texts may have fewer tokens than before, so there is one more.
+        texts = [tokenizer.decode(ids) for ids in [*calibration, calibration[0]]]
+        pandas.DataFrame({"text": texts}).to_parquet(work / "texts", engine="fastparquet")
+        # In a process of its own, for it changes what torch does.
+        converter = pathlib.Path(__file__).with_name("exllamav2_cpu.py")
+        subprocess.run([
+            sys.executable, str(converter), "--in_dir", str(base), "--out_dir", str(work / "job"),
+            "--compile_full", str(folder), "--cal_dataset", str(work / "texts"),
+            "--bits", str(bits), "--head_bits", str(head_bits),
+            "--dataset_rows", str(len(calibration)), "--length", str(length),
+            "--measurement_rows", str(measured), "--measurement_length", str(length)],
+            check=True)

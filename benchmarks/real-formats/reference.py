@@ -34,6 +34,8 @@ def f32_model(folder, matrices):
     config = AutoConfig.from_pretrained(folder)
     if hasattr(config, "quantization_config"):
         del config.quantization_config
+    if "lm_head" in matrices:
+        config.tie_word_embeddings = False
     model = AutoModelForCausalLM.from_config(config, torch_dtype=torch.float32,
                                              attn_implementation="eager").eval()
     wanted = model.state_dict()
