@@ -76,6 +76,9 @@ Value *PtxFunction::special(StringRef name) {
 }
 
 Value *PtxFunction::symbol(StringRef name) {
+  for (auto [index, parameter] : enumerate(entry.parameters))
+    if (parameter.name == name)
+      return parameterAddress(unsigned(index));
   auto [base, offset] = name.split('+');
   uint64_t bytes = 0;
   GlobalVariable *variable = module.getNamedGlobal(base);
@@ -147,13 +150,27 @@ Value *PtxFunction::address(StringRef operand, StringRef space) {
                            ir.getPtrTy(spaceNumber(space)));
 }
 
-Value *PtxFunction::parameter(StringRef operand) {
+Value *PtxFunction::parameter(StringRef operand, const PtxType &as) {
   operand = operand.trim("[]");
   for (auto [known, argument] : zip(entry.parameters, function->args()))
     if (known.name == operand)
       return &argument;
-  fail("no parameter " + operand);
-  return ir.getInt64(0);
+  if (!operand.starts_with("%") || operand.contains('+')) {
+    fail("no parameter " + operand);
+    return ir.getIntN(as.allBits(), 0);
+  }
+  Value *address = read(operand, {PtxType::Bits, 64, 1});
+  Value *value = PoisonValue::get(ir.getIntNTy(as.allBits()));
+  for (Argument &argument : function->args())
+    if (argument.getType() == value->getType())
+      value = ir.CreateSelect(
+          ir.CreateICmpEQ(address, parameterAddress(argument.getArgNo())),
+          &argument, value);
+  return value;
+}
+
+Value *PtxFunction::parameterAddress(unsigned index) {
+  return ir.getInt64(index + 1);
 }
 
 Value *PtxFunction::call(StringRef intrinsic, ArrayRef<Value *> operands) {

@@ -35,8 +35,9 @@ public:
   void write(llvm::StringRef operand, const PtxType &as, llvm::Value *value);
   /// The address "[%rd1+16]" in a space of PTX ("global").
   llvm::Value *address(llvm::StringRef operand, llvm::StringRef space);
-  /// The parameter that "[name]" reads.
-  llvm::Value *parameter(llvm::StringRef operand);
+  /// The parameter that "[name]" reads, or "[%rd1]" whose register was given
+  /// the address of one. Such an address is a number that means nothing else.
+  llvm::Value *parameter(llvm::StringRef operand, const PtxType &as);
   /// Calls an intrinsic of NVVM; operands take the types that it wants.
   llvm::Value *call(llvm::StringRef intrinsic,
                     llvm::ArrayRef<llvm::Value *> operands);
@@ -48,6 +49,7 @@ public:
 private:
   llvm::AllocaInst *slot(llvm::StringRef name);
   llvm::Value *symbol(llvm::StringRef name);
+  llvm::Value *parameterAddress(unsigned index);
   llvm::Value *special(llvm::StringRef name);
   void emitStatement(const PtxStatement &statement);
   void continueAt(llvm::BasicBlock *block);

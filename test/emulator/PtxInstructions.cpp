@@ -408,7 +408,7 @@ static SmallVector<StringRef, 4> registersOf(PtxFunction &f, const Statement &s,
 static void load(PtxFunction &f, const Statement &s) {
   PtxType type = s.types[0];
   if (s.has("param"))
-    return f.write(s.operands[0], type, f.parameter(s.operands[1]));
+    return f.write(s.operands[0], type, f.parameter(s.operands[1], type));
   SmallVector<StringRef, 4> names = registersOf(f, s, s.operands[0]);
   Value *from = f.address(s.operands[1], spaceOf(f, s));
   unsigned count = unsigned(names.size());

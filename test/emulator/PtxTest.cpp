@@ -165,6 +165,7 @@ TEST(Ptx, ControlFlow) {
   const char *body = R"(
 	mov.b32 %r9, 0;
 $L_1:
+	.pragma "nounroll";
 	add.s32 %r9, %r9, %r1;
 	setp.lt.u32 %p1, %r9, %r2;
 	@%p1 bra $L_1;
@@ -202,6 +203,17 @@ TEST(Ptx, Memory) {
                 "vote.sync.ballot.b32 %r9, %p1, -1;",
                 5, 0),
             31u);
+}
+
+TEST(Ptx, ParametersByAddress) {
+  const char *either = R"(
+	setp.eq.b32 %p1, %r1, 3;
+	mov.b64 %rd2, k_param_1;
+	mov.b64 %rd3, k_param_2;
+	selp.b64 %rd4, %rd2, %rd3, %p1;
+	ld.param.b32 %r9, [%rd4];)";
+  EXPECT_EQ(run(either, 3, 7), 3u);
+  EXPECT_EQ(run(either, 4, 7), 7u);
 }
 
 TEST(Ptx, AccessesAreChecked) {

@@ -179,11 +179,14 @@ static Error parseBody(StringRef body, PtxEntry &entry) {
     if (statement.size() == body.size())
       return problem("a statement without an end", statement);
     statement = statement.trim();
+    body = rest;
+    // How ptxas is to make the loop is not what it does.
+    if (statement == ".pragma \"nounroll\"")
+      continue;
     if (Error error = statement.starts_with(".")
                           ? parseRegisters(statement, entry)
                           : parseInstruction(statement, entry))
       return error;
-    body = rest;
   }
   return Error::success();
 }
