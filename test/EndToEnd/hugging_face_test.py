@@ -154,7 +154,7 @@ class Plain(TestCase):
             refuse(nothing, f"config.json: key '{key}': is not supported (supported: false)",
                    config={key: True})
         refuse(nothing, "config.json: key 'qk_layernorm': is not supported for architecture 'llama' "
-               "(supported: stablelm)", config={"qk_layernorm": True})
+               "(supported: command-r, stablelm)", config={"qk_layernorm": True})
         refuse(nothing, "mixture-of-experts models are not supported for architecture 'qwen2' "
                "(supported: llama, qwen2moe, ", config={"model_type": "qwen2", "num_local_experts": 8})
         refuse(nothing, "quantization by 'exl3' is not supported yet",
@@ -174,8 +174,8 @@ class Plain(TestCase):
         refuse(nothing, "key 'layer_types': layers with a window, of which key 'sliding_window' "
                "says nothing", config={"layer_types": ["sliding_attention"] * 2})
         for key, family in (("attn_logit_softcapping", "gemma2"), ("final_logit_softcapping", "gemma2"),
-                            ("embedding_multiplier", "granite"), ("residual_multiplier", "granite"),
-                            ("logits_scaling", "granite")):
+                            *((key, "granite, granitemoe") for key in (
+                                "embedding_multiplier", "residual_multiplier", "logits_scaling"))):
             refuse(nothing, f"key '{key}': is not supported for architecture 'llama' "
                    f"(supported: {family})", config={key: 30.0})
         granite = {"model_type": "granite"}
