@@ -190,8 +190,9 @@ int64_t BlockPlan::lastUse(Value value) const {
   int64_t last = def ? number(def) : -1;
   for (Operation *user : value.getUsers()) {
     last = std::max(last, number(user));
-    // Whoever multiplies activations may make them for itself.
-    if (isa<qz::QuantizeOp>(user))
+    // Whoever multiplies activations may make them for itself, and whoever
+    // attends may turn its queries and append first.
+    if (isa<qz::QuantizeOp, llm::RopeAppendOp>(user))
       for (Operation *product : user->getUsers())
         last = std::max(last, number(product));
   }

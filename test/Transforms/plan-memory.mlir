@@ -92,3 +92,26 @@ func.func @step(%batch: !llm.batch, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf
   %l = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
   return %l : tensor<?x64xf32>
 }
+
+// -----
+
+// Whoever attends may turn queries and append keys first: the rows of
+// llm.rope_append stay where they are until attention is over.
+
+llm.kv_state @kv : !llm.state<1, 16> {window = 0 : i64}
+
+// CHECK-LABEL: func @step
+func.func @step(%batch: !llm.batch, %qkv: !qz.tensor<96x48, #qz.encoding<f32>>, %o: !qz.tensor<96x16, #qz.encoding<f32>>) -> tensor<?x96xf32> {
+  %s = llm.state @kv : !llm.state<1, 16>
+  // CHECK: llm.embedding {{.*}} {buffer = 0 : i64, stride = 192 : i64}
+  %x = llm.embedding %batch, %qkv : !qz.tensor<96x48, #qz.encoding<f32>> -> tensor<?x48xf32>
+  %r = llm.rotations %batch {frequencies = array<f32: 1.0>} : tensor<?x2xf32>
+  // CHECK: llm.rope_append {{.*}}buffer = 8192 : i64
+  %h = llm.rope_append %x, %r, %batch, %s {eps = 1.0e-5 : f32, scale = 1.0 : f32} : tensor<?x48xf32>, tensor<?x2xf32>, !llm.state<1, 16> -> tensor<?x16xf32>
+  // CHECK: llm.attend {{.*}}buffer = 10240 : i64
+  %y = llm.attend %h, %batch, %s {window = 0 : i64, softcap = 0.0 : f32} : tensor<?x16xf32>, !llm.state<1, 16>
+  // CHECK: qz.quantize {{.*}} {buffer = 12288 : i64,
+  %a = qz.quantize %y {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64} : tensor<?x16xf32> -> !qz.activation<16>
+  %l = qz.matmul %a, [%o] : !qz.activation<16>, [!qz.tensor<96x16, #qz.encoding<f32>>] -> tensor<?x96xf32>
+  return %l : tensor<?x96xf32>
+}

@@ -13,133 +13,9 @@ using namespace qcc::x86;
 /// Of the count of parts done of a row and block of heads.
 static constexpr int64_t kPartsDoneBytes = 8;
 
-StageLowering::Pages StageLowering::loadPages() {
-  auto field = [&](StepField f) {
-    return loadStepField(builder, e.loc, step, f);
-  };
-  return {field(StepField::Position), field(StepField::Sequence),
-          field(StepField::PageTable), field(StepField::PagesPerSequence)};
-}
-
-/// The page of `state` that has `position` of a row's sequence.
-static Value pageOf(Emitter &e, const AttentionShape &shape,
-                    const StageLowering::Pages &pages, Value state, Value row,
-                    Value position) {
-  Value first = e.mul(loadU32(e, pages.sequences, row), pages.perSequence);
-  Value number =
-      loadU32(e, pages.table, e.add(first, e.udiv(position, QCC_PAGE_TOKENS)));
-  return e.offset(state, e.mul(number, shape.pageBytes()));
-}
-
-void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
-  llm::StateType type = op.getState().getType();
-  AttentionShape shape =
-      context.attentionShape(type, columnsOf(op.getResult()));
-  RopeShape rope{shape.headDim, columnsOf(op.getRotations()) / 2,
-                 op.getAdjacent()};
-  int64_t headBytes = shape.headDim * 4;
-  int64_t heads = shape.heads + 2 * shape.kvHeads;
-  Pages pages = loadPages();
-
-  forUnits(e.mul(rows, heads), [&](Value unit) {
-    Value row = e.udiv(unit, heads), head = e.urem(unit, heads);
-    Value rowStart =
-        e.offset(place(op.getQkv()), e.mul(row, rowStride(op.getQkv())));
-    Value in = e.offset(rowStart, e.mul(head, headBytes));
-    Value rotations = e.offset(place(op.getRotations()),
-                               e.mul(row, rowStride(op.getRotations())));
-    auto below = [&](int64_t limit) {
-      return e.cmp(arith::CmpIPredicate::ult, head, e.c64(limit));
-    };
-    auto notBelow = [&](int64_t limit) {
-      return e.cmp(arith::CmpIPredicate::uge, head, e.c64(limit));
-    };
-    // The norm of this head, where `first` is the first that it may go over or
-    // that the weight is of.
-    auto normOf = [&](Value weight, int64_t first) {
-      HeadNorm norm;
-      if (!weight)
-        return norm;
-      norm.eps = op.getEps().convertToFloat();
-      auto type = cast<qz::QTensorType>(weight.getType());
-      norm.columns = type.getColumns();
-      norm.isCentered = op.getCentered();
-      norm.weight = place(weight);
-      norm.row = in;
-      if (type.getElements() != shape.headDim)
-        norm.weight =
-            e.offset(norm.weight, e.mul(e.add(head, -first), headBytes));
-      if (norm.columns != shape.headDim)
-        norm.row = e.offset(rowStart, first * headBytes);
-      return norm;
-    };
-    e.ifThen(below(shape.heads), [&] {
-      Value out = e.offset(
-          place(op.getResult()),
-          e.add(e.mul(row, rowStride(op.getResult())), e.mul(head, headBytes)));
-      ropeHead(e, context.isa, rope, in, normOf(op.getQueryNorm(), 0),
-               rotations, op.getScale().convertToFloat(), out);
-    });
-    e.ifThen(notBelow(shape.heads), [&] {
-      Value position = loadU32(e, pages.positions, row);
-      Value page = pageOf(e, shape, pages, place(op.getState()), row, position);
-      e.ifThen(below(shape.heads + shape.kvHeads), [&] {
-        // Other heads of the row still read this one where it is.
-        Value key = e.offset(scratch, context.scratchOffset);
-        ropeHead(e, context.isa, rope, in, normOf(op.getKeyNorm(), shape.heads),
-                 rotations, 1.0f, key);
-        appendKey(e, shape, page, e.add(head, -shape.heads), position, key);
-      });
-      e.ifThen(notBelow(shape.heads + shape.kvHeads), [&] {
-        appendValue(e, context.isa, shape, page,
-                    e.add(head, -(shape.heads + shape.kvHeads)), position, in);
-      });
-    });
-  });
-}
-
-void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
-  AttentionShape shape = context.attentionShape(op.getState().getType(),
-                                                columnsOf(op.getResult()));
-  const int64_t turned = columnsOf(op.getRotations());
-  const int64_t latent = shape.valueDim, latentAt = turned * 4;
-  RopeShape rope{turned, turned / 2, op.getAdjacent()};
-  Pages pages = loadPages();
-  auto at = [&](Value rows, Value row) {
-    return e.offset(place(rows), e.mul(row, rowStride(rows)));
-  };
-  // A unit is a query head, or the key.
-  const int64_t units = shape.heads + 1;
-  forUnits(e.mul(rows, units), [&](Value unit) {
-    Value row = e.udiv(unit, units), head = e.urem(unit, units);
-    Value rotations = at(op.getRotations(), row), last = e.c64(shape.heads);
-    e.ifThen(e.cmp(arith::CmpIPredicate::ult, head, last), [&] {
-      const float scale = op.getScale().convertToFloat();
-      Value out =
-          e.offset(at(op.getResult(), row), e.mul(head, shape.headDim * 4));
-      ropeHead(e, context.isa, rope,
-               e.offset(at(op.getQuery(), row), e.mul(head, turned * 4)),
-               HeadNorm(), rotations, scale, out);
-      scaleRow(e, context.isa,
-               e.offset(at(op.getLatentQuery(), row), e.mul(head, latent * 4)),
-               Value(), e.constant(e.f32(), double(scale)),
-               e.offset(out, latentAt), latent);
-    });
-    e.ifThen(e.cmp(arith::CmpIPredicate::eq, head, last), [&] {
-      Value in = at(op.getKey(), row);
-      Value key = e.offset(scratch, context.scratchOffset);
-      ropeHead(e, context.isa, rope, in, HeadNorm(), rotations, 1.0f, key);
-      Value from = e.offset(in, latentAt), value = e.offset(key, latentAt);
-      scaleRow(e, context.isa, from, place(op.getNorm()),
-               inverseRms(e, context.isa, from, latent,
-                          op.getEps().convertToFloat()),
-               value, latent);
-      Value position = loadU32(e, pages.positions, row);
-      Value page = pageOf(e, shape, pages, place(op.getState()), row, position);
-      appendKey(e, shape, page, e.c64(0), position, key);
-      appendValue(e, context.isa, shape, page, e.c64(0), position, value);
-    });
-  });
+/// Of the queries that a unit of attention turns for itself.
+static int64_t ownQueryBytes(const Isa &isa, const AttentionShape &shape) {
+  return (headsTogether(isa, shape) * shape.headDim * 4 + 63) / 64 * 64;
 }
 
 AttentionOperands StageLowering::attentionOperands(llm::AttendOp op,
@@ -227,10 +103,32 @@ void StageLowering::lowerAttendPrompt(llm::AttendOp op,
   });
 }
 
+llm::RopeAppendOp StageLowering::ownRope(llm::AttendOp op) const {
+  if (mode.prompt || mode.tile != 1)
+    return {};
+  auto rope = op.getQuery().getDefiningOp<llm::RopeAppendOp>();
+  return rope && rope.getResult().hasOneUse() &&
+                 rope.getState() == op.getState()
+             ? rope
+             : llm::RopeAppendOp();
+}
+
+bool StageLowering::isLeftToAttend(Operation *op) const {
+  auto rope = dyn_cast<llm::RopeAppendOp>(op);
+  return rope &&
+         llvm::any_of(rope.getResult().getUsers(), [&](Operation *user) {
+           auto attend = dyn_cast<llm::AttendOp>(user);
+           return attend && ownRope(attend) == rope;
+         });
+}
+
 /// Attention in generating steps: units are parts of what a row sees. Who ends
-/// the last part of a row merges them.
+/// the last part of a row merges them. A step of one row turns its queries in
+/// every unit and appends in those of the last part, which saves a barrier; of
+/// several rows one may see what another appends.
 void StageLowering::lowerAttendParts(llm::AttendOp op,
                                      const AttentionShape &shape) {
+  llm::RopeAppendOp rope = ownRope(op);
   const Isa &isa = context.isa;
   const int64_t window = op.getWindow();
   Pages pages = loadPages();
@@ -274,10 +172,27 @@ void StageLowering::lowerAttendParts(llm::AttendOp op,
       blocks.visit(e, unit, [&](Value head, Value first, int64_t heads) {
         AttentionRows own{attentionOperands(op, shape, pages, row, first),
                           {loadU32(e, pages.positions, row)}};
+        Value memory = e.offset(scratch, context.scratchOffset);
+        if (rope) {
+          own.query = memory;
+          RopeRow input = ropeRow(rope, row);
+          for (int64_t h = 0; h < heads; ++h)
+            ropeQuery(rope, input, e.add(first, h),
+                      e.offset(memory, h * shape.headDim * 4));
+          memory = e.offset(memory, ownQueryBytes(isa, shape));
+          e.ifThen(e.cmp(arith::CmpIPredicate::eq, e.add(part, 1), parts.count),
+                   [&] {
+                     Value position = own.positions[0];
+                     Value page =
+                         pageOf(e, shape, pages, this->place(op.getState()),
+                                row, position);
+                     ropeKey(rope, shape, input, head, page, position, memory);
+                     storeValue(shape, input, head, page, position);
+                   });
+        }
         attendPart(e, isa, shape, window, own, parts, part,
                    this->place(op.getState()), head, heads,
-                   e.offset(results, e.mul(part, partBytes)), after,
-                   e.offset(scratch, context.scratchOffset));
+                   e.offset(results, e.mul(part, partBytes)), after, memory);
         Value before = LLVM::AtomicRMWOp::create(
             builder, e.loc, LLVM::AtomicBinOp::add, done, e.c64(1),
             LLVM::AtomicOrdering::acq_rel);
@@ -298,6 +213,13 @@ void StageLowering::clearPartsDone() {
              e.store(e.c64(0), e.offset(arena, at), llvm::Align(8));
            });
   });
+}
+
+int64_t qcc::x86::attendStageBytes(const Isa &isa,
+                                   const AttentionShape &shape) {
+  // A key that is turned is gone before anything is attended to.
+  return ownQueryBytes(isa, shape) +
+         std::max(attendScratchBytes(isa, shape), shape.headDim * 4);
 }
 
 void LoweringContext::planParts(int64_t &bytes) {

@@ -40,7 +40,7 @@ static void planMemory(LoweringContext &context) {
     AttentionShape shape = context.attentionShape(
         op.getState().getType(), op.getQuery().getType().getDimSize(1));
     context.scratchBytes =
-        std::max(context.scratchBytes, attendScratchBytes(context.isa, shape));
+        std::max(context.scratchBytes, attendStageBytes(context.isa, shape));
     if (context.isa.hasHalfProducts && op.getPromptHalves())
       context.scratchBytes = std::max(
           context.scratchBytes, attendPromptScratchBytes(context.isa, shape));

@@ -120,6 +120,8 @@ func::FuncOp StageLowering::lower() {
     }
     if (!calls.empty() && !isa<qz::UseOp, llm::StateOp>(op) && failed(flush()))
       return {};
+    if (isLeftToAttend(&op))
+      continue;
     if (failed(lowerOp(&op)))
       return {};
     if (context.profile.contains(&op)) {

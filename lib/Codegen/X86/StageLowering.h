@@ -66,6 +66,9 @@ int64_t columnsOf(mlir::Value rows);
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
 int64_t rowStride(mlir::Value rows);
 
+/// Bytes of a thread's scratch that an llm.attend needs.
+int64_t attendStageBytes(const Isa &isa, const AttentionShape &shape);
+
 /// Whether `op` says which experts the rows of a step have: an llm.route or
 /// llm.route_all.
 bool isRouting(mlir::Operation *op);
@@ -102,6 +105,24 @@ private:
   void lowerQuantize(qz::QuantizeOp op);
   void lowerMatmul(qz::MatmulOp op);
   void lowerRopeAppend(llm::RopeAppendOp op);
+  /// What a row's heads are made of.
+  struct RopeRow {
+    Value qkv, rotations;
+  };
+  RopeRow ropeRow(llm::RopeAppendOp op, Value row);
+  HeadNorm headNorm(llm::RopeAppendOp op, Value weight, Value row, Value head,
+                    int64_t first);
+  void ropeQuery(llm::RopeAppendOp op, const RopeRow &row, Value head,
+                 Value out);
+  void ropeKey(llm::RopeAppendOp op, const AttentionShape &shape,
+               const RopeRow &row, Value head, Value page, Value position,
+               Value turned);
+  void storeValue(const AttentionShape &shape, const RopeRow &row, Value head,
+                  Value page, Value position);
+  /// The llm.rope_append that the units of `op` do themselves in this mode;
+  /// null if it is a stage.
+  llm::RopeAppendOp ownRope(llm::AttendOp op) const;
+  bool isLeftToAttend(mlir::Operation *op) const;
   void lowerLatentAppend(llm::LatentAppendOp op);
   void lowerAttend(llm::AttendOp op);
   /// Of rows from `row` on and query heads from `head` on.
@@ -179,6 +200,11 @@ private:
   llvm::DenseMap<Value, Value> places;
   llvm::DenseSet<Value> outputs;
 };
+
+/// The page of `state` that has `position` of a row's sequence.
+Value pageOf(Emitter &e, const AttentionShape &shape,
+             const StageLowering::Pages &pages, Value state, Value row,
+             Value position);
 
 } // namespace qcc::x86
 
