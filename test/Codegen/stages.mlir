@@ -36,11 +36,11 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX: gpu.block_id  y
   // NVPTX: gpu.return
 
-  // In the order in which they are asked for: rows of a block, rows, input
-  // (which is the residual as well), norm, weight, output.
+  // In the order in which they are asked for: rows of a block, rows, norm,
+  // weight, input (which is the residual as well), output.
   // NVPTX-LABEL: gpu.func @matmul_0(
-  // NVPTX-SAME: %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[IN:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
-  // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[OUT:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64})
+  // NVPTX-SAME: %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
+  // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[IN:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[OUT:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64})
   // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>}
   // NVPTX: gpu.block_id  x
   // The weights are on their way before the rows are read.

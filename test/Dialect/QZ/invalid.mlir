@@ -92,7 +92,7 @@
 // -----
 
 // Two scales of a super-block.
-// expected-error@+1 {{inconsistent encoding: splitScale needs scales of each row without min, and up to 256 groups of at least 32 in a superBlock}}
+// expected-error@+1 {{inconsistent encoding: splitScale needs scales without min, and up to 256 groups of at least 32 in a superBlock}}
 #bad = #qz.encoding<bits = 4, group = 16, scale = f16, split_scale = 1, super_block = 64, sub_bits = 4>
 
 // -----
