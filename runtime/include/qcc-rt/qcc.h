@@ -102,8 +102,9 @@ typedef struct qcc_model_options_v1 {
   const char *target; /* one of the file's targets; NULL: the environment
                          variable QCC_TARGET, else the best that runs here    */
   /* Layers to run on a GPU, the last ones of the model and the output:
-     QCC_GPU_AUTO, 0 for none, or a number (all, if it has no more). Without QCC_MODEL_GPU_LAYERS in flags: the environment
-     variable QCC_GPU_LAYERS ("auto" or a number), else QCC_GPU_AUTO. */
+     QCC_GPU_AUTO, 0 for none, or a number (all, if it has no more). Without
+     QCC_MODEL_GPU_LAYERS in flags: the environment variable QCC_GPU_LAYERS
+     ("auto" or a number), else QCC_GPU_AUTO. */
   int32_t gpu_layers;
   uint32_t reserved; /* 0 */
 } qcc_model_options_v1;
