@@ -20,7 +20,9 @@
 #include "llvm/IR/Module.h"
 
 #include <barrier>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 
@@ -253,6 +255,53 @@ void CompiledStep::setVector(const std::string &name,
 // Running
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// Where the threads of a step meet.
+class Team {
+public:
+  Team(unsigned threads, const std::function<void(unsigned)> &turn)
+      : threads(threads), turn(turn), barrier(threads) {}
+
+  /// Before anything else, and after everything.
+  void begin(unsigned thread) {
+    if (turn)
+      await(thread);
+  }
+  void end(unsigned thread) {
+    if (turn)
+      pass(thread);
+  }
+
+  void meet(unsigned thread) {
+    if (!turn)
+      return barrier.arrive_and_wait();
+    pass(thread);
+    await(thread);
+  }
+
+private:
+  void await(unsigned thread) {
+    std::unique_lock lock(mutex);
+    passed.wait(lock, [&] { return running == thread; });
+    turn(thread);
+  }
+  void pass(unsigned thread) {
+    {
+      std::lock_guard lock(mutex);
+      running = (thread + 1) % threads;
+    }
+    passed.notify_all();
+  }
+
+  const unsigned threads;
+  const std::function<void(unsigned)> &turn;
+  std::barrier<> barrier;
+  std::mutex mutex;
+  std::condition_variable passed;
+  unsigned running = 0;
+};
+} // namespace
+
 std::vector<float> CompiledStep::run(const StepRows &in) {
   size_t rows = in.token.size();
   std::vector<int32_t> position = in.position;
@@ -273,7 +322,7 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   std::vector<uint8_t *> statePointers;
   for (const Bytes &state : states)
     statePointers.push_back(state.get());
-  std::barrier<> barrier(in.threads);
+  Team team(in.threads, in.turn);
 
   qcc_step_v1 call = {};
   call.struct_size = sizeof(call);
@@ -290,21 +339,26 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   call.state = statePointers.data();
   call.arena = arena.get();
   call.logits = logits.data();
-  call.barrier = [](void *context, uint32_t) -> int32_t {
-    static_cast<std::barrier<> *>(context)->arrive_and_wait();
+  call.barrier = [](void *context, uint32_t thread) -> int32_t {
+    static_cast<Team *>(context)->meet(thread);
     return 0;
   };
-  call.barrier_context = &barrier;
+  call.barrier_context = &team;
 
   if (code->program) {
     code->program->run(call,
                        {weightSize, kSequences, kSequences * pagesPerSequence});
   } else {
-    std::vector<std::thread> team;
+    auto enter = [&](uint32_t thread) {
+      team.begin(thread);
+      step(&call, thread, in.threads);
+      team.end(thread);
+    };
+    std::vector<std::thread> others;
     for (uint32_t t = 1; t < in.threads; ++t)
-      team.emplace_back([&, t] { step(&call, t, in.threads); });
-    step(&call, 0, in.threads);
-    for (std::thread &thread : team)
+      others.emplace_back(enter, t);
+    enter(0);
+    for (std::thread &thread : others)
       thread.join();
   }
 

@@ -15,8 +15,10 @@
 #include "qcc/Formats/PackedWeight.h"
 #include "EmulatedProgram.h"
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,9 @@ struct StepRows {
   std::vector<uint32_t> output;   ///< All rows when empty.
   bool prompt = false;
   unsigned threads = 1;
+  /// When given, threads run one after the other from barrier to barrier, in
+  /// the order of their numbers, and each calls this first.
+  std::function<void(unsigned thread)> turn = {};
 };
 
 class CompiledStep {
@@ -68,6 +73,12 @@ public:
 
   /// All weights at once, laid out as the module's are now.
   void setWeights(const std::vector<uint8_t> &bytes);
+  /// All weights; they begin a page.
+  std::span<uint8_t> bytes() { return {weightBytes.get(), weightSize}; }
+  /// Bytes before a weight.
+  size_t offsetOf(const std::string &name) const {
+    return weights.at(name).offset;
+  }
   /// Null for a CPU.
   EmulatedProgram *program() const;
 
