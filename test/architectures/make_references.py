@@ -73,6 +73,10 @@ MODELS = {
     "mistral3-vision": ("Mistral3", dict(
         model_type="mistral", sliding_window=None, vocab_size=61, head_dim=10,
         num_attention_heads=3, num_key_value_heads=1)),
+    "qwen2_vl-vision": ("Qwen2VL", dict(
+        hidden_size=42, num_attention_heads=3, num_key_value_heads=1, head_dim=14,
+        intermediate_size=64, vocab_size=61, tie_word_embeddings=True,
+        rope_parameters=dict(rope_type="default", rope_theta=2000.0, mrope_section=[3, 2, 2]))),
     "qwen2_5_vl-vision": ("Qwen2_5_VL", dict(
         num_key_value_heads=1, head_dim=8, intermediate_size=37, vocab_size=61,
         rope_parameters=dict(rope_type="default", rope_theta=1000.0, mrope_section=[1, 1, 2]))),
@@ -240,6 +244,8 @@ VISION = {
                    image_token_index=56, vision_config=TOWER),
     "mistral3": dict(image_token_index=56, spatial_merge_size=1,
                      vision_config=dict(TOWER, model_type="pixtral", head_dim=4)),
+    "qwen2_vl": dict(QWEN_TOKENS, vision_config=dict(
+        depth=1, embed_dim=8, mlp_ratio=2, num_heads=2, patch_size=4, hidden_size=42)),
     "qwen2_5_vl": dict(QWEN_TOKENS, vision_config=dict(
         depth=1, hidden_size=8, intermediate_size=12, num_heads=2, patch_size=4,
         out_hidden_size=32)),

@@ -176,15 +176,16 @@ class Names(unittest.TestCase):
                     "is not part of this architecture")
 
     def test_flat_vision(self):
-        """Older configs of Qwen2.5-VL are of the language model, with the rest in it."""
-        folder = self.changed("qwen2_5_vl-vision")
-        config = json.loads((folder / "config.json").read_text())
-        text = config.pop("text_config")
-        rope = text.pop("rope_parameters")
-        scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
-        (folder / "config.json").write_text(json.dumps(
-            {**text, **config, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}))
-        self.check(folder, "qwen2_5_vl-vision")
+        """Older configs of Qwen2-VL and 2.5-VL are of the language model, with the rest in it."""
+        for name in ("qwen2_vl-vision", "qwen2_5_vl-vision"):
+            folder = self.changed(name)
+            config = json.loads((folder / "config.json").read_text())
+            text = config.pop("text_config")
+            rope = text.pop("rope_parameters")
+            scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
+            (folder / "config.json").write_text(json.dumps(
+                {**text, **config, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}))
+            self.check(folder, name)
 
     def test_turned_experts(self):
         """As published folders of Qwen3-VL have them."""

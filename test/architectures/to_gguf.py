@@ -19,7 +19,7 @@ ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
                  "gpt_neox": "gptneox", "gpt_bigcode": "starcoder", "phi": "phi2", "mixtral": "llama",
                  "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
                  "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "glm": "chatglm",
-                 "cohere": "command-r", "qwen2_5_vl_text": "qwen2vl",
+                 "cohere": "command-r", "qwen2_vl_text": "qwen2vl", "qwen2_5_vl_text": "qwen2vl",
                  "qwen3_vl_text": "qwen3vl", "qwen3_vl_moe_text": "qwen3vlmoe"}
 # Numbers that only some families have.
 FLOATS = {"attention.scale": "attention_multiplier", "embedding_scale": "embedding_multiplier",
