@@ -6,10 +6,10 @@
 #
 # Builds the fuzz targets twice, under ASan + UBSan and for coverage, unless --run
 # says that they are there; and unless --build says that this is all, for each
-# READER (gguf, hugging_face, serve, tokenizer, torch) replays the corpus, runs at least RUNS (10^6)
-# executions from it, then prints the number of executions and the lines of lib/
-# (of the server, for serve) that the corpus and the new inputs reach. Exits with an error at the first
-# finding, which is left in BUILD_FOLDER.
+# READER (default: all of them, below) replays the corpus, runs at least RUNS (10^6)
+# executions from it, then prints their number and the lines of lib/ (of the runtime, for
+# what is its own) that the corpus and the new inputs reach. Exits with an error at
+# the first finding, which is left in BUILD_FOLDER.
 set -euo pipefail
 part=all
 case ${1:-} in --build | --run) part=${1#--}; shift ;; esac
@@ -17,7 +17,8 @@ runs=${1:-1000000}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${2:-$here/../../build/fuzz}
 readers=("${@:3}")
-[ ${#readers[@]} -gt 0 ] || readers=(gguf hugging_face serve tokenizer torch)
+[ ${#readers[@]} -gt 0 ] ||
+  readers=(chat_template gguf hugging_face serve tokenize tokenizer tokenizer_image torch)
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
 suffix=-22 # of the packages in scripts/apt-packages-test.txt
@@ -45,18 +46,19 @@ fi
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1
 limits=(-timeout=5 -rss_limit_mb=512 -malloc_limit_mb=256 -max_len=4096)
 
-fuzz() { # reader, script that writes seeds, folder of what is covered
-  local fuzzer=$1_fuzz corpus=$here/corpus/$1
+fuzz() { # reader, script that writes seeds and its arguments, folder of what is covered
+  local fuzzer=$1_fuzz script=($2) corpus=()
+  [ ! -d "$here/corpus/$1" ] || corpus=("$here/corpus/$1")
   local seeds=$build/seeds/$1 found=$build/found/$1 log=$build/$1_fuzz.log
   mkdir -p "$found"
   local limits=("${limits[@]}") sources=${3:-lib}
   # The tables of Unicode and what AddressSanitizer keeps of them.
   [ "$1" != tokenizer ] || limits+=(-rss_limit_mb=1024)
-  python3 "$here/../Inputs/$2" --fuzz-corpus "$seeds"
-  "$build/asan/$fuzzer" "${limits[@]}" -runs=0 "$corpus" "$seeds" \
+  python3 "$here/../Inputs/${script[0]}" "${script[@]:1}" --fuzz-corpus "$seeds"
+  "$build/asan/$fuzzer" "${limits[@]}" -runs=0 "${corpus[@]}" "$seeds" \
     >"$log" 2>&1 || { tail -40 "$log"; exit 1; }
   "$build/asan/$fuzzer" "${limits[@]}" -runs="$runs" -print_final_stats=1 \
-    -artifact_prefix="$build/" "$found" "$corpus" "$seeds" \
+    -artifact_prefix="$build/" "$found" "${corpus[@]}" "$seeds" \
     >"$log" 2>&1 || { tail -40 "$log"; exit 1; }
   local executions rate
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
@@ -65,7 +67,7 @@ fuzz() { # reader, script that writes seeds, folder of what is covered
   [ "$executions" -ge "$runs" ] || { echo "fewer than $runs executions"; exit 1; }
 
   LLVM_PROFILE_FILE=$build/$1.profraw "$build/coverage/$fuzzer" -runs=0 \
-    "$found" "$corpus" "$seeds" >/dev/null 2>&1
+    "$found" "${corpus[@]}" "$seeds" >/dev/null 2>&1
   llvm-profdata$suffix merge -sparse "$build/$1.profraw" -o "$build/$1.profdata"
   llvm-cov$suffix report "$build/coverage/$fuzzer" \
     -instr-profile="$build/$1.profdata" "$here/../../$sources" |
@@ -76,11 +78,13 @@ fuzz() { # reader, script that writes seeds, folder of what is covered
 
 for reader in "${readers[@]}"; do
   case $reader in
+  chat_template | tokenize | tokenizer_image)
+    fuzz "$reader" "make_texts.py $reader" runtime/text ;;
   gguf) fuzz gguf make_gguf.py ;;
   hugging_face) fuzz hugging_face make_folder.py ;;
   serve) fuzz serve make_requests.py runtime/serve ;;
   tokenizer) fuzz tokenizer make_tokenizers.py ;;
   torch) fuzz torch make_torch.py ;;
-  *) echo "no reader $reader: expected gguf, hugging_face, serve, tokenizer or torch"; exit 1 ;;
+  *) echo "no reader $reader"; exit 1 ;;
   esac
 done

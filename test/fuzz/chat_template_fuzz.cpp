@@ -1,4 +1,4 @@
-//===- fuzz-chat-template.cpp - Any bytes as a chat template --------------===//
+//===- chat_template_fuzz.cpp - Any bytes as a chat template --------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 

@@ -1,4 +1,4 @@
-//===- fuzz-tokenize.cpp - Any text through each kind of tokenizer --------===//
+//===- tokenize_fuzz.cpp - Any text through each kind of tokenizer --------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 

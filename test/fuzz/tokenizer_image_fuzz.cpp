@@ -1,4 +1,4 @@
-//===- fuzz-tokenizer-image.cpp - Any bytes as a tokenizer image ----------===//
+//===- tokenizer_image_fuzz.cpp - Any bytes as a tokenizer image ----------===//
 // SPDX-License-Identifier: Apache-2.0
 //
 // The input is laid over a good image from its header on, so that most inputs
