@@ -2,14 +2,17 @@
 # python_overhead.py - What the Python package adds to a generated token.
 # SPDX-License-Identifier: Apache-2.0
 """Generates the same greedy tokens by one call of qcc_generate() (with no callback)
-and through the package, in turns, and prints the difference for a token. A tiny
-model shows it best; with a real one it drowns in the model's own time.
+and through the package, in turns of random order, and prints the mean difference for a
+token with its standard error. With a real model each token reads Python's code and data
+from memory again, as the weights have taken their place in the caches; with a tiny one it
+does not.
 
-  python_overhead.py model.so [--tokens 200] [--rounds 20]
+  python_overhead.py model.so [--tokens 25] [--rounds 300]
 """
 import argparse
 import ctypes
 import pathlib
+import random
 import statistics
 import sys
 import time
@@ -31,7 +34,7 @@ def in_c(llm, prompt, count):
     session._check(session._api.generate(session.address, ctypes.byref(request),
                                          ctypes.byref(result)))
     llm.reset()
-    return result.generate_seconds / result.tokens
+    return result.generate_seconds / (result.tokens - 1)
 
 
 def timed(tokens):
@@ -45,34 +48,36 @@ def timed(tokens):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("library")
-    parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--tokens", type=int, default=25)
+    parser.add_argument("--rounds", type=int, default=300)
     arguments = parser.parse_args()
     with qcc.load(arguments.library, threads=1, temperature=0.0,
                   max_new_tokens=arguments.tokens) as llm:
         prompt = [1, 2, 3]
         ways = {
             "qcc_generate()": lambda: in_c(llm, prompt, arguments.tokens),
-            "generate(), ids": lambda: timed(llm._generate(prompt, llm.config, lambda t: False)),
+            "generate(), ids": lambda: timed(llm._generate(prompt, llm.config, past_ends=True)),
             "stream, text": lambda: timed(pieces(llm, prompt)),
         }
         for way in ways.values():
             way()
         seconds = {name: [] for name in ways}
         for _ in range(arguments.rounds):
-            for name, way in ways.items():
-                seconds[name].append(way())
-    base = statistics.median(seconds["qcc_generate()"])
+            for name in random.sample(list(ways), len(ways)):
+                seconds[name].append(ways[name]())
+    base = seconds["qcc_generate()"]
     for name, values in seconds.items():
-        middle = statistics.median(values)
-        print(f"{name:16} {1e6 * middle:9.1f} us for a token   {1e6 * (middle - base):+7.1f} us")
+        added = [1e6 * (value - first) for value, first in zip(values, base)]
+        error = statistics.pstdev(added) / len(added) ** 0.5
+        print(f"{name:16} {1e6 * statistics.median(values):9.1f} us for a token   "
+              f"{statistics.mean(added):+7.1f} us +- {error:.1f}")
 
 
 def pieces(llm, prompt):
-    """As llm(text, stream=True, stop=[...]) does it, but past end tokens."""
+    """As llm(text, stream=True, stop=["\\nUser:"]) does it, but past end tokens."""
     from qcc._text import TextStream
-    stream = TextStream(llm.model, ["a text that does not come"])
-    for token in llm._generate(prompt, llm.config, lambda token: False):
+    stream = TextStream(llm.model, ["\nUser:"])
+    for token in llm._generate(prompt, llm.config, past_ends=True):
         yield stream.push(token)
 
 

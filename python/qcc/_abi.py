@@ -139,6 +139,11 @@ class Generated(Struct):
                 ("accepted", c_uint64)]
 
 
+class Next(Struct):
+    _fields_ = [("struct_size", c_uint32), ("sequence", c_uint32), ("token", c_int32),
+                ("end", c_int32)]
+
+
 # The table after its struct_size and version: name, result, arguments. Calls
 # through these release the interpreter lock while they run.
 FUNCTIONS: list[tuple[Any, ...]] = [
@@ -173,6 +178,12 @@ FUNCTIONS: list[tuple[Any, ...]] = [
     ("matmul", c_int32, c_void_p, c_uint32, c_void_p),
     ("render_chat", c_int32, c_void_p, POINTER(Chat), c_char_p, c_size_t, size_p, c_char_p,
      c_size_t),
+    ("set_sequence_sampling", c_int32, c_void_p, c_uint32, POINTER(Sampling)),
+    ("copy", c_int32, c_void_p, c_uint32, c_uint32, c_size_t),
+    ("profile", c_int32, c_void_p, c_int32),
+    ("profile_info", c_int32, c_void_p, c_void_p),
+    ("stage_time", c_int32, c_void_p, c_uint32, c_void_p),
+    ("next", c_int32, c_void_p, POINTER(Next)),
 ]
 
 
@@ -192,6 +203,12 @@ class Api:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the model was compiled by a qcc that has no `qcc_{name}`")
+
+
+def untyped(function: Any) -> Any:
+    """The same function of int32_t for arguments that are C objects already: ctypes
+    does not look at what it would convert."""
+    return CFUNCTYPE(c_int32)(ctypes.cast(function, c_void_p).value or 0)
 
 
 def query(library: ctypes.CDLL, prefix: str) -> int:

@@ -117,6 +117,7 @@ class Model:
         self.api.model_info(self.address, byref(raw))
         self.info = Info(raw)
         self._pieces: dict[int, bytes] = {}
+        self.plain_texts: dict[frozenset[str], dict[int, str]] = {}  # of TextStream
 
     @property
     def address(self) -> int:

@@ -26,7 +26,7 @@ class Session:
                  sequences: int = 1) -> None:
         self._ending = threading.RLock()  # cancel() comes from other threads
         self.model, self._api = model, model.api
-        self._handle: Handle | None = None
+        self._handle = Handle("session", 0)
         self.options = (max(threads, 0), max(context, 0), max(batch, 0))
         self.sequences = sequences
         options = _abi.SessionOptions(threads=self.options[0], context=self.options[1],
@@ -41,25 +41,22 @@ class Session:
         capacity = model.info.row_capacity
         self._batch = min(self.options[2] or capacity, capacity)
         self.context: int = self._api.context(self.address)
-        self.length = 0
         self._has_logits = False  # of the sequence's last token
         # What a generated token needs is made once.
-        self._token = (c_int32 * 1)()
-        self._next = _abi.Eval(tokens=cast(self._token, _abi.int32_p), count=1,
-                               want=_abi.LOGITS_LAST, batch=1)
-        self._next_ref = byref(self._next)
+        self.turn = _abi.Next(token=-1)
+        self._turn_ref, self._self = byref(self.turn), c_void_p(address.value)
+        self._next = _abi.untyped(self._api.next)
         self._sampled = c_int32()
         self._sampled_ref = byref(self._sampled)
         self._rows: Any = None
 
     @property
     def address(self) -> int:
-        assert self._handle is not None
         return self._handle.address
 
     def close(self) -> None:
         with self._ending:
-            address = self._handle.take() if self._handle else 0
+            address = self._handle.take()
             if address:
                 self._api.session_destroy(address)
                 self.model.count_session(-1)
@@ -72,14 +69,33 @@ class Session:
             text = self._api.last_error(self.address).decode(errors="replace")
             raise QccError(text or "an argument is not accepted", status)
 
-    def append(self, token: int) -> None:
-        """Evaluates one generated token."""
-        self._token[0] = token
-        status = self._api.eval(self.address, self._next_ref)
+    def next(self) -> int:
+        """Evaluates the pending token, if there is one, and chooses the next, which is
+        pending then. `turn.end` tells whether it ends an answer.
+
+        Between two tokens the weights pass through the caches, so that all that is
+        touched here is read from memory again: hence one call, and arguments that
+        need no conversion."""
+        if not self._handle._address:
+            self.address  # says why
+        status = self._next(self._self, self._turn_ref)
         if status:
+            self._has_logits = False
             self._check(status)
-        self.length += 1
-        self._has_logits = True
+        return self.turn.token
+
+    @property
+    def pending(self) -> int | None:
+        """The token that next() chose last, until it is evaluated."""
+        return self.turn.token if self.turn.token >= 0 else None
+
+    @pending.setter
+    def pending(self, token: int | None) -> None:
+        self.turn.token = -1 if token is None else token
+
+    @property
+    def length(self) -> int:
+        return self._api.length(self.address, 0)
 
     def eval(self, tokens: Sequence[int], batch: int = 0,
              progress: Progress | None = None) -> None:
@@ -88,7 +104,6 @@ class Session:
         start, count = self.length, len(tokens)
         try:
             for done in self._steps(0, tokens, batch):
-                self.length = start + done
                 self._has_logits = done == count
                 if progress:
                     progress(done, count)
@@ -138,7 +153,6 @@ class Session:
                     logits=cast(logits.ctypes.data, _abi.float_p))
                 self._check(self._api.step(self.address, byref(request)))
                 result[done:done + rows] = logits[:rows]
-                self.length += rows
                 self._has_logits = False
         except BaseException:
             self.truncate(start)
@@ -206,10 +220,11 @@ class Session:
 
     def truncate(self, length: int) -> None:
         self._check(self._api.truncate(self.address, 0, length))
-        self.length, self._has_logits = length, False
+        self._has_logits = False
 
     def reset(self) -> None:
         """Forgets all sequences."""
+        self.pending = None
         for sequence in range(1, self.sequences):
             self._check(self._api.truncate(self.address, sequence, 0))
         self.truncate(0)
@@ -223,4 +238,4 @@ class Session:
 
     def restore(self, state: bytes) -> None:
         self._check(self._api.state_restore(self.address, 0, state, len(state)))
-        self.length, self._has_logits = self._api.length(self.address, 0), False
+        self._has_logits = False

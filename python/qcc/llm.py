@@ -42,7 +42,6 @@ class LLM:
         self._path = os.fspath(model_path)
         self._model = Model(self._path, prefix, target, gpu_layers=self._config.gpu_layers)
         self._use(self._config)
-        self._pending: int | None = None  # generated, not evaluated yet
         self._sampling: bytes | None = None
         self._turn: object = None  # of the generation that owns the sequence
         self.stop_reason = ""
@@ -107,8 +106,8 @@ class LLM:
     def tokens(self) -> list[int]:
         """The sequence: what was evaluated, and the last generated token."""
         with self._lock:
-            pending = [] if self._pending is None else [self._pending]
-            return self.session.tokens() + pending
+            pending = self.session.pending
+            return self.session.tokens() + ([] if pending is None else [pending])
 
     # ---- text and tokens
 
@@ -179,7 +178,7 @@ class LLM:
     def reset(self) -> None:
         """Forgets the sequence."""
         with self._lock:
-            self._turn = self._pending = self._sampling = None
+            self._turn = self._sampling = None
             self.session.reset()
 
     def embed(self, *arguments: Any, **settings: Any) -> list[float]:
@@ -207,7 +206,7 @@ class LLM:
         if _batch.rank(tokens) == 2:
             return self.generate_batch(tokens, **settings)
         config = self._config.changed("generate", {"max_new_tokens": -1, **settings})
-        return self._generate(_ids(tokens), config, self.model.is_end)
+        return self._generate(_ids(tokens), config)
 
     def generate_batch(self, input_ids: Any, attention_mask: Any = None, **settings: Any) -> Any:
         """transformers' generate(): see _batch.Settings for what it takes. The
@@ -252,7 +251,7 @@ class LLM:
 
     def _stream(self, tokens: list[int], config: Config) -> Iterator[str]:
         stream = TextStream(self.model, config.stops())
-        for token in self._generate(tokens, config, self.model.is_end):
+        for token in self._generate(tokens, config):
             text = stream.push(token)
             if text:
                 yield text
@@ -263,7 +262,8 @@ class LLM:
         if text:
             yield text
 
-    def _generate(self, tokens: list[int], config: Config, is_end: Any) -> Iterator[int]:
+    def _generate(self, tokens: list[int], config: Config, past_ends: bool = False
+                  ) -> Iterator[int]:
         """The loop that everything above is made of. Nothing runs between two
         tokens that were asked for."""
         with self._lock:
@@ -274,22 +274,23 @@ class LLM:
             self._sampling = None
             self._choose_by(config)
             self._eval(tokens, config.batch_size)
-        count = 0
-        while config.max_new_tokens < 0 or count < config.max_new_tokens:
+            session = self.session
+        chosen, left = session.turn, config.max_new_tokens
+        while left:
             with self._lock:
-                self._check_turn(turn)
-                session = self.session
-                if self._pending is not None:
-                    if session.length >= session.context:
-                        self.stop_reason = "context"
-                        return
-                    session.append(self._pending)
-                    self._pending = None
-                token = self._pending = session.sample()
-                if is_end(token):
+                if self._turn is not turn:
+                    self._check_turn(turn)
+                try:
+                    token = session.next()
+                except QccError as error:
+                    if error.code != _abi.E_CONTEXT:
+                        raise
+                    self.stop_reason = "context"
+                    return
+                if chosen.end and not past_ends:
                     self.stop_reason = "end"
                     return
-            count += 1
+            left -= 1
             yield token
         self.stop_reason = "length"
 
@@ -299,10 +300,11 @@ class LLM:
                            "load the model once for each stream")
 
     def _eval(self, tokens: Sequence[int], batch: int, progress: Progress | None = None) -> None:
-        if self._pending is not None:
-            tokens = [self._pending, *tokens]
+        pending = self.session.pending
+        if pending is not None:
+            tokens = [pending, *tokens]
         self.session.eval(_ids(tokens), batch, progress)
-        self._pending = None
+        self.session.pending = None
 
     def _choose_by(self, config: Config) -> None:
         sampling = config.sampling()
@@ -324,6 +326,7 @@ class LLM:
         if old:
             if old.length:
                 new.restore(old.save())
+            new.pending = old.pending
             old.close()
             self._sampling = None
         self._session = new

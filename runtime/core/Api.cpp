@@ -265,6 +265,12 @@ static qcc_status generate(qcc_session *session, const qcc_generate_v1 *given,
   return status;
 }
 
+static qcc_status next(qcc_session *session, qcc_next_v1 *given) {
+  if (!given || given->struct_size < sizeof *given)
+    return badStruct(sessionOf(session).error, "next");
+  return sessionOf(session).next(*given);
+}
+
 static void cancel(qcc_session *session, int32_t on) {
   sessionOf(session).cancel(on != 0);
 }
@@ -368,6 +374,7 @@ const qcc_api_v1 *qcc_model_query(uint32_t maxVersion) {
       profile,
       profileInfo,
       stageTime,
+      next,
   };
   return maxVersion >= QCC_API_VERSION ? &table : nullptr;
 }

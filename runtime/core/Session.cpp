@@ -344,6 +344,26 @@ qcc_status Session::sample(uint32_t sequence, const float *from,
                         lengths[sequence], token, error);
 }
 
+qcc_status Session::next(qcc_next_v1 &turn) {
+  if (turn.token >= 0) {
+    qcc_eval_v1 request = {};
+    request.sequence = turn.sequence;
+    request.tokens = &turn.token;
+    request.count = 1;
+    request.want = QCC_LOGITS_LAST;
+    request.batch = 1;
+    if (qcc_status status = eval(request))
+      return status;
+    turn.token = -1;
+  }
+  int32_t token;
+  if (qcc_status status = sample(turn.sequence, nullptr, token))
+    return status;
+  turn.token = token;
+  turn.end = model->text.isEnd(token);
+  return QCC_OK;
+}
+
 qcc_status Session::truncate(uint32_t sequence, size_t length) {
   if (qcc_status status = checkSequence(sequence))
     return status;

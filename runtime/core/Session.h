@@ -34,6 +34,7 @@ public:
   qcc_status eval(const qcc_eval_v1 &request);
   qcc_status step(const qcc_rows_v1 &rows);
   qcc_status sample(uint32_t sequence, const float *from, int32_t &token);
+  qcc_status next(qcc_next_v1 &turn);
   qcc_status generate(const qcc_generate_v1 &options, qcc_generated_v1 &result);
   /// Of all sequences, or of one.
   qcc_status setSampling(const qcc_sampling_v1 &settings);

@@ -256,3 +256,32 @@ TEST(GenerateTest, NoAllocationPerToken) {
   EXPECT_EQ(allocationCount(), before);
 }
 #endif
+
+/// The tokens of qcc_generate() by one qcc_next() each.
+TEST(GenerateTest, NextIsOneTurnOfGenerate) {
+  Model model;
+  Session session(model), turns(model, 1, 1, 40);
+  setSampling(session, 0.8f, 5);
+  setSampling(turns, 0.8f, 5);
+  Request request;
+  Result result = generate(session, request);
+  ASSERT_EQ(result.tokens.size(), 30u);
+
+  qcc_next_v1 next = {sizeof next, 0, -1, 0};
+  EXPECT_EQ(qcc_next(turns, &next), QCC_E_ARGUMENT) << "without logits";
+  ASSERT_EQ(turns.tryEval(request.prompt, 1), QCC_OK);
+  for (size_t i = 0; i < 21; ++i) {
+    ASSERT_EQ(qcc_next(turns, &next), QCC_OK) << qcc_last_error(turns);
+    EXPECT_EQ(next.token, result.tokens[i]);
+    EXPECT_EQ(next.end, qcc_is_end(model.model, next.token));
+    EXPECT_EQ(qcc_length(turns, 0), 20 + i);
+  }
+  // Now the context of 40 is full: the token is still to be appended.
+  EXPECT_EQ(qcc_next(turns, &next), QCC_E_CONTEXT);
+  EXPECT_EQ(next.token, result.tokens[20]);
+  next.token = DEMO_VOCAB;
+  EXPECT_EQ(qcc_next(turns, &next), QCC_E_ARGUMENT);
+  next.struct_size = 4;
+  EXPECT_EQ(qcc_next(turns, &next), QCC_E_ARGUMENT);
+  EXPECT_EQ(qcc_next(turns, nullptr), QCC_E_ARGUMENT);
+}

@@ -323,6 +323,15 @@ typedef struct qcc_generated_v1 {
   uint64_t drafted, accepted; /* tokens guessed, and right                    */
 } qcc_generated_v1;
 
+/* One turn of the loop that generates. */
+typedef struct qcc_next_v1 {
+  uint32_t struct_size; /* set by the caller                                  */
+  uint32_t sequence;
+  int32_t token; /* in: what is appended first, below 0: nothing; out: what
+                    follows; on failure what is still to be appended          */
+  int32_t end;   /* out: 1 if it ends an answer (qcc_is_end)                  */
+} qcc_next_v1;
+
 /* What qcc_profile() counted since it was switched on. */
 typedef struct qcc_profile_v1 {
   uint32_t struct_size; /* set by the caller                                  */
@@ -391,6 +400,7 @@ struct qcc_api_v1 {
   qcc_status (*profile)(qcc_session *, int32_t);
   qcc_status (*profile_info)(const qcc_session *, qcc_profile_v1 *);
   qcc_status (*stage_time)(const qcc_session *, uint32_t, qcc_stage_time_v1 *);
+  qcc_status (*next)(qcc_session *, qcc_next_v1 *);
 };
 
 /* `<prefix>_query`: the table for the highest version that both sides know;
@@ -589,6 +599,16 @@ qcc_set_sequence_sampling(qcc_session *session, uint32_t sequence,
 static inline qcc_status qcc_sample(qcc_session *session, uint32_t sequence,
                                     const float *logits, int32_t *token) {
   return session->api->sample(session, sequence, logits, token);
+}
+
+/* Appends a generated token, as qcc_eval() with batch = 1, chooses the next as
+ * qcc_sample() and tells whether it ends an answer: all that a loop of one's own
+ * needs for a token, in one call. QCC_E_ARGUMENT from a library that is older
+ * than this function. */
+static inline qcc_status qcc_next(qcc_session *session, qcc_next_v1 *next) {
+  if (session->api->struct_size <= offsetof(struct qcc_api_v1, next))
+    return QCC_E_ARGUMENT;
+  return session->api->next(session, next);
 }
 
 /* Evaluates a prompt and generates. The last generated token is not part of
