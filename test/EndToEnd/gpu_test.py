@@ -88,6 +88,14 @@ class Gpu(unittest.TestCase):
         # The second of two layers and the output on the GPU.
         self.assertEqual(self.on_gpu(*generate, layers="1"), self.on_cpu(*generate))
 
+    def test_long_context(self):
+        """Positions that blocks share, of which the last joins what all have found."""
+        self.compile(self.tiny(kind="Q8_0", heads=4, kv_heads=2, context=512),
+                     "--activations=f32")
+        self.assertIn("atom.global.inc", self.program.read_bytes().decode("latin-1"))
+        prompt = ",".join(str(i * 37 % 256) for i in range(270))
+        self.check_logits(2e-5, "--ids", prompt, batches=("97", "1"))
+
     def test_tensor_cores(self):
         """Activations in f16: nearer to exact ones than the integers of a CPU are."""
         for kind, hidden in (("Q4_1", 64), ("Q5_K", 256)):

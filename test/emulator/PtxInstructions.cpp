@@ -446,6 +446,24 @@ static void copyAsync(PtxFunction &f, const Statement &s) {
   }
 }
 
+/// Counts up to the operand, then from 0 again.
+static void countAtomically(PtxFunction &f, const Statement &s) {
+  if (!s.has("global") || !s.has("inc") ||
+      s.types[0].kind != PtxType::Unsigned || s.types[0].bits != 32)
+    return f.fail("an unknown atomic operation");
+  f.write(s.operands[0], kWord,
+          f.ir.CreateAtomicRMW(AtomicRMWInst::UIncWrap,
+                               f.address(s.operands[1], "global"),
+                               f.read(s.operands[2], kWord), Align(4),
+                               AtomicOrdering::Monotonic));
+}
+
+static void fence(PtxFunction &f, const Statement &s) {
+  if (!s.has("acq_rel") || !s.has("gpu"))
+    return f.fail("an unknown fence");
+  f.ir.CreateFence(AtomicOrdering::AcquireRelease);
+}
+
 //===----------------------------------------------------------------------===//
 // Threads together
 //===----------------------------------------------------------------------===//
@@ -553,6 +571,9 @@ static const Row rows[] = {
     {"st", "global shared v2 v4", 1, 2, store},
     {"cp", "async commit_group wait_group cg shared global", 0, kAny,
      copyAsync},
+
+    {"atom", "global inc", 1, 3, countAtomically},
+    {"fence", "acq_rel gpu", 0, 0, fence},
 
     {"bar", "sync warp", 0, 1, barrier},
     {"shfl", "sync idx bfly up down", 1, 5, shuffle},

@@ -105,6 +105,15 @@ TEST(Ptx, Integers) {
   EXPECT_EQ(run("div.s32 %r9, %r1, %r2;", uint32_t(-9), 2), uint32_t(-4));
 }
 
+/// All lanes of a warp count in one word; the bound comes before the 0.
+TEST(Ptx, AtomicCount) {
+  EXPECT_EQ(run("mov.b64 %rd2, %rd1; add.s64 %rd2, %rd2, 4; fence.acq_rel.gpu;"
+                "atom.global.inc.u32 %r3, [%rd2], %r1; bar.sync 0;"
+                "ld.global.b32 %r9, [%rd2];",
+                6, 0),
+            32u % 7);
+}
+
 TEST(Ptx, Bits) {
   EXPECT_EQ(run("shl.b32 %r9, %r1, %r2;", 5, 31), 0x80000000u);
   EXPECT_EQ(run("shl.b32 %r9, %r1, %r2;", 5, 32), 0u);

@@ -192,7 +192,7 @@ static Error parseBody(StringRef body, PtxEntry &entry) {
 }
 
 /// "name(.param .u64 .ptr .global .align 16 p) .maxntid 128, 1, 1", before the
-/// body.
+/// body. How many blocks should fit on a multiprocessor changes nothing.
 static Error parseHead(StringRef head, PtxEntry &entry) {
   auto [name, rest] = head.split('(');
   auto [parameters, directives] = rest.split(')');
@@ -210,6 +210,8 @@ static Error parseHead(StringRef head, PtxEntry &entry) {
     return Error::success();
   SmallVector<StringRef> words;
   SplitString(directives, words, " ,\t\n");
+  if (words.size() == 6 && words[4] == ".minnctapersm")
+    words.truncate(4);
   if (words.size() != 4 || words[0] != ".maxntid" ||
       words[1].getAsInteger(10, entry.threads) || words[2] != "1" ||
       words[3] != "1")

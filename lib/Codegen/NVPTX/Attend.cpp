@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+#include "AttendJoin.h"
 #include "RowState.h"
 
 #include "qcc/Codegen/Common/VectorMath.h"
 
+#include <algorithm>
+#include <bit>
 #include <numeric>
 
 using namespace mlir;
@@ -16,212 +19,387 @@ using namespace qcc::nvptx;
 /// position was seen. Both are far below every score, and exp(kMasked - kNone)
 /// is 0; no infinity appears.
 static constexpr double kMasked = -1e30, kNone = -1e29;
+/// Elements of values, of all positions that are read before they are added.
+static constexpr int64_t kValuesAtOnce = 32;
+/// Sums of a lane that leave too few of 128 registers for what else it has.
+static constexpr int64_t kManySums = 64;
 
 namespace {
-/// Attention of one query head by a block. Shared memory: the query, then for
-/// each warp its output, its maximum and its sum.
+/// Attention of a block: some heads of a row over a part of its positions.
+/// Shared memory: the queries, a record for each warp, the factors of a join.
 class Attend {
 public:
-  Attend(StageKernel &stage, llm::AttendOp op, Type element)
-      : stage(stage), e(stage.e), op(op),
-        shape(op.getState().getType(), element),
-        group(columnsOf(op.getQuery()) / shape.headDim / shape.kvHeads),
-        row(e.blockIndex(gpu::Dimension::y)), head(stage.unit),
-        state(stage, shape, op.getState(), row) {
-    kvHead = e.udiv(head, group);
-    first = e.c32(0);
-    if (int64_t window = op.getWindow())
-      first = e.maxS(e.add(state.position, 1 - window), first);
-  }
+  Attend(StageKernel &stage, llm::AttendOp op, Type element,
+         const AttendPlan &plan);
 
-  int64_t outputOffset() const { return shape.headDim * 4; }
-  int64_t outputBytes() const { return (shape.valueDim + 2) * 4; }
+  /// What a lane adds up, or keeps for each head, at once.
+  int64_t sumsOfLane() const {
+    return plan.heads * (parts() + lanesPerKey + 2);
+  }
   int64_t sharedBytes() const {
-    return outputOffset() + kWarps * outputBytes();
+    return factorsOffset() + AttendJoin::factorBytes(plan);
   }
 
   void emit();
 
 private:
+  int64_t recordsOffset() const {
+    return (plan.heads * shape.headDim * 4 + 15) / 16 * 16;
+  }
+  int64_t factorsOffset() const {
+    return (recordsOffset() + kWarps * plan.recordBytes() + 15) / 16 * 16;
+  }
   /// Elements of a value that one lane has.
   int64_t parts() const { return (shape.valueDim + kWarpSize - 1) / kWarpSize; }
-  void loadQuery();
-  Value score(Value page, Value inPage);
-  /// (maximum, sum, output of the lane's elements...), which a tile changes.
+  Value elementOf(int64_t part);
+
+  void loadQueries();
+  /// Of each head, the score of the lane's position.
+  Values scores(Value page, Value firstInPage);
+  Value positionOf(Value lane);
+  /// For each head its maximum, then the lane's share of each one's sum, then
+  /// the lane's elements of each one's output; what a tile changes.
   Values initialState();
   Values addTile(Value tile, ValueRange in);
-  void addValues(Value page, Value base, Value weight, Value end,
-                 Values &outputs);
-  void join();
-  Value outputOf(Value warp) {
-    return e.offset(e.offset(stage.shared, outputOffset()),
-                    e.mul(warp, outputBytes()));
-  }
+  void addValues(Value page, Value base, ValueRange weights, Values &outputs);
+  void findPart();
+  void emitPart();
 
   StageKernel &stage;
   WarpEmitter &e;
   llm::AttendOp op;
   StateShape shape;
-  int64_t group;
-  Value row, head;
+  AttendPlan plan;
+  int64_t wide;        ///< Elements of a key that a lane reads at once.
+  int64_t lanesPerKey; ///< Lanes that share a key.
+  Value row, unit, part;
   RowState state;
-  Value kvHead, first; ///< i32; the first position that the row sees.
+  Value first; ///< i32: the first position that the row sees.
+  Value firstTile, endTile, partCount;
 };
 } // namespace
 
-void Attend::loadQuery() {
-  Value in =
-      e.offset(stage.rowOf(op.getQuery(), row), e.mul(head, shape.headDim * 4));
-  e.loop(stage.thread, e.c32(shape.headDim), kThreads, [&](Value d) {
-    Value at = e.mul(d, 4);
-    e.store(e.load(e.f32(), e.offset(in, at), llvm::Align(4)),
-            e.offset(stage.shared, at), llvm::Align(4));
-  });
+Attend::Attend(StageKernel &stage, llm::AttendOp op, Type element,
+               const AttendPlan &plan)
+    : stage(stage), e(stage.e), op(op), shape(op.getState().getType(), element),
+      plan(plan), row(e.blockIndex(gpu::Dimension::y)), unit(stage.unit),
+      state(stage, shape, op.getState(), row) {
+  // As many elements at once as rows are aligned to, and several lanes for a
+  // key, which makes whole sectors of what a request reads.
+  wide = std::gcd<int64_t>(shape.headDim, 16 / shape.elementBytes());
+  lanesPerKey = std::gcd<int64_t>(shape.headDim / wide, 4);
+  if (plan.isSplit()) {
+    part = e.udiv(stage.unit, plan.units);
+    unit = e.urem(stage.unit, plan.units);
+  }
+  first = e.c32(0);
+  if (int64_t window = op.getWindow())
+    first = e.maxS(e.add(state.position, 1 - window), first);
+}
+
+void Attend::loadQueries() {
+  Value in = e.offset(stage.rowOf(op.getQuery(), row),
+                      e.mul(unit, plan.heads * shape.headDim * 4));
+  e.loop(stage.thread, e.c32(plan.heads * shape.headDim), kThreads,
+         [&](Value d) {
+           Value at = e.mul(d, 4);
+           e.store(e.load(e.f32(), e.offset(in, at), llvm::Align(4)),
+                   e.offset(stage.shared, at), llvm::Align(4));
+         });
   e.blockBarrier();
 }
 
-/// The query times the key at `inPage`, which is another one for each lane.
-Value Attend::score(Value page, Value inPage) {
-  int64_t bytes = shape.elementBytes();
-  // As many elements at once as rows are aligned to.
-  int64_t wide = std::gcd<int64_t>(shape.headDim, 16 / bytes);
-  Type type = e.vec(wide, shape.element);
-  Value key = state.key(page, inPage);
-  Values sum = e.loop(
-      e.c32(0), e.c32(shape.headDim), e.c32(wide), {e.zero(e.f32())},
-      [&](Value d, ValueRange in) {
-        Value k = fromElement(e, e.load(type, e.offset(key, e.mul(d, bytes)),
-                                        llvm::Align(uint64_t(wide * bytes))));
-        Value query = e.offset(stage.shared, e.mul(d, 4));
-        Value acc = in[0];
-        for (int64_t i = 0; i < wide; ++i)
-          acc = e.fma(e.extract(k, i),
-                      e.load(e.f32(), query, i * 4, llvm::Align(4)), acc);
-        return Values{acc};
-      });
-  if (double cap = op.getSoftcap().convertToFloat(); cap != 0)
-    return emitSoftcap(e, sum[0], cap);
-  return sum[0];
+//===----------------------------------------------------------------------===//
+// A tile
+//===----------------------------------------------------------------------===//
+
+/// Which position of a tile a lane has the scores of. With n lanes for a key, a
+/// warp reads 32 / n keys at once, and n times: lane l keeps what it got as
+/// the one of those n that l mod n says.
+Value Attend::positionOf(Value lane) {
+  int64_t keys = kWarpSize / lanesPerKey;
+  return e.add(e.mul(e.bitAnd(lane, lanesPerKey - 1), keys),
+               e.udiv(lane, lanesPerKey));
 }
 
-/// A sink is as a position seen before all others, whose value is 0. The first
-/// warp sees it.
-Values Attend::initialState() {
-  Values result = {e.constant(e.f32(), kNone), e.zero(e.f32())};
-  if (op.getSinks()) {
-    Value sink =
-        e.load(e.f32(), e.offset(stage.address(op.getSinks()), e.mul(head, 4)),
-               llvm::Align(4));
-    Value isFirst = e.cmp(arith::CmpIPredicate::eq, stage.warp, e.c32(0));
-    result[0] = e.select(isFirst, sink, result[0]);
-    result[1] = e.select(isFirst, e.constant(e.f32(), 1.0), result[1]);
+Values Attend::scores(Value page, Value firstInPage) {
+  const int64_t bytes = shape.elementBytes(), times = lanesPerKey,
+                keys = kWarpSize / lanesPerKey;
+  Type type = e.vec(wide, shape.element);
+  Value own = e.mul(e.bitAnd(stage.lane, lanesPerKey - 1), wide);
+  Values key;
+  for (int64_t i = 0; i < times; ++i) {
+    Value inPage =
+        e.add(e.add(firstInPage, i * keys), e.udiv(stage.lane, lanesPerKey));
+    key.push_back(e.offset(state.key(page, inPage), e.mul(own, bytes)));
   }
-  result.append(size_t(parts()), e.zero(e.f32()));
+  Value query = e.offset(stage.shared, e.mul(own, 4));
+  Values none(size_t(times * plan.heads), e.zero(e.f32()));
+  const int64_t quad = std::gcd<int64_t>(wide, 4);
+  Values sums = e.loop(
+      e.c32(0), e.c32(shape.headDim), e.c32(lanesPerKey * wide), none,
+      [&](Value d, ValueRange in) {
+        Values k, acc(in.begin(), in.end());
+        for (int64_t i = 0; i < times; ++i)
+          k.push_back(fromElement(
+              e, e.load(type, e.offset(key[size_t(i)], e.mul(d, bytes)),
+                        llvm::Align(uint64_t(wide * bytes)))));
+        for (int64_t h = 0; h < plan.heads; ++h)
+          for (int64_t from = 0; from < wide; from += quad) {
+            Value q = e.load(e.vec(quad, e.f32()), e.offset(query, e.mul(d, 4)),
+                             h * shape.headDim * 4 + from * 4,
+                             llvm::Align(uint64_t(quad * 4)));
+            for (int64_t j = 0; j < quad; ++j)
+              for (int64_t i = 0; i < times; ++i) {
+                Value &sum = acc[size_t(i * plan.heads + h)];
+                sum = e.fma(e.extract(k[size_t(i)], from + j), e.extract(q, j),
+                            sum);
+              }
+          }
+        return acc;
+      });
+  for (Value &sum : sums)
+    for (int64_t mask = 1; mask < lanesPerKey; mask *= 2)
+      sum = e.addf(sum, e.shuffleXor(sum, mask));
+  Values result(sums.begin(), sums.begin() + plan.heads);
+  Value which = e.bitAnd(stage.lane, lanesPerKey - 1);
+  for (int64_t i = 1; i < times; ++i) {
+    Value isIt = e.cmp(arith::CmpIPredicate::eq, which, e.c32(i));
+    for (int64_t h = 0; h < plan.heads; ++h)
+      result[size_t(h)] =
+          e.select(isIt, sums[size_t(i * plan.heads + h)], result[size_t(h)]);
+  }
+  if (double cap = op.getSoftcap().convertToFloat(); cap != 0)
+    for (Value &score : result)
+      score = emitSoftcap(e, score, cap);
   return result;
 }
 
-/// Adds weight * value of positions base to end of a page; `weight` is that of
-/// the lane's position.
-void Attend::addValues(Value page, Value base, Value weight, Value end,
-                       Values &outputs) {
-  int64_t bytes = shape.elementBytes();
-  Value start = e.maxS(e.sub(first, base), e.c32(0));
-  outputs = e.loop(start, end, e.c32(1), outputs, [&](Value j, ValueRange in) {
-    Value p = e.shuffleIndex(weight, j);
-    Value inPage = e.bitAnd(e.add(base, j), QCC_PAGE_TOKENS - 1);
-    Value value = state.value(page, inPage);
-    Values next;
-    for (int64_t i = 0; i < parts(); ++i) {
-      Value d = e.add(stage.lane, i * kWarpSize);
-      // Lanes behind the last element read it again.
-      if ((i + 1) * kWarpSize > shape.valueDim)
-        d = e.minU(d, e.c32(shape.valueDim - 1));
-      Value v =
-          fromElement(e, e.load(shape.element, e.offset(value, e.mul(d, bytes)),
-                                llvm::Align(uint64_t(bytes))));
-      next.push_back(e.fma(v, p, in[size_t(i)]));
+/// A sink is as a position seen before all others, whose value is 0. The first
+/// lane of the first warp of the first part sees it.
+Values Attend::initialState() {
+  Values maxima(size_t(plan.heads), e.constant(e.f32(), kNone)),
+      sums(size_t(plan.heads), e.zero(e.f32()));
+  if (op.getSinks()) {
+    Value warp = stage.warp, thread = stage.thread;
+    if (plan.isSplit()) {
+      warp = e.add(warp, e.mul(part, kWarps));
+      thread = e.add(thread, e.mul(part, kThreads));
     }
-    return next;
-  });
+    auto isZero = [&](Value x) {
+      return e.cmp(arith::CmpIPredicate::eq, x, e.c32(0));
+    };
+    Value inWarp = isZero(warp), inLane = isZero(thread);
+    Value sinks =
+        e.offset(stage.address(op.getSinks()), e.mul(unit, plan.heads * 4));
+    for (int64_t h = 0; h < plan.heads; ++h) {
+      maxima[size_t(h)] =
+          e.select(inWarp, e.load(e.f32(), sinks, h * 4, llvm::Align(4)),
+                   maxima[size_t(h)]);
+      sums[size_t(h)] =
+          e.select(inLane, e.constant(e.f32(), 1.0), sums[size_t(h)]);
+    }
+  }
+  Values result = maxima;
+  result.append(sums);
+  result.append(size_t(plan.heads * parts()), e.zero(e.f32()));
+  return result;
+}
+
+/// Which element of a value a lane has as its `part`-th.
+Value Attend::elementOf(int64_t part) {
+  // Neighbours, of as many bytes as a load can have.
+  int64_t run = std::gcd(shape.valueDim / kWarpSize, 16 / shape.elementBytes());
+  if (shape.valueDim % kWarpSize)
+    run = 1;
+  return e.add(e.mul(stage.lane, run),
+               part / run * run * kWarpSize + part % run);
+}
+
+/// Adds weight * value of the visible positions of a tile; `weights` are those
+/// of the lane's position, for each head.
+void Attend::addValues(Value page, Value base, ValueRange weights,
+                       Values &outputs) {
+  const int64_t bytes = shape.elementBytes(), keys = kWarpSize / lanesPerKey,
+                some = std::clamp<int64_t>(
+                    std::bit_floor(uint64_t(kValuesAtOnce / parts())), 1, 8);
+  int64_t run = std::gcd(shape.valueDim / kWarpSize, 16 / bytes);
+  if (shape.valueDim % kWarpSize)
+    run = 1;
+  Type type = e.vec(run, shape.element);
+  Value start = e.maxS(e.sub(first, base), e.c32(0));
+  Value end =
+      e.minS(e.add(e.sub(state.position, base), 1), e.c32(kTilePositions));
+  Value last = e.sub(end, e.c32(1));
+  Value inPage = e.bitAnd(base, QCC_PAGE_TOKENS - 1);
+  Values offsets;
+  for (int64_t i = 0; i < parts(); i += run) {
+    Value d = elementOf(i);
+    // Lanes behind the last element read it again.
+    if ((i + 1) * kWarpSize > shape.valueDim)
+      d = e.minU(d, e.c32(shape.valueDim - 1));
+    offsets.push_back(e.mul(d, bytes));
+  }
+  outputs = e.loop(
+      e.mul(e.udiv(start, some), some), end, e.c32(some), outputs,
+      [&](Value j, ValueRange in) {
+        Values next(in.begin(), in.end());
+        SmallVector<Values> values;
+        for (int64_t k = 0; k < some; ++k) {
+          // Of what is not visible, whose weight is 0, another value is read.
+          Value visible = e.minS(e.maxS(e.add(j, k), start), last);
+          Value value = state.value(page, e.add(inPage, visible));
+          values.emplace_back();
+          for (Value offset : offsets)
+            values.back().push_back(
+                fromElement(e, e.load(type, e.offset(value, offset),
+                                      llvm::Align(uint64_t(run * bytes)))));
+        }
+        // The lane that has position j: see positionOf().
+        Value lane =
+            e.add(e.mul(e.bitAnd(j, keys - 1), lanesPerKey), e.udiv(j, keys));
+        for (int64_t k = 0; k < some; ++k)
+          for (int64_t h = 0; h < plan.heads; ++h) {
+            Value p = e.shuffleIndex(weights[size_t(h)],
+                                     e.add(lane, k * lanesPerKey));
+            for (int64_t i = 0; i < parts(); ++i) {
+              Value &sum = next[size_t(h * parts() + i)];
+              sum =
+                  e.fma(e.extract(values[size_t(k)][size_t(i / run)], i % run),
+                        p, sum);
+            }
+          }
+        return next;
+      });
 }
 
 /// Positions [32 * tile, 32 * tile + 32), of which at least one is visible.
 Values Attend::addTile(Value tile, ValueRange in) {
-  Value base = e.mul(tile, kWarpSize), position = e.add(base, stage.lane);
+  Value kvHead = e.udiv(unit, columnsOf(op.getQuery()) / shape.headDim /
+                                  shape.kvHeads / plan.heads);
+  Value base = e.mul(tile, kTilePositions);
+  Value position = e.add(base, positionOf(stage.lane));
   Value page = state.page(base, kvHead);
-  Value s = score(page, e.bitAnd(position, QCC_PAGE_TOKENS - 1));
+  Values s = scores(page, e.bitAnd(base, QCC_PAGE_TOKENS - 1));
   Value isVisible = arith::AndIOp::create(
       e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, position, state.position),
       e.cmp(arith::CmpIPredicate::sge, position, first));
-  s = e.select(isVisible, s, e.constant(e.f32(), kMasked));
-  Value maximum = e.larger(in[0], e.warpMax(s));
-  Value correction = emitExp(e, e.subf(in[0], maximum));
-  Value p = emitExp(e, e.subf(s, maximum));
-  Values result = {maximum, e.fma(in[1], correction, e.warpSum(p))};
-  Values outputs;
-  for (Value output : in.drop_front(2))
-    outputs.push_back(e.mulf(output, correction));
-  Value end = e.minS(e.add(e.sub(state.position, base), 1), e.c32(kWarpSize));
-  addValues(page, base, p, end, outputs);
+  Values maxima, sums, outputs, weights;
+  for (int64_t h = 0; h < plan.heads; ++h) {
+    Value score =
+        e.select(isVisible, s[size_t(h)], e.constant(e.f32(), kMasked));
+    Value maximum = e.larger(in[size_t(h)], e.warpMax(score));
+    Value correction = emitExp(e, e.subf(in[size_t(h)], maximum));
+    weights.push_back(emitExp(e, e.subf(score, maximum)));
+    maxima.push_back(maximum);
+    sums.push_back(
+        e.fma(in[size_t(plan.heads + h)], correction, weights.back()));
+    for (int64_t i = 0; i < parts(); ++i)
+      outputs.push_back(
+          e.mulf(in[size_t(2 * plan.heads + h * parts() + i)], correction));
+  }
+  addValues(page, base, weights, outputs);
+  Values result = maxima;
+  result.append(sums);
   result.append(outputs);
   return result;
 }
 
-/// Joins what the warps left in shared memory and writes the head's output.
-void Attend::join() {
-  auto at = [&](int64_t w, int64_t bytes) {
-    return e.load(e.f32(), outputOf(e.c32(w)), bytes, llvm::Align(4));
-  };
-  int64_t maximumAt = shape.valueDim * 4, sumAt = maximumAt + 4;
-  Value maximum, sum;
-  for (int64_t w = 0; w < kWarps; ++w)
-    maximum = maximum ? e.larger(maximum, at(w, maximumAt)) : at(w, maximumAt);
-  Values factors;
-  for (int64_t w = 0; w < kWarps; ++w) {
-    factors.push_back(emitExp(e, e.subf(at(w, maximumAt), maximum)));
-    Value part = e.mulf(at(w, sumAt), factors.back());
-    sum = sum ? e.addf(sum, part) : part;
+//===----------------------------------------------------------------------===//
+// A part
+//===----------------------------------------------------------------------===//
+
+/// The tiles of this block. Parts are as long as each other, but for the last,
+/// and no shorter than a tile for each warp.
+void Attend::findPart() {
+  firstTile = e.udiv(first, kTilePositions);
+  endTile = e.add(e.udiv(state.position, kTilePositions), 1);
+  partCount = e.c32(1);
+  if (!plan.isSplit())
+    return;
+  Value tiles = e.sub(endTile, firstTile);
+  Value each =
+      e.maxS(e.udiv(e.add(tiles, plan.parts - 1), plan.parts), e.c32(kWarps));
+  partCount = arith::DivUIOp::create(e.b, e.loc,
+                                     e.add(tiles, e.sub(each, e.c32(1))), each);
+  firstTile = e.add(firstTile, e.mul(part, each));
+  endTile = e.minS(e.add(firstTile, each), endTile);
+}
+
+void Attend::emitPart() {
+  loadQueries();
+  Values done = e.loop(
+      e.add(firstTile, stage.warp), endTile, e.c32(kWarps), initialState(),
+      [&](Value tile, ValueRange in) { return addTile(tile, in); });
+  Value records = e.offset(stage.shared, recordsOffset());
+  Value own = e.offset(records, e.mul(stage.warp, plan.recordBytes()));
+  for (int64_t i = 0; i < parts(); ++i) {
+    Value d = elementOf(i);
+    e.ifThen(e.lessThan(d, e.c32(shape.valueDim)), [&] {
+      for (int64_t h = 0; h < plan.heads; ++h)
+        e.store(done[size_t(2 * plan.heads + h * parts() + i)],
+                e.offset(own, e.mul(d, 4)), h * shape.valueDim * 4,
+                llvm::Align(4));
+    });
   }
-  Value inverse = e.divf(e.constant(e.f32(), 1.0), sum);
-  Value out = e.offset(stage.resultRow(row), e.mul(head, shape.valueDim * 4));
-  e.loop(stage.thread, e.c32(shape.valueDim), kThreads, [&](Value d) {
-    Value total;
-    for (int64_t w = 0; w < kWarps; ++w) {
-      Value part = e.load(e.f32(), e.offset(outputOf(e.c32(w)), e.mul(d, 4)),
-                          llvm::Align(4));
-      part = e.mulf(part, factors[size_t(w)]);
-      total = total ? e.addf(total, part) : part;
+  Values sums;
+  for (int64_t h = 0; h < plan.heads; ++h)
+    sums.push_back(e.warpSum(done[size_t(plan.heads + h)]));
+  e.ifThen(stage.isFirstLane(), [&] {
+    int64_t at = plan.heads * shape.valueDim * 4;
+    for (int64_t h = 0; h < plan.heads; ++h) {
+      e.store(done[size_t(h)], own, at + h * 4, llvm::Align(4));
+      e.store(sums[size_t(h)], own, at + (plan.heads + h) * 4, llvm::Align(4));
     }
-    e.store(e.mulf(total, inverse), e.offset(out, e.mul(d, 4)), llvm::Align(4));
+  });
+  e.blockBarrier();
+
+  AttendJoin join(stage, plan, e.offset(stage.shared, factorsOffset()));
+  Value out = e.offset(stage.resultRow(row),
+                       e.mul(unit, plan.heads * shape.valueDim * 4));
+  Records warps = {records, e.c32(kWarps), kWarps};
+  if (!plan.isSplit())
+    return join.joinWarps(warps, out, partCount);
+  Value number = e.add(e.mul(row, plan.units), unit);
+  Records parts = {
+      e.offset(e.offset(stage.scratch(), plan.recordsOffset()),
+               e.mul(e.zext(number, e.i64()), plan.parts * plan.recordBytes())),
+      partCount, plan.parts};
+  Value record = e.offset(parts.base, e.mul(part, plan.recordBytes()));
+  Value isSplit = e.lessThan(e.c32(1), partCount);
+  join.joinWarps(warps, e.select(isSplit, record, out), partCount);
+  e.ifThen(isSplit, [&] {
+    join.joinParts(parts, out, e.offset(stage.scratch(), e.mul(number, 4)));
   });
 }
 
 void Attend::emit() {
-  loadQuery();
-  Value lo = e.add(e.udiv(first, kWarpSize), stage.warp);
-  Value hi = e.add(e.udiv(state.position, kWarpSize), 1);
-  Values done =
-      e.loop(lo, hi, e.c32(kWarps), initialState(),
-             [&](Value tile, ValueRange in) { return addTile(tile, in); });
-  Value own = outputOf(stage.warp);
-  for (int64_t i = 0; i < parts(); ++i) {
-    Value d = e.add(stage.lane, i * kWarpSize);
-    e.ifThen(e.lessThan(d, e.c32(shape.valueDim)), [&] {
-      e.store(done[size_t(2 + i)], e.offset(own, e.mul(d, 4)), llvm::Align(4));
-    });
-  }
-  e.ifThen(stage.isFirstLane(), [&] {
-    e.store(done[0], own, shape.valueDim * 4, llvm::Align(4));
-    e.store(done[1], own, shape.valueDim * 4 + 4, llvm::Align(4));
-  });
-  e.blockBarrier();
-  join();
+  findPart();
+  if (!plan.isSplit())
+    return emitPart();
+  e.ifThen(e.lessThan(part, partCount), [&] { emitPart(); });
 }
 
-void nvptx::emitAttend(StageKernel &stage, llm::AttendOp op, Type element) {
-  Attend attend(stage, op, element);
-  stage.kernel.units =
-      unsigned(columnsOf(op.getQuery()) / op.getState().getType().getHeadDim());
+void nvptx::emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
+                       const AttendPlan &plan) {
+  Attend attend(stage, op, element, plan);
+  stage.kernel.units = unsigned(plan.units * plan.parts);
   stage.kernel.sharedBytes = unsigned(attend.sharedBytes());
+  stage.setBlocksPerMultiprocessor(attend.sumsOfLane() > kManySums ? 3 : 4);
   attend.emit();
+}
+
+void nvptx::emitClearCounters(StageKernel &stage, const AttendPlan &plan,
+                              Value row) {
+  if (!plan.isSplit())
+    return;
+  WarpEmitter &e = stage.e;
+  Value isOne =
+      arith::AndIOp::create(e.b, e.loc, stage.isFirstLane(),
+                            e.lessThan(stage.unit, e.c32(plan.units)));
+  e.ifThen(isOne, [&] {
+    Value number = e.add(e.mul(row, plan.units), stage.unit);
+    e.store(e.c32(0), e.offset(stage.scratch(), e.mul(number, 4)),
+            llvm::Align(4));
+  });
 }

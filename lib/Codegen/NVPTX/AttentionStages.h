@@ -10,6 +10,7 @@
 #define QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H
 
 #include "dialects/LLM/LLMDialect.h"
+#include "AttendPlan.h"
 #include "StageKernel.h"
 
 namespace qcc::nvptx {
@@ -33,16 +34,23 @@ struct StateShape {
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };
 
-// Each emits the body of the stage's kernel and says how it is launched.
+// Each emits the body of the stage's kernel and says how it is launched; `plan`
+// is that of the attention that follows, or that it is.
 
 /// A warp for each head of a row: query, key or value.
-void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element);
+void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element,
+                    const AttendPlan &plan);
 /// A warp for each query head of a row, and one for the key and the value that
 /// all heads share.
-void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element);
-/// A block for each query head of a row. Its warps share the positions, in
-/// tiles of 32, and their results are joined in the order of warps.
-void emitAttend(StageKernel &stage, llm::AttendOp op, Type element);
+void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element,
+                      const AttendPlan &plan);
+/// Blocks as `plan` says. The warps of one share its positions, in tiles of 32,
+/// and their results are joined in the order of warps.
+void emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
+                const AttendPlan &plan);
+/// Before the attention of a row, in the first `plan.units` blocks of the row
+/// in x: no part of it is done.
+void emitClearCounters(StageKernel &stage, const AttendPlan &plan, Value row);
 
 } // namespace qcc::nvptx
 

@@ -66,8 +66,7 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
     code.states.push_back(
         {uint64_t(shape.pageBytes()), uint32_t(state.getWindow()), 0});
   }
-  code.arenaBytes =
-      (uint64_t(numberOf(source, "llm.arena_bytes")) + 4095) / 4096 * 4096;
+  code.arenaBytes = (program.arenaBytes + 4095) / 4096 * 4096;
   describeModel(
       source, options.kv, [](qz::Activations kind) { return kind; }, code);
   code.module = std::move(module);

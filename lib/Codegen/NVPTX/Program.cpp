@@ -51,6 +51,8 @@ LogicalResult Program::build() {
   if (!source->getAttrOfType<IntegerAttr>("llm.row_capacity"))
     return source.emitError("expected llm.row_capacity, which "
                             "qcc-plan-memory writes");
+  scratchOffset = (numberOf(source, "llm.arena_bytes") + 255) / 256 * 256;
+  arenaBytes = scratchOffset;
   auto calls = step.front().getOps<func::CallOp>();
   lastLayer = uint32_t(std::distance(calls.begin(), calls.end()));
   if (lastLayer) {
@@ -176,8 +178,16 @@ LogicalResult Program::checkRowsAreKept(ArrayRef<Operation *> stage) {
   }
 }
 
+/// How the attention that a stage is, or makes queries for, is shared.
+static AttendPlan attendPlan(Operation *stage, bool isPrompt) {
+  llm::AttendOp attend = attentionOf(stage);
+  return attend ? planAttend(attend, isPrompt) : AttendPlan{};
+}
+
 /// Whether prompt steps have another kernel for a stage.
 static bool hasPromptKernel(ArrayRef<Operation *> stage) {
+  if (attendPlan(stage.back(), /*isPrompt=*/false).isSplit())
+    return true;
   auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
   return matmul && nvptx::dependsOnPrompt(matmul);
 }
@@ -188,7 +198,8 @@ static std::string kernelKey(ArrayRef<Operation *> stage, bool isLogits,
   std::string key;
   llvm::raw_string_ostream os(key);
   if (hasPromptKernel(stage))
-    os << "routed " << isPrompt << '\n';
+    os << (isPrompt ? "prompt " : "generate ")
+       << attendPlan(stage.back(), isPrompt).parts << '\n';
   for (Operation *op : stage) {
     os << op->getName();
     for (NamedAttribute attribute : op->getAttrs())
@@ -252,8 +263,9 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
                     [&](StageKernel &k) { emitRotations(k, o); });
       })
       .Case([&](llm::RopeAppendOp o) {
-        return emit("rope_append", kWarpSize,
-                    [&](StageKernel &k) { emitRopeAppend(k, o, kvElement); });
+        return emit("rope_append", kWarpSize, [&](StageKernel &k) {
+          emitRopeAppend(k, o, kvElement, attendPlan(o, isPrompt));
+        });
       })
       .Case([&](llm::AttendOp o) -> LogicalResult {
         // A lane keeps its share of a value in registers, and a warp its sums
@@ -265,16 +277,20 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
           return o.emitOpError() << "has no kernel for heads of " << size
                                  << " elements for target '" << target.name
                                  << "' (at most " << most << ")";
+        AttendPlan plan = planAttend(o, isPrompt);
+        arenaBytes =
+            std::max(arenaBytes, scratchOffset + uint64_t(plan.scratchBytes()));
         return emit("attend", kThreads,
-                    [&](StageKernel &k) { emitAttend(k, o, kvElement); });
+                    [&](StageKernel &k) { emitAttend(k, o, kvElement, plan); });
       })
       .Case([&](llm::AddNormOp o) {
         return emit("add_norm", kThreads,
                     [&](StageKernel &k) { emitAddNorm(k, o); });
       })
       .Case([&](llm::LatentAppendOp o) {
-        return emit("latent_append", kWarpSize,
-                    [&](StageKernel &k) { emitLatentAppend(k, o, kvElement); });
+        return emit("latent_append", kWarpSize, [&](StageKernel &k) {
+          emitLatentAppend(k, o, kvElement, attendPlan(o, isPrompt));
+        });
       })
       .Case([&](llm::RouteOp o) {
         return emit("route", kWarpSize,
@@ -361,6 +377,8 @@ LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
       value = operands[parameter.index];
     else if (parameter.kind == KernelParameter::Result)
       value = op->getResult(0);
+    if (parameter.kind == KernelParameter::Scratch)
+      operand = {QCC_GPU_ARENA, 0, scratchOffset, 0};
     if (value) {
       auto found = places.find(value);
       if (found == places.end())

@@ -29,6 +29,8 @@ public:
 
   std::vector<GpuKernel> kernels;
   LaunchProgram launches;
+  uint64_t arenaBytes =
+      0; ///< The memory plan's, and what kernels need besides.
 
 private:
   /// What operands of the schedule are in this call.
@@ -59,6 +61,7 @@ private:
   uint32_t layer = 0, lastLayer = 0;
   bool isPrompt = false;        ///< What is walked for.
   bool dependsOnPrompt = false; ///< Whether a stage has two kernels.
+  uint64_t scratchOffset = 0;   ///< Of the arena behind the memory plan.
 };
 
 } // namespace qcc::nvptx

@@ -82,13 +82,14 @@ static Head normedHead(StageKernel &stage, llm::RopeAppendOp op,
 }
 
 void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
-                           Type element) {
+                           Type element, const AttendPlan &plan) {
   WarpEmitter &e = stage.e;
   StateShape shape(op.getState().getType(), element);
   int64_t headDim = shape.headDim, heads = columnsOf(op.getResult()) / headDim,
           keyEnd = heads + shape.kvHeads;
   stage.kernel.units = unsigned(keyEnd + shape.kvHeads);
   Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
+  emitClearCounters(stage, plan, row);
   Value rowStart = stage.rowOf(op.getQkv(), row);
   Value rotations = stage.rowOf(op.getRotations(), row);
   RopeShape rope = {headDim, columnsOf(op.getRotations()) / 2,
@@ -135,7 +136,7 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
 }
 
 void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
-                             Type element) {
+                             Type element, const AttendPlan &plan) {
   WarpEmitter &e = stage.e;
   StateShape shape(op.getState().getType(), element);
   const int64_t turned = columnsOf(op.getRotations()), latent = shape.valueDim,
@@ -143,6 +144,7 @@ void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
   const RopeShape rope = {turned, turned / 2, op.getAdjacent()};
   stage.kernel.units = unsigned(heads + 1);
   Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
+  emitClearCounters(stage, plan, row);
   Value rotations = stage.rowOf(op.getRotations(), row);
   auto at = [&](Value base, Value index) {
     return e.load(e.f32(), e.offset(base, e.mul(index, 4)), llvm::Align(4));

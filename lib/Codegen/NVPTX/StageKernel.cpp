@@ -6,6 +6,8 @@
 
 #include "dialects/QZ/QZDialect.h"
 
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
@@ -55,6 +57,11 @@ StageKernel::StageKernel(gpu::GPUModuleOp module, OpBuilder &builder,
       LLVM::AddressOfOp::create(e.b, e.loc, e.sharedPointer(), kSharedSymbol);
 }
 
+void StageKernel::setBlocksPerMultiprocessor(int64_t blocks) {
+  function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(),
+                    e.b.getI32IntegerAttr(int32_t(blocks)));
+}
+
 void StageKernel::finish() { gpu::ReturnOp::create(e.b, e.loc); }
 
 Value StageKernel::parameter(KernelParameter parameter, Type type,
@@ -98,6 +105,10 @@ Value StageKernel::field(uint32_t kind) {
   return parameter({KernelParameter::Field, kind},
                    isAddress ? e.globalPointer() : e.i32(),
                    isAddress && kind != QCC_GPU_LOGITS);
+}
+
+Value StageKernel::scratch() {
+  return parameter({KernelParameter::Scratch, 0}, e.globalPointer(), false);
 }
 
 Value StageKernel::rowOf(Value operand, Value row) {

@@ -42,11 +42,17 @@ public:
   /// Ends it.
   void finish();
 
+  /// Lets the assembler use so many registers that `blocks` fit on a
+  /// multiprocessor, and no more. By itself it may spill to have more blocks.
+  void setBlocksPerMultiprocessor(int64_t blocks);
+
   /// The address of an operand of the stage, or of its result.
   Value address(Value operand);
   Value result();
   /// A field of the step: an address, or an i32 (QCC_GPU_* of qcc_gpu.h).
   Value field(uint32_t kind);
+  /// Memory of the step that no stage of the schedule has.
+  Value scratch();
 
   /// i1: whether this is lane 0 of its warp.
   Value isFirstLane() {

@@ -172,10 +172,10 @@ std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
   return v;
 }
 
-/// Reads the documented layout of a page: x86's AttentionKernel.h, or
+/// The documented layout of a page: x86's AttentionKernel.h, or
 /// AttentionStages.h of GPUs.
-double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
-                             bool value) const {
+uint8_t *AttentionCase::elementAt(const Place &place, size_t kvHead, size_t d,
+                                  bool value) const {
   size_t p = place.position % QCC_PAGE_TOKENS, tile = 16 * shape.headDim;
   size_t index = kvHead * 8 * tile;
   if (value)
@@ -184,14 +184,20 @@ double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
     index += p * shape.headDim + d;
   else
     index += p / 16 * tile + d * 16 + p % 16;
-  const uint8_t *page = step->page(place.sequence, place.position);
+  return step->page(place.sequence, place.position) +
+         index * (shape.kv == ScalarType::F32 ? 4 : 2);
+}
+
+double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
+                             bool value) const {
+  const uint8_t *at = elementAt(place, kvHead, d, value);
   if (shape.kv == ScalarType::F32) {
     float result;
-    std::memcpy(&result, page + index * 4, 4);
+    std::memcpy(&result, at, 4);
     return result;
   }
   uint16_t bits;
-  std::memcpy(&bits, page + index * 2, 2);
+  std::memcpy(&bits, at, 2);
   return shape.kv == ScalarType::F16
              ? float(std::bit_cast<_Float16>(bits))
              : std::bit_cast<float>(uint32_t(bits) << 16);
@@ -323,6 +329,27 @@ void AttentionCase::check(const std::vector<Place> &places, bool prompt,
               0)
         << "row " << i << " has other bits alone";
   }
+}
+
+void AttentionCase::store(unsigned sequence, unsigned positions) {
+  std::mt19937 random(sequence);
+  std::normal_distribution<float> normal;
+  for (unsigned p = 0; p < positions; ++p)
+    for (size_t kvHead = 0; kvHead < shape.kvHeads; ++kvHead)
+      for (size_t d = 0; d < shape.headDim; ++d)
+        for (bool value : {false, true}) {
+          uint8_t *at = elementAt({sequence, p}, kvHead, d, value);
+          float x = normal(random);
+          if (shape.kv == ScalarType::F16) {
+            auto half = _Float16(x);
+            std::memcpy(at, &half, 2);
+          } else {
+            // The upper half of its bits is a bf16 near it.
+            auto *bits = reinterpret_cast<const uint8_t *>(&x);
+            bool isWhole = shape.kv == ScalarType::F32;
+            std::memcpy(at, isWhole ? bits : bits + 2, isWhole ? 4 : 2);
+          }
+        }
 }
 
 void AttentionCase::fill(unsigned sequence, unsigned positions) {

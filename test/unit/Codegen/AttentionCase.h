@@ -49,12 +49,17 @@ public:
   void check(const std::vector<Place> &places, bool prompt, unsigned threads);
   /// Runs prompts of a sequence up to a position, and checks nothing.
   void fill(unsigned sequence, unsigned positions);
+  /// Stores random keys and values up to a position, which runs nothing.
+  void store(unsigned sequence, unsigned positions);
 
 private:
   std::string module(const std::string &scale) const;
   std::vector<double> rotated(const std::vector<float> &row, size_t head,
                               unsigned position, const float *norm,
                               double scale) const;
+  /// Where an element of the state is.
+  uint8_t *elementAt(const Place &place, size_t kvHead, size_t d,
+                     bool value) const;
   double stored(const Place &place, size_t kvHead, size_t d, bool value) const;
   void checkState(const Place &place, const std::vector<float> &row);
   void checkRow(const Place &place, const std::vector<float> &row,

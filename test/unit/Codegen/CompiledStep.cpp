@@ -221,7 +221,7 @@ uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
   return (sequence * pagesPerSequence + page) * 5 % pages;
 }
 
-const uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
+uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
   return states[0].get() +
          pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageBytes[0];
 }

@@ -85,7 +85,7 @@ public:
   /// Columns of the result.
   size_t columns() const { return resultColumns; }
   /// The page that holds `position` of `sequence` of the first state.
-  const uint8_t *page(unsigned sequence, unsigned position) const;
+  uint8_t *page(unsigned sequence, unsigned position) const;
   /// Forgets all state.
   void clearState();
 

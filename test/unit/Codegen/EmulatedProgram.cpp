@@ -11,6 +11,8 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassManager.h"
 
+#include "llvm/Transforms/Utils/Cloning.h"
+
 #include <algorithm>
 
 using namespace mlir;
@@ -31,11 +33,24 @@ EmulatedProgram::EmulatedProgram(ModuleOp scheduled, const TargetSpec &target,
   if (failed(passes.run(*model.module)))
     throw std::runtime_error("lowering to nvvm failed");
   Operation *gpuModule = *model.module->getOps<gpu::GPUModuleOp>().begin();
-  auto code = require(translateToLLVM(gpuModule, llvmContext, target));
-  require(optimizeLLVM(*code, target));
-  emulated = require(emulator::EmulatedModule::create(*code));
+  original = require(translateToLLVM(gpuModule, llvmContext, target));
+  require(optimizeLLVM(*original, target));
+  restore();
   launches = model.gpu->launches;
   promptLaunches = model.gpu->promptLaunches;
+}
+
+bool EmulatedProgram::mutate(
+    const std::function<bool(llvm::Module &)> &change) {
+  std::unique_ptr<llvm::Module> mutant = llvm::CloneModule(*original);
+  if (!change(*mutant))
+    return false;
+  emulated = require(emulator::EmulatedModule::create(*mutant));
+  return true;
+}
+
+void EmulatedProgram::restore() {
+  emulated = require(emulator::EmulatedModule::create(*original));
 }
 
 namespace {
@@ -102,7 +117,6 @@ static void bind(Parameters &parameters, const qcc_gpu_operand_v1 &operand,
 }
 
 void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
-  uint32_t seed = 0;
   bool isPrompt = (step.flags & QCC_STEP_PROMPT) && !promptLaunches.empty();
   for (const Launch &launch : isPrompt ? promptLaunches : launches) {
     uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;

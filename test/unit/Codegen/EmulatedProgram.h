@@ -15,6 +15,7 @@
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,14 +39,22 @@ public:
   /// The same for prompt steps, where they have launches of their own.
   std::vector<Launch> promptLaunches;
 
-  /// Runs a step whose pointers are those of the host. Throws
-  /// std::runtime_error when the emulator stops.
+  /// Runs a step whose pointers are those of the host, each time in another
+  /// order of blocks and warps. Throws std::runtime_error when the emulator
+  /// stops.
   void run(const qcc_step_v1 &step, const StepSizes &sizes);
+
+  /// Changes the IR before it is run; false when `change` found no place.
+  bool mutate(const std::function<bool(llvm::Module &)> &change);
+  /// Takes the changes back.
+  void restore();
 
 private:
   ModelCode model;
   llvm::LLVMContext llvmContext;
+  std::unique_ptr<llvm::Module> original;
   std::unique_ptr<emulator::EmulatedModule> emulated;
+  uint32_t seed = 0;
 };
 
 } // namespace qcc::test

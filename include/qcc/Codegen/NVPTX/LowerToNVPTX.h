@@ -34,6 +34,7 @@ struct KernelParameter {
              ///< before a matmul, then of the operation itself.
     Result,  ///< Address of the stage's result.
     Field,   ///< A field of the step: QCC_GPU_* number `index`.
+    Scratch, ///< Address of the part of the arena behind the memory plan.
   };
   Kind kind;
   unsigned index = 0;

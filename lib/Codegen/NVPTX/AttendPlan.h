@@ -1,0 +1,50 @@
+//===- AttendPlan.h - How blocks share attention ----------------*- C++ -*-===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// A block has some query heads of one KV head, so that a key is read once for
+// all of them, and in generating steps a part of the positions: one row with a
+// long context fills a GPU. How many parts a row has follows from its position
+// alone. The block that comes last joins the parts, in their order.
+//
+// Between blocks of a unit, a part of the arena behind the memory plan has
+//
+//   uint32_t came[QCC_GENERATE_ROWS][units]   parts that are done, modulo all
+//   record   part[QCC_GENERATE_ROWS][units][parts], from recordsOffset() on
+//
+// where a record is float output[heads][valueDim], maximum[heads], sum[heads].
+//===----------------------------------------------------------------------===//
+
+#ifndef QCC_LIB_CODEGEN_NVPTX_ATTENDPLAN_H
+#define QCC_LIB_CODEGEN_NVPTX_ATTENDPLAN_H
+
+#include "dialects/LLM/LLMDialect.h"
+
+#include <cstdint>
+
+namespace qcc::nvptx {
+
+/// Positions that a warp takes at once, one for each lane.
+constexpr int64_t kTilePositions = 32;
+
+struct AttendPlan {
+  int64_t heads = 0; ///< Query heads of a block.
+  int64_t units = 0; ///< Blocks that have all heads of a row.
+  int64_t parts = 1; ///< Most blocks that share the positions of a unit.
+  int64_t valueDim = 0;
+
+  bool isSplit() const { return parts > 1; }
+  int64_t recordBytes() const { return heads * (valueDim + 2) * 4; }
+  int64_t recordsOffset() const;
+  /// 0 where nothing is split.
+  int64_t scratchBytes() const;
+};
+
+/// `isPrompt`: for prompt steps, whose rows fill a GPU without parts.
+AttendPlan planAttend(llm::AttendOp op, bool isPrompt);
+
+/// The attention whose queries a stage makes, or that it is; null for others.
+llm::AttendOp attentionOf(mlir::Operation *stage);
+
+} // namespace qcc::nvptx
+
+#endif // QCC_LIB_CODEGEN_NVPTX_ATTENDPLAN_H
