@@ -66,6 +66,13 @@ private:
 /// Emits an instruction but for its guard.
 void emitPtxInstruction(PtxFunction &function, const PtxStatement &statement);
 
+// Of its rows, those that access memory.
+void emitPtxLoad(PtxFunction &function, const PtxStatement &statement);
+void emitPtxStore(PtxFunction &function, const PtxStatement &statement);
+void emitPtxCopy(PtxFunction &function, const PtxStatement &statement);
+void emitPtxAtomic(PtxFunction &function, const PtxStatement &statement);
+void emitPtxFence(PtxFunction &function, const PtxStatement &statement);
+
 } // namespace qcc::emulator
 
 #endif // QCC_TEST_EMULATOR_PTXFUNCTION_H
