@@ -104,8 +104,8 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
       ->check(CLI::IsMember({"a8", "a8g16", "a16", "f16", "f32"}));
   app.add_option("--kv", options.kv,
                  "Type of keys and values (default: f16; f32 with "
-                 "--activations=f32)")
-      ->check(CLI::IsMember({"f32", "f16", "bf16"}));
+                 "--activations=f32); q8: 8 bits and a scale for each 32")
+      ->check(CLI::IsMember({"f32", "f16", "bf16", "q8"}));
   std::vector<std::string> roundings;
   for (const QuantizationType &type : quantizationTypes())
     roundings.push_back(type.name);

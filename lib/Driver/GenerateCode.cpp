@@ -45,7 +45,10 @@ struct GenerateCodePass : qcc::impl::GenerateCodePassBase<GenerateCodePass> {
       result = lowerToNVPTX(module, *spec, options, code, kernels);
     } else if (spec->isReference()) {
       layoutReferenceWeights(module, 0);
-      result = lowerToReference(module, {}, code);
+      ReferenceOptions options;
+      if (kv == "q8")
+        options.kv = kv;
+      result = lowerToReference(module, options, code);
     } else {
       X86Options options;
       options.kv = kv;

@@ -27,6 +27,9 @@ static llvm::Error lowerReference(Stages &stages, ModuleOp module,
     return stages.withDiagnostics("lower reference", [&] {
       ReferenceOptions options;
       options.index = index;
+      // The other types are f32 with fewer bits, which need no definition.
+      if (stages.options.kv == "q8")
+        options.kv = stages.options.kv;
       return lowerToReference(module, options, code);
     });
   });

@@ -23,8 +23,10 @@ Type qcc::kvElementType(ModuleOp source, StringRef name) {
     return BFloat16Type::get(context);
   if (name == "f32")
     return Float32Type::get(context);
+  if (name == "q8")
+    return IntegerType::get(context, 8);
   source.emitError() << "unknown type of keys and values '" << name
-                     << "' (f16, bf16, f32)";
+                     << "' (f16, bf16, f32, q8)";
   return {};
 }
 

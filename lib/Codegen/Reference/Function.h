@@ -37,8 +37,9 @@ struct ReferenceModule {
   uint64_t matmulColumns = 0;
 
   ReferenceModule(mlir::ModuleOp source, mlir::ModuleOp result,
-                  uint64_t threadBytes, uint64_t rowCapacity)
-      : sourceSymbols(source), kernels(result, threadBytes),
+                  uint64_t threadBytes, uint64_t rowCapacity,
+                  bool quantizesState)
+      : sourceSymbols(source), kernels(result, threadBytes, quantizesState),
         rowCapacity(rowCapacity) {}
 
   /// Declares the lowered form of `function`.

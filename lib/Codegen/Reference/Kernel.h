@@ -27,9 +27,11 @@ namespace qcc {
 class KernelSet {
 public:
   /// `threadBytes` is the size of each thread's own memory; those of all
-  /// threads are the beginning of the arena.
-  KernelSet(mlir::ModuleOp module, uint64_t threadBytes)
-      : module(module), threadBytes(threadBytes) {}
+  /// threads are the beginning of the arena. With `quantizesState`, keys and
+  /// values keep what `--kv=q8` does, as f32.
+  KernelSet(mlir::ModuleOp module, uint64_t threadBytes, bool quantizesState)
+      : module(module), threadBytes(threadBytes),
+        quantizesState(quantizesState) {}
 
   /// The kernel of `op`, or null when there is no lowering of its kind.
   mlir::LLVM::LLVMFuncOp get(mlir::Operation *op);
@@ -41,6 +43,7 @@ public:
 
   mlir::ModuleOp module;
   const uint64_t threadBytes;
+  const bool quantizesState;
 
 private:
   mlir::LLVM::LLVMFuncOp create(mlir::Location loc, mlir::StringRef name,
@@ -83,6 +86,10 @@ private:
   void emitExpertLinear(llm::ExpertLinearOp op);
   void emitCombine(llm::CombineOp op);
 
+  /// Stores what a state keeps of a key or a value, the `size` elements of
+  /// `rows` from element `from` on, from element `to` on.
+  void storeInState(Value rows, Value from, int64_t size, Value state, Value to,
+                    bool isKey);
   /// Waits for all threads; returns false when the step was cancelled.
   void barrier();
   void finish();

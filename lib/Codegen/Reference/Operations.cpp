@@ -361,9 +361,7 @@ void Kernel::emitAttention(llm::AttentionOp op) {
       auto append = [&](Value rows, int64_t width, int64_t size, bool isValue) {
         Value at = elementAt(tableRow, place, g, isValue);
         Value from = e.add(e.mul(m, e.i64(width)), e.mul(g, e.i64(size)));
-        e.loop(size, [&](Value d) {
-          e.storeF32(e.loadF32(rows, e.add(from, d)), state, e.add(at, d));
-        });
+        storeInState(rows, from, size, state, at, !isValue);
       };
       append(key, keyWidth, headDim, false);
       append(value, valueWidth, valueDim, true);

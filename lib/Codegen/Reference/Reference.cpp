@@ -78,7 +78,7 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
   code.layers = uint32_t(*layers);
   code.context = uint32_t(*positions);
   code.activations = "f32";
-  code.kv = "f32";
+  code.kv = options.kv;
 
   // A thread's own memory: scores of one query over the whole context, or of a
   // row for each expert, and twice for each group of them.
@@ -89,7 +89,7 @@ LogicalResult qcc::lowerToReference(ModuleOp source,
   });
   code.arenaThreadBytes = aligned(scores * sizeof(float), 64);
   ReferenceModule module(source, *code.module, code.arenaThreadBytes,
-                         options.rowCapacity);
+                         options.rowCapacity, options.kv == "q8");
   for (auto state : source.getOps<llm::KVStateOp>()) {
     auto type = cast<llm::StateType>(state.getType());
     module.stateIndex[state.getSymName()] = unsigned(code.states.size());

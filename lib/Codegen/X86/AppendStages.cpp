@@ -55,14 +55,16 @@ StageLowering::RopeRow StageLowering::ropeRow(llm::RopeAppendOp op, Value row) {
                    e.mul(row, rowStride(op.getRotations())))};
 }
 
-/// Writes query head `head`, normed and turned, to `out`.
-void StageLowering::ropeQuery(llm::RopeAppendOp op, const RopeRow &row,
-                              Value head, Value out) {
-  const int64_t headDim = op.getState().getType().getHeadDim();
+/// Writes query head `head`, normed and turned, to `out`, as keys of the state
+/// want it.
+void StageLowering::ropeQuery(llm::RopeAppendOp op, const AttentionShape &shape,
+                              const RopeRow &row, Value head, Value out) {
+  const int64_t headDim = shape.headDim;
   RopeShape rope{headDim, columnsOf(op.getRotations()) / 2, op.getAdjacent()};
   ropeHead(e, context.isa, rope, e.offset(row.qkv, e.mul(head, headDim * 4)),
            headNorm(op, op.getQueryNorm(), row.qkv, head, 0), row.rotations,
            op.getScale().convertToFloat(), out);
+  mixQuery(e, shape, out);
 }
 
 /// Stores the key of KV head `head` in the page of its position. `turned` has
@@ -101,7 +103,7 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
                    e.c64(count));
     };
     e.ifThen(between(0, shape.heads), [&] {
-      ropeQuery(op, own, head,
+      ropeQuery(op, shape, own, head,
                 e.offset(place(op.getResult()),
                          e.add(e.mul(row, rowStride(op.getResult())),
                                e.mul(head, shape.headDim * 4))));
@@ -153,6 +155,7 @@ void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
                e.offset(at(op.getLatentQuery(), row), e.mul(head, latent * 4)),
                Value(), e.constant(e.f32(), double(scale)),
                e.offset(out, latentAt), latent);
+      mixQuery(e, shape, out);
     });
     e.ifThen(e.cmp(arith::CmpIPredicate::eq, head, last), [&] {
       Value in = at(op.getKey(), row);

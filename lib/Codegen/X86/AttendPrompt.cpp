@@ -185,11 +185,8 @@ private:
   }
 
   void convertKeys(Value keys, Value lo, Value hi) {
-    int64_t line = 16 * shape.elementBytes();
     auto load = [&](Value tile, Value pair, int64_t second) {
-      Value d = e.add(e.mul(pair, 2), second);
-      return fromStateElement(
-          e, e.load(e.vec(16, shape.element), e.offset(tile, e.mul(d, line))));
+      return loadKeys(e, shape, tile, e.add(e.mul(pair, 2), second));
     };
     e.loop(e.udiv(lo, 16), e.udiv(e.add(hi, 15), 16), 1, [&](Value t) {
       Value tile = e.offset(keys, e.mul(t, shape.tileBytes()));
@@ -208,17 +205,13 @@ private:
 
   /// What lies at positions outside of [lo, hi) may be anything, and becomes 0.
   void convertValues(Value values, Value lo, Value hi) {
-    int64_t size = shape.elementBytes();
     e.loop(e.udiv(lo, 2), e.udiv(e.add(hi, 1), 2), 1, [&](Value pair) {
       Value to = at(place.values, pair, place.valueVectors * 64);
       forRow(e, 16, shape.valueDim, [&](Value d, int64_t valid) {
         Values both;
         for (int64_t i = 0; i < 2; ++i) {
           Value j = e.add(e.mul(pair, 2), i);
-          Value row = e.offset(values, e.mul(j, shape.valueDim * size));
-          Value x = fromStateElement(
-              e, loadPartialOf(e, e.vec(16, shape.element),
-                               e.offset(row, e.mul(d, size)), valid));
+          Value x = loadValue(e, shape, values, j, d, valid);
           Value isSeen = arith::AndIOp::create(
               e.b, e.loc, e.cmp(arith::CmpIPredicate::sge, j, lo),
               e.cmp(arith::CmpIPredicate::slt, j, hi));

@@ -45,8 +45,10 @@ static int64_t paddedDim(const AttentionShape &shape) {
 
 int64_t qcc::x86::attendScratchBytes(const Isa &isa,
                                      const AttentionShape &shape) {
-  // Outputs and scores of each query, and the corrections.
-  return (mostSums(isa) * (paddedDim(shape) + kBlock) + 16) * 4;
+  // Outputs and scores of each query, and the corrections; with scales, what
+  // values are multiplied by.
+  const int64_t weights = shape.isQuantized() ? kBlock : 0;
+  return (mostSums(isa) * (paddedDim(shape) + kBlock + weights) + 16) * 4;
 }
 
 int64_t qcc::x86::attentionPartBytes(const Isa &isa,
@@ -89,6 +91,7 @@ public:
         headOffset(e.mul(head, shape.headBytes())),
         scores(e.offset(scratch, mostSums(isa) * paddedDim(shape) * 4)),
         corrections(e.offset(scores, mostSums(isa) * kBlock * 4)),
+        weights(e.offset(corrections, 64)),
         outputs(outputs ? outputs : scratch), vec(e.vec(16, e.f32())) {
     for (Value position : rows.positions)
       firsts.push_back(firstSeen(e, window, position));
@@ -174,12 +177,8 @@ private:
     Value groups = e.udiv(e.add(hi, positions - 1), positions);
     e.loop(e.udiv(lo, positions), groups, 1, [&](Value g) {
       Value at = e.mul(g, together * shape.tileBytes());
-      Values sums = multiplyKeys(e.offset(keys, at), e.offset(next, at));
-      for (int64_t q = 0; q < count; ++q)
-        for (int64_t t = 0; t < together; ++t)
-          e.store(sums[size_t(q * together + t)],
-                  e.offset(scores, e.mul(g, positions * 4)),
-                  (q * kBlock + t * 16) * 4);
+      multiplyKeys(e.offset(keys, at), e.offset(next, at),
+                   e.offset(scores, e.mul(g, positions * 4)));
     });
 
     Value maximum = before[0];
@@ -203,12 +202,56 @@ private:
       e.prefetch(pointer, at, /*level=*/2);
   }
 
-  /// Scores of 16 positions for each tile of those together: of each query,
-  /// those of each tile. One tile alone would wait for each multiply-add.
-  Values multiplyKeys(Value keys, Value next) {
+  /// Writes the scores of 16 positions for each tile of those together: of each
+  /// query, those of each tile.
+  void multiplyKeys(Value keys, Value next, Value to) {
+    auto each = [&](function_ref<void(Value, int64_t, int64_t)> body) {
+      for (int64_t q = 0; q < count; ++q)
+        for (int64_t t = 0; t < together; ++t)
+          body(e.offset(to, (q * kBlock + t * 16) * 4), t, q * together + t);
+    };
+    if (!shape.isQuantized()) {
+      Values sums = multiplyKeys(keys, next, e.c64(0), e.c64(shape.headDim));
+      return each([&](Value place, int64_t, int64_t i) {
+        e.store(sums[size_t(i)], place);
+      });
+    }
+    // Each group has a sum of its own, which its scale multiplies.
+    auto group = [&](Value first, int64_t columns, bool isFirst) {
+      Values sums = multiplyKeys(keys, next, first, e.add(first, columns));
+      const int64_t line = AttentionShape::kScaleLine;
+      Value number = e.udiv(first, kStateGroup);
+      prefetch(e.offset(e.offset(next, together * shape.keyScalesOffset()),
+                        e.mul(number, together * line)),
+               together * line);
+      Values scales;
+      for (int64_t t = 0; t < together; ++t)
+        scales.push_back(loadScales(
+            e, e.offset(e.offset(keys, e.mul(number, line)),
+                        t * shape.tileBytes() + shape.keyScalesOffset())));
+      each([&](Value place, int64_t t, int64_t i) {
+        Value scale = scales[size_t(t)], sum = sums[size_t(i)];
+        e.store(isFirst ? e.mulf(sum, scale)
+                        : e.fma(sum, scale, e.load(vec, place)),
+                place);
+      });
+    };
+    const int64_t whole = shape.headDim / kStateGroup * kStateGroup;
+    const int64_t start = std::min<int64_t>(shape.headDim, kStateGroup);
+    group(e.c64(0), start, true);
+    if (start < whole)
+      e.loop(e.c64(start), e.c64(whole), kStateGroup,
+             [&](Value first) { group(first, kStateGroup, false); });
+    if (start < shape.headDim && whole < shape.headDim)
+      group(e.c64(whole), shape.headDim - whole, false);
+  }
+
+  /// Queries times elements [lo, hi) of the keys: a vector for each of those
+  /// scores. One tile alone would wait for each multiply-add.
+  Values multiplyKeys(Value keys, Value next, Value lo, Value hi) {
     Type stored = e.vec(16, shape.element);
     const int64_t bytes = 16 * shape.elementBytes();
-    return e.loop(e.c64(0), e.c64(shape.headDim), e.c64(1),
+    return e.loop(lo, hi, e.c64(1),
                   Values(size_t(count * together), e.zero(vec)),
                   [&](Value d, ValueRange acc) {
                     prefetch(e.offset(next, e.mul(d, together * bytes)),
@@ -276,6 +319,8 @@ private:
   void addValueColumns(Value values, Value next, Value lo, Value hi, Value d,
                        int64_t columns) {
     const int64_t size = shape.elementBytes(), vectors = (columns + 15) / 16;
+    // Of scales: vectors of one group follow each other.
+    const int64_t groups = shape.groups(columns);
     auto place = [&](int64_t q, int64_t v) {
       return e.offset(output(q, d), v * 64);
     };
@@ -284,6 +329,8 @@ private:
       for (int64_t v = 0; v < vectors; ++v)
         init.push_back(e.mulf(e.load(vec, place(q, v)),
                               e.loadSplat(vec, corrections, q * 4)));
+    if (shape.isQuantized())
+      weighValues(values, next, d, groups);
     Values sums = e.loop(lo, hi, e.c64(1), init, [&](Value j, ValueRange acc) {
       Value at = e.mul(e.add(e.mul(j, shape.valueDim), d), size);
       prefetch(e.offset(next, at), columns * size);
@@ -294,12 +341,17 @@ private:
             e, loadPartialOf(e, e.vec(16, shape.element),
                              e.offset(row, v * 16 * size),
                              std::min<int64_t>(16, columns - 16 * v))));
-      Value p = e.offset(scores, e.mul(j, 4));
+      Value p = e.offset(groups ? weights : scores, e.mul(j, 4));
       Values result;
       for (int64_t q = 0; q < count; ++q) {
-        Value weight = e.loadSplat(vec, p, q * kBlock * 4);
-        for (Value part : parts)
-          result.push_back(e.fma(part, weight, acc[result.size()]));
+        Value weight;
+        for (int64_t v = 0; v < vectors; ++v) {
+          if (v == 0 || (groups > 1 && v % kGroupVectors == 0))
+            weight = e.loadSplat(vec, p,
+                                 groups ? weightsAt(q, v / kGroupVectors)
+                                        : q * kBlock * 4);
+          result.push_back(e.fma(parts[size_t(v)], weight, acc[result.size()]));
+        }
       }
       return result;
     });
@@ -308,12 +360,37 @@ private:
         e.store(sums[size_t(q * vectors + v)], place(q, v));
   }
 
+  /// Vectors of a group of a value.
+  static constexpr int64_t kGroupVectors = kStateGroup / 16;
+  /// Of query q and a group of those at hand, in `weights`.
+  int64_t weightsAt(int64_t q, int64_t group) const {
+    return (q + group * count) * kBlock * 4;
+  }
+
+  /// Probabilities times the scales of values, for `groups` of them from the
+  /// one of element d on.
+  void weighValues(Value values, Value next, Value d, int64_t groups) {
+    const int64_t line = AttentionShape::kScaleLine;
+    Value at = e.add(e.mul(e.udiv(d, kStateGroup), 4 * line),
+                     shape.valueScalesOffset());
+    prefetch(e.offset(next, at), groups * 4 * line);
+    Value from = e.offset(values, at);
+    for (int64_t g = 0; g < groups; ++g)
+      for (int64_t t = 0; t < kBlock / 16; ++t) {
+        Value scales = loadScales(e, e.offset(from, (4 * g + t) * line));
+        for (int64_t q = 0; q < count; ++q) {
+          Value p = e.load(vec, scores, (q * kBlock + t * 16) * 4);
+          e.store(e.mulf(p, scales), weights, weightsAt(q, g) + t * 64);
+        }
+      }
+  }
+
   Emitter &e;
   const AttentionShape &shape;
   const AttentionRows &rows;
   int64_t heads, count;
   int64_t together; ///< Tiles of keys, or vectors of a value, at once.
-  Value state, headOffset, scores, corrections, outputs;
+  Value state, headOffset, scores, corrections, weights, outputs;
   VectorType vec;
   Values firsts;
 };

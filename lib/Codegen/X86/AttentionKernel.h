@@ -4,12 +4,16 @@
 // A page of state holds, for each KV head, the keys of its 64 positions as four
 // tiles [head_dim][16 positions], so that scores of 16 positions come from one
 // vector multiply-add per element and no horizontal sum, then the values as
-// [64 positions][value_dim].
+// [64 positions][value_dim]. Scales of quantized elements, one for each group
+// of a position (qcc/Formats/QuantizedState.h), follow: those of keys as
+// [groups][16 positions] after each tile, those of values as
+// [groups][64 positions] after all values.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H
 #define QCC_LIB_CODEGEN_X86_ATTENTIONKERNEL_H
 
+#include "qcc/Formats/QuantizedState.h"
 #include "Isa.h"
 
 namespace qcc::x86 {
@@ -17,28 +21,53 @@ namespace qcc::x86 {
 /// Shapes of one layer's attention and the storage type of its state.
 struct AttentionShape {
   int64_t heads, kvHeads, headDim, valueDim;
-  Type element;       ///< f16, bf16 or f32.
+  Type element;       ///< f16, bf16, f32; i8: quantized in groups.
   double softcap = 0; ///< Of scores; 0: none.
 
   int64_t group() const { return heads / kvHeads; }
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
-  int64_t tileBytes() const { return 16 * headDim * elementBytes(); }
+  bool isQuantized() const { return element.isInteger(); }
+  /// Scales of a key or a value of `dim` elements.
+  int64_t groups(int64_t dim) const {
+    return isQuantized() ? (dim + kStateGroup - 1) / kStateGroup : 0;
+  }
+  /// Offset of the scales of a tile of keys in it, and of those of values.
+  int64_t keyScalesOffset() const { return 16 * headDim * elementBytes(); }
+  int64_t valueScalesOffset() const { return 64 * valueDim * elementBytes(); }
+  int64_t tileBytes() const {
+    return keyScalesOffset() + groups(headDim) * kScaleLine;
+  }
   int64_t valueOffset() const { return 4 * tileBytes(); }
   int64_t headBytes() const {
-    return valueOffset() + 64 * valueDim * elementBytes();
+    return valueOffset() + valueScalesOffset() +
+           groups(valueDim) * 4 * kScaleLine;
   }
   int64_t pageBytes() const { return kvHeads * headBytes(); }
+
+  static constexpr int64_t kScaleLine = 32; ///< Bytes of 16 scales, bf16.
 };
 
-/// Conversions between f32 and what the state stores.
+/// Conversions between f32 and what the state stores; of codes, without their
+/// scale.
 inline Value toStateElement(Emitter &e, Value f32, Type element) {
   return element.isF32() ? f32 : e.truncf(f32, element);
 }
 inline Value fromStateElement(Emitter &e, Value value) {
-  return mlir::getElementTypeOrSelf(value.getType()).isF32()
-             ? value
-             : e.extf(value, e.f32());
+  Type element = mlir::getElementTypeOrSelf(value.getType());
+  if (element.isInteger())
+    return e.intToFloat(e.sext(value, e.i32()), e.f32());
+  return element.isF32() ? value : e.extf(value, e.f32());
 }
+
+/// The scales of 16 positions at `pointer`, as f32.
+Value loadScales(Emitter &e, Value pointer);
+
+/// Element `d` (i64) of 16 keys: those of the tile at `tile`, as f32.
+Value loadKeys(Emitter &e, const AttentionShape &shape, Value tile, Value d);
+/// Up to 16 elements from `d` (i64) on of the value of position `place` (i64)
+/// of the page whose values are at `values`, as f32; `d` is a multiple of 16.
+Value loadValue(Emitter &e, const AttentionShape &shape, Value values,
+                Value place, Value d, int64_t valid);
 
 /// out[0..n) = factor * cos(position * frequency), out[n..2n) the sines.
 /// `position` is i64, `frequencies` points to n f32.
@@ -65,6 +94,10 @@ struct HeadNorm {
 /// `out` (which may be `in`).
 void ropeHead(Emitter &e, const Isa &isa, const RopeShape &shape, Value in,
               const HeadNorm &norm, Value rotations, float scale, Value out);
+
+/// Makes the headDim f32 at `query` what quantized keys are multiplied with;
+/// leaves them alone when keys are not.
+void mixQuery(Emitter &e, const AttentionShape &shape, Value query);
 
 /// Stores a key (headDim f32) or a value (valueDim f32) of KV head `head` (i64)
 /// at `position` (i64) in the page at `page`.

@@ -177,7 +177,7 @@ void StageLowering::lowerAttendParts(llm::AttendOp op,
           own.query = memory;
           RopeRow input = ropeRow(rope, row);
           for (int64_t h = 0; h < heads; ++h)
-            ropeQuery(rope, input, e.add(first, h),
+            ropeQuery(rope, shape, input, e.add(first, h),
                       e.offset(memory, h * shape.headDim * 4));
           memory = e.offset(memory, ownQueryBytes(isa, shape));
           e.ifThen(e.cmp(arith::CmpIPredicate::eq, e.add(part, 1), parts.count),

@@ -112,8 +112,8 @@ private:
   RopeRow ropeRow(llm::RopeAppendOp op, Value row);
   HeadNorm headNorm(llm::RopeAppendOp op, Value weight, Value row, Value head,
                     int64_t first);
-  void ropeQuery(llm::RopeAppendOp op, const RopeRow &row, Value head,
-                 Value out);
+  void ropeQuery(llm::RopeAppendOp op, const AttentionShape &shape,
+                 const RopeRow &row, Value head, Value out);
   void ropeKey(llm::RopeAppendOp op, const AttentionShape &shape,
                const RopeRow &row, Value head, Value page, Value position,
                Value turned);

@@ -5,6 +5,7 @@
 #include "AttentionCase.h"
 
 #include "qcc/Codegen/Common/Target.h"
+#include "qcc/Formats/QuantizedState.h"
 #include "RandomWeights.h"
 
 #include <gtest/gtest.h>
@@ -111,7 +112,7 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     sinks.push_back(normal(random));
   StepOptions options;
   options.target = target;
-  options.kv = scalarName(shape.kv);
+  options.kv = shape.kvName();
   options.pages = shape.pages;
   step = std::make_unique<CompiledStep>(module("0.125"), options);
   std::vector<Fields> table;
@@ -172,6 +173,64 @@ std::vector<double> AttentionCase::rotated(const std::vector<float> &row,
   return v;
 }
 
+/// mixState() of whole groups.
+static void mix(std::vector<double> &row) {
+  for (size_t first = 0; first + kStateGroup <= row.size();
+       first += kStateGroup) {
+    std::vector<float> group(row.begin() + long(first),
+                             row.begin() + long(first + kStateGroup));
+    mixState(std::span<float, kStateGroup>(group));
+    std::copy(group.begin(), group.end(), row.begin() + long(first));
+  }
+}
+
+/// Reads the documented layout of a page of quantized elements
+/// (AttentionKernel.h): a key as it is multiplied with a mixed query.
+double AttentionCase::storedCode(const uint8_t *page, size_t kvHead, size_t p,
+                                 size_t d, bool value) const {
+  const size_t size = shape.headDim;
+  const size_t groups = (size + kStateGroup - 1) / kStateGroup;
+  const size_t tile = 16 * size + groups * 32, values = 4 * tile;
+  const uint8_t *head = page + kvHead * (values + 64 * size + groups * 128) +
+                        (value ? values : 0);
+  const uint8_t *code, *scale;
+  if (value) {
+    code = head + p * size + d;
+    scale = head + 64 * size + (d / kStateGroup * 64 + p) * 2;
+  } else {
+    head += p / 16 * tile;
+    code = head + d * 16 + p % 16;
+    scale = head + 16 * size + (d / kStateGroup * 16 + p % 16) * 2;
+  }
+  uint16_t bits;
+  std::memcpy(&bits, scale, 2);
+  return float(int8_t(*code)) * stateScale(bits);
+}
+
+/// What is stored of `row` is what the definition makes of it: bit for bit
+/// where the row is known as exactly, else within the next code.
+void AttentionCase::checkCodes(const Place &place, size_t kvHead,
+                               std::vector<double> row, bool value) const {
+  const bool isExact = value || shape.still;
+  if (!value)
+    mix(row);
+  for (size_t first = 0; first < row.size(); first += kStateGroup) {
+    std::vector<float> group(
+        row.begin() + long(first),
+        row.begin() + long(std::min(first + kStateGroup, row.size())));
+    std::vector<int8_t> codes(group.size());
+    float scale = stateScale(quantizeState(group, codes.data()));
+    for (size_t i = 0; i < group.size(); ++i) {
+      double got = stored(place, kvHead, first + i, value);
+      if (isExact)
+        ASSERT_EQ(got, float(codes[i]) * scale);
+      ASSERT_NEAR(got, group[i], 0.502 * scale + 4e-6)
+          << (value ? "value" : "key") << " of head " << kvHead << " element "
+          << first + i;
+    }
+  }
+}
+
 /// The documented layout of a page: x86's AttentionKernel.h, or
 /// AttentionStages.h of GPUs.
 uint8_t *AttentionCase::elementAt(const Place &place, size_t kvHead, size_t d,
@@ -190,6 +249,9 @@ uint8_t *AttentionCase::elementAt(const Place &place, size_t kvHead, size_t d,
 
 double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
                              bool value) const {
+  if (shape.quantized)
+    return storedCode(step->page(place.sequence, place.position), kvHead,
+                      place.position % QCC_PAGE_TOKENS, d, value);
   const uint8_t *at = elementAt(place, kvHead, d, value);
   if (shape.kv == ScalarType::F32) {
     float result;
@@ -212,6 +274,13 @@ void AttentionCase::checkState(const Place &place,
     std::vector<double> key =
         rotated(row, shape.heads() + kvHead, place.position,
                 shape.norms ? keyNorm.data() : nullptr, 1);
+    if (shape.quantized) {
+      auto value = row.begin() + long((shape.heads() + shape.kvHeads + kvHead) *
+                                      shape.headDim);
+      checkCodes(place, kvHead, key, false);
+      checkCodes(place, kvHead, {value, value + long(shape.headDim)}, true);
+      continue;
+    }
     for (size_t d = 0; d < shape.headDim; ++d) {
       // Heads that do not turn keep each bit.
       if (shape.still)
@@ -255,6 +324,8 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
       std::vector<double> query =
           rotated(row, head, place.position,
                   shape.norms ? queryNorm.data() : nullptr, scale);
+      if (shape.quantized)
+        mix(query);
       // Those of a prompt are multiplied by log2(e) before.
       double unit = isRounded && shape.softcap == 0 ? M_LOG2E : 1;
       for (double &q : query)

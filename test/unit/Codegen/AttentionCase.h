@@ -16,7 +16,8 @@ struct Shape {
   bool adjacent = false, norms = false;
   size_t window = 0;
   ScalarType kv = ScalarType::F32;
-  bool still = false; ///< All frequencies are 0.
+  bool quantized = false; ///< Instead of kv: q8.
+  bool still = false;     ///< All frequencies are 0.
   double softcap = 0;
   bool rowNorms = false; ///< Norms are of all heads of a row.
   bool centered = false; ///< Of each head, by mean and variance.
@@ -24,6 +25,7 @@ struct Shape {
   bool sinks = false;
   unsigned pages = 4; ///< Of a sequence.
 
+  std::string kvName() const { return quantized ? "q8" : scalarName(kv); }
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
   size_t queryNormColumns() const {
@@ -61,6 +63,10 @@ private:
   uint8_t *elementAt(const Place &place, size_t kvHead, size_t d,
                      bool value) const;
   double stored(const Place &place, size_t kvHead, size_t d, bool value) const;
+  double storedCode(const uint8_t *page, size_t kvHead, size_t p, size_t d,
+                    bool value) const;
+  void checkCodes(const Place &place, size_t kvHead, std::vector<double> row,
+                  bool value) const;
   void checkState(const Place &place, const std::vector<float> &row);
   void checkRow(const Place &place, const std::vector<float> &row,
                 bool isRounded, const float *got);

@@ -29,7 +29,7 @@ protected:
                  std::to_string(shape.headDim) + " pairs " +
                  std::to_string(shape.pairs) +
                  (shape.adjacent ? " adjacent" : "") + " window " +
-                 std::to_string(shape.window) + " " + scalarName(shape.kv));
+                 std::to_string(shape.window) + " " + shape.kvName());
     AttentionCase c(shape, GetParam());
     std::vector<Place> places;
     for (unsigned p = 0; p < 70; ++p)
@@ -68,6 +68,13 @@ TEST_P(HalvesAttention, Shapes) {
            .headDim = 20,
            .pairs = 10,
            .kv = kv,
+           .halves = true});
+  for (size_t headDim : {20, 64, 80})
+    check({.kvHeads = 2,
+           .group = 3,
+           .headDim = headDim,
+           .pairs = 10,
+           .quantized = true,
            .halves = true});
   for (size_t window : {5, 64})
     check({.kvHeads = 1,
@@ -167,6 +174,27 @@ TEST_P(Attention, StateTypes) {
              .kv = kv});
 }
 
+/// Groups of all sizes, and heads without a whole one; still heads bit for bit.
+TEST_P(Attention, QuantizedState) {
+  for (size_t headDim : {16, 20, 32, 256})
+    check({.kvHeads = 2,
+           .group = 2,
+           .headDim = headDim,
+           .pairs = 8,
+           .quantized = true,
+           .still = headDim != 20});
+  for (size_t group : {1, 3, 9})
+    check({.kvHeads = 2,
+           .group = group,
+           .headDim = group == 1 ? size_t(64) : size_t(80),
+           .pairs = 32,
+           .norms = true,
+           .window = group == 3 ? size_t(30) : size_t(0),
+           .quantized = true,
+           .softcap = group == 3 ? 5.0 : 0.0,
+           .sinks = group == 3});
+}
+
 /// Positions that generating steps cut into parts, a few and as many as there
 /// can be, of two pages and of more.
 TEST_P(Attention, Parts) {
@@ -178,6 +206,7 @@ TEST_P(Attention, Parts) {
                        .headDim = 20,
                        .pairs = 10,
                        .window = window,
+                       .quantized = sinks,
                        .sinks = sinks,
                        .pages = 36},
                       GetParam());

@@ -4,6 +4,7 @@
 // llm.latent_append and llm.attend against the same in double precision.
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Formats/QuantizedState.h"
 #include "CompiledStep.h"
 #include "RandomWeights.h"
 
@@ -165,6 +166,25 @@ std::vector<double> LatentCase::latentOf(size_t token) const {
   return v;
 }
 
+/// What q8 keeps of a key or a value, by its definition.
+static void keepCodes(std::vector<double> &row, bool isKey) {
+  for (size_t first = 0; first < row.size(); first += kStateGroup) {
+    size_t size = std::min(kStateGroup, row.size() - first);
+    float group[kStateGroup];
+    int8_t codes[kStateGroup];
+    std::copy_n(row.begin() + long(first), size, group);
+    const bool isMixed = isKey && size == kStateGroup;
+    if (isMixed)
+      mixState(group);
+    float scale = stateScale(quantizeState(std::span(group, size), codes));
+    for (size_t i = 0; i < size; ++i)
+      group[i] = codes[i] * scale;
+    if (isMixed)
+      mixState(group);
+    std::copy_n(group, size, row.begin() + long(first));
+  }
+}
+
 std::vector<double> LatentCase::expected(const Place &place) const {
   std::vector<double> result;
   const size_t token = tokenOf(place);
@@ -172,15 +192,20 @@ std::vector<double> LatentCase::expected(const Place &place) const {
     std::vector<double> query =
         rotated(queries[token].data() + head * shape.turned, place.position);
     const float *rest = latents[token].data() + head * shape.latent;
+    query.insert(query.end(), rest, rest + shape.latent);
     std::vector<double> sums(shape.latent);
     double total = 0;
     for (unsigned j = 0; j <= place.position; ++j) {
       size_t other = tokenOf({place.sequence, j});
-      std::vector<double> turned = rotated(keys[other].data(), j);
+      std::vector<double> key = rotated(keys[other].data(), j);
       std::vector<double> latent = latentOf(other);
+      key.insert(key.end(), latent.begin(), latent.end());
+      if (shape.kv == "q8") {
+        keepCodes(key, true);
+        keepCodes(latent, false);
+      }
       double score =
-          std::inner_product(query.begin(), query.end(), turned.begin(), 0.0) +
-          std::inner_product(latent.begin(), latent.end(), rest, 0.0);
+          std::inner_product(query.begin(), query.end(), key.begin(), 0.0);
       double power = std::exp(kScale * score);
       total += power;
       for (size_t d = 0; d < shape.latent; ++d)
@@ -252,8 +277,9 @@ TEST_P(LatentAttention, Sizes) {
 }
 
 TEST_P(LatentAttention, StateTypes) {
-  for (const char *kv : {"f16", "bf16"})
+  for (const char *kv : {"f16", "bf16", "q8"})
     check({3, 8, 24, true, kv});
+  check({3, 8, 60, true, "q8"});
 }
 
 /// In the emulator, which takes longer.

@@ -64,8 +64,8 @@ struct ModelCode {
 /// The integer attribute `name` of a module; 0 without.
 uint32_t numberOf(mlir::ModuleOp source, llvm::StringRef name);
 
-/// The type of stored keys and values, "f16", "bf16" or "f32"; after an error,
-/// null.
+/// The type of stored keys and values, "f16", "bf16", "f32" or "q8": i8, with
+/// scales beside them (QuantizedState.h). After an error, null.
 mlir::Type kvElementType(mlir::ModuleOp source, llvm::StringRef name);
 
 /// Fills in what follows from the module alone: vocabulary, sizes, capacity of

@@ -23,6 +23,9 @@ struct ReferenceOptions {
   unsigned index = 0;
   /// Most rows of a step.
   uint32_t rowCapacity = 64;
+  /// What is kept of keys and values: f32, or q8, the numbers of which stay
+  /// f32.
+  std::string kv = "f32";
 };
 
 /// Gives every qz.weight of `module` the plain layout, one after the other from

@@ -11,7 +11,8 @@
 namespace qcc {
 
 struct X86Options {
-  std::string kv = "f16"; ///< Storage of keys and values: f16, bf16 or f32.
+  /// Storage of keys and values: f16, bf16, f32 or q8.
+  std::string kv = "f16";
 };
 
 /// Lowers a module that has gone through the schedule stage (which is left as
