@@ -58,6 +58,7 @@ static std::vector<Architecture> makeTable() {
        .modelTypes = {"gpt_oss"},
        .hasExperts = true,
        .normalizesRoutes = true,
+       .expertBias = true,
        .hasSinks = true,
        .hasExactYarn = true,
        .activation = llm::Activation::ClampedSwiglu,

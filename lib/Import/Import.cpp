@@ -126,6 +126,11 @@ private:
     if (!fused.empty() && !weights.find(layerName(layer, parts.front().first)))
       all = layerName(layer, fused);
     bool isFused = !all.empty() && weights.find(all);
+    auto isThere = [&](const auto &part) {
+      return weights.find(layerName(layer, part.first)) != nullptr;
+    };
+    if (!all.empty() && !isFused && llvm::none_of(parts, isThere))
+      weights.missing({all, layerName(layer, parts.front().first)});
     SmallVector<WeightSource, 3> result;
     int64_t total = 0, first = 0;
     for (auto [name, size] : parts)
@@ -208,8 +213,11 @@ private:
     const Latents &l = config.latents;
     std::string own = layerName(layer, isValue ? names.valueUp : names.keyUp);
     std::string all = layerName(layer, names.keyValueUp);
-    if (!weights.find(all))
+    if (!weights.find(all)) {
+      if (!weights.find(own))
+        weights.missing({all, own});
       return {own};
+    }
     WeightSource source = {all};
     weights.expectNoOrder(source);
     int64_t stride = int64_t(l.plain) + l.value;
@@ -356,18 +364,27 @@ private:
                                   {int64_t(config.experts), out, in});
     return llm::ExpertLinearOp::create(
         builder, loc, rows(out * config.expertsUsed), x, w, routing,
-        weights.expertBias(builder, name, config.experts, out));
+        weights.expertBias(builder, name, config.experts, out,
+                           config.arch.expertBias));
   }
 
   Value experts(Value x, uint32_t layer) {
     std::string prefix = layerName(layer, "");
     auto pick = [&](ArrayRef<std::string_view> known) {
-      return weights.pick(prefix, known);
+      std::string name = weights.pick(prefix, known);
+      SmallVector<std::string> all;
+      for (std::string_view each : known)
+        if (!each.empty())
+          all.push_back(prefix + std::string(each));
+      if (!weights.find(name))
+        weights.missing(all);
+      return name;
     };
     auto named = [&](std::string_view name) {
       return WeightSource{prefix + std::string(name)};
     };
-    Value logits = biasedLinear(x, {pick(names.router)}, config.experts, false);
+    Value logits = biasedLinear(x, {pick(names.router)}, config.experts,
+                                config.arch.expertBias);
     Value shared, sharedGate;
     if (config.sharedFfn) {
       if (!config.arch.plainShared)
@@ -376,8 +393,7 @@ private:
                          named(names.sharedDown), config.sharedFfn);
     }
     Value bias;
-    if (config.sigmoidRoutes &&
-        weights.find(prefix + std::string(names.routerBias)))
+    if (config.sigmoidRoutes)
       bias = weights.dequantized(builder, named(names.routerBias),
                                  {int64_t(config.experts)});
     Value routing = llm::RouteOp::create(
@@ -396,8 +412,12 @@ private:
 
   /// The names of the norms before attention and feed-forward part.
   std::pair<std::string, std::string> normsOf(uint32_t layer) {
-    if (!names.attentionNormOfTwo.empty() &&
-        weights.find(layerName(layer, names.attentionNormOfTwo)))
+    auto isThere = [&](std::string_view name) {
+      return !name.empty() && weights.find(layerName(layer, name));
+    };
+    if (isThere(names.attentionNormOfTwo) ||
+        (names.ffnNormOfTwo != names.attentionNorm &&
+         isThere(names.ffnNormOfTwo)))
       return {layerName(layer, names.attentionNormOfTwo),
               layerName(layer, names.ffnNormOfTwo)};
     return {layerName(layer, names.attentionNorm),

@@ -46,6 +46,25 @@ static qz::EncodingAttr encodingOf(MLIRContext *context, const Tensor &tensor,
   return qz::EncodingAttr::fromEncoding(context, encoding);
 }
 
+std::string WeightSet::shapeText(const Tensor &tensor,
+                                 ArrayRef<int64_t> shape) const {
+  SmallVector<int64_t> sizes(shape);
+  if (checkpoint.naming() == Naming::GGUF || tensor.format == &kStridedFormat)
+    std::reverse(sizes.begin(), sizes.end());
+  std::string text;
+  for (int64_t size : sizes)
+    text += (text.empty() ? "[" : ", ") + std::to_string(size);
+  return text + "]";
+}
+
+void WeightSet::missing(ArrayRef<std::string> names) {
+  std::string others;
+  for (const std::string &name : names.drop_front())
+    others += (others.empty() ? "; " : " or ") + quoted(name);
+  fail("tensor " + quoted(names.front()) + " is missing" +
+       (others.empty() ? "" : others + " would do as well"));
+}
+
 bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
                         ArrayRef<int64_t> shape) {
   // The file has the contiguous dimension first.
@@ -59,11 +78,10 @@ bool WeightSet::declare(const Tensor &tensor, const WeightSource &source,
   if (!source.tensor.empty())
     stored.front() = source.tensorRows;
   if (found != stored) {
-    std::string expected;
-    for (int64_t size : llvm::reverse(stored))
-      expected += (expected.empty() ? "[" : ", ") + std::to_string(size);
-    fail("tensor " + quoted(tensor.name) + ": expected shape " + expected +
-         "], got " + tensor.shape());
+    fail("tensor " + quoted(tensor.name) + ": expected shape " +
+         shapeText(tensor, stored) + ", got " +
+         shapeText(tensor, SmallVector<int64_t>(tensor.dims.rbegin(),
+                                                tensor.dims.rend())));
     return false;
   }
   if (!tensor.encoding()) {
@@ -105,7 +123,7 @@ mlir::Value WeightSet::dequantized(OpBuilder &builder,
   auto result = RankedTensorType::get(shape, builder.getF32Type());
   const Tensor *tensor = find(source.from());
   if (!tensor)
-    fail("tensor " + quoted(source.from()) + " is missing");
+    missing({source.from()});
   if (!tensor || !declare(*tensor, source, shape))
     // The module is thrown away; a value of the right type ends the building.
     return UnrealizedConversionCastOp::create(builder, loc, result,
@@ -140,16 +158,20 @@ mlir::Value WeightSet::bias(OpBuilder &builder, const WeightSource &weight,
         return part.name == source.from();
       });
   if (isRequired && !isTaken)
-    fail("tensor " + quoted(source.from()) + " is missing");
+    missing({source.from()});
   return {};
 }
 
 mlir::Value WeightSet::expertBias(OpBuilder &builder, const std::string &name,
-                                  int64_t experts, int64_t size) {
+                                  int64_t experts, int64_t size,
+                                  bool isRequired) {
   std::string biasName = biasOf(name);
   const Tensor *tensor = find(biasName);
-  if (!tensor)
+  if (!tensor) {
+    if (isRequired)
+      missing({biasName});
     return {};
+  }
   if (tensor->encoding() && !tensor->encoding()->isFloat())
     fail("tensor " + quoted(biasName) +
          ": expected a float type for biases, got " + tensor->typeName());

@@ -46,13 +46,15 @@ public:
   mlir::Value bias(mlir::OpBuilder &builder, const WeightSource &weight,
                    int64_t size, bool isRequired);
   /// The biases of experts, of weights `name` with `size` rows each; null when
-  /// there are none.
+  /// there are none, which is an error if `isRequired`.
   mlir::Value expertBias(mlir::OpBuilder &builder, const std::string &name,
-                         int64_t experts, int64_t size);
+                         int64_t experts, int64_t size, bool isRequired);
   /// The first of the names of a layer's weight that is there; else the first.
   /// `prefix` is the layer's.
   std::string pick(const std::string &prefix,
                    llvm::ArrayRef<std::string_view> names) const;
+  /// Sets the error that none of these tensors is there, one of which must be.
+  void missing(llvm::ArrayRef<std::string> names);
   /// The order that the columns of a weight stand in, a vector of `size`; null
   /// when that is the model's.
   mlir::Value orderOf(mlir::OpBuilder &builder, const WeightSource &weight,
@@ -85,6 +87,9 @@ private:
   /// Whether this is a vector of floats that are all zero.
   bool isZeroVector(const Tensor &tensor);
   void fail(const std::string &message);
+  /// Text of sizes, rows first, in the order that the file of `tensor` has.
+  std::string shapeText(const Tensor &tensor,
+                        llvm::ArrayRef<int64_t> shape) const;
 
   mlir::ModuleOp module;
   const Checkpoint &checkpoint;

@@ -80,7 +80,7 @@ class Fused(TestCase):
         name = "model.layers.1.mlp.gate_up_proj.weight"
         model.tensors[name] = model.tensors[name][:-1]
         model.write()
-        self.check_refused(model.path, f"tensor '{name}': expected shape [64, 256], got [64, 255]")
+        self.check_refused(model.path, f"tensor '{name}': expected shape [256, 64], got [255, 64]")
         model = fuse(self.make())
         model.tensors["model.layers.0.self_attn.q_proj.weight"] = np.zeros((64, 64), np.float32)
         model.write()

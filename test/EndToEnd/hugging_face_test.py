@@ -137,7 +137,7 @@ class Plain(TestCase):
                "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [63]")
         refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias":
                                    np.ones((1, 64), np.float32)}),
-               "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [64, 1]")
+               "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [1, 64]")
         refuse(lambda t: t.update({"model.layers.0.self_attn.q_proj.bias": np.zeros(63, np.float32)}),
                "tensor 'model.layers.0.self_attn.q_proj.bias': expected shape [64], got [63]")
         refuse(lambda t: t.update({"model.layers.0.self_attn.x.bias": np.zeros(64, np.float32)}),
@@ -187,7 +187,7 @@ class Plain(TestCase):
                config={"model_type": "gemma2", "final_logit_softcapping": -2})
         refuse(lambda t: t.update({"model.layers.0.self_attn.qkv_proj.weight":
                                    t.pop("model.layers.0.self_attn.q_proj.weight")}),
-               "tensor 'model.layers.0.self_attn.qkv_proj.weight': expected shape [64, 128], got")
+               "tensor 'model.layers.0.self_attn.qkv_proj.weight': expected shape [128, 64], got")
         refuse(nothing, "key 'use_bidirectional_attention': attention to later positions",
                config={"use_bidirectional_attention": True})
         refuse(nothing, "key 'query_pre_attn_scalar': expected a positive number",

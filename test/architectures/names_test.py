@@ -8,6 +8,7 @@ of transformers, or are refused by name."""
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -58,8 +59,9 @@ class Names(unittest.TestCase):
 
     def check(self, model, name, *options):
         """The logits of transformers."""
+        # Names and keys are read before a target matters.
         result = self.qcc(model, "-o", self.folder / "m.so", "--activations=f32", "--target",
-                          "native", *options)
+                          "reference", *options)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         reference = np.load(HERE / name / "reference.npz")
         ids, expected = reference["prompt.2"], reference["logits.2"]
@@ -111,8 +113,8 @@ class Names(unittest.TestCase):
     def test_positions(self):
         """Learned ones end."""
         self.check(HERE / "gpt2", "gpt2", "--context", 37)
-        self.refuse(HERE / "gpt2", "tensor 'transformer.wpe.weight': expected shape [32, 65], got "
-                    "[32, 64]", options=("--context", 65))
+        self.refuse(HERE / "gpt2", "tensor 'transformer.wpe.weight': expected shape [65, 32], got "
+                    "[64, 32]", options=("--context", 65))
         self.refuse(self.changed("gpt2", lambda t: {k: t[k] for k in t if "wpe" not in k}),
                     "tensor 'transformer.wpe.weight' is missing")
 
@@ -158,10 +160,43 @@ class Names(unittest.TestCase):
                    {"deepseek2.rope.scaling.yarn_log_multiplier": (F32, 1e38)})
         self.refuse(self.folder / "scale.gguf", "expected a finite factor of scores")
 
+    def test_each_tensor(self):
+        """One of each role that is missing, has a row more or is unknown is named."""
+        for path in sorted(HERE.glob("*/model.safetensors")):
+            tensors = read_safetensors(path)
+            # Of each role that of the last layer, and of the first expert. Learned positions
+            # may be more than the context has.
+            roles = {re.sub(r"\d+", "N", name): name for name in reversed(sorted(tensors))
+                     if not re.search(r"(^|\.)(visual|vision_tower|multi_modal_projector|wpe)\.", name)}
+            folder = self.folder / path.parent.name
+            shutil.copytree(path.parent, folder)
+
+            def refused(changed):
+                write_safetensors(folder / "model.safetensors", changed)
+                result = self.qcc(folder, "--emit=import", "-o", "-")
+                self.assertNotEqual(result.returncode, 0)
+                return result.stderr
+            for name in roles.values():
+                # A part of the folder; one of several experts or norms; fused experts.
+                said = name.replace("language_model.", "").replace("model.model.", "model.")
+                said = re.sub(r"\.(?:experts|norms)\..*|\.(?:input|output)_linear\..*", ".", said)
+                with self.subTest(model=folder.name, tensor=name):
+                    text = refused({key: tensors[key] for key in tensors if key != name})
+                    self.assertRegex(text, rf"'{re.escape(said)}.*missing|missing.*'{re.escape(said)}"
+                                     rf"|'{re.escape(said.removesuffix('weight'))}bias' is not part")
+                    values = tensors[name]
+                    text = refused({**tensors, name: np.concatenate([values, values[:1]])})
+                    self.assertIn(f"'{said}", text)
+                    if not said.endswith("."):
+                        shape = ", ".join(map(str, values.shape))
+                        self.assertIn(f"tensor '{said}': expected shape [{shape}], got [", text)
+            text = refused({**tensors, "model.layers.0.spare.weight": np.ones((2, 3), np.float32)})
+            self.assertIn("tensor 'model.layers.0.spare.weight' is not part of this architecture", text)
+
     def test_latents(self):
         """Sizes that do not fit, layers that are not used, and rope that is not of pairs."""
         self.refuse(self.changed("deepseek-v2-lite", config={"v_head_dim": 13}),
-                    "kv_b_proj.weight': expected shape [32, 69], got [32, 72]")
+                    "kv_b_proj.weight': expected shape [69, 32], got [72, 32]")
         self.refuse(self.changed("deepseek-v2-lite", config={"moe_layer_freq": 2}),
                     "key 'moe_layer_freq': only 1")
         self.refuse(self.changed("deepseek-v3", config={"no_rope_layers": [1, 0]}),

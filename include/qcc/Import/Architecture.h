@@ -89,6 +89,8 @@ struct Architecture {
   bool hasUnclearRoutes = false;
   /// Experts are weighed by sigmoid(logit) in folders.
   bool sigmoidRoutes = false;
+  /// The router and each expert must have biases.
+  bool expertBias = false;
   /// The expert that every row has is added without a factor.
   bool plainShared = false;
   /// Each query head has a sink.
