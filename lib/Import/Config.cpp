@@ -155,13 +155,17 @@ static void readRouting(Config &c, Naming naming, const ConfigNames &names,
     reader.fail(names.routesSumTo1, "is not supported for architecture " +
                                         quoted(c.arch.name) +
                                         " (supported: false)");
-  c.sigmoidRoutes = c.arch.sigmoidRoutes && naming == Naming::HuggingFace;
+  // Files of a family that has both kinds say which they have.
+  c.sigmoidRoutes = c.arch.sigmoidRoutes &&
+                    (naming == Naming::HuggingFace || !c.arch.hasLatents);
   // Softmax over those used is softmax over all, then divided by the sum.
   uint32_t routing = reader.countOrZero(names.routing, ~0u);
   if (routing == 3)
     c.normalizesRoutes = true;
-  else if (routing == 2 && c.arch.hasLatents)
+  else if (routing == 2 && (c.arch.hasLatents || c.arch.sigmoidRoutes))
     c.sigmoidRoutes = true;
+  else if (routing == 1)
+    c.sigmoidRoutes = false;
   else if (routing > 1)
     reader.fail(names.routing, "unsupported routing " +
                                    std::to_string(routing) +
@@ -183,7 +187,7 @@ static void readRouting(Config &c, Naming naming, const ConfigNames &names,
     reader.fail(names.routeMethod,
                 "unsupported choice of experts " + quoted(method) +
                     " (supported: greedy, " + std::string(grouped) + ")");
-  if (!c.arch.hasLatents || method == "greedy")
+  if (!(c.arch.hasLatents || c.arch.sigmoidRoutes) || method == "greedy")
     return;
   c.expertGroups = reader.countOr(names.expertGroups, 1, c.experts);
   c.groupsUsed = reader.countOr(names.groupsUsed, 1, c.expertGroups);
@@ -347,17 +351,20 @@ static llm::Activation activationOf(const Architecture &arch,
   return arch.activation;
 }
 
-static bool readHeadLayerNorm(const Config &c, const Checkpoint &checkpoint,
-                              const ConfigNames &names, ConfigReader &reader) {
+/// Which norms heads have.
+static void readHeadNorms(Config &c, const Checkpoint &checkpoint,
+                          const ConfigNames &names, ConfigReader &reader) {
+  auto mayHave = [](const Architecture &arch) {
+    return arch.headLayerNorm || arch.mayLackHeadNorm;
+  };
   std::string tensor =
       std::string(c.names.layerPrefix) + "0." + std::string(c.names.queryNorm);
   bool has = reader.flagOr(names.headLayerNorm,
-                           c.arch.headLayerNorm &&
-                               checkpoint.findTensor(tensor) != nullptr);
-  if (has && !c.arch.headLayerNorm)
-    refuse(names.headLayerNorm, c.arch, reader,
-           [](const auto &a) { return a.headLayerNorm; });
-  return has;
+                           mayHave(c.arch) && checkpoint.findTensor(tensor));
+  if (has && !mayHave(c.arch))
+    refuse(names.headLayerNorm, c.arch, reader, mayHave);
+  c.hasHeadLayerNorm = has && c.arch.headLayerNorm;
+  c.hasHeadNorm = c.arch.headNorm && (has || !c.arch.mayLackHeadNorm);
 }
 
 Result<Config> Config::read(const Checkpoint &checkpoint,
@@ -378,6 +385,14 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   c.heads = reader.count(names.heads, kMaxWidth);
   c.kvHeads = reader.countOr(names.kvHeads, c.heads, kMaxWidth);
   c.spareLayers = reader.countOrZero(names.spareLayers, kMaxLayers);
+  // GGUF counts them, too.
+  if (checkpoint.naming() == Naming::GGUF) {
+    if (c.spareLayers >= c.layers)
+      reader.fail(names.spareLayers, "expected less than the " +
+                                         std::to_string(c.layers) + " layers");
+    else
+      c.layers -= c.spareLayers;
+  }
   bool isGrouped = reader.flagOr(names.groupedQuery, false);
   if (reader.has(names.multiQuery) && !isGrouped)
     c.kvHeads = reader.flag(names.multiQuery) ? 1 : c.heads;
@@ -444,13 +459,15 @@ Result<Config> Config::read(const Checkpoint &checkpoint,
   if (reader.has(names.acausal) && reader.flag(names.acausal))
     reader.fail(names.acausal, "attention to later positions is not supported "
                                "(supported: false)");
-  c.hasHeadLayerNorm = readHeadLayerNorm(c, checkpoint, names, reader);
+  readHeadNorms(c, checkpoint, names, reader);
   refuseFeatures(names, reader);
   // Where a family has those of projections, it does not ask the config.
-  c.hasProjectionBias =
-      c.arch.projectionBias || reader.flagOr(names.projectionBias, false);
-  c.hasAttentionBias =
+  bool hasBias =
       !c.arch.projectionBias && reader.flagOr(names.attentionBias, false);
+  c.hasProjectionBias = c.arch.projectionBias ||
+                        (hasBias && c.arch.projectionBiasOnly) ||
+                        reader.flagOr(names.projectionBias, false);
+  c.hasAttentionBias = hasBias && !c.arch.projectionBiasOnly;
   c.hasFfnBias = reader.flagOr(names.ffnBias, false);
   c.activation = activationOf(c.arch, names, reader);
   readExperts(c, checkpoint, names, reader);

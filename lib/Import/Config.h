@@ -52,8 +52,8 @@ struct Config {
   /// The file says that these layers have biases.
   bool hasProjectionBias = false, hasAttentionBias = false, hasFfnBias = false;
   bool isParallel; ///< As in Architecture.
-  /// There are norms as in Architecture::headLayerNorm.
-  bool hasHeadLayerNorm;
+  /// There are norms as in Architecture.
+  bool hasHeadNorm, hasHeadLayerNorm;
   /// Of queries, keys and values in one tensor: groups, each of which has an
   /// equal share of all three.
   uint32_t qkvGroups;

@@ -75,7 +75,7 @@ private:
       return llm::LayerNormOp::create(builder, loc, x.getType(), x, w,
                                       /*bias=*/Value(), f32(config.eps));
     }
-    if (config.arch.headNorm)
+    if (config.hasHeadNorm)
       return norm(x, name, config.headDim);
     if (config.arch.projectionNorm)
       return norm(x, name, cast<RankedTensorType>(x.getType()).getDimSize(1));

@@ -57,7 +57,7 @@ static constexpr NameTable kGGUF = {
                .bothDim = {"attention.key_length_mla", "attention.key_length"},
                .latentValueDim = {"attention.value_length_mla",
                                   "attention.value_length"},
-               .spareLayers = {},
+               .spareLayers = {"nextn_predict_layers"},
                .ropeAdjacent = {},
                .rotaryDim = {"rope.dimension_count"},
                .rotaryShare = {},

@@ -156,6 +156,15 @@ MODELS = {
         tie_word_embeddings=False, max_position_embeddings=256, rope_parameters=dict(
             rope_type="yarn", rope_theta=1000.0, factor=4.0, mscale=1.0, mscale_all_dim=1.0,
             original_max_position_embeddings=64))),
+    # Half of each head turns; norms of heads and biases of projections are the config's.
+    "glm4-moe": ("Glm4Moe", dict(
+        num_hidden_layers=3, num_attention_heads=3, num_key_value_heads=1, head_dim=12,
+        use_qk_norm=True, n_routed_experts=6, num_experts_per_tok=2, moe_intermediate_size=12,
+        routed_scaling_factor=1.5, n_group=3, topk_group=2, tie_word_embeddings=False)),
+    "glm4-moe-air": ("Glm4Moe", dict(
+        num_attention_heads=5, num_key_value_heads=1, head_dim=8, attention_bias=True,
+        n_routed_experts=9, num_experts_per_tok=3, n_shared_experts=2, moe_intermediate_size=16,
+        tie_word_embeddings=False)),
     # The fourth layer has no rope.
     "smollm3": ("SmolLM3", dict(num_hidden_layers=4, num_attention_heads=3,
                                 num_key_value_heads=1, head_dim=10, intermediate_size=24)),

@@ -134,7 +134,7 @@ class Names(unittest.TestCase):
                     "norm 2 is missing beside tensor")
         self.refuse(self.changed("phi", config={"qk_layernorm": True}),
                     "key 'qk_layernorm': is not supported for architecture 'phi2' "
-                    "(supported: command-r, stablelm)")
+                    "(supported: glm4moe, command-r, stablelm)")
         # The two layouts of queries, keys and values need another number of rows.
         self.refuse(self.changed("falcon-11b", config={"new_decoder_architecture": False}),
                     "query_key_value.bias': expected shape [48], got [64]")
@@ -309,6 +309,21 @@ class Names(unittest.TestCase):
         self.refuse(self.folder / "m.gguf",
                     "tensor 'blk.0.exp_probs_b.bias' is not part of this architecture")
 
+    def test_gguf_spare_layers(self):
+        """GGUF counts layers that only predict further tokens, and says how many they are."""
+        for name, kind in (("glm4-moe-air", "glm4moe"), ("deepseek-v3", "deepseek2")):
+            def spare(tensors):
+                return {**tensors, **{key.replace("layers.1.", "layers.2."): tensors[key]
+                                      for key in tensors if "layers.1." in key}}
+            folder = self.changed(name, spare, config={"num_hidden_layers": 3})
+            for count, said in ((1, None), (3, "expected less than the 3 layers")):
+                write_gguf(folder, self.folder / "m.gguf",
+                           {f"{kind}.nextn_predict_layers": (U32, count)})
+                if said:
+                    self.refuse(self.folder / "m.gguf", said)
+                else:
+                    self.check(self.folder / "m.gguf", name)
+
     def test_gguf_alibi(self):
         write_gguf(HERE / "falcon-7b", self.folder / "m.gguf",
                    {"falcon.attention.max_alibi_bias": (F32, 8.0)})
@@ -328,7 +343,7 @@ class Names(unittest.TestCase):
         required = ("hidden_size", "intermediate_size", "max_position_embeddings",
                     "num_attention_heads", "num_hidden_layers", "rms_norm_eps")
         for name in ("falcon-7b", "falcon-40b", "falcon-11b", "deepseek-v3", "ernie4_5", "seed_oss",
-                     "exaone4", "glm4", "glm", "olmoe", "cohere", "cohere2"):
+                     "exaone4", "glm4", "glm4-moe-air", "glm", "olmoe", "cohere", "cohere2"):
             folder = self.changed(name)
             path = folder / "config.json"
             config = json.loads(path.read_text())

@@ -18,7 +18,7 @@ from make_gguf import BOOL, F32, I32, STRING, U32, Writer  # noqa: E402
 ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "olmo3": "olmo2",
                  "gpt_neox": "gptneox", "gpt_bigcode": "starcoder", "phi": "phi2", "mixtral": "llama",
                  "qwen2_moe": "qwen2moe", "qwen3_moe": "qwen3moe", "gpt_oss": "gpt-oss",
-                 "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "glm": "chatglm",
+                 "deepseek_v2": "deepseek2", "deepseek_v3": "deepseek2", "glm": "chatglm", "glm4_moe": "glm4moe",
                  "cohere": "command-r", "qwen2_vl_text": "qwen2vl", "qwen2_5_vl_text": "qwen2vl",
                  "qwen3_vl_text": "qwen3vl", "qwen3_vl_moe_text": "qwen3vlmoe"}
 # Numbers that only some families have.
@@ -180,33 +180,39 @@ def latent_keys(config, is_split):
     whole = config["qk_nope_head_dim"] + turned
     config["num_key_value_heads"] = 1 if is_split else config["num_attention_heads"]
     config["head_dim"], config["value_dim"] = whole, config["v_head_dim"]
-    keys = {"attention.kv_lora_rank": (U32, rank), "rope.dimension_count": (U32, turned),
-            "expert_weights_scale": (F32, config["routed_scaling_factor"]),
-            "expert_shared_count": (U32, config["n_shared_experts"]),
-            "leading_dense_block_count": (U32, config["first_k_dense_replace"])}
+    keys = {"attention.kv_lora_rank": (U32, rank), "rope.dimension_count": (U32, turned)}
     if is_split:
         keys |= {"attention.key_length_mla": (U32, whole),
                  "attention.value_length_mla": (U32, config["v_head_dim"])}
         config["head_dim"], config["value_dim"] = rank + turned, rank
     if config["q_lora_rank"]:
         keys["attention.q_lora_rank"] = U32, config["q_lora_rank"]
-    if config["n_group"]:
-        keys |= {"expert_group_count": (U32, config["n_group"]),
-                 "expert_group_used_count": (U32, config["topk_group"])}
-    if config["model_type"] == "deepseek_v3":
-        keys |= {"expert_gating_func": (U32, 2), "expert_weights_norm": (BOOL, True)}
     rope = config["rope_parameters"]
     if "mscale_all_dim" in rope:
         keys["rope.scaling.yarn_log_multiplier"] = F32, 0.1 * rope["mscale_all_dim"]
     return keys
 
 
+def routing_keys(config):
+    """Of experts that are chosen as those of DeepSeek."""
+    keys = {"expert_weights_scale": (F32, config["routed_scaling_factor"]),
+            "expert_shared_count": (U32, config["n_shared_experts"]),
+            "leading_dense_block_count": (U32, config["first_k_dense_replace"])}
+    if config["n_group"]:
+        keys |= {"expert_group_count": (U32, config["n_group"]),
+                 "expert_group_used_count": (U32, config["topk_group"])}
+    if config["model_type"] in ("deepseek_v3", "glm4_moe"):
+        keys |= {"expert_gating_func": (U32, 2), "expert_weights_norm": (BOOL, True)}
+    return keys
+
+
 def family_keys(w, config, kind, keys, is_split):
     """The keys of the family, but for those of `keys`."""
-    if "kv_lora_rank" in config:
-        for key, value in latent_keys(config, is_split).items():
-            if f"{kind}.{key}" not in dict(keys):
-                w.key(f"{kind}.{key}", *value)
+    more = latent_keys(config, is_split) if "kv_lora_rank" in config else {}
+    more |= routing_keys(config) if "n_routed_experts" in config else {}
+    for key, value in more.items():
+        if f"{kind}.{key}" not in dict(keys):
+            w.key(f"{kind}.{key}", *value)
 
     def number(key, name, form=U32):
         w.key(f"{kind}.{key}", form, config[name])
@@ -321,7 +327,7 @@ def write_gguf(folder, path, keys=(), experts_type="F32", is_split=True, said=No
     tensors = stacked(tensors)
     has_post_norm = any("post_feedforward" in name for name in tensors)
     names = {**NAMES, **(POST_NORM_NAMES if has_post_norm else {})}
-    if kind in ("gpt-oss", "seed_oss"):
+    if kind in ("gpt-oss", "seed_oss", "glm4moe"):
         names["post_attention_layernorm"] = "post_attention_norm"
     if rope["rope_type"] == "llama3":
         tensor("rope_freqs.weight", llama3_divisors(rope, config["head_dim"]))

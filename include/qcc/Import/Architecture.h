@@ -42,6 +42,8 @@ struct Architecture {
   bool hasLatents = false;
   /// RMS norm of each query and key head before rope.
   bool headNorm = false;
+  /// That only where the file has its weights.
+  bool mayLackHeadNorm = false;
   /// Where the file has it, norm by mean and variance of each query and key
   /// head before rope, with weights for each head.
   bool headLayerNorm = false;
@@ -55,6 +57,8 @@ struct Architecture {
   /// The projections to queries, keys and values have biases. Any linear layer
   /// but the head has one where the file brings it, in each family.
   bool projectionBias = false;
+  /// Where a config says that attention has biases, it means these alone.
+  bool projectionBiasOnly = false;
   /// Attention and feed-forward part both read the layer's input, where the
   /// file does not say whether they do.
   bool isParallel = false;
