@@ -51,9 +51,9 @@ protected:
   ~GpuSession() = default;
 };
 
-/// A GPU in use, for people and programs.
+/// A GPU in use, or several, whose bytes are added, for people and programs.
 struct GpuFacts {
-  const char *name;     // "NVIDIA H200"
+  const char *name;     // "NVIDIA H200"; of several, with their layers
   uint64_t memoryBytes; // that it has
   uint64_t freeBytes;   // now; 0 where it does not tell
   uint64_t weightBytes; // of the model there
@@ -61,7 +61,7 @@ struct GpuFacts {
   double bandwidth;     // bytes a second at best; 0 where it does not tell
 };
 
-/// A model on a GPU: its code and weights. Any number of threads.
+/// A model on one GPU or more: its code and weights. Any number of threads.
 class GpuModel {
 public:
   /// For `sequences` of `pagesPerSequence` pages. The first one brings code and
@@ -86,10 +86,10 @@ struct GpuPart {
 
 /// The archive's entry.
 struct GpuRuntime {
-  /// Opens the first GPU that runs the code, for `part` of it, and says which
-  /// that came to be. QCC_E_DEVICE: there is none; says what is missing.
-  /// QCC_E_NO_MEMORY: the weights that the part names do not fit into what is
-  /// free, or with `fits`, not those of one layer.
+  /// Opens GPUs that run the code, the first or as many as it takes, for `part`
+  /// of it, and says which that came to be. QCC_E_DEVICE: there is none; says
+  /// what is missing. QCC_E_NO_MEMORY: the weights that the part names do not
+  /// fit into what is free, or with `fits`, not those of one layer.
   qcc_status (*open)(const qcc_model_v1 &code, const uint8_t *weights,
                      uint64_t weightBytes, GpuPart &part, GpuModel *&model,
                      ErrorText &error);

@@ -91,6 +91,25 @@ qcc_status Buffer::fill(uint64_t offset, uint8_t value, uint64_t bytes,
                      });
 }
 
+qcc_status Buffer::copyFrom(const Buffer &other, uint64_t offset,
+                            uint64_t bytes, const Stream &stream,
+                            ErrorText &error) {
+  if (qcc_status status = checkRange("write", offset, bytes, stream, error))
+    return status;
+  if (offset > other.length || bytes > other.length - offset)
+    return error.set(QCC_E_ARGUMENT, "cannot read what a device buffer of "
+                                     "another device has not");
+  if (bytes == 0)
+    return QCC_OK;
+  return owner->call("copy memory from another GPU to", owner->info().name,
+                     error, [&](const DriverApi &driver) {
+                       return driver.cuMemcpyPeerAsync(
+                           start + offset, owner->contextHandle(),
+                           other.start + offset, other.owner->contextHandle(),
+                           bytes, stream.handle());
+                     });
+}
+
 //===----------------------------------------------------------------------===//
 // HostBuffer
 //===----------------------------------------------------------------------===//

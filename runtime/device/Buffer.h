@@ -42,6 +42,9 @@ public:
                   const Stream &stream, ErrorText &error) const;
   qcc_status fill(uint64_t offset, uint8_t value, uint64_t bytes,
                   const Stream &stream, ErrorText &error);
+  /// Of the same bytes of a buffer of another device, which are there already.
+  qcc_status copyFrom(const Buffer &other, uint64_t offset, uint64_t bytes,
+                      const Stream &stream, ErrorText &error);
 
 private:
   qcc_status checkRange(const char *action, uint64_t offset, uint64_t bytes,

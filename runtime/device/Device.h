@@ -62,6 +62,7 @@ public:
   const Driver &driver() const { return *library; }
   const DriverApi &api() const { return library->api(); }
   int index() const { return number; }
+  ContextHandle contextHandle() const { return context; }
 
   /// Bytes of device memory that are free and that there are, of all processes.
   qcc_status memory(uint64_t &free, uint64_t &total, ErrorText &error) const;

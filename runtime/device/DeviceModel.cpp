@@ -38,96 +38,8 @@ qcc_status DeviceModel::checkKernels(ErrorText &error) const {
   return QCC_OK;
 }
 
-/// The first GPU that runs one of the images; else why the last one does not.
-qcc_status DeviceModel::chooseDevice(ErrorText &error) {
-  qcc_status status = QCC_E_DEVICE;
-  for (int i = 0; i < driver.deviceCount(); ++i) {
-    status = gpu.open(driver, i, error);
-    if (status == QCC_OK)
-      status = chooseImage(images.data(), uint32_t(images.size()), gpu.info(),
-                           driver.cudaVersion(), image, error);
-    if (status == QCC_OK)
-      status = checkKernels(error);
-    if (status == QCC_OK)
-      return QCC_OK;
-  }
-  return status;
-}
-
-/// Of the weights and states of layers from `firstLayer` on.
-qcc_status DeviceModel::plan(uint32_t firstLayer, ErrorText &error) {
-  first = firstLayer;
-  if (!kept.allocate(description->state_count))
-    return error.set(QCC_E_NO_MEMORY, "out of memory");
-  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
-    for (uint32_t i = 0; i < program->launch_count; ++i) {
-      const qcc_gpu_launch_v1 &launch = program->launches[i];
-      const qcc_gpu_operand_v1 *operands =
-          code().operands + launch.first_operand;
-      for (uint32_t k = 0; k < launch.operand_count; ++k)
-        if (operands[k].kind == QCC_GPU_STATE && isRun(code(), launch, first))
-          kept[operands[k].value] = 1;
-    }
-  return resident.plan(code(), first, error);
-}
-
-/// Weights and arena of the part.
-qcc_status DeviceModel::needs(uint64_t &bytes, ErrorText &error) const {
-  if (addInto(bytes, resident.bytes(), description->arena_bytes))
-    return QCC_OK;
-  return error.set(QCC_E_DATA, "target %s: size of the arena overflows",
-                   description->target);
-}
-
-/// Positions of the one conversation that layers are chosen to leave room for.
-static constexpr uint32_t roomPositions = 4096;
-
-uint64_t DeviceModel::room() const {
-  const uint64_t pages =
-      (std::min(roomPositions, description->context) + QCC_PAGE_TOKENS - 1) /
-      QCC_PAGE_TOKENS;
-  uint64_t bytes =
-      uint64_t(QCC_GENERATE_ROWS) * description->vocab * sizeof(float);
-  for (uint32_t i = 0; i < description->state_count; ++i)
-    if (kept[i])
-      bytes += description->states[i].page_bytes * pages;
-  return bytes;
-}
-
-/// Takes the layers that there is memory for, or says that there is too little.
-qcc_status DeviceModel::choosePart(GpuPart &part, ErrorText &error) {
-  uint64_t free = 0, total = 0, need = 0;
-  if (qcc_status status = gpu.memory(free, total, error))
-    return status;
-  qcc_status status = QCC_OK;
-  auto planFrom = [&](uint32_t from) {
-    status = plan(from, error);
-    if (status == QCC_OK)
-      status = needs(need, error);
-    return status == QCC_OK && need <= free;
-  };
-  for (uint32_t from = part.first; part.fits && from <= description->layers;
-       ++from) {
-    if (planFrom(from) && room() <= free - need) {
-      part.first = from;
-      return QCC_OK;
-    }
-    if (status)
-      return status;
-  }
-  // As asked for, or as much as there is if nothing leaves room for state.
-  if (planFrom(part.first) || status)
-    return status;
-  return error.set(QCC_E_NO_MEMORY,
-                   "out of device memory: the weights and the arena need %s, "
-                   "but of the %s of %.64s only %s are free",
-                   ByteText(need).text, ByteText(total).text, gpu.info().name,
-                   ByteText(free).text);
-}
-
 qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
-                             uint64_t weightBytes, GpuPart &part,
-                             ErrorText &error) {
+                             uint64_t weightBytes, ErrorText &error) {
   description = &of;
   source = weights;
   if (qcc_status status = checkGpuCode(of, weightBytes, error))
@@ -139,11 +51,54 @@ qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
     images[i] = {Image::Kind(from.kind), from.architecture, from.specific,
                  from.cuda_version,      from.data,         from.bytes};
   }
-  if (qcc_status status = driver.open({}, error))
+  return driver.open({}, error);
+}
+
+qcc_status DeviceModel::chooseDevice(int index, ErrorText &error) {
+  if (qcc_status status = gpu.open(driver, index, error))
     return status;
-  if (qcc_status status = chooseDevice(error))
+  if (qcc_status status =
+          chooseImage(images.data(), uint32_t(images.size()), gpu.info(),
+                      driver.cudaVersion(), image, error))
     return status;
-  return choosePart(part, error);
+  return checkKernels(error);
+}
+
+qcc_status DeviceModel::plan(LayerRange layers, ErrorText &error) {
+  range = layers;
+  if (!kept.allocate(description->state_count))
+    return error.set(QCC_E_NO_MEMORY, "out of memory");
+  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
+    for (uint32_t i = 0; i < program->launch_count; ++i) {
+      const qcc_gpu_launch_v1 &launch = program->launches[i];
+      const qcc_gpu_operand_v1 *operands =
+          code().operands + launch.first_operand;
+      for (uint32_t k = 0; k < launch.operand_count; ++k)
+        if (operands[k].kind == QCC_GPU_STATE && isRun(code(), launch, range))
+          kept[operands[k].value] = 1;
+    }
+  return resident.plan(code(), range, error);
+}
+
+/// Positions of the one conversation that layers are chosen to leave room for.
+static constexpr uint32_t roomPositions = 4096;
+
+qcc_status DeviceModel::needs(bool state, uint64_t &bytes,
+                              ErrorText &error) const {
+  if (!addInto(bytes, resident.bytes(), description->arena_bytes))
+    return error.set(QCC_E_DATA, "target %s: size of the arena overflows",
+                     description->target);
+  if (!state)
+    return QCC_OK;
+  const uint64_t pages =
+      (std::min(roomPositions, description->context) + QCC_PAGE_TOKENS - 1) /
+      QCC_PAGE_TOKENS;
+  if (range.hasOutput())
+    bytes += uint64_t(QCC_GENERATE_ROWS) * description->vocab * sizeof(float);
+  for (uint32_t i = 0; i < description->state_count; ++i)
+    if (kept[i])
+      bytes += description->states[i].page_bytes * pages;
+  return QCC_OK;
 }
 
 /// Whether each launch of a program has the operands that its kernel takes.
@@ -186,9 +141,9 @@ qcc_status DeviceModel::load(ErrorText &error) {
   return resident.upload(gpu, source, error);
 }
 
-qcc_status DeviceModel::createSession(uint32_t sequences,
-                                      uint64_t pagesPerSequence,
-                                      GpuSession *&session, ErrorText &error) {
+qcc_status DeviceModel::createPart(uint32_t sequences,
+                                   uint64_t pagesPerSequence,
+                                   DeviceSession *&session, ErrorText &error) {
   pthread_mutex_lock(&mutex);
   qcc_status status = loaded ? QCC_OK : load(error);
   if (status == QCC_OK && !loaded) {
@@ -210,6 +165,16 @@ qcc_status DeviceModel::createSession(uint32_t sequences,
   return status;
 }
 
+qcc_status DeviceModel::createSession(uint32_t sequences,
+                                      uint64_t pagesPerSequence,
+                                      GpuSession *&session, ErrorText &error) {
+  DeviceSession *made = nullptr;
+  qcc_status status = createPart(sequences, pagesPerSequence, made, error);
+  if (status == QCC_OK)
+    session = made;
+  return status;
+}
+
 void DeviceModel::facts(GpuFacts &facts) const {
   uint64_t total = 0;
   ErrorText ignored;
@@ -219,22 +184,4 @@ void DeviceModel::facts(GpuFacts &facts) const {
     facts.freeBytes = 0;
 }
 
-static qcc_status openModel(const qcc_model_v1 &code, const uint8_t *weights,
-                            uint64_t weightBytes, GpuPart &part,
-                            GpuModel *&model, ErrorText &error) {
-  void *memory = malloc(sizeof(DeviceModel));
-  if (!memory)
-    return error.set(QCC_E_NO_MEMORY, "out of memory");
-  auto *made = new (memory) DeviceModel();
-  qcc_status status = made->open(code, weights, weightBytes, part, error);
-  if (status)
-    made->destroy();
-  else
-    model = made;
-  return status;
-}
-
 } // namespace qcc::rt::device
-
-extern "C" const qcc::rt::GpuRuntime qcc_gpu_runtime = {
-    qcc::rt::device::openModel};

@@ -15,16 +15,34 @@
 
 namespace qcc::rt::device {
 
-/// The driver, a GPU, and on it the kernels and weights of one model.
+class DeviceSession;
+
+/// The driver, a GPU, and on it the kernels and weights of some layers of one
+/// model.
 class DeviceModel final : public GpuModel {
 public:
   ~DeviceModel();
 
+  /// The driver, for a model whose code is checked.
   qcc_status open(const qcc_model_v1 &code, const uint8_t *weights,
-                  uint64_t weightBytes, GpuPart &part, ErrorText &error);
+                  uint64_t weightBytes, ErrorText &error);
+  /// GPUs that the driver knows, once it is open.
+  int deviceCount() const { return driver.deviceCount(); }
+  /// QCC_E_DEVICE says why GPU `index` does not run the code.
+  qcc_status chooseDevice(int index, ErrorText &error);
+
+  /// Which layers are to be run. Can be called again before there is a session.
+  qcc_status plan(LayerRange layers, ErrorText &error);
+  /// Bytes of the weights and the arena of the planned layers; with `state`
+  /// also of one conversation (4096 positions, or the model's fewer) and the
+  /// logits of 16 rows.
+  qcc_status needs(bool state, uint64_t &bytes, ErrorText &error) const;
 
   qcc_status createSession(uint32_t sequences, uint64_t pagesPerSequence,
                            GpuSession *&session, ErrorText &error) override;
+  /// The same, for those who give it rows of other GPUs.
+  qcc_status createPart(uint32_t sequences, uint64_t pagesPerSequence,
+                        DeviceSession *&session, ErrorText &error);
   void facts(GpuFacts &facts) const override;
   void destroy() override;
 
@@ -34,8 +52,7 @@ public:
   const Device &device() const { return gpu; }
   const Kernel &kernel(uint32_t index) const { return kernels[index]; }
   const DeviceWeights &weights() const { return resident; }
-  /// The first layer that it runs, counted from 1.
-  uint32_t firstLayer() const { return first; }
+  LayerRange layers() const { return range; }
   /// Whether its layers have that state.
   bool keeps(uint32_t state) const { return kept[state]; }
 
@@ -43,13 +60,7 @@ public:
   std::atomic<uint64_t> used{0};
 
 private:
-  qcc_status chooseDevice(ErrorText &error);
   qcc_status checkKernels(ErrorText &error) const;
-  qcc_status needs(uint64_t &bytes, ErrorText &error) const;
-  /// Bytes of a session's state and logits.
-  uint64_t room() const;
-  qcc_status choosePart(GpuPart &part, ErrorText &error);
-  qcc_status plan(uint32_t firstLayer, ErrorText &error);
   qcc_status checkOperands(const qcc_gpu_program_v1 &program,
                            ErrorText &error) const;
   qcc_status load(ErrorText &error);
@@ -63,7 +74,7 @@ private:
   Module module;
   Array<Kernel> kernels;
   DeviceWeights resident;
-  uint32_t first = 1;
+  LayerRange range;
   Array<uint8_t> kept; // of each state
 
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; // of load()

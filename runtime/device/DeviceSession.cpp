@@ -78,10 +78,16 @@ qcc_status DeviceSession::create(uint32_t sequences, uint64_t pagesPerSequence,
                          model.target, i);
       return memory.reserve(i, bytes, error);
     });
-  then([&] { return memory.reserve(model.state_count, logitsBytes, error); });
+  const bool hasOutput = owner.layers().hasOutput();
+  then([&] {
+    return hasOutput ? memory.reserve(model.state_count, logitsBytes, error)
+                     : QCC_OK;
+  });
   // State must leave what the answers of a step need.
   const uint64_t rows = std::min(model.row_capacity, QCC_GENERATE_ROWS);
   then([&] {
+    if (!hasOutput)
+      return QCC_OK;
     return memory.grow(model.state_count, rows * model.vocab * sizeof(float),
                        "the logits", error);
   });
@@ -233,7 +239,7 @@ qcc_status DeviceSession::launchOne(const qcc_gpu_launch_v1 &launch,
 qcc_status DeviceSession::launchAll(const qcc_gpu_program_v1 &program,
                                     const qcc_step_v1 &step, ErrorText &error) {
   for (uint32_t i = 0; i < program.launch_count; ++i)
-    if (isRun(owner.code(), program.launches[i], owner.firstLayer()))
+    if (isRun(owner.code(), program.launches[i], owner.layers()))
       if (qcc_status status = launchOne(program.launches[i], step, error))
         return status;
   return QCC_OK;
@@ -255,6 +261,15 @@ qcc_status DeviceSession::uploadResidual(const qcc_step_v1 &step,
   return QCC_OK;
 }
 
+/// The same of another GPU's, at the same place there.
+qcc_status DeviceSession::takeResidual(const DeviceSession &before,
+                                       const qcc_step_v1 &step,
+                                       ErrorText &error) {
+  return arena.copyFrom(before.arena, owner.code().residual_offset,
+                        step.rows * owner.code().residual_stride, stream,
+                        error);
+}
+
 /// Puts a step into the stream.
 qcc_status DeviceSession::run(const qcc_step_v1 &step, ErrorText &error) {
   const qcc_gpu_program_v1 &program = step.flags & QCC_STEP_PROMPT
@@ -268,13 +283,24 @@ qcc_status DeviceSession::run(const qcc_step_v1 &step, ErrorText &error) {
 
 qcc_status DeviceSession::step(const qcc_step_v1 &step, uint64_t firstChanged,
                                uint64_t lastChanged, ErrorText &error) {
+  return stepAfter(nullptr, step, firstChanged, lastChanged, error);
+}
+
+qcc_status DeviceSession::stepAfter(const DeviceSession *before,
+                                    const qcc_step_v1 &step,
+                                    uint64_t firstChanged, uint64_t lastChanged,
+                                    ErrorText &error) {
   uint32_t logits = owner.model().state_count;
-  uint64_t bytes = uint64_t(step.outputs) * owner.model().vocab * sizeof(float);
+  uint64_t bytes = 0;
+  if (owner.layers().hasOutput())
+    bytes = uint64_t(step.outputs) * owner.model().vocab * sizeof(float);
   qcc_status status = memory.grow(logits, bytes, "the logits", error);
   if (status)
     return status;
   status = upload(step, firstChanged, lastChanged, error);
-  if (status == QCC_OK && owner.firstLayer() > 1)
+  if (status == QCC_OK && before)
+    status = takeResidual(*before, step, error);
+  else if (status == QCC_OK && owner.layers().first > 1)
     status = uploadResidual(step, error);
   if (status == QCC_OK)
     status = run(step, error);

@@ -32,6 +32,11 @@ public:
                    ErrorText &error) override;
   qcc_status step(const qcc_step_v1 &step, uint64_t firstChanged,
                   uint64_t lastChanged, ErrorText &error) override;
+  /// The same, for rows that `before`, on another GPU, has left; null: as said
+  /// there. The output's logits are given where this has the output.
+  qcc_status stepAfter(const DeviceSession *before, const qcc_step_v1 &step,
+                       uint64_t firstChanged, uint64_t lastChanged,
+                       ErrorText &error);
   void destroy() override;
 
 private:
@@ -45,6 +50,8 @@ private:
   qcc_status upload(const qcc_step_v1 &step, uint64_t firstChanged,
                     uint64_t lastChanged, ErrorText &error);
   qcc_status uploadResidual(const qcc_step_v1 &step, ErrorText &error);
+  qcc_status takeResidual(const DeviceSession &before, const qcc_step_v1 &step,
+                          ErrorText &error);
   qcc_status run(const qcc_step_v1 &step, ErrorText &error);
   qcc_status launchAll(const qcc_gpu_program_v1 &program,
                        const qcc_step_v1 &step, ErrorText &error);

@@ -4,7 +4,6 @@
 
 #include "DeviceWeights.h"
 
-#include "GpuCode.h"
 #include "Upload.h"
 
 #include <algorithm>
@@ -13,7 +12,7 @@ namespace qcc::rt::device {
 
 static constexpr uint64_t alignment = 256;
 
-qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, uint32_t first,
+qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, LayerRange layers,
                                ErrorText &error) {
   if (!pieces.allocate(code.operand_count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
@@ -24,7 +23,7 @@ qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, uint32_t first,
   for (const qcc_gpu_program_v1 *program : {&code.generate, &code.prompt})
     for (uint32_t i = 0; i < program->launch_count; ++i) {
       const qcc_gpu_launch_v1 &launch = program->launches[i];
-      if (isRun(code, launch, first))
+      if (isRun(code, launch, layers))
         std::fill_n(isNamed.data() + launch.first_operand, launch.operand_count,
                     uint8_t(1));
     }

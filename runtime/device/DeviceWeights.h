@@ -7,9 +7,9 @@
 
 #include "Buffer.h"
 
-#include "core/Memory.h"
+#include "GpuCode.h"
 
-#include "qcc-rt/qcc_gpu.h"
+#include "core/Memory.h"
 
 namespace qcc::rt::device {
 
@@ -18,9 +18,9 @@ namespace qcc::rt::device {
 /// to 256 bytes.
 class DeviceWeights {
 public:
-  /// Finds the pieces that layers `first` to the last and the output need. The
-  /// code was checked. Can be called again before upload().
-  qcc_status plan(const qcc_gpu_code_v1 &code, uint32_t first,
+  /// Finds the pieces that `layers` need. The code was checked. Can be called
+  /// again before upload().
+  qcc_status plan(const qcc_gpu_code_v1 &code, LayerRange layers,
                   ErrorText &error);
 
   uint64_t bytes() const { return total; }

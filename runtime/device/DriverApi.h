@@ -127,6 +127,9 @@ constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
     (void *to, DevicePointer from, size_t bytes, StreamHandle stream))         \
   X(cuMemcpyDtoDAsync_v2,                                                      \
     (DevicePointer to, DevicePointer from, size_t bytes, StreamHandle stream)) \
+  X(cuMemcpyPeerAsync,                                                         \
+    (DevicePointer to, ContextHandle toContext, DevicePointer from,            \
+     ContextHandle fromContext, size_t bytes, StreamHandle stream))            \
   X(cuMemsetD8Async, (DevicePointer to, unsigned char value, size_t bytes,     \
                       StreamHandle stream))                                    \
   X(cuMemGetAllocationGranularity,                                             \

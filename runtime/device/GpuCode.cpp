@@ -103,11 +103,11 @@ static qcc_status checkProgram(const qcc_model_v1 &model,
 }
 
 bool isRun(const qcc_gpu_code_v1 &code, const qcc_gpu_launch_v1 &launch,
-           uint32_t first) {
-  if (launch.layer >= first || first <= 1)
-    return true;
+           LayerRange layers) {
   if (launch.layer > 0)
-    return false;
+    return launch.layer >= layers.first && launch.layer <= layers.last;
+  if (layers.first <= 1)
+    return true;
   // Before all layers stands what all need (rotations), and what makes rows of
   // tokens.
   const qcc_gpu_operand_v1 *operands = code.operands + launch.first_operand;

@@ -16,10 +16,19 @@ namespace qcc::rt::device {
 qcc_status checkGpuCode(const qcc_model_v1 &model, uint64_t weightBytes,
                         ErrorText &error);
 
-/// Whether a GPU that runs layers `first` to the last makes a launch of either
-/// program: rows come from the layer before, unless the first is 1.
+/// Layers that a GPU runs, counted from 1. With `toTheEnd` also the output,
+/// which goes with the last layer.
+struct LayerRange {
+  static constexpr uint32_t toTheEnd = UINT32_MAX;
+  uint32_t first = 1, last = toTheEnd;
+
+  bool hasOutput() const { return last == toTheEnd; }
+};
+
+/// Whether a GPU that runs `layers` makes a launch of either program: rows come
+/// from the layer before, unless the first is 1.
 bool isRun(const qcc_gpu_code_v1 &code, const qcc_gpu_launch_v1 &launch,
-           uint32_t first);
+           LayerRange layers);
 
 } // namespace qcc::rt::device
 

@@ -145,6 +145,11 @@ FAKE_EXPORT Result cuInit(unsigned flags) {
     fill(&state);
     if (const char *megabytes = getenv("FAKE_CUDA_MEGABYTES"))
       state.memoryBytes = uint64_t(atoi(megabytes)) << 20;
+    if (const char *bytes = getenv("FAKE_CUDA_BYTES"))
+      for (state.devices = 0; *bytes && state.devices < 8;
+           bytes += *bytes == ',')
+        state.memoryOf[state.devices++] =
+            strtoull(bytes, const_cast<char **>(&bytes), 10);
     if (const char *capability = getenv("FAKE_CUDA_CAPABILITY"))
       sscanf(capability, "%d.%d", &state.major, &state.minor);
   }
@@ -218,10 +223,10 @@ FAKE_EXPORT Result cuDeviceGetAttribute(int *value, DeviceAttribute attribute,
   return call.result;
 }
 
-FAKE_EXPORT Result cuDeviceTotalMem_v2(size_t *bytes, DeviceNumber) {
+FAKE_EXPORT Result cuDeviceTotalMem_v2(size_t *bytes, DeviceNumber device) {
   Call call("cuDeviceTotalMem_v2");
   if (!call.fails())
-    *bytes = state.memoryBytes;
+    *bytes = books.memoryOf(device);
   return call.result;
 }
 
@@ -231,6 +236,7 @@ FAKE_EXPORT Result cuDevicePrimaryCtxRetain(ContextHandle *context,
   if (call.fails())
     return call.result;
   *context = &contexts[device];
+  contexts[device].device = device;
   ++contexts[device].retained;
   return 0;
 }

@@ -8,6 +8,8 @@
 // A program that has no test in it tells the fake through the environment:
 // FAKE_CUDA_KERNELS is a library with `void fake_kernels(FakeCuda *)`,
 // FAKE_CUDA_MEGABYTES the memory of each device, FAKE_CUDA_CAPABILITY "8.6".
+// FAKE_CUDA_BYTES "65536,131072" is one device for each number, with that
+// memory.
 //
 // Copies and kernels are put off until something waits for them: source memory
 // that is changed too early shows as wrong data, and freed memory under ASan.
@@ -44,6 +46,7 @@ struct FakeCuda {
   int devices = 2;
   int major = 8, minor = 0;
   uint64_t memoryBytes = uint64_t(64) << 20; // of each device
+  uint64_t memoryOf[8] = {};                 // of one; 0: as each
   int threadsPerBlock = 1024, sharedPerBlock = 163 << 10;
   bool hasGraphs = true; // false: capturing fails
   size_t failAt = 0;     // the n-th call fails; 0: none

@@ -99,7 +99,7 @@ FAKE_EXPORT Result cuMemCreate(MemoryHandle *handle, size_t bytes,
   if (call.fails())
     return call.result;
   CUctx_st *context = &books.contexts[given->location.device];
-  if (bytes > state.memoryBytes - context->used)
+  if (bytes > books.memoryOf(context->device) - context->used)
     return call.result = resultOutOfMemory;
   context->used += bytes;
   *handle = ++books.lastMemory;

@@ -115,6 +115,9 @@ struct Books {
   uint64_t lastMemory = 0;
 
   void count();
+  uint64_t memoryOf(int device) const {
+    return state.memoryOf[device] ? state.memoryOf[device] : state.memoryBytes;
+  }
 };
 extern Books books;
 

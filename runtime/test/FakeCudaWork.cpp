@@ -84,8 +84,8 @@ uint8_t *fake::resolve(DevicePointer address, uint64_t bytes,
 FAKE_EXPORT Result cuMemGetInfo_v2(size_t *unused, size_t *total) {
   Call call("cuMemGetInfo_v2");
   if (!call.fails() && call.in(nullptr)) {
-    *unused = state.memoryBytes - stack.back()->used;
-    *total = state.memoryBytes;
+    *total = books.memoryOf(stack.back()->device);
+    *unused = *total - stack.back()->used;
   }
   return call.result;
 }
@@ -98,7 +98,7 @@ FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   CUctx_st *context = stack.back();
   if (bytes == 0)
     call.refuse(invalidValue);
-  else if (bytes > state.memoryBytes - context->used)
+  else if (bytes > books.memoryOf(context->device) - context->used)
     call.result = resultOutOfMemory;
   if (call.fails())
     return call.result;
@@ -183,6 +183,24 @@ FAKE_EXPORT Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from,
   uint8_t *target = resolve(to, bytes, stream->context);
   uint8_t *source = resolve(from, bytes, stream->context);
   if (!target || !source)
+    call.refuse(invalidValue);
+  else
+    add(stream, [=] { memcpy(target, source, bytes); });
+  return call.result;
+}
+
+/// Nothing makes it wait for work of the other device.
+FAKE_EXPORT Result cuMemcpyPeerAsync(DevicePointer to, ContextHandle toContext,
+                                     DevicePointer from,
+                                     ContextHandle fromContext, size_t bytes,
+                                     StreamHandle stream) {
+  Call call("cuMemcpyPeerAsync");
+  if (!call.known(books.streams, stream))
+    return call.result;
+  uint8_t *target = resolve(to, bytes, toContext);
+  uint8_t *source = resolve(from, bytes, fromContext);
+  if (!target || !source || stream->context != toContext ||
+      toContext == fromContext)
     call.refuse(invalidValue);
   else
     add(stream, [=] { memcpy(target, source, bytes); });

@@ -102,7 +102,7 @@ TEST_F(DeviceWeightsTest, HasWhatLaunchesName) {
     weights[i] = uint8_t(i * 7 + i / 256);
   // Of the second layer alone.
   DeviceWeights part;
-  ASSERT_EQ(part.plan(code, 2, error), QCC_OK) << error.get();
+  ASSERT_EQ(part.plan(code, {2}, error), QCC_OK) << error.get();
   EXPECT_LT(part.bytes(), 205u + 2 * 512u);
   ASSERT_EQ(part.upload(device, weights.data(), error), QCC_OK);
   EXPECT_EQ(part.address(5000, 1000), 0u);
@@ -111,7 +111,7 @@ TEST_F(DeviceWeightsTest, HasWhatLaunchesName) {
                    &weights[5100], 100),
             0);
   DeviceWeights resident;
-  ASSERT_EQ(resident.plan(code, 1, error), QCC_OK) << error.get();
+  ASSERT_EQ(resident.plan(code, {1}, error), QCC_OK) << error.get();
   EXPECT_LT(resident.bytes(), 124u + 1200u + 2 * 512u);
   ASSERT_EQ(resident.upload(device, weights.data(), error), QCC_OK)
       << error.get();

@@ -52,8 +52,16 @@ protected:
     return last == expected ? QCC_OK : QCC_E_NUMERIC;
   }
 
-  void failEach(int failWith) {
+  /// `memoryOf` is of two GPUs, if given.
+  void failEach(int failWith, std::vector<uint64_t> memoryOf = {}) {
     expected.clear();
+    auto renew = [&] {
+      GpuFaultTest::renew();
+      if (!memoryOf.empty())
+        fake->devices = int(memoryOf.size());
+      std::copy(memoryOf.begin(), memoryOf.end(), fake->memoryOf);
+    };
+    renew();
     ASSERT_EQ(useAll(), QCC_OK) << error;
     const std::vector<std::string> calls = fake->calls;
     ASSERT_GT(calls.size(), 300u);
@@ -93,5 +101,8 @@ protected:
 TEST_F(GpuFaultTest, EachCallFails) { failEach(999); }
 
 TEST_F(GpuFaultTest, EachCallRunsOutOfMemory) { failEach(2); }
+
+/// A layer on each of two.
+TEST_F(GpuFaultTest, EachCallOfTwoGpusFails) { failEach(999, {60000, 140000}); }
 
 } // namespace

@@ -42,6 +42,7 @@ protected:
   void renew() {
     fake = control<FakeCuda *()>("fake_cuda_reset")();
     fake_kernels(fake);
+    fake->devices = 1;
   }
 
   template <typename Function>

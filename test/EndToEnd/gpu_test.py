@@ -120,6 +120,46 @@ class Gpu(unittest.TestCase):
             info = json.loads(self.on_gpu("info", "--json", layers=str(count)))
             self.assertEqual(info["gpu_layers"], count)
 
+    def test_several_gpus(self):
+        """Layers on two GPUs, the second of which has the output; then also on the CPU."""
+        self.compile(self.tiny(kind="Q8_0", layers=5), "--activations=f32")
+
+        def memory(first, second):
+            return f"{first << 10},{second << 10}"
+
+        given = memory(4096, 4096)
+
+        def on_gpus(*arguments, layers="99"):
+            return self.check_run(
+                [self.program, *arguments], LD_LIBRARY_PATH=OPTIONS.driver,
+                FAKE_CUDA_KERNELS=OPTIONS.kernels, FAKE_CUDA_CAPABILITY="8.6",
+                FAKE_CUDA_BYTES=given, QCC_GPU_LAYERS=layers)
+
+        # As much as leaves the fourth layer to the second.
+        kilobytes = 4096
+        while "(GPU 0, layers 1 to 3)" not in on_gpus("info", layers="auto"):
+            kilobytes -= 16
+            given = memory(kilobytes, 4 * kilobytes)
+        info = json.loads(on_gpus("info", "--json"))
+        self.assertEqual(info["device"], "Fake GPU (GPU 0, layers 1 to 3), "
+                                         "Fake GPU (GPU 1, layers 4 to 5)")
+        self.assertEqual(info["gpu_layers"], 5)
+        ids = ("--ids", "3,20,7,11,40,2,9,31,5", "--batch", "5")
+        expected = self.logits(self.on_cpu, *ids)
+        self.assertLess(distance(self.logits(on_gpus, *ids), expected), 2e-5)
+        generate = (PROMPT, "--raw", "--greedy", "-n", "6")
+        self.assertEqual(on_gpus(*generate), self.on_cpu(*generate))
+        # A second GPU without room for the last two: the CPU has the first.
+        for second in range(kilobytes, 0, -16):
+            given = memory(kilobytes, second)
+            info = json.loads(on_gpus("info", "--json", layers="auto"))
+            if info["gpu_layers"] < 5:
+                break
+        self.assertEqual(info["device"], "Fake GPU (GPU 0, layers 2 to 4), "
+                                         "Fake GPU (GPU 1, layers 5 to 5)")
+        got = self.logits(lambda *a: on_gpus(*a, layers="auto"), *ids)
+        self.assertLess(distance(got, expected), 2e-5)
+
     def test_code_for_one_kind(self):
         """PTX that only Hopper takes, and beside it some that newer GPUs take too."""
         self.compile(self.tiny(kind="Q8_0"), "--activations=f32", gpu="sm_90a")

@@ -134,8 +134,8 @@ typedef struct qcc_model_info_v1 {
   uint32_t reserved;        /* 0 */
   uint64_t matmul_columns;  /* of all their inputs                            */
   /* The GPU that runs the model; NULL: the CPU does. Numbers are of the moment
-     of the call. */
-  const char *device;           /* "NVIDIA H200"                             */
+     of the call, and of several GPUs together. */
+  const char *device;           /* "NVIDIA H200"; several with their layers  */
   const char *device_unused;    /* why code for a GPU is not used; NULL      */
   uint64_t device_memory_bytes; /* that the GPU has                          */
   uint64_t device_free_bytes;   /* 0: not known                              */

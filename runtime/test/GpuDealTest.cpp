@@ -1,0 +1,156 @@
+//===- GpuDealTest.cpp - Layers on several GPUs ---------------------------===//
+// SPDX-License-Identifier: Apache-2.0
+//
+// The demo model's two layers on the fake driver's GPUs, which have memory for
+// one each. Rows cross between them, each keeps its own layer's pages.
+//===----------------------------------------------------------------------===//
+
+#include "GpuFixture.h"
+
+#include "qcc-rt/qcc_abi.h"
+
+using namespace demo;
+
+namespace {
+
+constexpr uint64_t kPages = DEMO_CONTEXT / QCC_PAGE_TOKENS,
+                   kHalf = DEMO_WEIGHT_BYTES / 2,
+                   kLogits = uint64_t(QCC_GENERATE_ROWS) * DEMO_VOCAB * 4;
+/// Weights, arena and the state of a conversation of one layer, and the second
+/// one's with the logits; weights keep their place modulo 256.
+constexpr uint64_t kFirst =
+    kHalf + DEMO_GPU_ARENA_BYTES + kPages * DEMO_GPU_PAGE_BYTES(0);
+constexpr uint64_t kSecond = kHalf + kHalf % 256 + DEMO_GPU_ARENA_BYTES +
+                             kPages * DEMO_GPU_PAGE_BYTES(1) + kLogits;
+
+class GpuDealTest : public GpuFixture {
+protected:
+  /// Opens a model on GPUs of these many bytes.
+  qcc_status openOn(std::vector<uint64_t> bytes, int32_t layers = QCC_GPU_AUTO,
+                    const char *file = "demo_gpu.so") {
+    session.reset();
+    model.reset();
+    renew();
+    fake->devices = int(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), fake->memoryOf);
+    return open(file, layers);
+  }
+
+  void expectTokens(const std::vector<int32_t> &tokens, uint32_t sequence,
+                    size_t from, bool prompt = true) {
+    std::vector<int32_t> rest(tokens.begin() + std::ptrdiff_t(from),
+                              tokens.end());
+    Logits all = evaluate(tokens, 1, prompt);
+    Logits expected(all.begin() + std::ptrdiff_t(from * DEMO_VOCAB), all.end());
+    EXPECT_EQ(eval(rest, prompt ? 40 : 1, sequence), expected)
+        << "sequence " << sequence << " from " << from;
+  }
+};
+
+TEST_F(GpuDealTest, SaysWhichGpuHasWhichLayers) {
+  ASSERT_EQ(openOn({kFirst, kSecond}), QCC_OK) << error;
+  qcc_model_info_v1 told = info();
+  EXPECT_STREQ(told.device, "Fake GPU (GPU 0, layers 1 to 1), "
+                            "Fake GPU (GPU 1, layers 2 to 2)");
+  EXPECT_EQ(told.gpu_layers, 2u);
+  EXPECT_EQ(told.device_memory_bytes, kFirst + kSecond);
+  EXPECT_EQ(told.device_weight_bytes, DEMO_WEIGHT_BYTES + kHalf % 256);
+  EXPECT_GT(told.device_bandwidth, 0);
+}
+
+TEST_F(GpuDealTest, OpensOnlyWhatItNeeds) {
+  const uint64_t all = kFirst + kSecond - DEMO_GPU_ARENA_BYTES;
+  ASSERT_EQ(openOn({all, all}), QCC_OK) << error;
+  EXPECT_STREQ(info().device, "Fake GPU");
+  EXPECT_EQ(fake->retained, 1u);
+  ASSERT_EQ(openOn({kFirst, kSecond, all}), QCC_OK) << error;
+  EXPECT_EQ(fake->retained, 2u);
+}
+
+/// A GPU that has no room for a layer is passed over.
+TEST_F(GpuDealTest, DealsByTheMemoryOfEach) {
+  ASSERT_EQ(openOn({8 << 10, kFirst, kSecond}), QCC_OK) << error;
+  EXPECT_STREQ(info().device, "Fake GPU (GPU 1, layers 1 to 1), "
+                              "Fake GPU (GPU 2, layers 2 to 2)");
+  EXPECT_EQ(fake->retained, 2u);
+  // No room for the first layer anywhere: the CPU has it.
+  ASSERT_EQ(openOn({8 << 10, kSecond}), QCC_OK) << error;
+  EXPECT_EQ(info().gpu_layers, 1u);
+  EXPECT_STREQ(info().device, "Fake GPU");
+  ASSERT_EQ(start(), QCC_OK) << error;
+  expectTokens(someTokens(20), 0, 0);
+  // Asked for, all weights fit, if not with a whole conversation.
+  ASSERT_EQ(openOn({12 << 10, 24 << 10}, 2), QCC_OK) << error;
+  EXPECT_EQ(info().gpu_layers, 2u);
+}
+
+TEST_F(GpuDealTest, TooLittleMemoryIsAnError) {
+  EXPECT_EQ(openOn({6 << 10, 4 << 10}, 2), QCC_E_NO_MEMORY);
+  EXPECT_STREQ(error,
+               "out of device memory: the weights and the arenas need "
+               "15.88 KiB, but of the 10.00 KiB of 2 GPUs only 10.00 KiB "
+               "are free");
+}
+
+TEST_F(GpuDealTest, GivesTheLogitsOfTheCpu) {
+  ASSERT_EQ(openOn({1 << 16, 1 << 18}), QCC_OK) << error;
+  ASSERT_EQ(info().gpu_layers, 2u);
+  ASSERT_NE(std::string(info().device), "Fake GPU");
+  ASSERT_EQ(start(2), QCC_OK) << error;
+  // Over several pages; steps of equal counts come again, as graphs.
+  for (size_t count : {1, 50, 150})
+    expectTokens(someTokens(count), 0, count == 1 ? 0 : count == 50 ? 1 : 50);
+  expectTokens(someTokens(70), 1, 0, /*prompt=*/false);
+  EXPECT_GT(callsOf("cuMemcpyPeerAsync"), 70u);
+  EXPECT_GT(callsOf("cuGraphLaunch"), 100u);
+}
+
+TEST_F(GpuDealTest, SequencesShareAndPart) {
+  ASSERT_EQ(openOn({1 << 16, 1 << 18}), QCC_OK) << error;
+  ASSERT_EQ(start(2), QCC_OK) << error;
+  std::vector<int32_t> tokens = someTokens(100);
+  expectTokens(tokens, 0, 0);
+  ASSERT_EQ(qcc_copy(session.get(), 0, 1, 80), QCC_OK);
+  std::vector<int32_t> other(tokens.begin(), tokens.begin() + 80);
+  for (int32_t token : {7, 8, 9})
+    other.push_back(token);
+  expectTokens(other, 1, 80);
+  tokens.push_back(11);
+  expectTokens(tokens, 0, 100);
+}
+
+/// What is saved does not say which GPU had it.
+TEST_F(GpuDealTest, StateIsSavedAndRestored) {
+  ASSERT_EQ(openOn({1 << 16, 1 << 18}), QCC_OK) << error;
+  ASSERT_EQ(start(2), QCC_OK) << error;
+  std::vector<int32_t> tokens = someTokens(70);
+  expectTokens(tokens, 0, 0);
+  std::vector<uint8_t> saved(1 << 20);
+  size_t bytes = 0;
+  ASSERT_EQ(
+      qcc_state_save(session.get(), 0, saved.data(), saved.size(), &bytes),
+      QCC_OK);
+  ASSERT_EQ(qcc_state_restore(session.get(), 1, saved.data(), bytes), QCC_OK)
+      << qcc_last_error(session.get());
+  tokens.push_back(5);
+  expectTokens(tokens, 1, 70);
+  ASSERT_EQ(openOn({1 << 20}), QCC_OK) << error;
+  ASSERT_EQ(start(), QCC_OK) << error;
+  ASSERT_EQ(qcc_state_restore(session.get(), 0, saved.data(), bytes), QCC_OK)
+      << qcc_last_error(session.get());
+  expectTokens(tokens, 0, 70);
+}
+
+/// The memory of the first GPU ends: the sequences are what they were.
+TEST_F(GpuDealTest, StateThatDoesNotFitIsAnError) {
+  ASSERT_EQ(openOn({kFirst, 1 << 18}), QCC_OK) << error;
+  ASSERT_NE(std::string(info().device), "Fake GPU");
+  ASSERT_EQ(start(2), QCC_OK) << error;
+  std::vector<int32_t> tokens = someTokens(100);
+  expectTokens(tokens, 0, 0);
+  EXPECT_EQ(tryEval(someTokens(450), 40, 1), QCC_E_NO_MEMORY);
+  tokens.push_back(3);
+  expectTokens(tokens, 0, 100);
+}
+
+} // namespace
