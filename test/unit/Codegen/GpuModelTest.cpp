@@ -136,7 +136,11 @@ INSTANTIATE_TEST_SUITE_P(Families, GpuModel,
                                          "olmo2", "gpt2", "starcoder2",
                                          // Experts, and latents with them.
                                          "mixtral", "qwen3-moe", "gpt-oss",
-                                         "deepseek-v2-lite", "deepseek-v3"),
+                                         "granitemoe", "deepseek-v2-lite",
+                                         "deepseek-v3",
+                                         // Texts of models that also see.
+                                         "qwen3_vl-vision",
+                                         "qwen3_vl_moe-vision"),
                          [](const auto &info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
