@@ -45,7 +45,9 @@ class Session:
         # What a generated token needs is made once.
         self.turn = _abi.Next(token=-1)
         self._turn_ref, self._self = byref(self.turn), c_void_p(address.value)
-        self._next = _abi.untyped(self._api.next)
+        known = hasattr(self._api, "next")
+        self._next: Callable[..., int] = (_abi.untyped(self._api.next) if known
+                                          else self._next_in_steps)
         self._sampled = c_int32()
         self._sampled_ref = byref(self._sampled)
         self._rows: Any = None
@@ -83,6 +85,22 @@ class Session:
             self._has_logits = False
             self._check(status)
         return self.turn.token
+
+    def _next_in_steps(self, *_: Any) -> int:
+        """qcc_next() for a library that is older than that function."""
+        turn = self.turn
+        if turn.token >= 0:
+            request = _abi.Eval(tokens=(c_int32 * 1)(turn.token), count=1,
+                                want=_abi.LOGITS_LAST, batch=1)
+            status: int = self._api.eval(self.address, byref(request))
+            if status:
+                return status
+            turn.token = -1
+        status = self._api.sample(self.address, 0, None, self._sampled_ref)
+        if not status:
+            turn.token = self._sampled.value
+            turn.end = self._api.is_end(self.model.address, turn.token)
+        return status
 
     @property
     def pending(self) -> int | None:

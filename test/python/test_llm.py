@@ -10,6 +10,7 @@ import threading
 import numpy as np
 import pytest
 import qcc
+from qcc import _abi
 
 GREEDY = dict(temperature=0, repetition_penalty=1.0)
 
@@ -50,6 +51,18 @@ def test_steps_are_what_generate_does(llm):
         steps.append(token)
         llm.eval([token])
     assert steps == expected and llm.tokens[:len(prompt)] == prompt
+
+
+def test_a_library_older_than_next(llm, library, monkeypatch):
+    """Its table ends before qcc_next()."""
+    prompt, settings = llm.tokenize("once upon"), dict(max_new_tokens=-1, seed=7)
+    expected = list(llm.generate(prompt, **settings))
+    reason = llm.stop_reason
+    monkeypatch.setattr(_abi, "FUNCTIONS", _abi.FUNCTIONS[:-1])
+    with qcc.load(library, threads=1) as old:
+        assert not hasattr(old.model.api, "next")
+        assert list(old.generate(prompt, **settings)) == expected
+        assert old.stop_reason == reason and old.tokens == llm.tokens
 
 
 def test_text_is_that_of_the_executable(llm, library):
