@@ -154,7 +154,7 @@ class Plain(TestCase):
             refuse(nothing, f"config.json: key '{key}': is not supported (supported: false)",
                    config={key: True})
         refuse(nothing, "config.json: key 'qk_layernorm': is not supported for architecture 'llama' "
-               "(supported: command-r, stablelm)", config={"qk_layernorm": True})
+               "(supported: glm4moe, command-r, stablelm)", config={"qk_layernorm": True})
         refuse(nothing, "mixture-of-experts models are not supported for architecture 'qwen2' "
                "(supported: llama, qwen2moe, ", config={"model_type": "qwen2", "num_local_experts": 8})
         refuse(nothing, "quantization by 'exl3' is not supported yet",
