@@ -40,8 +40,9 @@ def in_c(llm, prompt, count):
 def timed(tokens):
     """Seconds for a token after the first, which has the prompt before it."""
     next(tokens)
-    start = time.perf_counter()
-    count = sum(1 for _ in tokens)
+    count, start = 0, time.perf_counter()
+    for _ in tokens:
+        count += 1
     return (time.perf_counter() - start) / count
 
 

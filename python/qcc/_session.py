@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_uint32, c_void_p, cast
+from functools import partial
 from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
@@ -42,12 +43,16 @@ class Session:
         self._batch = min(self.options[2] or capacity, capacity)
         self.context: int = self._api.context(self.address)
         self._has_logits = False  # of the sequence's last token
-        # What a generated token needs is made once.
+        # Evaluates the pending token, if there is one, and chooses the next, which is
+        # pending then: `turn.token`; `turn.end` tells whether it ends an answer. What
+        # it returns is for check_next(). Between two tokens the weights pass through
+        # the caches, so that all that is touched here is read from memory again: hence
+        # one call, with arguments that need no conversion and are made once.
         self.turn = _abi.Next(token=-1)
-        self._turn_ref, self._self = byref(self.turn), c_void_p(address.value)
         known = hasattr(self._api, "next")
-        self._next: Callable[..., int] = (_abi.untyped(self._api.next) if known
-                                          else self._next_in_steps)
+        self.next: Callable[[], int] = partial(  # not after close()
+            _abi.untyped(self._api.next) if known else self._next_in_steps,
+            c_void_p(address.value), byref(self.turn))
         self._sampled = c_int32()
         self._sampled_ref = byref(self._sampled)
         self._rows: Any = None
@@ -71,20 +76,11 @@ class Session:
             text = self._api.last_error(self.address).decode(errors="replace")
             raise QccError(text or "an argument is not accepted", status)
 
-    def next(self) -> int:
-        """Evaluates the pending token, if there is one, and chooses the next, which is
-        pending then. `turn.end` tells whether it ends an answer.
-
-        Between two tokens the weights pass through the caches, so that all that is
-        touched here is read from memory again: hence one call, and arguments that
-        need no conversion."""
-        if not self._handle._address:
-            self.address  # says why
-        status = self._next(self._self, self._turn_ref)
+    def check_next(self, status: int) -> None:
+        """Raises what next() returned, unless it is 0."""
         if status:
             self._has_logits = False
             self._check(status)
-        return self.turn.token
 
     def _next_in_steps(self, *_: Any) -> int:
         """qcc_next() for a library that is older than that function."""

@@ -269,33 +269,33 @@ class LLM:
         with self._lock:
             if config.reset:
                 self.reset()
-            turn = self._turn = object()
             self._use(config)
+            turn = self._turn = object()
             self._sampling = None
             self._choose_by(config)
             self._eval(tokens, config.batch_size)
             session = self.session
-        chosen, left = session.turn, config.max_new_tokens
+        advance, chosen, left = session.next, session.turn, config.max_new_tokens
         while left:
             with self._lock:
                 if self._turn is not turn:
                     self._check_turn(turn)
-                try:
-                    token = session.next()
-                except QccError as error:
-                    if error.code != _abi.E_CONTEXT:
-                        raise
+                status = advance()
+                if status == _abi.E_CONTEXT:
                     self.stop_reason = "context"
                     return
+                if status:
+                    session.check_next(status)
                 if chosen.end and not past_ends:
                     self.stop_reason = "end"
                     return
             left -= 1
-            yield token
+            yield chosen.token
         self.stop_reason = "length"
 
     def _check_turn(self, turn: object) -> None:
         if self._turn is not turn:
+            self.session  # says so when it is closed
             raise QccError("another call changed the sequence while this one generated: "
                            "load the model once for each stream")
 
@@ -328,7 +328,7 @@ class LLM:
                 new.restore(old.save())
             new.pending = old.pending
             old.close()
-            self._sampling = None
+            self._turn = self._sampling = None
         self._session = new
 
     # ---- the end
@@ -336,7 +336,7 @@ class LLM:
     def close(self) -> None:
         """Frees the state. The object cannot be used any more."""
         with self._lock:
-            session, self._session = self._session, None
+            session, self._session, self._turn = self._session, None, None
             model, self._model = self._model, None
             if session:
                 session.close()

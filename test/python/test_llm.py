@@ -230,9 +230,9 @@ def test_close(library):
     with qcc.load(library) as llm:
         stream = llm("abc", stream=True, seed=1)
         next(stream)
-    for use in (lambda: llm("x"), lambda: llm.tokenize("x"), lambda: llm.logits, llm.reset,
-                lambda: next(stream)):
-        with pytest.raises(qcc.QccError, match="closed|another call"):
+    for use in (lambda: next(stream), lambda: llm("x"), lambda: llm.tokenize("x"),
+                lambda: llm.logits, llm.reset):
+        with pytest.raises(qcc.QccError, match="closed"):
             use()
     llm.close()
     assert "closed" in repr(llm)
