@@ -142,6 +142,22 @@ qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
                    lacking, wanted->target);
 }
 
+qcc_status chooseAllowedTarget(const qcc_bundle_v1 &bundle, const char *name,
+                               uint64_t features, bool (*allowAmx)(),
+                               const qcc_model_v1 *&chosen, ErrorText &error) {
+  constexpr uint64_t amx = QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16;
+  qcc_status status = chooseTarget(bundle, name, features, chosen, error);
+  if (status || !(chosen->cpu_features & amx) || allowAmx())
+    return status;
+  const qcc_model_v1 *other = nullptr;
+  if (chooseTarget(bundle, name, features & ~amx, other, error))
+    return error.set(QCC_E_CPU,
+                     "the kernel does not allow AMX, which target %s needs",
+                     chosen->target);
+  chosen = other;
+  return QCC_OK;
+}
+
 qcc_status readGpuLayers(const char *text, int32_t &layers, ErrorText &error) {
   layers = QCC_GPU_AUTO;
   if (!text || !*text || strcmp(text, "auto") == 0)
@@ -169,7 +185,8 @@ qcc_status Model::openPart(const qcc_model_v1 &model, int32_t gpuLayers,
                            ErrorText &error) {
   const qcc_model_v1 *cpu = nullptr;
   ErrorText noCpu;
-  qcc_status found = chooseTarget(*bundle, nullptr, cpuFeatures(), cpu, noCpu);
+  qcc_status found = chooseAllowedTarget(*bundle, nullptr, cpuFeatures(),
+                                         enableAmx, cpu, noCpu);
   bool isSplit = gpuLayers > 0 && uint32_t(gpuLayers) < model.layers;
   if (isSplit && found)
     return error.set(found, "cannot run %d of %u layers on a GPU: %.160s",
@@ -240,7 +257,8 @@ qcc_status Model::chooseCode(const char *name, int32_t gpuLayers,
     if (unused != QCC_E_DEVICE && unused != QCC_E_NO_MEMORY)
       return error.set(unused, "%s", gpuUnused.get());
   }
-  qcc_status status = chooseTarget(*bundle, name, cpuFeatures(), code, error);
+  qcc_status status =
+      chooseAllowedTarget(*bundle, name, cpuFeatures(), enableAmx, code, error);
   if (status == QCC_OK && gpuLayers > 0)
     return error.set(QCC_E_ARGUMENT,
                      "target %.40s is code for a CPU, and %d layers are to run "
@@ -278,11 +296,6 @@ qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
     code = bundle->models[bundle->model_count - 1];
   else if (qcc_status status = chooseCode(name, gpuLayers, error))
     return status;
-  if (!textOnly && code->cpu_features & (QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16) &&
-      !enableAmx())
-    return error.set(QCC_E_CPU,
-                     "the kernel does not allow AMX, which target %s needs",
-                     code->target);
   if (qcc_status status = text.open(*bundle, code->vocab, error))
     return status;
   if (!gpu && !textOnly && !(options.flags & QCC_MODEL_NO_POPULATE))

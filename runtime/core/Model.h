@@ -55,6 +55,11 @@ qcc_status checkBundle(const qcc_bundle_v1 &bundle, ErrorText &error);
 qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
                         uint64_t features, const qcc_model_v1 *&chosen,
                         ErrorText &error);
+/// The same, but what needs AMX only if `allowAmx`, which asks the kernel for
+/// it, does not fail. It is called when such a target would be chosen.
+qcc_status chooseAllowedTarget(const qcc_bundle_v1 &bundle, const char *name,
+                               uint64_t features, bool (*allowAmx)(),
+                               const qcc_model_v1 *&chosen, ErrorText &error);
 
 /// QCC_GPU_LAYERS's value: "auto" or a number.
 qcc_status readGpuLayers(const char *text, int32_t &layers, ErrorText &error);

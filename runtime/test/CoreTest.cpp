@@ -493,6 +493,55 @@ TEST(BundleTest, TakesTheBestTargetThatTheCpuHas) {
                             "target x86-64-v3 needs");
 }
 
+/// Where the kernel keeps the tile registers to itself, code that needs none.
+TEST(BundleTest, TakesAmxOnlyWhereTheKernelAllowsIt) {
+  constexpr uint64_t amx = QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16;
+  qcc_model_v1 tiles = *qcc_bundle.models[0];
+  tiles.target = "sapphirerapids";
+  tiles.cpu_features = QCC_CPU_X86_64_V3 | amx;
+  const qcc_model_v1 *models[] = {qcc_bundle.models[0], &tiles};
+  qcc_bundle_v1 bundle = qcc_bundle;
+  bundle.models = models;
+  bundle.model_count = 2;
+  static int asked;
+  auto allow = [] { return ++asked > 0; };
+  auto refuse = [] { return ++asked < 0; };
+  ErrorText error;
+  const qcc_model_v1 *chosen = nullptr;
+  asked = 0;
+  ASSERT_EQ(chooseAllowedTarget(bundle, nullptr, QCC_CPU_X86_64_V3, allow,
+                                chosen, error),
+            QCC_OK);
+  EXPECT_STREQ(chosen->target, "x86-64");
+  EXPECT_EQ(asked, 0);
+  uint64_t all = QCC_CPU_X86_64_V3 | amx;
+  ASSERT_EQ(chooseAllowedTarget(bundle, nullptr, all, allow, chosen, error),
+            QCC_OK);
+  EXPECT_STREQ(chosen->target, "sapphirerapids");
+  EXPECT_EQ(asked, 1);
+  ASSERT_EQ(chooseAllowedTarget(bundle, nullptr, all, refuse, chosen, error),
+            QCC_OK);
+  EXPECT_STREQ(chosen->target, "x86-64");
+
+  // Nothing else to fall back on, or nothing else asked for.
+  const char *refused =
+      "the kernel does not allow AMX, which target sapphirerapids needs";
+  EXPECT_EQ(
+      chooseAllowedTarget(bundle, "sapphirerapids", all, refuse, chosen, error),
+      QCC_E_CPU);
+  EXPECT_STREQ(error.get(), refused);
+  models[0] = &tiles;
+  bundle.model_count = 1;
+  EXPECT_EQ(chooseAllowedTarget(bundle, nullptr, all, refuse, chosen, error),
+            QCC_E_CPU);
+  EXPECT_STREQ(error.get(), refused);
+  EXPECT_EQ(chooseAllowedTarget(bundle, nullptr, QCC_CPU_X86_64_V3, refuse,
+                                chosen, error),
+            QCC_E_CPU);
+  EXPECT_STREQ(error.get(), "this CPU lacks AMX INT8, AMX BF16, which target "
+                            "sapphirerapids needs");
+}
+
 /// Code of a GPU is the last of the targets, and not a CPU's.
 TEST(BundleTest, PassesOverCodeOfAGpu) {
   qcc_gpu_code_v1 code = {};
