@@ -119,7 +119,9 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
     `order` operand the elements then stand in that order, as after
     `qz.permute`. `generate` and `prompt` say how activations are stored in generating
     and in prompt steps (written by `qcc-select-activations`); `sum_group` is
-    the number of k elements that share one sum.
+    the number of k elements that share one sum. With `prompt_blocks` prompt
+    steps multiply blocks of rows by blocks of weights, for which what is next
+    to each other in a row is next to each other in memory.
 
     With `experts`, the result of an `llm.route` with S slots, there is one row
     for each slot of a row: the input's row if that has as many columns as the
@@ -141,7 +143,8 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
                        UnitAttr:$centered,
                        OptionalAttr<QZ_ActivationsAttr>:$generate,
                        OptionalAttr<QZ_ActivationsAttr>:$prompt,
-                       OptionalAttr<I64Attr>:$sum_group);
+                       OptionalAttr<I64Attr>:$sum_group,
+                       UnitAttr:$prompt_blocks);
   let results = (outs QZ_QActivationType:$result);
   let assemblyFormat = [{
     $input (`norm` $norm^)? (`bias` $norm_bias^)? (`order` $order^)?

@@ -39,6 +39,7 @@ static llvm::Error lowerReference(Stages &stages, ModuleOp module,
 static llvm::Expected<ScheduleOptions>
 scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
   ScheduleOptions schedule;
+  schedule.blocks = target.multipliesBlocks();
   bool takesHalves = target.dot == DotKind::Mma;
   if (takesHalves)
     schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;

@@ -140,6 +140,7 @@ llvm::Error CompiledKernel::compile(const Options &options) {
     return failed("making the matmul");
   ScheduleOptions schedule;
   schedule.generate = schedule.prompt = schedule.felt = options.activations;
+  schedule.blocks = options.target->multipliesBlocks();
   PassManager passes(&context);
   buildLayoutPipeline(passes);
   buildSchedulePipeline(passes, schedule);
@@ -154,8 +155,10 @@ llvm::Error CompiledKernel::compile(const Options &options) {
       options.prompt ? *quantizeOp.getPrompt() : *quantizeOp.getGenerate();
   int64_t sumGroup = *quantizeOp.getSumGroup();
   int64_t wanted = options.prompt ? kMostTileRows : int64_t(shape.tokens);
-  ActivationLayout layout = isa.activations(
-      {kind, sumGroup, wanted, options.prompt}, int64_t(shape.columns));
+  ActivationLayout layout =
+      isa.activations({kind, sumGroup, wanted, options.prompt,
+                       options.prompt && quantizeOp.getPromptBlocks()},
+                      int64_t(shape.columns));
   usedKind = layout.kind;
   if (!encoding.isFloat() && !encoding.hasZeros() && encoding.spans.empty())
     layout.zeroFactor =
@@ -169,6 +172,7 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   std::string quantizeName =
       addQuantize(*module, isa, int64_t(shape.columns), layout);
   units = x86::MatmulKernels::units(matmul);
+  auto scratchBytes = size_t(x86::MatmulKernels::scratchBytes(matmul));
 
   PassManager toLLVM(&context);
   buildLLVMDialectPipeline(toLLVM);
@@ -214,7 +218,8 @@ llvm::Error CompiledKernel::compile(const Options &options) {
       {&inputs, shape.tokens * shape.columns * sizeof(float)},
       {&weights, copies * copyBytes},
       {&activations, size_t(layout.bytes(padded))},
-      {&results, size_t(padded) * stride}};
+      {&results, size_t(padded) * stride},
+      {&scratch, scratchBytes}};
   for (auto [memory, size] : memories) {
     llvm::Expected<Bytes> allocated = allocate(size);
     if (!allocated)

@@ -51,7 +51,8 @@ public:
   /// Multiplies one of the copies of the weights with the activations.
   void multiply(size_t copy = 0) {
     multiplyPanels(activations.get(), results.get(), nullptr, 0, units,
-                   int64_t(shape.tokens), weights.get() + copy * copyBytes);
+                   int64_t(shape.tokens), scratch.get(),
+                   weights.get() + copy * copyBytes);
   }
   /// [rows] of one of the tokens.
   const float *result(size_t token) const {
@@ -70,7 +71,7 @@ private:
   using Bytes = std::unique_ptr<uint8_t[], FreeBytes>;
   using Multiply = void (*)(const void *activations, void *out,
                             const void *residual, int64_t first, int64_t last,
-                            int64_t rows, const void *weights);
+                            int64_t rows, void *scratch, const void *weights);
   using Quantize = void (*)(const void *input, void *activations, int64_t rows);
 
   CompiledKernel(const Encoding &encoding, const Shape &shape,
@@ -87,7 +88,7 @@ private:
   std::unique_ptr<Code> code;
   Multiply multiplyPanels = nullptr;
   Quantize quantizeRows = nullptr;
-  Bytes inputs, weights, activations, results;
+  Bytes inputs, weights, activations, results, scratch;
 };
 
 } // namespace qcc::bench

@@ -190,6 +190,8 @@ qcc::benchKernel(const KernelBenchOptions &options) {
     return llvm::createStringError(
         "this machine lacks the instructions of target '" +
         llvm::Twine(options.target->name) + "'");
+  if (llvm::Error error = allowTarget(*options.target))
+    return error;
   llvm::Expected<const GGMLType *> type = findFormat(options.format);
   if (!type)
     return type.takeError();

@@ -52,7 +52,8 @@ static LogicalResult fuse(Op linear, Value experts, PatternRewriter &rewriter) {
       /*norm_bias=*/Value(), /*order=*/Value(), experts, /*eps=*/FloatAttr(),
       /*centered=*/UnitAttr(),
       /*generate=*/qz::ActivationsAttr(),
-      /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr());
+      /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr(),
+      /*prompt_blocks=*/UnitAttr());
   rewriter.replaceOpWithNewOp<qz::MatmulOp>(
       linear, linear.getResult().getType(), activations,
       ValueRange(weight.getWeight()), biases, /*residual=*/Value(), experts,

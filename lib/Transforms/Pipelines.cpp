@@ -37,7 +37,7 @@ void qcc::buildLayoutPipeline(OpPassManager &pm, const LayoutOptions &options) {
 void qcc::buildSchedulePipeline(OpPassManager &pm,
                                 const ScheduleOptions &options) {
   pm.addPass(createSelectActivationsPass(
-      {options.generate, options.prompt, options.felt}));
+      {options.generate, options.prompt, options.felt, options.blocks}));
   pm.addPass(createPlanSchedulePass());
   pm.addPass(createPlanMemoryPass({options.rowCapacity, options.generateRows}));
 }

@@ -339,6 +339,11 @@ private:
       return failure();
 
     Capacity capacity = {rowCapacity, generateRows};
+    module.walk([&](qz::QuantizeOp op) {
+      if (op.getPromptBlocks())
+        capacity.rows = int64_t(llvm::alignTo(uint64_t(rowCapacity.getValue()),
+                                              ActivationLayout::kBlock));
+    });
     BlockPlan stepPlan(entryBlock(*step), capacity);
     if (failed(stepPlan.build(/*inOut=*/false)))
       return failure();

@@ -76,6 +76,10 @@ static bool isEightBit(qz::Activations activations) {
          activations == qz::Activations::A8G16;
 }
 
+static bool isInteger(qz::Activations activations) {
+  return isEightBit(activations) || activations == qz::Activations::A16;
+}
+
 /// Whether `op` makes rows whose errors are felt most. An order of k that is
 /// kept with weights is that of importance, so the largest elements come
 /// together.
@@ -221,6 +225,11 @@ private:
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
     op.setSumGroup(choice.sumGroup);
+    op.setPromptBlocks(blocks && isInteger(choice.prompt) &&
+                       llvm::all_of(op->getUsers(), [](Operation *user) {
+                         auto matmul = dyn_cast<qz::MatmulOp>(user);
+                         return matmul && !hasValues(matmul);
+                       }));
   }
 };
 } // namespace

@@ -3,6 +3,8 @@
 // RUN:   | FileCheck %s --check-prefix=FINE
 // RUN: qcc-opt %s --qcc-select-activations='generate=f32 prompt=f32 felt=f32' \
 // RUN:   | FileCheck %s --check-prefix=FLOAT
+// RUN: qcc-opt %s --qcc-select-activations='blocks' \
+// RUN:   | FileCheck %s --check-prefix=BLOCKS
 
 #f32 = #qz.encoding<f32>
 #bf16 = #qz.encoding<bf16>
@@ -23,6 +25,12 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
   // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 32 : i64}
   // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<a8>, prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   // FLOAT: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
+  // Integers are multiplied in blocks where the target does that.
+  // BLOCKS: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, prompt_blocks, sum_group = 32 : i64}
+  // BLOCKS: prompt = #qz.activations<a8g16>, prompt_blocks, sum_group = 16
+  // BLOCKS: prompt_blocks, sum_group = 16
+  // BLOCKS: prompt = #qz.activations<f32>, sum_group
+  // BLOCKS: prompt = #qz.activations<f32>, sum_group
   %a = qz.quantize %x : tensor<?x768xf32> -> <768>
   %0 = qz.matmul %a, [%w32] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
 
@@ -128,6 +136,8 @@ func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #
 }
 
 // CHECK-LABEL: func private @floats
+// BLOCKS-LABEL: func private @floats
+// BLOCKS-NOT: prompt_blocks
 // FLOAT-LABEL: func private @floats
 func.func private @floats(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #values>,
                           %v: !qz.tensor<128x128, #fp8>) -> tensor<?x128xf32> {

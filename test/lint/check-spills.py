@@ -16,7 +16,7 @@ JUMP = re.compile(r"^\s+j\w+\s+([.\w$]+)")
 FUNCTION = re.compile(r"^\s+\.type\s+([^,\s]+),\s*@function")
 DOT = re.compile(r"^\s+(vpdpbusds?|vpmaddubsw|vdpbf16ps|tdpb\w+)\b")
 FMA = re.compile(r"^\s+vfn?m(add|sub)\w*ps\b")
-VECTOR = re.compile(r"%[xyz]mm\d+")
+VECTOR = re.compile(r"%[txyz]mm\d+")
 STACK = re.compile(r"\(%rsp\b")
 # %rbp is a register like others where it does not hold the frame.
 FRAME = re.compile(r"^\s+movq\s+%rsp, %rbp")

@@ -15,6 +15,9 @@
 // with dotGroup the smaller of actGroup and sumGroup, for an integer dot
 // product covers elements of one scale on either side.
 //
+// A tile whose rows are multiplied as one block has the four bytes of a row
+// next to each other: dots [planes][tile][8].
+//
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
 // 32639. The f32 form holds [32][tile] f32, the bf16 form [16][tile] pairs of
 // bf16 that follow each other in a row. The f16 form is not meant to be
@@ -31,8 +34,10 @@ namespace qcc {
 
 struct ActivationLayout {
   static constexpr int64_t kChunk = 32;
+  /// The tile whose rows are multiplied as one block.
+  static constexpr int64_t kBlock = 16;
   /// The largest tile of any target.
-  static constexpr int64_t kMostTile = 12;
+  static constexpr int64_t kMostTile = kBlock;
 
   ActivationLayout(qz::Activations kind, int64_t columns, int64_t sumGroup,
                    int64_t tile)
@@ -48,6 +53,8 @@ struct ActivationLayout {
   /// has the same remainder, so that additions do not wait for each other.
   /// Rows that must have the same bits have the same number of them.
   int64_t chains = 1;
+  /// Whether the tile is multiplied as one block. Integer forms.
+  bool isBlock = false;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
   bool isHalf() const { return kind == qz::Activations::BF16; }
@@ -62,10 +69,13 @@ struct ActivationLayout {
   }
 
   int64_t dotOffset(int64_t plane, int64_t q, int64_t row) const {
-    return ((plane * 8 + q) * tile + row) * 4;
+    return plane * 8 * tile * 4 + q * groupStride() + row * rowStride();
   }
+  /// Bytes between the k-groups of a row, and between the rows of a tile.
+  int64_t groupStride() const { return isBlock ? 4 : tile * 4; }
+  int64_t rowStride() const { return isBlock ? kChunk : 4; }
   int64_t scaleOffset(int64_t index, int64_t row) const {
-    return dotOffset(planes(), index, row);
+    return ((planes() * 8 + index) * tile + row) * 4;
   }
   int64_t nsumOffset(int64_t index, int64_t row) const {
     return scaleOffset(kChunk / group() + index, row);

@@ -333,7 +333,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       f32 have weights with a scale for 64 elements or more, beside which more
       scales of activations cost little;
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
-      32, else 32.
+      32, else 32;
+    * `prompt_blocks`, with the option `blocks`, where prompts have integers and
+      no codes stand for floats.
 
     Where any rows of prompts have 8 bits or bf16, `llm.attend` has
     `prompt_halves`.
@@ -387,7 +389,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
                clEnumValN(::qcc::qz::Activations::A8G16, "a8g16", "int8, groups of 16"),
                clEnumValN(::qcc::qz::Activations::F16, "f16", "f16"),
                clEnumValN(::qcc::qz::Activations::F32, "f32", "f32"))
-           }]>];
+           }]>,
+    Option<"blocks", "blocks", "bool", /*default=*/"false",
+           "Whether the target multiplies blocks of rows by blocks of weights">];
   let statistics = [
     Statistic<"numFloat", "float", "Kept in f32 for the sake of the weights">,
     Statistic<"numRaised", "raised", "Raised to a16 before logits and routes">,
@@ -437,6 +441,8 @@ def PlanMemoryPass : Pass<"qcc-plan-memory", "mlir::ModuleOp"> {
     make rows. The module gets `llm.row_capacity`, `llm.arena_bytes`, and
     `llm.thread_bytes`: what a thread needs of its own for a replicated `qz.quantize`.
 
+    * Rows are as many as `row-capacity` says; where prompt steps multiply blocks
+      (`prompt_blocks`), as many as whole blocks of 16 have.
     * Values that are never live together share memory (first fit). A value
       counts as live for one stage longer than it is, so that a stage may start
       while the one before it still runs, where no value flows between them. (A

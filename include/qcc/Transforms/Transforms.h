@@ -33,6 +33,8 @@ struct ScheduleOptions {
   qz::Activations prompt = qz::Activations::A8;
   /// Those of prompt steps whose errors the result feels most.
   qz::Activations felt = qz::Activations::A8G16;
+  /// Whether the target multiplies blocks of rows by blocks of weights.
+  bool blocks = false;
   /// Rows that a buffer holds: the most rows of a prompt step, padding to the
   /// tile included.
   int64_t rowCapacity = 264;

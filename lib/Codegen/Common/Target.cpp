@@ -12,7 +12,9 @@
 #include "llvm/TargetParser/Host.h"
 
 #include <bit>
+#include <sys/syscall.h>
 #include <tuple>
+#include <unistd.h>
 
 using namespace qcc;
 
@@ -20,6 +22,7 @@ static constexpr uint64_t kV3 = QCC_CPU_X86_64_V3;
 static constexpr uint64_t kV4 = kV3 | QCC_CPU_X86_64_V4 | QCC_CPU_AVX512_VNNI;
 static constexpr uint64_t kVbmi = kV4 | QCC_CPU_AVX512_VBMI;
 static constexpr uint64_t kBf16 = kVbmi | QCC_CPU_AVX512_BF16;
+static constexpr uint64_t kAmx = kBf16 | QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16;
 
 // LLVM's own "znver4" or "icelake-server" would let it use instructions that
 // cpu_features has no bit for (GFNI, VPOPCNTDQ, ...). So each row is the psABI
@@ -44,9 +47,9 @@ static const TargetSpec kTargets[] = {
      "+avx512vnni,+avx512vbmi,+avx512bf16", "znver4", kBf16, 512, 32,
      DotKind::Vnni},
     {TargetKind::X86, "sapphirerapids",
-     "AVX-512 with VNNI, VBMI and BF16, tuned for Sapphire Rapids", "x86-64-v4",
-     "+avx512vnni,+avx512vbmi,+avx512bf16", "sapphirerapids", kBf16, 512, 32,
-     DotKind::Vnni},
+     "AVX-512 with VNNI, VBMI and BF16, and AMX (Sapphire Rapids and later)",
+     "x86-64-v4", "+avx512vnni,+avx512vbmi,+avx512bf16,+amx-int8,+amx-bf16",
+     "sapphirerapids", kAmx, 512, 32, DotKind::Vnni},
     // The PTX version is the lowest that the chip allows, since a driver
     // rejects newer ones.
     {TargetKind::NVPTX, "sm_80", "NVIDIA Ampere (A100)", "sm_80", "+ptx70", "",
@@ -67,6 +70,10 @@ static const TargetSpec kTargets[] = {
     {TargetKind::NVPTX, "sm_120", "NVIDIA Blackwell (RTX 50)", "sm_120",
      "+ptx87", "", 0, 128, 128, DotKind::Mma, 99 * 1024, 120, 12080},
 };
+
+bool TargetSpec::multipliesBlocks() const {
+  return cpuFeatures & QCC_CPU_AMX_INT8;
+}
 
 llvm::ArrayRef<TargetSpec> qcc::targetTable() { return kTargets; }
 
@@ -104,6 +111,10 @@ static uint64_t hostFeatures() {
     features |= QCC_CPU_AVX512_VBMI;
   if (all({"avx512bf16"}))
     features |= QCC_CPU_AVX512_BF16;
+  if (all({"amx-tile", "amx-int8"}))
+    features |= QCC_CPU_AMX_INT8;
+  if (all({"amx-tile", "amx-bf16"}))
+    features |= QCC_CPU_AMX_BF16;
   return features;
 }
 
@@ -135,6 +146,16 @@ llvm::Expected<const TargetSpec *> qcc::detectNativeTarget() {
     return llvm::createStringError("target 'native': this CPU (" + cpu +
                                    ") lacks AVX2, FMA, F16C or BMI2");
   return best;
+}
+
+llvm::Error qcc::allowTarget(const TargetSpec &target) {
+  constexpr long requestPermission = 0x1023, tileData = 18;
+  if (target.multipliesBlocks() &&
+      syscall(SYS_arch_prctl, requestPermission, tileData) != 0)
+    return llvm::createStringError(
+        "the kernel does not allow AMX, which target '" +
+        llvm::StringRef(target.name) + "' needs");
+  return llvm::Error::success();
 }
 
 std::string qcc::closestWord(llvm::StringRef text,

@@ -9,6 +9,8 @@ using namespace qcc;
 using namespace qcc::x86;
 
 int64_t Isa::tileRows(const RowUse &use) const {
+  if (hasTiles && use.isBlock)
+    return ActivationLayout::kBlock;
   bool wide = registers >= 32;
   int64_t most = wide ? 12 : 4;
   bool isFloat = use.kind == qz::Activations::F32;
@@ -35,6 +37,7 @@ ActivationLayout Isa::activations(RowUse use, int64_t columns) const {
   // tile do not, and need the registers.
   if (layout.isFloat() && !use.isPrompt)
     layout.chains = 4;
+  layout.isBlock = hasTiles && use.isBlock;
   return layout;
 }
 

@@ -21,6 +21,7 @@ struct RowUse {
   int64_t sumGroup;
   int64_t wanted; ///< Rows of a tile, if registers allow.
   bool isPrompt;
+  bool isBlock = false; ///< Whether that is to be multiplied as one block.
 };
 
 /// The facts of a target in the units of kernels.
@@ -28,13 +29,16 @@ struct Isa {
   explicit Isa(const TargetSpec &target)
       : lanes(target.vectorBits / 32), dot(target.dot),
         registers(target.registers),
-        hasHalfProducts(target.cpuFeatures & QCC_CPU_AVX512_BF16) {}
+        hasHalfProducts(target.cpuFeatures & QCC_CPU_AVX512_BF16),
+        hasTiles(target.multipliesBlocks()) {}
 
   int64_t lanes; ///< 32-bit lanes of a vector: 16 or 8.
   DotKind dot;
   unsigned registers;
   /// Whether pairs of bf16 can be multiplied and added in f32.
   bool hasHalfProducts;
+  /// Whether tile registers multiply blocks of bytes.
+  bool hasTiles;
 
   /// Passes over a panel of 16 rows, `lanes` rows each.
   int64_t halves() const { return 16 / lanes; }
@@ -48,7 +52,7 @@ struct Isa {
   /// float accumulator and an integer accumulator for each byte plane and, as
   /// LLVM schedules it, for each sum group of a chunk; the rest of the
   /// registers hold a line, scales and temporaries. Divides 264, the default
-  /// capacity of a step.
+  /// capacity of a step, unless rows are multiplied in blocks.
   int64_t tileRows(const RowUse &use) const;
   /// For how many rows, ascending, kernels have code beside that for a whole
   /// tile: the last tile of a step, or of an expert, rarely is full.

@@ -20,8 +20,9 @@ using namespace qcc::x86;
 
 /// Rows of a generating step that share the unpacking of a panel.
 static constexpr int64_t kGenerateTile = 4;
-/// The same in prompt steps, as far as registers allow.
-static constexpr int64_t kPromptTile = ActivationLayout::kMostTile;
+/// The same in prompt steps, as far as registers allow, where rows are not
+/// multiplied in blocks.
+static constexpr int64_t kPromptTile = 12;
 
 /// Fills in what depends on the shapes of all functions.
 static void planMemory(LoweringContext &context) {
@@ -44,6 +45,12 @@ static void planMemory(LoweringContext &context) {
     if (context.isa.hasHalfProducts && op.getPromptHalves())
       context.scratchBytes = std::max(
           context.scratchBytes, attendPromptScratchBytes(context.isa, shape));
+  });
+  context.source.walk([&](qz::MatmulOp op) {
+    auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
+    if (context.isa.hasTiles && quantize && quantize.getPromptBlocks())
+      context.scratchBytes =
+          std::max(context.scratchBytes, MatmulKernels::scratchBytes(op));
   });
   context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
   for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {

@@ -8,6 +8,7 @@
 #include "qcc/Formats/PackedWeight.h"
 #include "PanelKernel.h"
 #include "RowKernels.h"
+#include "TileKernel.h"
 
 #include "llvm/Support/raw_ostream.h"
 
@@ -32,10 +33,21 @@ int64_t MatmulKernels::units(qz::MatmulOp op) {
   return count;
 }
 
+/// Bytes of an unpacked panel of one of the weights.
+static int64_t unpackedBytes(qz::MatmulOp op) {
+  int64_t columns = weightType(op, 0).getColumns();
+  return (columns + PackedLayout::kChunk - 1) / PackedLayout::kChunk *
+         kUnpackedChunk;
+}
+
+int64_t MatmulKernels::scratchBytes(qz::MatmulOp op) {
+  return kTileSumBytes + (op.isGlu() ? 2 : 1) * unpackedBytes(op);
+}
+
 namespace {
 /// Pointers of one matmul, or of one expert of it, and its range of panels.
 struct Operands {
-  Value input, out, residual, first, last, rows;
+  Value input, out, residual, first, last, rows, scratch;
   Values weights, biases; ///< A bias is null where a weight has none.
   /// Of experts: the slot of each of the rows.
   Value slots;
@@ -62,6 +74,11 @@ public:
     SmallVector<int64_t> fewer = isa.fewerRows(act.tile);
     int64_t rounding = act.tile - 1 - (fewer.empty() ? 0 : fewer.back());
     Value whole = e.udiv(e.add(operands.rows, rounding), act.tile);
+    if (act.isBlock)
+      e.ifThen(e.cmp(arith::CmpIPredicate::ne, whole, e.c64(0)), [&] {
+        for (auto [i, weight] : llvm::enumerate(packed))
+          unpack(*weight, weights[i], unpackedPanel(i).codes);
+      });
     e.loop(e.c64(0), whole, 1, [&](Value t) { emitTile(t, act.tile); });
     Value rest = e.sub(operands.rows, e.mul(whole, act.tile));
     int64_t before = 0;
@@ -83,8 +100,8 @@ private:
     Value firstRow = e.mul(t, act.tile);
     for (int64_t half = 0; half < isa.halves(); ++half) {
       SmallVector<Values> sums;
-      for (auto [weight, panel] : llvm::zip(packed, weights))
-        sums.push_back(panelSums(*weight, panel, tile, half, rows));
+      for (auto [i, weight] : llvm::enumerate(packed))
+        sums.push_back(panelSums(*weight, i, weights[i], tile, half, rows));
       int64_t valid = columns - half * isa.lanes;
       if (valid <= 0)
         continue;
@@ -129,15 +146,42 @@ private:
                  e.mul(e.urem(slot, experts->slots), experts->slotBytes));
   }
 
-  Values panelSums(const PackedWeight &weight, Value panel, Value tile,
-                   int64_t half, int64_t rows) {
-    Values sums(rows, e.zero(e.vec(isa.lanes, e.f32())));
+  /// Where weight `index` of those multiplied together is unpacked.
+  UnpackedPanel unpackedPanel(size_t index) {
+    return {e.offset(operands.scratch,
+                     kTileSumBytes + int64_t(index) * unpackedBytes(op)),
+            operands.scratch};
+  }
+
+  static int64_t firstChunk(const PackedWeight::Run &run) {
+    return int64_t(run.begin.element) / PackedLayout::kChunk;
+  }
+
+  void unpack(const PackedWeight &weight, Value panel, Value codes) {
     for (const PackedWeight::Run &run : weight.runs) {
-      int64_t chunk = int64_t(run.begin.element) / PackedLayout::kChunk;
+      auto columns = int64_t(run.columns);
+      PanelKernel kernel(e, isa, run.layout, columns, act, act.tile);
+      unpackPanel(e, kernel, run.layout,
+                  (columns + PackedLayout::kChunk - 1) / PackedLayout::kChunk,
+                  e.offset(panel, int64_t(run.offset)),
+                  e.offset(codes, firstChunk(run) * kUnpackedChunk));
+    }
+  }
+
+  Values panelSums(const PackedWeight &weight, size_t index, Value panel,
+                   Value tile, int64_t half, int64_t rows) {
+    Values sums(rows, e.zero(e.vec(isa.lanes, e.f32())));
+    bool isBlock = act.isBlock && rows == act.tile;
+    UnpackedPanel all = isBlock ? unpackedPanel(index) : UnpackedPanel();
+    for (const PackedWeight::Run &run : weight.runs) {
+      int64_t chunk = firstChunk(run);
+      UnpackedPanel unpacked = all;
+      if (isBlock)
+        unpacked.codes = e.offset(all.codes, chunk * kUnpackedChunk);
       sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act, rows)
                  .emit(e.offset(panel, int64_t(run.offset)),
                        e.offset(tile, chunk * act.chunkBytes()), half,
-                       std::move(sums));
+                       std::move(sums), isBlock ? &unpacked : nullptr);
     }
     return sums;
   }
@@ -233,17 +277,19 @@ void MatmulKernels::emitBody(Emitter &e, Block &entry, qz::MatmulOp op,
                              const MatmulOutput &output,
                              const std::optional<ExpertRows> &experts) {
   auto arg = [&](unsigned i) { return entry.getArgument(i); };
-  Operands all{arg(0), arg(1), arg(2), arg(3), arg(4), arg(5), {}, {}, {}};
+  constexpr unsigned kFirstWeight = 7;
+  Operands all{arg(0), arg(1), arg(2), arg(3), arg(4),
+               arg(5), arg(6), {},     {},     {}};
   SmallVector<PackedWeight> packed;
   for (unsigned i = 0; i < op.getWeights().size(); ++i) {
     qz::QTensorType type = weightType(op, i);
     packed.emplace_back(type.getEncoding().toEncoding(),
                         size_t(type.getColumns()));
-    all.weights.push_back(arg(6 + i));
+    all.weights.push_back(arg(kFirstWeight + i));
   }
   all.biases.resize(packed.size());
   for (auto [i, weight] : llvm::enumerate(op.getBiasOf()))
-    all.biases[weight] = arg(unsigned(6 + packed.size() + i));
+    all.biases[weight] = arg(unsigned(kFirstWeight + packed.size() + i));
   if (!experts)
     return emitPanels(e, isa, op, activations, output, experts, packed, all);
 
@@ -298,8 +344,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
     os << weight.getType() << ";";
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
-     << activations.tile << ";" << activations.chains << ";" << output.stride
-     << ";" << output.exactRows;
+     << activations.tile << ";" << activations.chains << ";"
+     << activations.isBlock << ";" << output.stride << ";" << output.exactRows;
   if (op.getScale())
     os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())
@@ -313,8 +359,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
 
   OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
   Emitter e(builder, op.getLoc(), module);
-  SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(),
-                           e.i64(), e.i64(), e.i64()};
+  SmallVector<Type> inputs{e.ptr(), e.ptr(), e.ptr(), e.i64(),
+                           e.i64(), e.i64(), e.ptr()};
   inputs.append(op.getWeights().size() + op.getBiases().size() +
                     experts.has_value(),
                 e.ptr());
@@ -322,6 +368,10 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
       builder, op.getLoc(), "matmul." + std::to_string(functions.size() - 1),
       builder.getFunctionType(inputs, {}));
   function.setPrivate();
+  // The shapes of tiles are set at the start of a function and forgotten at its
+  // end: not in a caller, where each call would lose them.
+  if (activations.isBlock)
+    function->setAttr("passthrough", builder.getStrArrayAttr({"noinline"}));
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToStart(entry);
   emitBody(e, *entry, op, activations, output, experts);

@@ -36,10 +36,12 @@ struct ExpertRows {
 /// Makes one function for each distinct combination of weights, activations and
 /// epilogue, shared by all layers:
 ///
-///   (activations, out, residual, first unit, last unit, rows, weight...)
+///   (activations, out, residual, first unit, last unit, rows, scratch,
+///    weight...)
 ///
 /// computes units [first, last): panels of 16 output rows, or pairs of panels
-/// with a gated epilogue. Pointers, then i64. Biases follow the weights.
+/// with a gated epilogue. Pointers, then i64, then pointers. Biases follow the
+/// weights. `scratch` points to scratchBytes() of the thread's own.
 ///
 /// With experts the dispatch is a last operand, there is no residual, and a
 /// unit is a tile of rows of an expert for one of its panels: a panel belongs
@@ -55,6 +57,8 @@ public:
 
   /// Work units of a matmul, or of one tile of an expert.
   static int64_t units(qz::MatmulOp op);
+  /// Bytes, aligned to 64, that a function for activations in blocks needs.
+  static int64_t scratchBytes(qz::MatmulOp op);
 
 private:
   void emitBody(Emitter &e, mlir::Block &entry, qz::MatmulOp op,

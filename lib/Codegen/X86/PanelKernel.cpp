@@ -156,6 +156,35 @@ bool PanelKernel::isFactorLate() const {
          !encoding.hasMin() && layout.unitK > PackedLayout::kChunk;
 }
 
+Value PanelKernel::startSum(Value tileChunk, bool hasZeros, int64_t first,
+                            int64_t end, int64_t r) {
+  int64_t zero = integerZeroOf(encoding);
+  if (hasZeros || zero == 0)
+    return Value();
+  // What a group of weights covers may be more than one sum.
+  Value start;
+  for (int64_t k = first; k < end; k += act.dotGroup()) {
+    Value sum = e.loadSplat(e.vec(instructions.lanes, e.i32()), tileChunk,
+                            act.nsumOffset(k / act.dotGroup(), r));
+    start = start ? e.add(start, sum) : sum;
+  }
+  return e.mul(start, zero / act.zeroFactor);
+}
+
+Value PanelKernel::blockProduct(Value tileChunk, bool hasZeros, int64_t first,
+                                int64_t end, int64_t r) {
+  auto sums = [&](int64_t plane) {
+    return tileSums(e, act, unpacked->sums, first, plane, r);
+  };
+  Value whole = sums(act.planes() - 1);
+  if (act.planes() == 2)
+    whole = e.add(e.shift(sums(0), 8), whole);
+  if (!tileCodes().isSigned)
+    if (Value start = startSum(tileChunk, hasZeros, first, end, r))
+      whole = e.add(whole, start);
+  return e.intToFloat(whole, e.f32());
+}
+
 Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
                                 int64_t end,
                                 function_ref<Value(int64_t)> line) {
@@ -165,18 +194,9 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
   SmallVector<SmallVector<Values>, 2> sums(
       integers ? 2 : 1,
       SmallVector<Values>(act.planes(), Values(rows, e.zero(ints))));
-  int64_t zero = integerZeroOf(encoding);
-  if (!hasZeros && zero != 0)
-    for (int64_t r = 0; r < rows; ++r) {
-      // What a group of weights covers may be more than one sum.
-      Value start;
-      for (int64_t k = first; k < end; k += act.dotGroup()) {
-        Value sum =
-            e.loadSplat(ints, tileChunk, act.nsumOffset(k / act.dotGroup(), r));
-        start = start ? e.add(start, sum) : sum;
-      }
-      sums[0].back()[r] = e.mul(start, zero / act.zeroFactor);
-    }
+  for (int64_t r = 0; r < rows; ++r)
+    if (Value start = startSum(tileChunk, hasZeros, first, end, r))
+      sums[0].back()[r] = start;
   for (int64_t q : groupOrder()) {
     if (q < first / 4 || q >= end / 4)
       continue;
@@ -214,7 +234,7 @@ Value PanelKernel::integerFactor(Value factor) {
   return integers ? e.mulf(factor, integers->scale) : factor;
 }
 
-Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
+Values PanelKernel::chunkInteger(Value chunk, Value tileChunk, Value codes,
                                  const PanelScales &unit, int64_t half,
                                  Values acc) {
   VectorType ints = e.vec(instructions.lanes, e.i32()),
@@ -222,6 +242,67 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
   Value lane = e.c64(half * instructions.lanes);
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
   int64_t dotGroup = std::min(weightGroup, act.group());
+  // Zero points that groups have for themselves are in the minima.
+  auto scalesOf = [&](int64_t group) {
+    PanelScales scales =
+        scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    if (!isFactorLate())
+      scales.factor = integerFactor(scales.factor);
+    if (scales.zero) {
+      Value zero = e.intToFloat(scales.zero, e.f32());
+      if (!isFactorLate())
+        zero = e.mulf(zero, scales.factor);
+      scales.min = scales.min ? e.subf(scales.min, zero)
+                              : arith::NegFOp::create(e.b, e.loc, zero);
+    }
+    return scales;
+  };
+  // `partial` has the products of a group of weights that several scales of
+  // activations cover.
+  auto addProducts = [&](const PanelScales &scales, int64_t first, int64_t r,
+                         Value sum, Value &partial) {
+    Value scale =
+        e.loadSplat(floats, tileChunk, act.scaleOffset(first / act.group(), r));
+    if (isFactorLate())
+      acc[r] = e.fma(sum, scale, acc[r]);
+    else if (dotGroup == weightGroup)
+      acc[r] = e.fma(sum, e.mulf(scales.factor, scale), acc[r]);
+    else
+      partial = partial ? e.fma(sum, scale, partial) : e.mulf(sum, scale);
+  };
+  auto endGroup = [&](const PanelScales &scales, int64_t group, int64_t r,
+                      Value partial) {
+    if (partial)
+      acc[r] = e.fma(partial, scales.factor, acc[r]);
+    if (scales.min)
+      for (int64_t s = group; s < group + weightGroup; s += act.sumGroup)
+        acc[r] = e.fma(
+            scales.min,
+            e.loadSplat(floats, tileChunk, act.fsumOffset(s / act.sumGroup, r)),
+            acc[r]);
+  };
+
+  if (codes) {
+    multiplyTiles(e, act, tileCodes().isSigned, codes, tileChunk, dotGroup,
+                  unpacked->sums);
+    SmallVector<PanelScales, 2> scales;
+    for (int64_t group = 0; group < 32; group += weightGroup)
+      scales.push_back(scalesOf(group));
+    // A row after the other: sums wait in memory, not in registers.
+    for (int64_t r = 0; r < rows; ++r)
+      for (auto [i, ofGroup] : llvm::enumerate(scales)) {
+        int64_t group = int64_t(i) * weightGroup;
+        Value partial;
+        for (int64_t first = group; first < group + weightGroup;
+             first += dotGroup)
+          addProducts(ofGroup, first, r,
+                      blockProduct(tileChunk, bool(ofGroup.zero), first,
+                                   first + dotGroup, r),
+                      partial);
+        endGroup(ofGroup, group, r, partial);
+      }
+    return acc;
+  }
   llvm::DenseMap<int64_t, Value> lines;
   auto line = [&](int64_t byteOffset) {
     Value &value = lines[byteOffset];
@@ -230,46 +311,17 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk,
     return value;
   };
   for (int64_t group = 0; group < 32; group += weightGroup) {
-    PanelScales scales =
-        scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
-    if (!isFactorLate())
-      scales.factor = integerFactor(scales.factor);
-    Value min = scales.min;
-    if (scales.zero) {
-      Value zero = e.intToFloat(scales.zero, e.f32());
-      if (!isFactorLate())
-        zero = e.mulf(zero, scales.factor);
-      min = min ? e.subf(min, zero) : arith::NegFOp::create(e.b, e.loc, zero);
-    }
-    // Products of a group of weights that several scales of activations cover.
-    Values partial;
+    PanelScales scales = scalesOf(group);
+    Values partial(rows);
     for (int64_t first = group; first < group + weightGroup;
          first += dotGroup) {
       Values sums = dotProducts(tileChunk, bool(scales.zero), first,
                                 first + dotGroup, line);
-      for (int64_t r = 0; r < rows; ++r) {
-        Value scale = e.loadSplat(floats, tileChunk,
-                                  act.scaleOffset(first / act.group(), r));
-        if (isFactorLate())
-          acc[r] = e.fma(sums[r], scale, acc[r]);
-        else if (dotGroup == weightGroup)
-          acc[r] = e.fma(sums[r], e.mulf(scales.factor, scale), acc[r]);
-        else if (first == group)
-          partial.push_back(e.mulf(sums[r], scale));
-        else
-          partial[r] = e.fma(sums[r], scale, partial[r]);
-      }
+      for (int64_t r = 0; r < rows; ++r)
+        addProducts(scales, first, r, sums[r], partial[r]);
     }
-    for (int64_t r = 0; r < rows; ++r) {
-      if (!partial.empty())
-        acc[r] = e.fma(partial[r], scales.factor, acc[r]);
-      if (min)
-        for (int64_t s = group; s < group + weightGroup; s += act.sumGroup)
-          acc[r] = e.fma(min,
-                         e.loadSplat(floats, tileChunk,
-                                     act.fsumOffset(s / act.sumGroup, r)),
-                         acc[r]);
-    }
+    for (int64_t r = 0; r < rows; ++r)
+      endGroup(scales, group, r, partial[r]);
   }
   return acc;
 }
@@ -414,22 +466,24 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
   return sumChains(e, std::move(sums), act.chains);
 }
 
-Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
+Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
+                         const UnpackedPanel *unpackedPanel) {
+  unpacked = unpackedPanel;
   if (encoding.isFloat() && act.isHalf())
     return emitHalfWeights(panel, tile, std::move(sums));
   if (encoding.isFloat())
     return emitFloatWeights(panel, tile, half, std::move(sums));
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t chunks = layout.unitK / PackedLayout::kChunk;
-  auto emitChunk = [&](Value chunk, Value tileChunk, const PanelScales &unit,
-                       ValueRange in) {
+  auto emitChunk = [&](Value chunk, Value tileChunk, Value codes,
+                       const PanelScales &unit, ValueRange in) {
     Values acc(in.begin(), in.end());
     if (act.isHalf())
       acc = chunkHalves(chunk, tileChunk, unit, half, acc);
     else if (act.isFloat())
       acc = chunkFloat(chunk, tileChunk, unit, half, acc);
     else
-      acc = chunkInteger(chunk, tileChunk, unit, half, acc);
+      acc = chunkInteger(chunk, tileChunk, codes, unit, half, acc);
     if (half == 0 && rows <= kFewRows)
       prefetchAfter(chunk);
     return acc;
@@ -437,6 +491,9 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
   auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
+    Value codes =
+        unpacked ? e.offset(unpacked->codes, e.mul(u, chunks * kUnpackedChunk))
+                 : Value();
     Value lane = e.c64(half * instructions.lanes);
     PanelScales scales = scaleReader.unit(unit, lane, floats);
     Value first = e.offset(unit, layout.chunkOffset);
@@ -444,7 +501,7 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
     if (isFactorLate())
       sums.assign(sums.size(), e.zero(floats));
     if (count == 1)
-      sums = emitChunk(first, x,
+      sums = emitChunk(first, x, codes,
                        scaleReader.chunk(scales, Value(), lane, floats), sums);
     else
       sums = e.loop(e.c64(0), e.c64(count), e.c64(1), sums,
@@ -452,6 +509,8 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums) {
                       return emitChunk(
                           e.offset(first, e.mul(c, layout.chunkBytes)),
                           e.offset(x, e.mul(c, act.chunkBytes())),
+                          codes ? e.offset(codes, e.mul(c, kUnpackedChunk))
+                                : Value(),
                           scaleReader.chunk(scales, c, lane, floats), inner);
                     });
     if (!isFactorLate())

@@ -15,6 +15,7 @@
 #include "qcc/Transforms/ActivationLayout.h"
 #include "IntegerValues.h"
 #include "Isa.h"
+#include "TileKernel.h"
 
 #include <optional>
 
@@ -34,8 +35,13 @@ public:
 
   /// Adds to `sums` those of lanes [half * lanes, ...) of the panel at `panel`
   /// with each of the rows of the tile at `tile`: one vector of `lanes` f32 per
-  /// row.
-  Values emit(Value panel, Value tile, int64_t half, Values sums);
+  /// row. With `unpacked`, the rows are multiplied as one block with that.
+  Values emit(Value panel, Value tile, int64_t half, Values sums,
+              const UnpackedPanel *unpacked = nullptr);
+
+  TileCodes tileCodes() const {
+    return {maxCode(), zeroPoint(), encoding.hasZeros()};
+  }
 
   /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they
   /// come from a table. `loadWord(byte offset in the chunk)` gives the words of
@@ -84,6 +90,13 @@ private:
   bool isFactorLate() const;
   /// What codes() are at most.
   unsigned maxCode() const;
+  /// What the integers of row `r` begin with where codes still have the zero
+  /// point; null if that is 0.
+  Value startSum(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
+                 int64_t r);
+  /// What dotProducts() gives for row `r`, of the sums that tiles have left.
+  Value blockProduct(Value tileChunk, bool hasZeros, int64_t first, int64_t end,
+                     int64_t r);
   /// The dot products, exact integers as f32, of elements [first, end) of a
   /// chunk, less the share of the zero point unless groups have their own, for
   /// each row.
@@ -91,8 +104,8 @@ private:
                      llvm::function_ref<Value(int64_t)> line);
   /// What those are multiplied by to be products with S = `factor`.
   Value integerFactor(Value factor);
-  Values chunkInteger(Value chunk, Value tileChunk, const PanelScales &unit,
-                      int64_t half, Values acc);
+  Values chunkInteger(Value chunk, Value tileChunk, Value codes,
+                      const PanelScales &unit, int64_t half, Values acc);
   Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,
                     int64_t half, Values acc);
 
@@ -106,6 +119,7 @@ private:
   int64_t rows;
   /// What the values of codes are in integer products, where they are floats.
   std::optional<IntegerValues> integers;
+  const UnpackedPanel *unpacked = nullptr; ///< While emit() runs.
 };
 
 } // namespace qcc::x86

@@ -142,13 +142,13 @@ void qcc::x86::copyRow(Emitter &e, const Isa &isa, Value from, Value to,
 static constexpr double kTiny = 1e-30;
 
 namespace {
-/// Writes one chunk of one row; `at` points to the chunk of the row's tile,
-/// with the row's place in the tile already added.
+/// Writes one chunk of one row; `at` and `dots` point to the chunk of the row's
+/// tile, with the row's place in the tile and among its integers already added.
 class ChunkWriter {
 public:
   ChunkWriter(Emitter &e, const Isa &isa, const ActivationLayout &layout,
-              Value at)
-      : e(e), isa(isa), layout(layout), at(at) {}
+              Value at, Value dots)
+      : e(e), isa(isa), layout(layout), at(at), dots(dots) {}
 
   /// `x` holds 32 elements as two vectors of 16.
   void write(ArrayRef<Value> x) {
@@ -217,16 +217,21 @@ private:
       planes = {ints};
     }
     for (auto [plane, value] : llvm::enumerate(planes)) {
-      Value words = e.bitcast(e.trunc(value, e.i8()), e.vec(4, e.i32()));
+      Value bytes = e.trunc(value, e.i8());
+      if (layout.isBlock) {
+        e.store(bytes, dots, layout.dotOffset(plane, q, 0));
+        continue;
+      }
+      Value words = e.bitcast(bytes, e.vec(4, e.i32()));
       for (int64_t i = 0; i < 4; ++i)
-        e.store(e.extract(words, i), at, layout.dotOffset(plane, q + i, 0));
+        e.store(e.extract(words, i), dots, layout.dotOffset(plane, q + i, 0));
     }
   }
 
   Emitter &e;
   const Isa &isa;
   const ActivationLayout &layout;
-  Value at;
+  Value at, dots;
 };
 } // namespace
 
@@ -244,7 +249,11 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
     mean = e.splat(mean, type);
   Value tile =
       e.offset(buffer, e.mul(e.udiv(row, layout.tile), layout.tileBytes()));
-  Value start = e.offset(tile, e.mul(e.urem(row, layout.tile), 4));
+  Value inTile = e.urem(row, layout.tile);
+  Value start = e.offset(tile, e.mul(inTile, 4));
+  Value dots = layout.isBlock
+                   ? e.offset(tile, e.mul(inTile, layout.rowStride()))
+                   : start;
   forRow(e, 32, columns, [&](Value k, int64_t valid) {
     Value at = e.mul(k, 4);
     SmallVector<Value> x;
@@ -269,7 +278,8 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
       x.push_back(value);
     }
     Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());
-    ChunkWriter(e, isa, layout, e.offset(start, chunk)).write(x);
+    ChunkWriter(e, isa, layout, e.offset(start, chunk), e.offset(dots, chunk))
+        .write(x);
   });
 }
 

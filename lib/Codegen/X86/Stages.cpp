@@ -70,7 +70,8 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
         factor = std::gcd(factor, PanelKernel::integerZeroOf(encoding));
     }
   ActivationLayout layout =
-      context.isa.activations({kind, sumGroup, tile, mode.prompt},
+      context.isa.activations({kind, sumGroup, tile, mode.prompt,
+                               mode.prompt && tile > 1 && op.getPromptBlocks()},
                               op.getResult().getType().getColumns());
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;
@@ -182,7 +183,8 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                     residual,
                     bound(thread),
                     bound(e.add(thread, 1)),
-                    rowCount(quantize.getInput())};
+                    rowCount(quantize.getInput()),
+                    e.offset(scratch, context.scratchOffset)};
     for (Value weight : op.getWeights())
       operands.push_back(place(weight));
     for (Value bias : op.getBiases())

@@ -4,6 +4,7 @@
 
 #include "CompiledStep.h"
 #include "TestContext.h"
+#include "TileEmulation.h"
 
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Codegen/Common/Backend.h"
@@ -43,7 +44,8 @@ std::string qcc::test::whyNotRunnable(const std::string &name) {
   llvm::Expected<const TargetSpec *> native = detectNativeTarget();
   if (!native)
     return llvm::toString(native.takeError());
-  if (target->cpuFeatures & ~(*native)->cpuFeatures)
+  constexpr uint64_t emulated = QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16;
+  if (target->cpuFeatures & ~((*native)->cpuFeatures | emulated))
     return "this machine lacks the instructions of " + name;
   return "";
 }
@@ -72,8 +74,16 @@ struct CompiledStep::Code {
 
 EmulatedProgram *CompiledStep::program() const { return code->program.get(); }
 
+/// Whether `target` has tile registers and this process has none.
+static bool emulatesTiles(const TargetSpec &target) {
+  if (!target.multipliesBlocks())
+    return false;
+  const TargetSpec *native = require(detectNativeTarget());
+  return !native->multipliesBlocks() || llvm::errorToBool(allowTarget(target));
+}
+
 /// Loads an object. Generated code may call nothing but these three, which
-/// every C library has.
+/// every C library has, and what emulates its instructions.
 static std::unique_ptr<llvm::orc::LLJIT>
 loadObject(llvm::SmallVector<char, 0> object) {
   using namespace llvm::orc;
@@ -89,6 +99,8 @@ loadObject(llvm::SmallVector<char, 0> object) {
   define("memcpy", &std::memcpy);
   define("memset", &std::memset);
   define("memmove", &std::memmove);
+  for (auto [name, function] : tileFunctions())
+    define(name, function);
   require(jit->getMainJITDylib().define(absoluteSymbols(std::move(symbols))));
   require(jit->addObjectFile(llvm::MemoryBuffer::getMemBufferCopy(
       llvm::StringRef(object.data(), object.size()), "step")));
@@ -105,6 +117,8 @@ static llvm::SmallVector<char, 0> compileStep(ModelCode &model,
   llvm::LLVMContext llvmContext;
   auto module = require(
       translateToLLVM(model.module->getOperation(), llvmContext, target));
+  if (emulatesTiles(target))
+    emulateTiles(*module);
   require(optimizeLLVM(*module, target));
   return require(generateCode(*module, target, CodeKind::Object));
 }
@@ -139,6 +153,7 @@ void CompiledStep::compile(ModuleOp module, const StepOptions &options) {
                         ? schedule.generate
                         : *qz::symbolizeActivations(options.prompt);
   schedule.felt = schedule.prompt;
+  schedule.blocks = target->multipliesBlocks();
   PassManager passes(&context);
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);
@@ -362,6 +377,8 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
       thread.join();
   }
 
+  if (std::string fault = takeTileFault(); !fault.empty())
+    throw std::runtime_error("the CPU would refuse " + fault);
   for (size_t i = output.size() * resultColumns; i < logits.size(); ++i)
     if (logits[i] != -12345.0f)
       throw std::runtime_error("the step wrote past its results");

@@ -24,7 +24,8 @@
 
 namespace qcc::test {
 
-/// Empty when this machine runs code for `target`; otherwise why not.
+/// Empty when this machine runs code for `target`; otherwise why not. Tile
+/// registers (AMX) need not be there: they are emulated.
 std::string whyNotRunnable(const std::string &target);
 
 /// `#qz.encoding<...>`.

@@ -13,8 +13,9 @@
 
 namespace qcc::test {
 
-constexpr size_t kTokens = 25;
-constexpr const char *kTargets[] = {"x86-64-v3", "x86-64-v4", "znver4"};
+constexpr size_t kTokens = 33;
+constexpr const char *kTargets[] = {"x86-64-v3", "x86-64-v4", "znver4",
+                                    "sapphirerapids"};
 
 inline Encoding eightBits() {
   Encoding encoding = oneLevel(8, 32, ScalarType::F16);

@@ -55,7 +55,9 @@ TEST(Target, EveryFeatureGivenToTheCompilerIsAskedForAtStart) {
     uint64_t bit;
   } features[] = {{"+avx512vnni", QCC_CPU_AVX512_VNNI},
                   {"+avx512vbmi", QCC_CPU_AVX512_VBMI},
-                  {"+avx512bf16", QCC_CPU_AVX512_BF16}};
+                  {"+avx512bf16", QCC_CPU_AVX512_BF16},
+                  {"+amx-int8", QCC_CPU_AMX_INT8},
+                  {"+amx-bf16", QCC_CPU_AMX_BF16}};
   for (const TargetSpec &target : targetTable()) {
     if (target.isGpu())
       continue;

@@ -53,6 +53,9 @@ struct TargetSpec {
 
   bool isReference() const { return kind == TargetKind::Reference; }
   bool isGpu() const { return kind == TargetKind::NVPTX; }
+  /// Whether blocks of rows are multiplied by blocks of weights, in registers
+  /// made for them.
+  bool multipliesBlocks() const;
   /// Whether its code runs on no other kind of GPU, not even a newer one.
   bool isSpecificGpu() const {
     return isGpu() && llvm::StringRef(name).ends_with("a");
@@ -72,6 +75,10 @@ const TargetSpec *fallbackTarget(const TargetSpec &target);
 
 /// The best target that this machine runs; an error when it lacks the baseline.
 llvm::Expected<const TargetSpec *> detectNativeTarget();
+
+/// Asks the operating system for what this process must have to run code for
+/// `target`, whose instructions the machine has.
+llvm::Error allowTarget(const TargetSpec &target);
 
 /// Reads "x86-64-v3,x86-64-v4"; "native" is the machine's own. The result is in
 /// ascending order of preference, as a bundle wants it. Errors name the closest
