@@ -16,11 +16,9 @@ namespace qcc {
 using namespace mlir;
 using namespace qcc;
 
-/// The number of k elements under one integer sum that `encoding` allows: 32 or
-/// 16; 0 when only f32 activations can be used.
-static int64_t sumGroup(const Encoding &encoding) {
-  if (encoding.isFloat() || encoding.minifloat != Minifloat::None)
-    return 0;
+/// The number of k elements under one sum of a chunk that scales of `encoding`
+/// allow: 32, 16, or 0 where they are for parts of 16.
+static int64_t scaleGroup(const Encoding &encoding) {
   auto ofGroup = [](unsigned group) -> int64_t {
     return group % 16 ? 0 : group % 32 ? 16 : 32;
   };
@@ -30,6 +28,13 @@ static int64_t sumGroup(const Encoding &encoding) {
   for (const Encoding::Span &span : encoding.spans)
     least = std::min(least, ofGroup(span.group));
   return least;
+}
+
+/// The same of integers; 0 when only f32 activations can be used.
+static int64_t sumGroup(const Encoding &encoding) {
+  return encoding.isFloat() || encoding.minifloat != Minifloat::None
+             ? 0
+             : scaleGroup(encoding);
 }
 
 /// Whether each scale of `encoding` is for 64 elements or more.
@@ -76,8 +81,14 @@ static bool isEightBit(qz::Activations activations) {
          activations == qz::Activations::A8G16;
 }
 
-static bool isInteger(qz::Activations activations) {
-  return isEightBit(activations) || activations == qz::Activations::A16;
+/// Whether products of blocks take `weight` and such activations: integers, or
+/// bf16 with scales that are for 16 elements or more.
+static bool takesBlocks(Value weight, qz::Activations activations) {
+  Encoding encoding = encodingOf(weight);
+  if (activations == qz::Activations::BF16)
+    return encoding.isFloat() || scaleGroup(encoding) != 0;
+  return (isEightBit(activations) || activations == qz::Activations::A16) &&
+         encoding.values.empty();
 }
 
 /// Whether `op` makes rows whose errors are felt most. An order of k that is
@@ -225,11 +236,13 @@ private:
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
     op.setSumGroup(choice.sumGroup);
-    op.setPromptBlocks(blocks && isInteger(choice.prompt) &&
-                       llvm::all_of(op->getUsers(), [](Operation *user) {
-                         auto matmul = dyn_cast<qz::MatmulOp>(user);
-                         return matmul && !hasValues(matmul);
-                       }));
+    op.setPromptBlocks(
+        blocks && llvm::all_of(op->getUsers(), [&](Operation *user) {
+          auto matmul = dyn_cast<qz::MatmulOp>(user);
+          return matmul && llvm::all_of(matmul.getWeights(), [&](Value weight) {
+                   return takesBlocks(weight, choice.prompt);
+                 });
+        }));
   }
 };
 } // namespace

@@ -15,8 +15,8 @@
 // with dotGroup the smaller of actGroup and sumGroup, for an integer dot
 // product covers elements of one scale on either side.
 //
-// A tile whose rows are multiplied as one block has the four bytes of a row
-// next to each other: dots [planes][tile][8].
+// A tile whose rows are multiplied as one block has what is of a row next to
+// each other: dots [planes][tile][8], or [tile][16] pairs.
 //
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
 // 32639. The f32 form holds [32][tile] f32, the bf16 form [16][tile] pairs of
@@ -53,7 +53,7 @@ struct ActivationLayout {
   /// has the same remainder, so that additions do not wait for each other.
   /// Rows that must have the same bits have the same number of them.
   int64_t chains = 1;
-  /// Whether the tile is multiplied as one block. Integer forms.
+  /// Whether the tile is multiplied as one block. Integer forms and bf16.
   bool isBlock = false;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
@@ -71,9 +71,12 @@ struct ActivationLayout {
   int64_t dotOffset(int64_t plane, int64_t q, int64_t row) const {
     return plane * 8 * tile * 4 + q * groupStride() + row * rowStride();
   }
-  /// Bytes between the k-groups of a row, and between the rows of a tile.
+  /// Bytes between the k-groups, or pairs, of a row, and between the rows of a
+  /// tile.
   int64_t groupStride() const { return isBlock ? 4 : tile * 4; }
-  int64_t rowStride() const { return isBlock ? kChunk : 4; }
+  int64_t rowStride() const {
+    return isBlock ? (isHalf() ? 2 : 1) * kChunk : 4;
+  }
   int64_t scaleOffset(int64_t index, int64_t row) const {
     return ((planes() * 8 + index) * tile + row) * 4;
   }
@@ -90,7 +93,7 @@ struct ActivationLayout {
 
   /// bf16 form: elements 2 * pair and 2 * pair + 1 of the chunk.
   int64_t pairOffset(int64_t pair, int64_t row) const {
-    return (pair * tile + row) * 4;
+    return pair * groupStride() + row * rowStride();
   }
 
   int64_t chunkBytes() const {

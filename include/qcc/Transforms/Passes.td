@@ -335,7 +335,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `sum_group` is 16 where a consumer has groups that are not a multiple of
       32, else 32;
     * `prompt_blocks`, with the option `blocks`, where prompts have integers and
-      no codes stand for floats.
+      no codes stand for floats (`values`), or bf16 and no scale is for parts of 16
+      elements.
 
     Where any rows of prompts have 8 bits or bf16, `llm.attend` has
     `prompt_halves`.

@@ -72,7 +72,8 @@ static const TargetSpec kTargets[] = {
 };
 
 bool TargetSpec::multipliesBlocks() const {
-  return cpuFeatures & QCC_CPU_AMX_INT8;
+  constexpr uint64_t all = QCC_CPU_AMX_INT8 | QCC_CPU_AMX_BF16;
+  return (cpuFeatures & all) == all;
 }
 
 llvm::ArrayRef<TargetSpec> qcc::targetTable() { return kTargets; }

@@ -22,10 +22,12 @@ int64_t Isa::tileRows(const RowUse &use) const {
   return std::min(use.wanted, most);
 }
 
-SmallVector<int64_t> Isa::fewerRows(int64_t tile) const {
-  if (tile > 4)
+SmallVector<int64_t> Isa::fewerRows(const ActivationLayout &layout) const {
+  if (layout.isBlock && layout.isHalf())
+    return {};
+  if (layout.tile > 4)
     return {4};
-  if (tile > 2)
+  if (layout.tile > 2)
     return {1, 2};
   return {};
 }

@@ -56,7 +56,8 @@ struct Isa {
   int64_t tileRows(const RowUse &use) const;
   /// For how many rows, ascending, kernels have code beside that for a whole
   /// tile: the last tile of a step, or of an expert, rarely is full.
-  llvm::SmallVector<int64_t> fewerRows(int64_t tile) const;
+  /// Products of bf16 in blocks have other bits, so that all rows have them.
+  llvm::SmallVector<int64_t> fewerRows(const ActivationLayout &layout) const;
   /// The layout of rows of `columns` elements.
   ActivationLayout activations(RowUse use, int64_t columns) const;
 

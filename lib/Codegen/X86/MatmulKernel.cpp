@@ -34,14 +34,16 @@ int64_t MatmulKernels::units(qz::MatmulOp op) {
 }
 
 /// Bytes of an unpacked panel of one of the weights.
-static int64_t unpackedBytes(qz::MatmulOp op) {
+static int64_t unpackedBytes(qz::MatmulOp op, bool isHalf) {
   int64_t columns = weightType(op, 0).getColumns();
   return (columns + PackedLayout::kChunk - 1) / PackedLayout::kChunk *
-         kUnpackedChunk;
+         unpackedChunk(isHalf);
 }
 
 int64_t MatmulKernels::scratchBytes(qz::MatmulOp op) {
-  return kTileSumBytes + (op.isGlu() ? 2 : 1) * unpackedBytes(op);
+  auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
+  bool isHalf = quantize.getPrompt() == qz::Activations::BF16;
+  return kTileSumBytes + (op.isGlu() ? 2 : 1) * unpackedBytes(op, isHalf);
 }
 
 namespace {
@@ -71,7 +73,7 @@ public:
     auto emitTile = [&](Value t, int64_t rows) {
       emitRows(packed, weights, biases, column, columns, t, rows);
     };
-    SmallVector<int64_t> fewer = isa.fewerRows(act.tile);
+    SmallVector<int64_t> fewer = isa.fewerRows(act);
     int64_t rounding = act.tile - 1 - (fewer.empty() ? 0 : fewer.back());
     Value whole = e.udiv(e.add(operands.rows, rounding), act.tile);
     if (act.isBlock)
@@ -149,7 +151,8 @@ private:
   /// Where weight `index` of those multiplied together is unpacked.
   UnpackedPanel unpackedPanel(size_t index) {
     return {e.offset(operands.scratch,
-                     kTileSumBytes + int64_t(index) * unpackedBytes(op)),
+                     kTileSumBytes +
+                         int64_t(index) * unpackedBytes(op, act.isHalf())),
             operands.scratch};
   }
 
@@ -159,12 +162,11 @@ private:
 
   void unpack(const PackedWeight &weight, Value panel, Value codes) {
     for (const PackedWeight::Run &run : weight.runs) {
-      auto columns = int64_t(run.columns);
-      PanelKernel kernel(e, isa, run.layout, columns, act, act.tile);
-      unpackPanel(e, kernel, run.layout,
-                  (columns + PackedLayout::kChunk - 1) / PackedLayout::kChunk,
-                  e.offset(panel, int64_t(run.offset)),
-                  e.offset(codes, firstChunk(run) * kUnpackedChunk));
+      PanelKernel kernel(e, isa, run.layout, int64_t(run.columns), act,
+                         act.tile);
+      kernel.unpack(
+          e.offset(panel, int64_t(run.offset)),
+          e.offset(codes, firstChunk(run) * unpackedChunk(act.isHalf())));
     }
   }
 
@@ -177,7 +179,8 @@ private:
       int64_t chunk = firstChunk(run);
       UnpackedPanel unpacked = all;
       if (isBlock)
-        unpacked.codes = e.offset(all.codes, chunk * kUnpackedChunk);
+        unpacked.codes =
+            e.offset(all.codes, chunk * unpackedChunk(act.isHalf()));
       sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act, rows)
                  .emit(e.offset(panel, int64_t(run.offset)),
                        e.offset(tile, chunk * act.chunkBytes()), half,

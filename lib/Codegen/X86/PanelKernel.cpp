@@ -174,7 +174,7 @@ Value PanelKernel::startSum(Value tileChunk, bool hasZeros, int64_t first,
 Value PanelKernel::blockProduct(Value tileChunk, bool hasZeros, int64_t first,
                                 int64_t end, int64_t r) {
   auto sums = [&](int64_t plane) {
-    return tileSums(e, act, unpacked->sums, first, plane, r);
+    return tileSums(e, act, e.i32(), unpacked->sums, first, plane, r);
   };
   Value whole = sums(act.planes() - 1);
   if (act.planes() == 2)
@@ -234,7 +234,7 @@ Value PanelKernel::integerFactor(Value factor) {
   return integers ? e.mulf(factor, integers->scale) : factor;
 }
 
-Values PanelKernel::chunkInteger(Value chunk, Value tileChunk, Value codes,
+Values PanelKernel::chunkInteger(Value chunk, Value tileChunk, Value block,
                                  const PanelScales &unit, int64_t half,
                                  Values acc) {
   VectorType ints = e.vec(instructions.lanes, e.i32()),
@@ -282,9 +282,11 @@ Values PanelKernel::chunkInteger(Value chunk, Value tileChunk, Value codes,
             acc[r]);
   };
 
-  if (codes) {
-    multiplyTiles(e, act, tileCodes().isSigned, codes, tileChunk, dotGroup,
-                  unpacked->sums);
+  if (block) {
+    multiplyTiles(e, act,
+                  tileCodes().isSigned ? TileProduct::SignedBytes
+                                       : TileProduct::UnsignedBytes,
+                  block, tileChunk, dotGroup, unpacked->sums);
     SmallVector<PanelScales, 2> scales;
     for (int64_t group = 0; group < 32; group += weightGroup)
       scales.push_back(scalesOf(group));
@@ -384,7 +386,7 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
   return acc;
 }
 
-Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
+Values PanelKernel::chunkHalves(Value chunk, Value tileChunk, Value block,
                                 const PanelScales &unit, int64_t half,
                                 Values acc) {
   assert(encoding.minifloat != Minifloat::None && !encoding.hasMin() &&
@@ -393,9 +395,19 @@ Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
              floats = e.vec(instructions.lanes, e.f32());
   Value lane = e.c64(half * instructions.lanes), nan;
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
+  if (block)
+    multiplyTiles(e, act, TileProduct::Halves, block, tileChunk, weightGroup,
+                  unpacked->sums);
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
+    for (int64_t r = 0; block && r < rows; ++r) {
+      Value sum = tileSums(e, act, e.f32(), unpacked->sums, group, 0, r);
+      acc[r] = isFactorLate() ? e.addf(acc[r], sum)
+                              : e.fma(sum, scales.factor, acc[r]);
+    }
+    if (block)
+      continue;
     Values parts = isFactorLate() ? acc : Values(rows, e.zero(floats));
     for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
       Value word = codes(q, [&](int64_t byteOffset) {
@@ -419,6 +431,22 @@ Values PanelKernel::chunkHalves(Value chunk, Value tileChunk,
   for (Value &sum : acc)
     sum = withNaN(sum, nan);
   return acc;
+}
+
+Values PanelKernel::emitHalfBlocks(Value tile, Values sums) {
+  return e.loop(
+      e.c64(0), e.c64(chunkCount()), e.c64(1), sums,
+      [&](Value c, ValueRange in) {
+        Values acc(in.begin(), in.end());
+        multiplyTiles(e, act, TileProduct::Halves,
+                      e.offset(unpacked->codes, e.mul(c, unpackedChunk(true))),
+                      e.offset(tile, e.mul(c, act.chunkBytes())),
+                      PackedLayout::kChunk, unpacked->sums);
+        for (int64_t r = 0; r < rows; ++r)
+          acc[r] = e.addf(acc[r],
+                          tileSums(e, act, e.f32(), unpacked->sums, 0, 0, r));
+        return acc;
+      });
 }
 
 /// A unit is four elements of k of 16 rows.
@@ -469,21 +497,23 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
 Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
                          const UnpackedPanel *unpackedPanel) {
   unpacked = unpackedPanel;
+  if (encoding.isFloat() && unpacked)
+    return emitHalfBlocks(tile, std::move(sums));
   if (encoding.isFloat() && act.isHalf())
     return emitHalfWeights(panel, tile, std::move(sums));
   if (encoding.isFloat())
     return emitFloatWeights(panel, tile, half, std::move(sums));
   VectorType floats = e.vec(instructions.lanes, e.f32());
   int64_t chunks = layout.unitK / PackedLayout::kChunk;
-  auto emitChunk = [&](Value chunk, Value tileChunk, Value codes,
+  auto emitChunk = [&](Value chunk, Value tileChunk, Value block,
                        const PanelScales &unit, ValueRange in) {
     Values acc(in.begin(), in.end());
     if (act.isHalf())
-      acc = chunkHalves(chunk, tileChunk, unit, half, acc);
+      acc = chunkHalves(chunk, tileChunk, block, unit, half, acc);
     else if (act.isFloat())
       acc = chunkFloat(chunk, tileChunk, unit, half, acc);
     else
-      acc = chunkInteger(chunk, tileChunk, codes, unit, half, acc);
+      acc = chunkInteger(chunk, tileChunk, block, unit, half, acc);
     if (half == 0 && rows <= kFewRows)
       prefetchAfter(chunk);
     return acc;
@@ -491,9 +521,10 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
   auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
-    Value codes =
-        unpacked ? e.offset(unpacked->codes, e.mul(u, chunks * kUnpackedChunk))
-                 : Value();
+    Value block = unpacked
+                      ? e.offset(unpacked->codes,
+                                 e.mul(u, chunks * unpackedChunk(act.isHalf())))
+                      : Value();
     Value lane = e.c64(half * instructions.lanes);
     PanelScales scales = scaleReader.unit(unit, lane, floats);
     Value first = e.offset(unit, layout.chunkOffset);
@@ -501,18 +532,19 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
     if (isFactorLate())
       sums.assign(sums.size(), e.zero(floats));
     if (count == 1)
-      sums = emitChunk(first, x, codes,
+      sums = emitChunk(first, x, block,
                        scaleReader.chunk(scales, Value(), lane, floats), sums);
     else
-      sums = e.loop(e.c64(0), e.c64(count), e.c64(1), sums,
-                    [&](Value c, ValueRange inner) {
-                      return emitChunk(
-                          e.offset(first, e.mul(c, layout.chunkBytes)),
-                          e.offset(x, e.mul(c, act.chunkBytes())),
-                          codes ? e.offset(codes, e.mul(c, kUnpackedChunk))
-                                : Value(),
-                          scaleReader.chunk(scales, c, lane, floats), inner);
-                    });
+      sums = e.loop(
+          e.c64(0), e.c64(count), e.c64(1), sums,
+          [&](Value c, ValueRange inner) {
+            return emitChunk(
+                e.offset(first, e.mul(c, layout.chunkBytes)),
+                e.offset(x, e.mul(c, act.chunkBytes())),
+                block ? e.offset(block, e.mul(c, unpackedChunk(act.isHalf())))
+                      : Value(),
+                scaleReader.chunk(scales, c, lane, floats), inner);
+          });
     if (!isFactorLate())
       return sums;
     Value factor = integerFactor(scales.factor);

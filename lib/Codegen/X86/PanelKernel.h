@@ -39,9 +39,8 @@ public:
   Values emit(Value panel, Value tile, int64_t half, Values sums,
               const UnpackedPanel *unpacked = nullptr);
 
-  TileCodes tileCodes() const {
-    return {maxCode(), zeroPoint(), encoding.hasZeros()};
-  }
+  /// Writes the panel as tiles take it.
+  void unpack(Value panel, Value to);
 
   /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they
   /// come from a table. `loadWord(byte offset in the chunk)` gives the words of
@@ -71,9 +70,17 @@ private:
   Values e4m3Numbers(Value codes);
   Values e5m2Numbers(Value codes);
   /// The same with products of bf16.
-  Values chunkHalves(Value chunk, Value tileChunk, const PanelScales &unit,
-                     int64_t half, Values acc);
+  Values chunkHalves(Value chunk, Value tileChunk, Value block,
+                     const PanelScales &unit, int64_t half, Values acc);
   Values emitHalfWeights(Value panel, Value tile, Values sums);
+  /// Their products of tiles, of weights without codes.
+  Values emitHalfBlocks(Value tile, Values sums);
+  TileCodes tileCodes() const {
+    return {maxCode(), zeroPoint(), encoding.hasZeros()};
+  }
+  int64_t chunkCount() const {
+    return (k + PackedLayout::kChunk - 1) / PackedLayout::kChunk;
+  }
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
   /// The k-groups of a chunk in an order in which those that share a line of a
   /// plane follow each other, so that few lines are in registers, and lines of
@@ -104,7 +111,8 @@ private:
                      llvm::function_ref<Value(int64_t)> line);
   /// What those are multiplied by to be products with S = `factor`.
   Value integerFactor(Value factor);
-  Values chunkInteger(Value chunk, Value tileChunk, Value codes,
+  /// `block` is the chunk of an unpacked panel; null without.
+  Values chunkInteger(Value chunk, Value tileChunk, Value block,
                       const PanelScales &unit, int64_t half, Values acc);
   Values chunkFloat(Value chunk, Value tileChunk, const PanelScales &unit,
                     int64_t half, Values acc);

@@ -164,6 +164,8 @@ public:
     }
     if (layout.isHalf()) {
       Value words = e.bitcast(isa.halves(e, x[0], x[1]), e.vec(16, e.i32()));
+      if (layout.isBlock)
+        return e.store(words, dots);
       for (int64_t i = 0; i < 16; ++i)
         e.store(e.extract(words, i), at, layout.pairOffset(i, 0));
       return;

@@ -1,14 +1,14 @@
 //===- TileKernel.h - Blocks of weights times blocks of rows ----*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The products of a prompt's integer activations on a CPU with tile registers
-// (AMX). A panel is unpacked once for all rows of a step: a code becomes a
-// byte, less the zero point, and the eight lines of a chunk, each four elements
-// of k of 16 rows of weights, are a tile as they lie. So are 16 rows of
-// activations of a chunk. What covers the elements of one scale on either side
-// is one product of tiles; its sums go through memory to the vector registers,
-// where PanelKernel multiplies them by the scales as it does its own. They are
-// the same integers, so the results have the same bits.
+// The products of prompts on a CPU with tile registers (AMX). A panel is
+// unpacked once for all rows of a step: a code becomes a byte, less the zero
+// point, or a number of bf16, and the lines of a chunk are a tile as they lie.
+// So are 16 rows of activations of a chunk. What covers the elements of one
+// scale on either side is one product of tiles; its sums go through memory to
+// the vector registers, where PanelKernel multiplies them by the scales as it
+// does its own. Those of bytes are the same integers, so the results have the
+// same bits.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_X86_TILEKERNEL_H
@@ -20,8 +20,6 @@
 
 namespace qcc::x86 {
 
-class PanelKernel;
-
 /// An unpacked panel, and room for kTileSumBytes that products leave there.
 /// Both begin cache lines of the thread's own memory.
 struct UnpackedPanel {
@@ -29,8 +27,9 @@ struct UnpackedPanel {
 };
 
 /// Bytes of a chunk of an unpacked panel.
-constexpr int64_t kUnpackedChunk =
-    PackedLayout::kChunk * int64_t(PackedLayout::kRows);
+constexpr int64_t unpackedChunk(bool isHalf) {
+  return PackedLayout::kChunk * int64_t(PackedLayout::kRows) * (isHalf ? 2 : 1);
+}
 /// 16 by 16 sums of 32 bits, for each plane of activations and each half of a
 /// chunk that has a scale of its own.
 constexpr int64_t kTileSumBytes = 2 * 2 * ActivationLayout::kBlock * 64;
@@ -45,20 +44,19 @@ struct TileCodes {
   bool isSigned; ///< Whether the bytes are then signed.
 };
 
-/// Writes `chunks` chunks of the panel at `panel` to `codes`.
-void unpackPanel(Emitter &e, PanelKernel &kernel, const PackedLayout &layout,
-                 int64_t chunks, Value panel, Value codes);
+/// What the elements of both factors are. Activations as bytes are signed.
+enum class TileProduct { SignedBytes, UnsignedBytes, Halves };
 
 /// Leaves at `sums` those of codes * activations over each `group` elements of
 /// a chunk, 16 or 32. `codes` is the chunk of the unpacked panel, `tileChunk`
 /// that of the tile.
 void multiplyTiles(Emitter &e, const ActivationLayout &activations,
-                   bool isSigned, Value codes, Value tileChunk, int64_t group,
-                   Value sums);
-/// The lanes of i32 there that are of elements [first, ...) and `row` of the
-/// tile.
-Value tileSums(Emitter &e, const ActivationLayout &activations, Value sums,
-               int64_t first, int64_t plane, int64_t row);
+                   TileProduct product, Value codes, Value tileChunk,
+                   int64_t group, Value sums);
+/// The 16 lanes there, of i32 or f32, that are of elements [first, ...) and
+/// `row` of the tile.
+Value tileSums(Emitter &e, const ActivationLayout &activations, Type element,
+               Value sums, int64_t first, int64_t plane, int64_t row);
 
 } // namespace qcc::x86
 

@@ -10,6 +10,7 @@
 #include "llvm/IR/IntrinsicsX86.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <stdexcept>
@@ -98,6 +99,43 @@ void dotBytes(Tile *result, uint16_t m, uint16_t n, uint16_t k, const Tile *c,
   *result = sum;
 }
 
+/// Subnormal numbers are 0 before and after each operation.
+float flushed(float x) {
+  return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.0f, x) : x;
+}
+
+float fromHalf(const uint8_t *bytes) {
+  uint32_t bits = uint32_t(bytes[0]) << 16 | uint32_t(bytes[1]) << 24;
+  float x;
+  std::memcpy(&x, &bits, 4);
+  return flushed(x);
+}
+
+/// TDPBF16PS: the first and the second elements of pairs are summed apart.
+void dotHalves(Tile *result, uint16_t m, uint16_t n, uint16_t k, const Tile *c,
+               const Tile *a, const Tile *b) {
+  ++products;
+  expectShape(*c, m, n, "a sum");
+  expectShape(*a, m, k, "a first factor");
+  expectShape(*b, uint16_t(k / 4), n, "a second factor");
+  if (n % 4 || k % 4)
+    return refuse("a product of parts of dwords");
+  Tile sum = *c;
+  for (unsigned row = 0; row < m; ++row)
+    for (unsigned column = 0; column < n / 4u; ++column) {
+      float parts[2] = {0, 0}, total;
+      for (unsigned inner = 0; inner < k / 4u; ++inner)
+        for (unsigned i = 0; i < 2; ++i)
+          parts[i] = flushed(std::fma(
+              fromHalf(&a->data[row][inner * 4 + 2 * i]),
+              fromHalf(&b->data[inner][column * 4 + 2 * i]), parts[i]));
+      std::memcpy(&total, &sum.data[row][column * 4], 4);
+      total = flushed(flushed(total) + flushed(parts[0] + parts[1]));
+      std::memcpy(&sum.data[row][column * 4], &total, 4);
+    }
+  *result = sum;
+}
+
 struct TileFunction {
   Intrinsic::ID intrinsic;
   const char *name;
@@ -113,7 +151,9 @@ const TileFunction kFunctions[] = {
     {Intrinsic::x86_tdpbssd_internal, "tile.bssd",
      reinterpret_cast<void *>(&dotBytes<int8_t, int8_t>)},
     {Intrinsic::x86_tdpbsud_internal, "tile.bsud",
-     reinterpret_cast<void *>(&dotBytes<int8_t, uint8_t>)}};
+     reinterpret_cast<void *>(&dotBytes<int8_t, uint8_t>)},
+    {Intrinsic::x86_tdpbf16ps_internal, "tile.bf16",
+     reinterpret_cast<void *>(&dotHalves)}};
 } // namespace
 
 std::vector<std::pair<const char *, void *>> qcc::test::tileFunctions() {

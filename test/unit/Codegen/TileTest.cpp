@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <numeric>
 
@@ -164,6 +165,50 @@ TEST_F(Tiles, MatmulGated) {
     auto step = c.compile(options);
     expectBitsOfVectors(*step, {4, 16, 21}, 2);
     expectGated(c, form, step->run(firstTokens(21, true)));
+  }
+}
+
+/// Weights that bf16 holds meet bf16: the same bits for any number of rows, and
+/// lengths that are no whole chunk.
+TEST_F(Tiles, MatmulHalves) {
+  std::vector<std::pair<Encoding, size_t>> cases = {
+      {floatEncoding(ScalarType::BF16), 100},
+      {floatEncoding(ScalarType::BF16), 32}};
+  for (Minifloat format : {Minifloat::E4M3FN, Minifloat::E5M2})
+    for (unsigned group : {16, 32, 128}) {
+      cases.emplace_back(oneLevel(8, group, ScalarType::F32), 256 + group);
+      cases.back().first.minifloat = format;
+    }
+  for (const auto &[encoding, k] : cases) {
+    SCOPED_TRACE(encodingText(encoding));
+    MatmulCase c;
+    c.k = k;
+    c.segments = {{encoding, 21, {}}};
+    c.viaBuffer = false;
+    c.fill(random);
+    if (encoding.minifloat == Minifloat::E4M3FN)
+      c.segments[0].weights[3].codes[7] = 0x7f;
+    StepOptions options;
+    options.target = kTarget;
+    options.activations = "f32";
+    options.prompt = "a8";
+    auto step = c.compile(options);
+    uint64_t before = tileProductCount();
+    std::vector<float> all = step->run(firstTokens(kTokens, true));
+    if (!(*detectNativeTarget())->multipliesBlocks()) {
+      EXPECT_GT(tileProductCount(), before);
+    }
+    for (size_t rows : {1, 4, 16, 20}) {
+      std::vector<float> some = step->run(firstTokens(rows, true));
+      EXPECT_EQ(std::memcmp(some.data(), all.data(), some.size() * 4), 0);
+    }
+    if (encoding.minifloat != Minifloat::E4M3FN) {
+      expectProducts(c, "bf16", all);
+      continue;
+    }
+    // What is no number is so for every token, and for no other row.
+    for (size_t i = 0; i < all.size(); ++i)
+      EXPECT_EQ(std::isnan(all[i]), i % 21 == 3) << i;
   }
 }
 
