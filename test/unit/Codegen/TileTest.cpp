@@ -168,6 +168,30 @@ TEST_F(Tiles, MatmulGated) {
   }
 }
 
+/// As many rows as a step has at most, which are no whole blocks: what is
+/// written past them must be nothing else's.
+TEST_F(Tiles, MatmulFullStep) {
+  constexpr size_t capacity = 264;
+  MatmulCase c;
+  c.k = 64;
+  c.segments = {{eightBits(), 64, {}}};
+  c.epilogue = "residual";
+  c.fill(random);
+  StepOptions options;
+  options.target = kTarget;
+  options.activations = "a8";
+  auto step = c.compile(options);
+  StepRows rows;
+  for (size_t i = 0; i < capacity; ++i)
+    rows.token.push_back(int32_t(i % kTokens));
+  rows.prompt = true;
+  std::vector<float> one = step->run(firstTokens(kTokens, true));
+  std::vector<float> got = step->run(rows);
+  for (size_t row = 0; row < capacity; ++row)
+    ASSERT_EQ(std::memcmp(&got[row * 64], &one[row % kTokens * 64], 64 * 4), 0)
+        << "row " << row;
+}
+
 /// Weights that bf16 holds meet bf16: the same bits for any number of rows, and
 /// lengths that are no whole chunk.
 TEST_F(Tiles, MatmulHalves) {
