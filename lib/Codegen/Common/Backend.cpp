@@ -127,9 +127,27 @@ llvm::Error qcc::prepareForTarget(llvm::Module &module,
   return llvm::Error::success();
 }
 
+/// Gives branches the hints that loops were emitted with: lowering keeps them
+/// as an attribute that the translation does not know.
+static void setLoopHints(Operation *module) {
+  constexpr StringLiteral kHint("llvm.loop_annotation");
+  module->walk([&](Operation *op) {
+    auto hint = op->getAttrOfType<LLVM::LoopAnnotationAttr>(kHint);
+    if (!hint)
+      return;
+    if (auto branch = dyn_cast<LLVM::BrOp>(op))
+      branch.setLoopAnnotationAttr(hint);
+    else if (auto branch = dyn_cast<LLVM::CondBrOp>(op))
+      branch.setLoopAnnotationAttr(hint);
+    op->removeDiscardableAttr(kHint);
+  });
+}
+
 llvm::Expected<std::unique_ptr<llvm::Module>>
 qcc::translateToLLVM(Operation *module, llvm::LLVMContext &context,
                      const TargetSpec &target) {
+  if (target.kind == TargetKind::X86)
+    setLoopHints(module);
   std::unique_ptr<llvm::Module> result =
       translateModuleToLLVMIR(module, context, "model");
   if (!result)
