@@ -9,6 +9,7 @@
 #include "qcc/Formats/PackedWeight.h"
 #include "qcc/Transforms/Passes.h"
 #include "qcc/Transforms/Transforms.h"
+#include "lib/Codegen/X86/FixedPanel.h"
 #include "lib/Codegen/X86/MatmulKernel.h"
 #include "lib/Codegen/X86/PanelKernel.h"
 #include "lib/Codegen/X86/RowKernels.h"
@@ -80,7 +81,8 @@ static std::string moduleText(MLIRContext &context, const Encoding &encoding,
   return text;
 }
 
-/// (input, activations, rows): quantizes rows of f32 that follow each other.
+/// (input, activations, rows, scratch): quantizes rows of f32 that follow each
+/// other.
 static std::string addQuantize(ModuleOp module, const x86::Isa &isa,
                                int64_t columns,
                                const ActivationLayout &layout) {
@@ -88,16 +90,25 @@ static std::string addQuantize(ModuleOp module, const x86::Isa &isa,
   x86::Emitter e(builder, module.getLoc(), module);
   auto function = func::FuncOp::create(
       builder, module.getLoc(), "quantize",
-      builder.getFunctionType({e.ptr(), e.ptr(), e.i64()}, {}));
+      builder.getFunctionType({e.ptr(), e.ptr(), e.i64(), e.ptr()}, {}));
   function.setPrivate();
   Block *entry = function.addEntryBlock();
   builder.setInsertionPointToStart(entry);
-  e.loop(e.c64(0), entry->getArgument(2), 1, [&](Value row) {
-    x86::quantizeRow(e, isa,
-                     e.offset(entry->getArgument(0), e.mul(row, columns * 4)),
-                     x86::RowNorm{Value(), Value(), false, 0}, Value(), columns,
-                     layout, entry->getArgument(1), row);
-  });
+  x86::RowNorm norm{Value(), Value(), false, 0};
+  Value input = entry->getArgument(0), out = entry->getArgument(1),
+        rows = entry->getArgument(2);
+  if (layout.isFixed)
+    e.loop(e.c64(0), e.udiv(e.add(rows, layout.tile - 1), layout.tile), 1,
+           [&](Value tile) {
+             x86::quantizeTile(e, isa, input, columns * 4, norm, Value(),
+                               columns, layout, out, tile,
+                               entry->getArgument(3));
+           });
+  else
+    e.loop(e.c64(0), rows, 1, [&](Value row) {
+      x86::quantizeRow(e, isa, e.offset(input, e.mul(row, columns * 4)), norm,
+                       Value(), columns, layout, out, row);
+    });
   func::ReturnOp::create(builder, module.getLoc());
   return function.getName().str();
 }
@@ -157,7 +168,8 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   int64_t wanted = options.prompt ? kMostTileRows : int64_t(shape.tokens);
   ActivationLayout layout =
       isa.activations({kind, sumGroup, wanted, options.prompt,
-                       options.prompt && quantizeOp.getPromptBlocks()},
+                       options.prompt && quantizeOp.getPromptBlocks(),
+                       x86::FixedPanel::takes(encoding)},
                       int64_t(shape.columns));
   usedKind = layout.kind;
   if (!encoding.isFloat() && !encoding.hasZeros() && encoding.spans.empty())
@@ -172,7 +184,6 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   std::string quantizeName =
       addQuantize(*module, isa, int64_t(shape.columns), layout);
   units = x86::MatmulKernels::units(matmul);
-  auto scratchBytes = size_t(x86::MatmulKernels::scratchBytes(matmul));
 
   PassManager toLLVM(&context);
   buildLLVMDialectPipeline(toLLVM);
@@ -212,14 +223,17 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   if (llvm::Error error = find(quantizeName, quantizeRows))
     return error;
 
+  int64_t scratchBytes = x86::MatmulKernels::scratchBytes(matmul, layout);
+  if (layout.isFixed)
+    scratchBytes = std::max(scratchBytes, x86::quantizeTileBytes(layout));
   auto tokens = int64_t(shape.tokens);
   int64_t padded = (tokens + layout.tile - 1) / layout.tile * layout.tile;
   const std::pair<Bytes *, size_t> memories[] = {
-      {&inputs, shape.tokens * shape.columns * sizeof(float)},
+      {&inputs, size_t(padded) * shape.columns * sizeof(float)},
       {&weights, copies * copyBytes},
       {&activations, size_t(layout.bytes(padded))},
       {&results, size_t(padded) * stride},
-      {&scratch, scratchBytes}};
+      {&scratch, size_t(scratchBytes)}};
   for (auto [memory, size] : memories) {
     llvm::Expected<Bytes> allocated = allocate(size);
     if (!allocated)

@@ -46,7 +46,8 @@ public:
 
   /// Makes activations of the input.
   void quantize() {
-    quantizeRows(inputs.get(), activations.get(), int64_t(shape.tokens));
+    quantizeRows(inputs.get(), activations.get(), int64_t(shape.tokens),
+                 scratch.get());
   }
   /// Multiplies one of the copies of the weights with the activations.
   void multiply(size_t copy = 0) {
@@ -72,7 +73,8 @@ private:
   using Multiply = void (*)(const void *activations, void *out,
                             const void *residual, int64_t first, int64_t last,
                             int64_t rows, void *scratch, const void *weights);
-  using Quantize = void (*)(const void *input, void *activations, int64_t rows);
+  using Quantize = void (*)(const void *input, void *activations, int64_t rows,
+                            void *scratch);
 
   CompiledKernel(const Encoding &encoding, const Shape &shape,
                  const Options &options);

@@ -18,6 +18,25 @@
 // A tile whose rows are multiplied as one block has what is of a row next to
 // each other: dots [planes][tile][8], or [tile][16] pairs.
 //
+// The fixed form of 8 bits has integers in place of most f32. A tile is cut
+// into slabs of `slabBlocks` blocks of two chunks (the last may have one).
+// First the slabs of a tile,
+//
+//   unit   [slabs][tile] f32       32768 / inverse
+//
+// then blocks, of which each holds
+//
+//   dots   [16][tile] four bytes   k-group q of row r
+//   scale  [scalePairs][tile]      scale * inverse, of each dotGroup
+//   sum    [sumPairs][tile]        scale times the sum, times inverse / (128 *
+//                                  sumGroup), of each sumGroup
+//
+// of which scale and sum are pairs of 16-bit integers that follow each other
+// in k, rounded. What is not there of a last block is 0 in pairs and anything
+// elsewhere. The inverse is as large as words and kFixedSum allow: no scale
+// becomes more than 32767, and all of a slab, those of each dotGroup and the
+// means of each sumGroup, no more than kFixedSum.
+//
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
 // 32639. The f32 form holds [32][tile] f32, the bf16 form [16][tile] pairs of
 // bf16 that follow each other in a row. The f16 form is not meant to be
@@ -55,6 +74,9 @@ struct ActivationLayout {
   int64_t chains = 1;
   /// Whether the tile is multiplied as one block. Integer forms and bf16.
   bool isBlock = false;
+
+  /// Whether 8 bits are in the fixed form.
+  bool isFixed = false;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
   bool isHalf() const { return kind == qz::Activations::BF16; }
@@ -96,6 +118,32 @@ struct ActivationLayout {
     return pair * groupStride() + row * rowStride();
   }
 
+  // Fixed form.
+  static constexpr int64_t kFixedSum = 520000;
+  /// The largest integer that kernels make of a slab's factors of weights. With
+  /// it and kFixedSum all sums of a slab are below 2^31.
+  static constexpr int64_t kFixedFactor = 4080;
+  int64_t blocks() const { return (chunks + 1) / 2; }
+  /// At most five, as even as can be.
+  int64_t slabBlocks() const {
+    int64_t count = (blocks() + 4) / 5;
+    return (blocks() + count - 1) / count;
+  }
+  int64_t slabs() const { return (blocks() + slabBlocks() - 1) / slabBlocks(); }
+  int64_t scalePairs() const { return kChunk / dotGroup(); }
+  int64_t sumPairs() const { return kChunk / sumGroup; }
+  int64_t unitOffset(int64_t slab, int64_t row) const {
+    return (slab * tile + row) * 4;
+  }
+  int64_t firstBlock() const { return unitOffset(slabs(), 0); }
+  int64_t scalePairOffset(int64_t pair, int64_t row) const {
+    return dotOffset(0, 2 * (kChunk / 4) + pair, row);
+  }
+  int64_t sumPairOffset(int64_t pair, int64_t row) const {
+    return scalePairOffset(scalePairs() + pair, row);
+  }
+  int64_t blockBytes() const { return sumPairOffset(sumPairs(), 0); }
+
   int64_t chunkBytes() const {
     if (isHalf())
       return kChunk / 2 * tile * 4;
@@ -103,6 +151,8 @@ struct ActivationLayout {
   }
   /// What a buffer must hold; nothing for the f16 form.
   int64_t tileBytes() const {
+    if (isFixed)
+      return firstBlock() + blocks() * blockBytes();
     return kind == qz::Activations::F16 ? 0 : chunks * chunkBytes();
   }
   int64_t bytes(int64_t rows) const {

@@ -45,19 +45,22 @@ Value qcc::codegen::emitExp(Emitter &e, Value x) {
 }
 
 /// x / (1 + e^minusExponent)
-static Value gate(Emitter &e, Value x, Value minusExponent) {
+static Value emitGate(Emitter &e, Value x, Value minusExponent,
+                      Gate gate = nullptr) {
+  if (gate)
+    return gate(x, minusExponent);
   Value one = e.constant(x.getType(), 1.0);
   return e.divf(x, e.addf(one, emitExp(e, minusExponent)));
 }
 
-Value qcc::codegen::emitSilu(Emitter &e, Value x) {
-  return gate(e, x, arith::NegFOp::create(e.b, e.loc, x));
+Value qcc::codegen::emitSilu(Emitter &e, Value x, Gate gate) {
+  return emitGate(e, x, arith::NegFOp::create(e.b, e.loc, x), gate);
 }
 
-Value qcc::codegen::emitGeluTanh(Emitter &e, Value x) {
+Value qcc::codegen::emitGeluTanh(Emitter &e, Value x, Gate gate) {
   Value cubic =
       e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715), x);
-  return gate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588));
+  return emitGate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588), gate);
 }
 
 /// 1 - 2 / (e^2x + 1) away from 0, where that cancels.
@@ -110,7 +113,8 @@ Value qcc::codegen::emitGeluErf(Emitter &e, Value x) {
   return e.mulf(x, e.select(isNegative, tail, e.subf(one, tail)));
 }
 
-Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x) {
+Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x,
+                                   Gate gate) {
   switch (epilogue) {
   case qz::Epilogue::None:
   case qz::Epilogue::Residual:
@@ -118,10 +122,10 @@ Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x) {
     return x;
   case qz::Epilogue::Silu:
   case qz::Epilogue::GluSilu:
-    return emitSilu(e, x);
+    return emitSilu(e, x, gate);
   case qz::Epilogue::GeluTanh:
   case qz::Epilogue::GluGeluTanh:
-    return emitGeluTanh(e, x);
+    return emitGeluTanh(e, x, gate);
   case qz::Epilogue::GeluErf:
   case qz::Epilogue::GluGeluErf:
     return emitGeluErf(e, x);
@@ -135,8 +139,8 @@ Value qcc::codegen::emitActivation(Emitter &e, qz::Epilogue epilogue, Value x) {
 }
 
 Value qcc::codegen::emitSigmoid(Emitter &e, Value x) {
-  return gate(e, e.constant(x.getType(), 1.0),
-              arith::NegFOp::create(e.b, e.loc, x));
+  return emitGate(e, e.constant(x.getType(), 1.0),
+                  arith::NegFOp::create(e.b, e.loc, x));
 }
 
 Value qcc::codegen::emitClampedSwiglu(Emitter &e, Value gateValue, Value up) {
@@ -150,7 +154,7 @@ Value qcc::codegen::emitClampedSwiglu(Emitter &e, Value gateValue, Value up) {
   Value g = clamp(gateValue, arith::CmpFPredicate::OGT, 7);
   Value u = clamp(clamp(up, arith::CmpFPredicate::OGT, 7),
                   arith::CmpFPredicate::OLT, -7);
-  return e.mulf(gate(e, g, e.mulf(g, -1.702)),
+  return e.mulf(emitGate(e, g, e.mulf(g, -1.702)),
                 e.addf(u, e.constant(type, 1.0)));
 }
 

@@ -81,8 +81,7 @@ void StageLowering::lowerAttendPrompt(llm::AttendOp op,
       PromptRows part{attentionOperands(op, shape, pages, row, first),
                       e.offset(pages.positions, e.mul(row, 4)), count};
       attendPrompt(e, context.isa, shape, op.getWindow(), part,
-                   place(op.getState()), head, heads,
-                   e.offset(scratch, context.scratchOffset));
+                   place(op.getState()), head, heads, stageScratch());
     });
   };
   const int64_t blockRows = promptBlockRows(context.isa, shape);
@@ -172,7 +171,7 @@ void StageLowering::lowerAttendParts(llm::AttendOp op,
       blocks.visit(e, unit, [&](Value head, Value first, int64_t heads) {
         AttentionRows own{attentionOperands(op, shape, pages, row, first),
                           {loadU32(e, pages.positions, row)}};
-        Value memory = e.offset(scratch, context.scratchOffset);
+        Value memory = stageScratch();
         if (rope) {
           own.query = memory;
           RopeRow input = ropeRow(rope, row);
@@ -249,8 +248,7 @@ void StageLowering::lowerAttendTiles(llm::AttendOp op,
       for (int64_t i = 0; i < count; ++i)
         part.positions.push_back(loadU32(e, pages.positions, e.add(row, i)));
       attendRows(e, context.isa, shape, op.getWindow(), part,
-                 place(op.getState()), head, heads,
-                 e.offset(scratch, context.scratchOffset));
+                 place(op.getState()), head, heads, stageScratch());
     });
   };
   int64_t tile = attentionTile(context.isa, shape);

@@ -32,8 +32,24 @@ SmallVector<int64_t> Isa::fewerRows(const ActivationLayout &layout) const {
   return {};
 }
 
+/// Rows of a tile of the fixed form: two integer sums and a product of pairs
+/// for each leave registers for a line. Divides 264 too.
+static constexpr int64_t kFixedTile = 8;
+
 ActivationLayout Isa::activations(RowUse use, int64_t columns) const {
   use.kind = usable(use.kind);
+  bool isEight =
+      use.kind == qz::Activations::A8 || use.kind == qz::Activations::A8G16;
+  if (dot == DotKind::Vnni && !(hasTiles && use.isBlock) && isEight &&
+      use.isPrompt && use.mayBeFixed && use.wanted >= kFixedTile) {
+    ActivationLayout other(use.kind, columns, use.sumGroup, kFixedTile);
+    ActivationLayout fixed = other;
+    fixed.isFixed = true;
+    // The planned memory is that of the other form, which short rows need less
+    // of.
+    if (fixed.tileBytes() <= other.tileBytes())
+      return fixed;
+  }
   ActivationLayout layout(use.kind, columns, use.sumGroup, tileRows(use));
   // One or a few rows would wait for each multiply-add; the many of a prompt's
   // tile do not, and need the registers.
@@ -76,6 +92,24 @@ Value Isa::dotProduct(Emitter &e, Value acc, Value codes, Value activations,
   return maddubs(e, acc, high, activations, 16);
 }
 
+Value Isa::pairProduct(Emitter &e, Value acc, Value a, Value x) const {
+  VectorType words = e.vec(32, e.i16());
+  return e.call("llvm.x86.avx512.vpdpwssd.512", acc.getType(),
+                {acc, e.bitcast(a, words), e.bitcast(x, words)});
+}
+
+Value Isa::multiplyHigh(Emitter &e, Value a, Value x) const {
+  VectorType words = e.vec(32, e.i16());
+  Value product = e.call("llvm.x86.avx512.pmul.hr.sw.512", words,
+                         {e.bitcast(a, words), e.bitcast(x, words)});
+  return e.bitcast(product, a.getType());
+}
+
+Value Isa::wordPairs(Emitter &e, Value low, Value high, int shift) const {
+  return e.bitOr(e.bitAnd(e.shift(low, -shift), 0xffff),
+                 e.bitAnd(e.shift(high, 16 - shift), 0xffff0000));
+}
+
 static VectorType halfType(Emitter &e) { return e.vec(32, e.b.getBF16Type()); }
 
 Value Isa::halves(Emitter &e, Value low, Value high) const {
@@ -105,6 +139,35 @@ Value Isa::timesPowerOfTwo(Emitter &e, Value x, Value exponents) const {
   Value all = e.constant(e.i16(), -1), currentRounding = e.constant(e.i32(), 4);
   return e.call("llvm.x86.avx512.mask.scalef.ps.512", x.getType(),
                 {x, exponents, x, all, currentRounding});
+}
+
+Value Isa::gate(Emitter &e, Value x, Value minusExponent) const {
+  Type type = x.getType();
+  auto number = [&](double value) { return e.constant(type, value); };
+  // The upper bound is where the power plus one still has an inverse.
+  auto bound = [&](Value t, arith::CmpFPredicate within, double limit) {
+    Value isWithin =
+        arith::CmpFOp::create(e.b, e.loc, within, t, number(limit));
+    return e.select(isWithin, t, number(limit));
+  };
+  Value t = bound(minusExponent, arith::CmpFPredicate::OLT, 126 * 0.69314718);
+  t = bound(t, arith::CmpFPredicate::OGT, -1000);
+  // log2(e) in two parts, so that the rest is exact to the last bit of t.
+  Value whole = e.unary("llvm.roundeven", e.mulf(t, 1.44269504));
+  Value minusWhole = arith::NegFOp::create(e.b, e.loc, whole);
+  Value rest = e.fma(t, number(1.44269502162933349609), minusWhole);
+  rest = e.fma(t, number(1.92596299112661746e-8), rest);
+  // 2^rest to 8e-8.
+  Value power = number(1.327647199e-03);
+  for (double c : {9.675541334e-03, 5.550713273e-02, 2.402211972e-01,
+                   6.931469671e-01, 1.000000072})
+    power = e.fma(power, rest, number(c));
+  Value sum = e.addf(timesPowerOfTwo(e, power, whole), number(1));
+  // An inverse of 14 bits, and one step of Newton's.
+  Value inverse = e.call("llvm.x86.avx512.rcp14.ps.512", type,
+                         {sum, number(0), e.constant(e.i16(), -1)});
+  Value off = e.fma(arith::NegFOp::create(e.b, e.loc, sum), inverse, number(1));
+  return e.mulf(x, e.fma(inverse, off, inverse));
 }
 
 Value Isa::lookup(Emitter &e, ArrayRef<uint8_t> table, Value indices) const {

@@ -21,7 +21,8 @@ struct RowUse {
   int64_t sumGroup;
   int64_t wanted; ///< Rows of a tile, if registers allow.
   bool isPrompt;
-  bool isBlock = false; ///< Whether that is to be multiplied as one block.
+  bool isBlock = false;    ///< Whether that is to be multiplied as one block.
+  bool mayBeFixed = false; ///< Whether FixedPanel takes all weights.
 };
 
 /// The facts of a target in the units of kernels.
@@ -66,6 +67,14 @@ struct Isa {
   /// lanes of i32.
   Value dotProduct(Emitter &e, Value acc, Value codes, Value activations,
                    unsigned maxCode) const;
+  // Of vectors of 16 lanes, with DotKind::Vnni:
+  /// acc[lane] += sum over the lane's two words of a * x, of lanes of i32.
+  Value pairProduct(Emitter &e, Value acc, Value a, Value x) const;
+  /// (a * x + 2^14) / 2^15, rounded down, for each word of lanes of i32.
+  Value multiplyHigh(Emitter &e, Value a, Value x) const;
+  /// The pairs of words (low / 2^shift, high / 2^shift), rounded down, of lanes
+  /// of i32.
+  Value wordPairs(Emitter &e, Value low, Value high, int shift = 0) const;
   /// 32 bf16: the 16 lanes of `low`, then those of `high`, rounded from f32.
   Value halves(Emitter &e, Value low, Value high) const;
   /// The pairs (first, second) of all lanes, of f32.
@@ -79,6 +88,8 @@ struct Isa {
   /// x * 2^exponent for lanes of f32, exponents being whole numbers as f32; for
   /// vectors of 16 lanes.
   Value timesPowerOfTwo(Emitter &e, Value x, Value exponents) const;
+  /// x / (1 + e^minusExponent) for vectors of 16 lanes, to 3e-7 of it.
+  Value gate(Emitter &e, Value x, Value minusExponent) const;
   /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
   Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
   /// table[index] for each lane of `indices` (the low four bits of lanes of

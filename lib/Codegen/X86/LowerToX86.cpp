@@ -10,6 +10,7 @@
 #include "qcc/Codegen/X86/LowerToX86.h"
 
 #include "qcc/Codegen/Common/StepABI.h"
+#include "RowKernels.h"
 #include "StageLowering.h"
 
 #include "mlir/Dialect/ControlFlow/IR/ControlFlowOps.h"
@@ -46,11 +47,16 @@ static void planMemory(LoweringContext &context) {
       context.scratchBytes = std::max(
           context.scratchBytes, attendPromptScratchBytes(context.isa, shape));
   });
-  context.source.walk([&](qz::MatmulOp op) {
-    auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
-    if (context.isa.hasTiles && quantize && quantize.getPromptBlocks())
+  context.source.walk([&](qz::QuantizeOp op) {
+    ActivationLayout layout =
+        activationLayout(context.isa, op, /*isPrompt=*/true, kPromptTile);
+    if (layout.isFixed)
       context.scratchBytes =
-          std::max(context.scratchBytes, MatmulKernels::scratchBytes(op));
+          std::max(context.scratchBytes, quantizeTileBytes(layout));
+    for (Operation *user : op->getUsers())
+      context.scratchBytes = std::max(
+          context.scratchBytes,
+          MatmulKernels::scratchBytes(cast<qz::MatmulOp>(user), layout));
   });
   context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
   for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {

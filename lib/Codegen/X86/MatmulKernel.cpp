@@ -6,6 +6,7 @@
 
 #include "qcc/Codegen/Common/VectorMath.h"
 #include "qcc/Formats/PackedWeight.h"
+#include "FixedPanel.h"
 #include "PanelKernel.h"
 #include "RowKernels.h"
 #include "TileKernel.h"
@@ -40,10 +41,14 @@ static int64_t unpackedBytes(qz::MatmulOp op, bool isHalf) {
          unpackedChunk(isHalf);
 }
 
-int64_t MatmulKernels::scratchBytes(qz::MatmulOp op) {
-  auto quantize = op.getInput().getDefiningOp<qz::QuantizeOp>();
-  bool isHalf = quantize.getPrompt() == qz::Activations::BF16;
-  return kTileSumBytes + (op.isGlu() ? 2 : 1) * unpackedBytes(op, isHalf);
+int64_t MatmulKernels::scratchBytes(qz::MatmulOp op,
+                                    const ActivationLayout &activations) {
+  int64_t panels = op.isGlu() ? 2 : 1;
+  if (activations.isFixed)
+    return panels * FixedPanel::bytes(activations);
+  if (activations.isBlock)
+    return kTileSumBytes + panels * unpackedBytes(op, activations.isHalf());
+  return 0;
 }
 
 namespace {
@@ -73,6 +78,9 @@ public:
     auto emitTile = [&](Value t, int64_t rows) {
       emitRows(packed, weights, biases, column, columns, t, rows);
     };
+    if (act.isFixed)
+      for (auto [i, panel] : llvm::enumerate(weights))
+        fixedPanel(*packed[i]).prepare(panel, scalesOf(i));
     SmallVector<int64_t> fewer = isa.fewerRows(act);
     int64_t rounding = act.tile - 1 - (fewer.empty() ? 0 : fewer.back());
     Value whole = e.udiv(e.add(operands.rows, rounding), act.tile);
@@ -103,7 +111,10 @@ private:
     for (int64_t half = 0; half < isa.halves(); ++half) {
       SmallVector<Values> sums;
       for (auto [i, weight] : llvm::enumerate(packed))
-        sums.push_back(panelSums(*weight, i, weights[i], tile, half, rows));
+        sums.push_back(
+            act.isFixed
+                ? fixedPanel(*weight).emit(weights[i], scalesOf(i), tile, rows)
+                : panelSums(*weight, i, weights[i], tile, half, rows));
       int64_t valid = columns - half * isa.lanes;
       if (valid <= 0)
         continue;
@@ -125,6 +136,16 @@ private:
           store();
       }
     }
+  }
+
+  FixedPanel fixedPanel(const PackedWeight &weight) {
+    const PackedWeight::Run &run = weight.runs[0];
+    return FixedPanel(e, isa, run.layout, int64_t(run.columns), act);
+  }
+
+  /// Prepared scales of panel `number` of a unit.
+  Value scalesOf(size_t number) {
+    return e.offset(operands.scratch, int64_t(number) * FixedPanel::bytes(act));
   }
 
   /// Activations of tile `t`. A tile of one row need not be where its position
@@ -199,7 +220,11 @@ private:
   Value epilogue(ArrayRef<Values> sums, int64_t row, Value at) {
     if (op.getEpilogue() == qz::Epilogue::GluClampedSwiglu)
       return emitClampedSwiglu(e, sums[0][row], sums[1][row]);
-    Value value = emitActivation(e, op.getEpilogue(), sums[0][row]);
+    auto gate = [&](Value x, Value minusExponent) {
+      return isa.gate(e, x, minusExponent);
+    };
+    Value value = emitActivation(e, op.getEpilogue(), sums[0][row],
+                                 isa.lanes == 16 ? Gate(gate) : nullptr);
     if (op.isGlu())
       return e.mulf(value, sums[1][row]);
     if (op.getEpilogue() == qz::Epilogue::Logits) {
@@ -348,7 +373,8 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
   os << int(op.getEpilogue()) << ";" << int(activations.kind) << ";"
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
      << activations.tile << ";" << activations.chains << ";"
-     << activations.isBlock << ";" << output.stride << ";" << output.exactRows;
+     << activations.isBlock << ";" << activations.isFixed << ";"
+     << output.stride << ";" << output.exactRows;
   if (op.getScale())
     os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())

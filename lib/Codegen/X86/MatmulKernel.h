@@ -57,8 +57,9 @@ public:
 
   /// Work units of a matmul, or of one tile of an expert.
   static int64_t units(qz::MatmulOp op);
-  /// Bytes, aligned to 64, that a function for activations in blocks needs.
-  static int64_t scratchBytes(qz::MatmulOp op);
+  /// Bytes, aligned to 64, that a function for such activations needs.
+  static int64_t scratchBytes(qz::MatmulOp op,
+                              const ActivationLayout &activations);
 
 private:
   void emitBody(Emitter &e, mlir::Block &entry, qz::MatmulOp op,

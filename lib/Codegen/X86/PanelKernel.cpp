@@ -25,7 +25,7 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::x86;
 
-unsigned PanelKernel::maxCode() const {
+unsigned PanelKernel::maxCode(const Encoding &encoding) {
   if (encoding.table.empty())
     return (1u << encoding.bits) - 1;
   unsigned largest = 0;
@@ -205,7 +205,7 @@ Values PanelKernel::dotProducts(Value tileChunk, bool hasZeros, int64_t first,
     if (integers)
       halves = {instructions.lookup(e, integers->high, word),
                 instructions.lookup(e, integers->low, word)};
-    unsigned largest = integers ? IntegerValues::kLargest : maxCode();
+    unsigned largest = integers ? IntegerValues::kLargest : maxCode(encoding);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t plane = 0; plane < act.planes(); ++plane) {
         Value x = e.loadSplat(ints, tileChunk, act.dotOffset(plane, q, r));

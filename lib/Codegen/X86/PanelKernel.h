@@ -51,6 +51,12 @@ public:
   static int64_t zeroPointOf(const Encoding &encoding) {
     return encoding.table.empty() ? encoding.zero : 128;
   }
+  /// What codes() are at most.
+  static unsigned maxCode(const Encoding &encoding);
+  /// The k-groups of a chunk in an order in which those that share a line of a
+  /// plane follow each other, so that few lines are in registers, and lines of
+  /// the widest in that of memory. Integer sums are exact in any order.
+  llvm::SmallVector<int64_t> groupOrder() const;
   /// What is subtracted from what enters integer products: that, or what
   /// IntegerValues subtracts.
   static int64_t integerZeroOf(const Encoding &encoding) {
@@ -76,16 +82,12 @@ private:
   /// Their products of tiles, of weights without codes.
   Values emitHalfBlocks(Value tile, Values sums);
   TileCodes tileCodes() const {
-    return {maxCode(), zeroPoint(), encoding.hasZeros()};
+    return {maxCode(encoding), zeroPoint(), encoding.hasZeros()};
   }
   int64_t chunkCount() const {
     return (k + PackedLayout::kChunk - 1) / PackedLayout::kChunk;
   }
   Values emitFloatWeights(Value panel, Value tile, int64_t half, Values sums);
-  /// The k-groups of a chunk in an order in which those that share a line of a
-  /// plane follow each other, so that few lines are in registers, and lines of
-  /// the widest in that of memory. Integer sums are exact in any order.
-  llvm::SmallVector<int64_t> groupOrder() const;
   /// Asks for the lines of what follows a chunk, in their order. A kernel
   /// touches the lines of a chunk in another one, with which hardware
   /// prefetchers do not keep up: weights that come from memory are read up to
@@ -95,8 +97,6 @@ private:
   /// Whether the sums of a unit's chunks are multiplied by its scale at the
   /// end, once for all of them.
   bool isFactorLate() const;
-  /// What codes() are at most.
-  unsigned maxCode() const;
   /// What the integers of row `r` begin with where codes still have the zero
   /// point; null if that is 0.
   Value startSum(Value tileChunk, bool hasZeros, int64_t first, int64_t end,

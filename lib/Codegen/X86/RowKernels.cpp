@@ -237,6 +237,29 @@ private:
 };
 } // namespace
 
+Value qcc::x86::loadNormed(Emitter &e, Value input, const RowNorm &norm,
+                           Value mean, Value factor, Value order, Value k,
+                           int64_t valid) {
+  VectorType type = e.vec(16, e.f32());
+  Value at = e.mul(k, 4), index;
+  if (order)
+    index =
+        e.floatToInt(loadPartial(e, 16, e.offset(order, at), valid), e.i32());
+  auto load = [&](Value base) {
+    return order ? e.gather(base, index, type, valid)
+                 : loadPartial(e, 16, e.offset(base, at), valid);
+  };
+  Value value = load(input);
+  // Lanes behind the row's end have weight 0.
+  if (mean)
+    value = e.subf(value, mean);
+  if (norm.weight)
+    value = e.mulf(e.mulf(value, factor), load(norm.weight));
+  if (norm.bias)
+    value = e.addf(value, load(norm.bias));
+  return value;
+}
+
 void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
                            const RowNorm &norm, Value order, int64_t columns,
                            const ActivationLayout &layout, Value buffer,
@@ -257,28 +280,11 @@ void qcc::x86::quantizeRow(Emitter &e, const Isa &isa, Value input,
                    ? e.offset(tile, e.mul(inTile, layout.rowStride()))
                    : start;
   forRow(e, 32, columns, [&](Value k, int64_t valid) {
-    Value at = e.mul(k, 4);
     SmallVector<Value> x;
-    for (int64_t i = 0; i < 2; ++i) {
-      int64_t lanes = std::clamp<int64_t>(valid - 16 * i, 0, 16);
-      Value here = e.add(at, 64 * i), index;
-      if (order)
-        index = e.floatToInt(loadPartial(e, 16, e.offset(order, here), lanes),
-                             e.i32());
-      auto load = [&](Value base) {
-        return order ? e.gather(base, index, type, lanes)
-                     : loadPartial(e, 16, e.offset(base, here), lanes);
-      };
-      Value value = load(input);
-      // Lanes behind the row's end have weight 0.
-      if (mean)
-        value = e.subf(value, mean);
-      if (norm.weight)
-        value = e.mulf(e.mulf(value, factor), load(norm.weight));
-      if (norm.bias)
-        value = e.addf(value, load(norm.bias));
-      x.push_back(value);
-    }
+    for (int64_t i = 0; i < 2; ++i)
+      x.push_back(loadNormed(e, input, norm, mean, factor, order,
+                             e.add(k, 16 * i),
+                             std::clamp<int64_t>(valid - 16 * i, 0, 16)));
     Value chunk = e.mul(e.udiv(k, 32), layout.chunkBytes());
     ChunkWriter(e, isa, layout, e.offset(start, chunk), e.offset(dots, chunk))
         .write(x);

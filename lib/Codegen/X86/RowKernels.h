@@ -56,6 +56,20 @@ void quantizeRow(Emitter &e, const Isa &isa, Value input, const RowNorm &norm,
                  Value order, int64_t columns, const ActivationLayout &layout,
                  Value buffer, Value row);
 
+/// Writes tile `tile` (i64) of an activation buffer in the fixed form; `input`
+/// has its rows, `stride` bytes apart. Whole tiles are read. `scratch` has
+/// quantizeTileBytes() of memory.
+void quantizeTile(Emitter &e, const Isa &isa, Value input, int64_t stride,
+                  const RowNorm &norm, Value order, int64_t columns,
+                  const ActivationLayout &layout, Value buffer, Value tile,
+                  Value scratch);
+int64_t quantizeTileBytes(const ActivationLayout &layout);
+
+/// What makes x of `valid` elements of an input row from its element k on;
+/// `order` says which.
+Value loadNormed(Emitter &e, Value input, const RowNorm &norm, Value mean,
+                 Value factor, Value order, Value k, int64_t valid);
+
 /// out = scale * row `index` (i64) of a packed weight, or with `isAdded` out +=
 /// that.
 void embeddingRow(Emitter &e, const Isa &isa, const PackedWeight &packed,

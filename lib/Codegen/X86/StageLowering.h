@@ -29,8 +29,7 @@ struct LoweringContext {
   Type kvElement;
   MatmulKernels matmuls;
   Profile profile;
-  /// Offset of the scratch of attention and of rope in a thread's memory, and
-  /// its size.
+  /// Offset of the scratch of stages in a thread's memory, and its size.
   int64_t scratchOffset = 0, scratchBytes = 0;
   int64_t sharedBytes = 0; ///< Of the arena, before the threads' memory.
   /// Offset of what a thread keeps of each llm.route in its memory, after the
@@ -65,6 +64,10 @@ int64_t moduleNumber(mlir::ModuleOp module, mlir::StringRef name);
 int64_t columnsOf(mlir::Value rows);
 /// Bytes between rows of a tensor<?xNxf32> in the arena.
 int64_t rowStride(mlir::Value rows);
+
+/// How the rows of `op` are stored.
+ActivationLayout activationLayout(const Isa &isa, qz::QuantizeOp op,
+                                  bool isPrompt, int64_t tile);
 
 /// Bytes of a thread's scratch that an llm.attend needs.
 int64_t attendStageBytes(const Isa &isa, const AttentionShape &shape);
@@ -151,7 +154,11 @@ private:
   Value rowCount(Value value) {
     return outputs.contains(value) ? outputCount : rows;
   }
-  ActivationLayout activationLayout(qz::QuantizeOp op, int64_t tile) const;
+  ActivationLayout activationLayout(qz::QuantizeOp op, int64_t tile) const {
+    return x86::activationLayout(context.isa, op, mode.prompt, tile);
+  }
+  /// Memory of the thread that a stage may use.
+  Value stageScratch() { return e.offset(scratch, context.scratchOffset); }
   /// Emits `body` for the tile of this mode; where a prompt may want few of its
   /// rows, also for a tile of one, and chooses when the step runs.
   void forTiles(qz::QuantizeOp op,

@@ -3,7 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Codegen/Common/StepABI.h"
-#include "PanelKernel.h"
+#include "FixedPanel.h"
 #include "RowKernels.h"
 #include "StageLowering.h"
 
@@ -53,15 +53,20 @@ void StageLowering::lowerRotations(llm::RotationsOp op) {
   });
 }
 
-ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
-                                                 int64_t tile) const {
-  qz::Activations kind = mode.prompt ? *op.getPrompt() : *op.getGenerate();
-  int64_t sumGroup = int64_t(*op.getSumGroup());
+ActivationLayout qcc::x86::activationLayout(const Isa &isa, qz::QuantizeOp op,
+                                            bool isPrompt, int64_t tile) {
+  RowUse use{isPrompt ? *op.getPrompt() : *op.getGenerate(),
+             int64_t(*op.getSumGroup()),
+             tile,
+             isPrompt,
+             isPrompt && tile > 1 && op.getPromptBlocks(),
+             /*mayBeFixed=*/!op.getExperts()};
   int64_t factor = 0;
   for (Operation *user : op.getResult().getUsers())
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
+      use.mayBeFixed &= FixedPanel::takes(encoding);
       if (encoding.isFloat() || encoding.hasZeros())
         continue;
       for (const Encoding::Span &span : encoding.spans)
@@ -70,9 +75,7 @@ ActivationLayout StageLowering::activationLayout(qz::QuantizeOp op,
         factor = std::gcd(factor, PanelKernel::integerZeroOf(encoding));
     }
   ActivationLayout layout =
-      context.isa.activations({kind, sumGroup, tile, mode.prompt,
-                               mode.prompt && tile > 1 && op.getPromptBlocks()},
-                              op.getResult().getType().getColumns());
+      isa.activations(use, op.getResult().getType().getColumns());
   layout.zeroFactor = std::max<int64_t>(factor, 1);
   return layout;
 }
@@ -121,6 +124,13 @@ void StageLowering::lowerQuantize(qz::QuantizeOp op) {
   Operation *route =
       op.getExperts() ? op.getExperts().getDefiningOp() : nullptr;
   forTiles(op, [&](const ActivationLayout &layout) {
+    if (layout.isFixed)
+      return forUnits(
+          e.udiv(e.add(count, layout.tile - 1), layout.tile), [&](Value tile) {
+            quantizeTile(e, context.isa, input, rowStride(op.getInput()), norm,
+                         order, columns, layout, place(op.getResult()), tile,
+                         stageScratch());
+          });
     // Tiles hold the rows of one expert; for a tile of one row the matmul finds
     // the row wherever it is, so that a row need not be made for each slot.
     bool isPlaced = route && layout.tile > 1;
@@ -184,7 +194,7 @@ void StageLowering::lowerMatmul(qz::MatmulOp op) {
                     bound(thread),
                     bound(e.add(thread, 1)),
                     rowCount(quantize.getInput()),
-                    e.offset(scratch, context.scratchOffset)};
+                    stageScratch()};
     for (Value weight : op.getWeights())
       operands.push_back(place(weight));
     for (Value bias : op.getBiases())

@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "MatmulCase.h"
+#include "FixedForm.h"
 
 #include <gtest/gtest.h>
 
@@ -115,6 +116,19 @@ MatmulCase::products(const Activations &activations) const {
   return result;
 }
 
+std::vector<double> MatmulCase::fixedBounds(const Activations &activations,
+                                            const std::string &form,
+                                            const std::string &target) const {
+  auto layout =
+      target.empty() ? std::nullopt : fixedLayout(*this, target, form);
+  std::vector<double> result;
+  for (const Segment &segment : segments)
+    for (const Fields &row : segment.weights)
+      result.push_back(
+          layout ? fixedBound(*layout, segment.encoding, row, activations) : 0);
+  return result;
+}
+
 std::string qcc::test::formInUse(const MatmulCase &c, const std::string &form) {
   for (const Segment &segment : c.segments)
     if (segment.encoding.isFloat() || segment.encoding.group % 16 ||
@@ -145,15 +159,18 @@ double qcc::test::roundingBound(const DotProduct &product,
 
 void qcc::test::expectProducts(const MatmulCase &c, const std::string &form,
                                const std::vector<float> &results,
-                               const std::vector<uint32_t> &tokens) {
+                               const std::vector<uint32_t> &tokens,
+                               const std::string &promptTarget) {
   size_t n = c.columns();
   for (size_t row = 0; row * n < results.size(); ++row) {
     const std::vector<float> &x = c.x[tokens.empty() ? row : tokens[row]];
     std::vector<DotProduct> quantized = c.products(quantize(x, form));
     std::vector<DotProduct> exact = c.products(quantize(x, "f32"));
+    std::vector<double> fixed =
+        c.fixedBounds(quantize(x, form), form, promptTarget);
     for (size_t i = 0; i < n; ++i) {
       float got = results[row * n + i];
-      double bound = roundingBound(quantized[i], form);
+      double bound = roundingBound(quantized[i], form) + fixed[i];
       ASSERT_NEAR(got, quantized[i].value, bound)
           << "row " << row << " column " << i;
       // The integer may be a rounding error away from the nearest one.

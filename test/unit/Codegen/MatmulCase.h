@@ -67,6 +67,11 @@ struct MatmulCase {
   std::string module() const;
   std::unique_ptr<CompiledStep> compile(const StepOptions &options) const;
   std::vector<DotProduct> products(const Activations &activations) const;
+  /// The bounds of what the fixed form of a prompt adds to their errors; all 0
+  /// without `target`, or where it does not use that form.
+  std::vector<double> fixedBounds(const Activations &activations,
+                                  const std::string &form,
+                                  const std::string &target) const;
 };
 
 /// Whether integers can be used, as qcc-select-activations decides.
@@ -79,10 +84,12 @@ StepRows firstTokens(size_t count, bool prompt, unsigned threads = 1);
 double roundingBound(const DotProduct &product, const std::string &form);
 
 /// `results` are rows of plain products; row i is that of token `tokens[i]`, or
-/// i without tokens.
+/// i without tokens. `promptTarget` is the target of a prompt, empty for other
+/// steps.
 void expectProducts(const MatmulCase &c, const std::string &form,
                     const std::vector<float> &results,
-                    const std::vector<uint32_t> &tokens = {});
+                    const std::vector<uint32_t> &tokens = {},
+                    const std::string &promptTarget = "");
 
 /// The same for products that an activation function follows.
 void expectActivated(const MatmulCase &c, const std::string &form,

@@ -58,7 +58,7 @@ TEST_P(EveryEncoding, Matmul) {
     for (size_t rows : {1, 12, 13}) {
       SCOPED_TRACE("a prompt of " + std::to_string(rows) + " rows");
       expectProducts(c, isFloat ? "f32" : form,
-                     step->run(firstTokens(rows, true)));
+                     step->run(firstTokens(rows, true)), {}, target);
     }
     expectInvariant(*step, {7});
   }
@@ -156,10 +156,12 @@ TEST_P(Shapes, MatmulResidual) {
       size_t rows = prompt ? 13 : 3;
       std::vector<float> got = step->run(firstTokens(rows, prompt));
       for (size_t row = 0; row < rows; ++row) {
-        auto products = c.products(quantize(c.x[row], form));
+        Activations x = quantize(c.x[row], form);
+        auto products = c.products(x);
+        auto fixed = c.fixedBounds(x, form, prompt ? GetParam() : "");
         for (size_t i = 0; i < 256; ++i)
           ASSERT_NEAR(got[row * 256 + i], c.x[row][i] + products[i].value,
-                      roundingBound(products[i], form) +
+                      roundingBound(products[i], form) + fixed[i] +
                           1e-6 * std::fabs(c.x[row][i]))
               << "row " << row << " column " << i;
       }
@@ -189,7 +191,8 @@ TEST_P(Shapes, MatmulInAnotherOrder) {
           permuted.x[row][i] = c.x[row][size_t(c.order[i])];
       for (size_t rows : {1, 3})
         expectProducts(permuted, form, step->run(firstTokens(rows, false)));
-      expectProducts(permuted, form, step->run(firstTokens(13, true)));
+      expectProducts(permuted, form, step->run(firstTokens(13, true)), {},
+                     GetParam());
     }
   }
 }
@@ -275,7 +278,8 @@ TEST_P(Shapes, MatmulLengths) {
         options.activations = form;
         auto step = c.compile(options);
         expectProducts(c, form, step->run(firstTokens(3, false)));
-        expectProducts(c, form, step->run(firstTokens(13, true)));
+        expectProducts(c, form, step->run(firstTokens(13, true)), {},
+                       GetParam());
       }
 }
 
@@ -340,7 +344,7 @@ TEST_P(Shapes, MatmulMixedForms) {
     options.prompt = prompt;
     auto step = c.compile(options);
     expectProducts(c, "a16", step->run(firstTokens(3, false)));
-    expectProducts(c, prompt, step->run(firstTokens(13, true)));
+    expectProducts(c, prompt, step->run(firstTokens(13, true)), {}, GetParam());
     expectInvariant(*step);
   }
 }

@@ -14,17 +14,21 @@ namespace qcc::codegen {
 /// is a normal number, 0 below that, finite for every finite x.
 Value emitExp(Emitter &e, Value x);
 
+/// x / (1 + e^minusExponent), if a target has instructions for it.
+using Gate = llvm::function_ref<Value(Value x, Value minusExponent)>;
+
 /// x / (1 + e^-x).
-Value emitSilu(Emitter &e, Value x);
+Value emitSilu(Emitter &e, Value x, Gate gate = nullptr);
 /// The tanh form of GELU: x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
-Value emitGeluTanh(Emitter &e, Value x);
+Value emitGeluTanh(Emitter &e, Value x, Gate gate = nullptr);
 /// x Phi(x), Phi being the normal distribution function; relative error below
 /// 1e-6 where the result is a normal number.
 Value emitGeluErf(Emitter &e, Value x);
 
 /// The activation function of an epilogue (of the gate, if it is a gated one);
 /// x without one.
-Value emitActivation(Emitter &e, qz::Epilogue epilogue, Value x);
+Value emitActivation(Emitter &e, qz::Epilogue epilogue, Value x,
+                     Gate gate = nullptr);
 /// 1 / (1 + e^-x).
 Value emitSigmoid(Emitter &e, Value x);
 /// The gated unit of that name (llm.glu).
