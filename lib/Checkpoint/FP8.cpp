@@ -64,7 +64,7 @@ public:
     encoding.scale = scaleType;
     encoding.commonScale =
         tiles.rows % PackedLayout::kRows == 0 || tiles.rows == out;
-    setGroups(encoding);
+    setGroup(encoding);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*weight) + ": " + problem);
     takeParts(tensor,
@@ -73,19 +73,13 @@ public:
   }
 
 private:
-  /// A group is what of a row lies in one tile. If the last is smaller, it has
-  /// a span of its own, where spans allow that.
-  void setGroups(Encoding &encoding) const {
-    const uint64_t rest = in % tiles.columns;
-    if (rest % 32 || rest == 0 || rest == in || tiles.columns % 32) {
+  /// A group is what of a row lies in one tile; the last may be smaller where
+  /// encodings allow that.
+  void setGroup(Encoding &encoding) const {
+    encoding.group = unsigned(tiles.columns);
+    if (in < tiles.columns || !encoding.check().empty() ||
+        !encoding.takesColumns(in))
       encoding.group = unsigned(commonGroup(in, tiles.columns));
-      return;
-    }
-    encoding.bits = 0;
-    encoding.spans = {
-        {unsigned(in - rest), 8, 0, unsigned(tiles.columns)},
-        {unsigned(rest), 8, 0, unsigned(rest)},
-    };
   }
 
   bool checkWeight() {

@@ -41,15 +41,11 @@ public:
       tensor.order =
           orders.keep(sources, *gIdx, module, in, kGroupOrderFormat, {}, texts);
     Encoding &encoding = tensor.storedEncoding;
+    encoding.bits = scheme.bits;
+    encoding.zero = int(zero);
     encoding.zeroBits = hasZeros ? scheme.bits : 0;
+    encoding.group = unsigned(group);
     encoding.scale = scaleType;
-    const unsigned rest = unsigned(in % group);
-    const Encoding::Span whole = {unsigned(in - rest), scheme.bits, int(zero),
-                                  unsigned(group)};
-    if (rest)
-      encoding.spans = {whole, {rest, scheme.bits, int(zero), rest}};
-    else
-      encoding = encoding.span(whole);
     if (std::string problem = encoding.check(); !problem.empty())
       return Error(sources.what(*qweight) + ": " + problem);
     takeParts(tensor, {qweight, scales, hasZeros ? qzeros : nullptr, gIdx,

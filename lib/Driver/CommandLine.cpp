@@ -330,7 +330,8 @@ static int runBenchKernel(llvm::ArrayRef<char *> arguments) {
   KernelBenchOptions options;
   std::string targets = "native";
   bool json = false;
-  app.add_option("FORMAT", options.format, "A type of ggml, such as Q4_K")
+  app.add_option("FORMAT", options.format,
+                 "A type of ggml or of --quantize, such as Q4_K or nf4")
       ->required();
   app.add_option("MxNxK", options.shape,
                  "M rows of activations of K elements, times N rows of weights")

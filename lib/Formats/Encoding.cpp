@@ -253,7 +253,7 @@ Encoding Encoding::span(const Span &span) const {
 
 bool Encoding::takesColumns(uint64_t columns) const {
   if (spans.empty())
-    return isFloat() || columns % group == 0;
+    return isFloat() || columns % (takesShortGroup() ? 32 : group) == 0;
   for (const Span &span : spans) {
     if (columns < span.columns)
       return false;

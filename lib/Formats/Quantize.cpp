@@ -102,8 +102,9 @@ bool QuantizationType::encodingFor(uint64_t columns, Encoding &out) const {
   Encoding result = encoding;
   if (result.group == 0 && columns <= 1u << 30 && columns % 32 == 0)
     result.group = unsigned(columns);
-  if (columns == 0 || result.group == 0 || columns % result.scaleBlock() != 0 ||
-      !result.check().empty())
+  if (columns == 0 || result.group == 0 || !result.check().empty() ||
+      (result.isTwoLevel() && columns % result.scaleBlock() != 0) ||
+      !result.takesColumns(columns))
     return false;
   out = std::move(result);
   return true;
@@ -246,8 +247,8 @@ void qcc::quantizeRow(const QuantizationType &type, const float *values,
     return;
   }
   for (size_t k = 0; k < columns; k += encoding.group)
-    roundGroup(type, {values + k, encoding.group, k / encoding.group,
-                      out.codes.data() + k, out});
+    roundGroup(type, {values + k, std::min<size_t>(encoding.group, columns - k),
+                      k / encoding.group, out.codes.data() + k, out});
 }
 
 const QuantizationType &qcc::roundedType(std::span<const uint64_t> numbers) {

@@ -4,9 +4,10 @@
 
 #include "qcc/KernelBench/KernelBench.h"
 
-#include "qcc/Formats/GGML.h"
+#include "qcc/Formats/PackedWeight.h"
 #include "qcc/Support/Peak.h"
 #include "qcc/Transforms/Transforms.h"
+#include "BenchWeights.h"
 #include "CompiledKernel.h"
 #include "GgmlMatmul.h"
 #include "RandomBlocks.h"
@@ -53,20 +54,8 @@ double KernelBenchReport::limit() const {
 // What is asked for
 //===----------------------------------------------------------------------===//
 
-static llvm::Expected<const GGMLType *> findFormat(const std::string &name) {
-  const GGMLType *type = findGGMLType(llvm::StringRef(name).upper());
-  if (type && type->encoding)
-    return type;
-  std::string known;
-  for (const GGMLType &other : ggmlTypes())
-    if (other.encoding)
-      known += (known.empty() ? "" : ", ") + std::string(other.name);
-  return llvm::createStringError("no matmul of format '" + name +
-                                 "' (formats: " + known + ")");
-}
-
-static llvm::Expected<CompiledKernel::Shape> parseShape(const std::string &text,
-                                                        const GGMLType &type) {
+static llvm::Expected<CompiledKernel::Shape>
+parseShape(const std::string &text) {
   llvm::SmallVector<llvm::StringRef> parts;
   llvm::StringRef(text).split(parts, 'x');
   uint64_t sizes[3] = {};
@@ -82,11 +71,6 @@ static llvm::Expected<CompiledKernel::Shape> parseShape(const std::string &text,
     return llvm::createStringError("expected a shape MxNxK such as "
                                    "1x4096x4096, got '" +
                                    text + "'");
-  if (sizes[2] % type.blockElements)
-    return llvm::createStringError(
-        llvm::Twine("expected K to be a multiple of ") +
-        llvm::Twine(type.blockElements) + " for " + type.name + ", got " +
-        llvm::Twine(sizes[2]));
   return CompiledKernel::Shape{sizes[1], sizes[2], sizes[0]};
 }
 
@@ -124,13 +108,12 @@ namespace {
 /// Results of some tokens and rows, spread over all, in double precision.
 class Meaning {
 public:
-  Meaning(const GGMLType &type, const CompiledKernel::Shape &shape,
-          const std::vector<uint8_t> &weights, const std::vector<float> &input)
+  Meaning(const CompiledKernel::Shape &shape, const BenchWeights &weights,
+          const std::vector<float> &input)
       : shape(shape) {
-    std::vector<float> row(shape.columns);
+    std::vector<float> row;
     for (size_t i = 0; i < rows(); ++i) {
-      type.decodeRow(weights.data() + rowAt(i) * type.rowBytes(shape.columns),
-                     shape.columns, row.data());
+      weights.decode(rowAt(i), row);
       for (size_t t = 0; t < tokens(); ++t) {
         const float *x = input.data() + tokenAt(t) * shape.columns;
         double sum = 0;
@@ -192,29 +175,34 @@ qcc::benchKernel(const KernelBenchOptions &options) {
         llvm::Twine(options.target->name) + "'");
   if (llvm::Error error = allowTarget(*options.target))
     return error;
-  llvm::Expected<const GGMLType *> type = findFormat(options.format);
-  if (!type)
-    return type.takeError();
-  llvm::Expected<CompiledKernel::Shape> shape =
-      parseShape(options.shape, **type);
+  llvm::Expected<BenchFormat> format = BenchFormat::find(options.format);
+  if (!format)
+    return format.takeError();
+  if (!options.ggml.empty() && !format->ggml)
+    return llvm::createStringError("ggml has no type '" + options.format + "'");
+  llvm::Expected<CompiledKernel::Shape> shape = parseShape(options.shape);
   if (!shape)
     return shape.takeError();
+  llvm::Expected<Encoding> encoding = format->encodingFor(shape->columns);
+  if (!encoding)
+    return encoding.takeError();
   KernelBenchReport report;
-  report.format = (*type)->name;
+  report.format = format->name();
   report.target = options.target->name;
   report.tokens = shape->tokens;
   report.rows = shape->rows;
   report.columns = shape->columns;
 
-  report.weightBytes = shape->rows * (*type)->rowBytes(shape->columns);
+  report.weightBytes =
+      format->ggml ? shape->rows * format->ggml->rowBytes(shape->columns)
+                   : PackedWeight(*encoding, shape->columns).bytes(shape->rows);
   report.fromMemory = report.weightBytes >= kMemoryBytes;
   size_t copies =
       report.fromMemory ? 1 + (kAllCopies - 1) / report.weightBytes : 1;
   if (llvm::Error error = checkMemory(*shape, report.weightBytes, copies,
                                       options.ggml.empty() ? 1 : 2))
     return error;
-  std::vector<uint8_t> weights =
-      randomBlocks(**type, shape->rows, shape->columns);
+  BenchWeights weights(*format, *encoding, shape->rows, shape->columns);
   std::vector<float> input = randomFloats(shape->tokens * shape->columns);
 
   ScheduleOptions steps;
@@ -223,22 +211,20 @@ qcc::benchKernel(const KernelBenchOptions &options) {
   if (!options.activations.empty())
     kind = *qz::symbolizeActivations(options.activations);
   auto kernel = CompiledKernel::create(
-      *(*type)->encoding, *shape, {kind, isPrompt, options.target, copies});
+      *encoding, *shape, {kind, isPrompt, options.target, copies});
   if (!kernel)
     return kernel.takeError();
   report.activations = qz::stringifyActivations((*kernel)->kind()).str();
-  (*kernel)->setWeights([&](size_t row, Fields &fields) {
-    (*type)->unpackRow(weights.data() + row * (*type)->rowBytes(shape->columns),
-                       shape->columns, fields);
-  });
+  (*kernel)->setWeights(
+      [&](size_t row, Fields &fields) { weights.fields(row, fields); });
   std::copy(input.begin(), input.end(), (*kernel)->input());
 
   std::unique_ptr<GgmlMatmul> ggml;
   report.results.push_back({"qcc", "R16K4", {}, 0});
   if (!options.ggml.empty()) {
-    auto made = GgmlMatmul::create(options.ggml, (*type)->id,
+    auto made = GgmlMatmul::create(options.ggml, format->ggml->id,
                                    {shape->rows, shape->columns, shape->tokens},
-                                   weights, input, copies);
+                                   weights.blocks(), input, copies);
     if (!made)
       return made.takeError();
     ggml = std::move(*made);
@@ -265,7 +251,7 @@ qcc::benchKernel(const KernelBenchOptions &options) {
       report.results[1].seconds.push_back(theirs);
   }
 
-  Meaning meaning(**type, *shape, weights, input);
+  Meaning meaning(*shape, weights, input);
   report.results[0].error = meaning.errorOf([&](size_t token, size_t row) {
     return double((*kernel)->result(token)[row]);
   });

@@ -135,10 +135,14 @@ struct Encoding {
   bool isTwoLevel() const { return subBits != 0; }
   /// Elements of k that share one `scale`; without spans.
   unsigned scaleBlock() const { return superBlock ? superBlock : group; }
+  /// The last group of a row may have fewer elements, a multiple of 32.
+  bool takesShortGroup() const {
+    return !isFloat() && spans.empty() && !isTwoLevel() && group > 32;
+  }
   /// The encoding of one span, which has none itself.
   Encoding span(const Span &span) const;
   /// What the number of columns must be: all of the spans', or a multiple of
-  /// the group.
+  /// the group, or of 32 where takesShortGroup().
   bool takesColumns(uint64_t columns) const;
 
   bool operator==(const Encoding &) const = default;
@@ -164,8 +168,8 @@ struct Fields {
   std::vector<uint8_t> sub;     ///< One per group (two levels).
   std::vector<uint8_t> subMin;  ///< One per group (two levels with min).
 
-  /// Resizes every vector for `count` elements (a multiple of scaleBlock(), or
-  /// the whole row when there are spans).
+  /// Resizes every vector for `count` elements, which the encoding takes as
+  /// columns or which are a multiple of scaleBlock().
   void resize(const Encoding &encoding, size_t count);
   bool operator==(const Fields &) const = default;
 };

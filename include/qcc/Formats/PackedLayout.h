@@ -42,7 +42,8 @@
 // row r + 8 its high half.
 //
 // Float weights: unitK = 4, element k of row r at byte (k * 16 + r) * size.
-// Rows are padded to 16 and k to unitK with zero bytes and zero scales.
+// Rows are padded to 16 and k to chunks, or units of floats, with zero bytes
+// and zero scales: a unit that k ends in ends with that chunk.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_FORMATS_PACKEDLAYOUT_H
@@ -100,7 +101,14 @@ struct PackedLayout {
   unsigned unitsFor(size_t k) const {
     return unsigned((k + unitK - 1) / unitK);
   }
-  size_t panelBytes(size_t k) const { return size_t(unitsFor(k)) * unitBytes; }
+  size_t panelBytes(size_t k) const {
+    if (encoding.isFloat())
+      return size_t(unitsFor(k)) * unitBytes;
+    size_t rest = k % unitK;
+    size_t last =
+        rest ? chunkOffset + (rest + kChunk - 1) / kChunk * chunkBytes : 0;
+    return k / unitK * unitBytes + last;
+  }
   size_t panelsFor(size_t rows) const { return (rows + kRows - 1) / kRows; }
   size_t bytes(size_t rows, size_t k) const {
     return panelsFor(rows) * panelBytes(k);

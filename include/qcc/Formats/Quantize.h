@@ -28,12 +28,13 @@ struct QuantizationType {
   Rounding rounding;
   Encoding encoding; ///< A group of 0 is a whole row.
   /// Names of the types that take its place for the embedding and the head, to
-  /// which models are most sensitive, and for rows that are no whole number of
-  /// groups. Its own name where nothing does.
+  /// which models are most sensitive, and for rows that it has no encoding for.
+  /// Its own name where nothing does.
   const char *sensitive, *fallback;
 
-  /// For rows of `columns`; none when they are no whole number of groups (or
-  /// super-blocks). `encoding` is set on success.
+  /// For rows of `columns`; none when they are no whole number of super-blocks,
+  /// or of groups, of which the last may be shorter where
+  /// Encoding::takesShortGroup(). `encoding` is set on success.
   bool encodingFor(uint64_t columns, Encoding &encoding) const;
 };
 

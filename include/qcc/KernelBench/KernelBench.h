@@ -19,7 +19,7 @@
 namespace qcc {
 
 struct KernelBenchOptions {
-  std::string format; ///< A type of ggml: "Q4_K".
+  std::string format; ///< A type of ggml, or of --quantize: "Q4_K".
   /// "MxNxK": M rows of activations of K elements, times N rows of weights.
   std::string shape;
   const TargetSpec *target = nullptr; ///< A CPU, not the reference.

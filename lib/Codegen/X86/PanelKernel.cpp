@@ -518,7 +518,8 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
       prefetchAfter(chunk);
     return acc;
   };
-  auto emitUnit = [&](Value u, int64_t count, ValueRange in) {
+  // `count` is none for a unit of one chunk.
+  auto emitUnit = [&](Value u, Value count, ValueRange in) {
     Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
     Value x = e.offset(tile, e.mul(u, chunks * act.chunkBytes()));
     Value block = unpacked
@@ -531,13 +532,12 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
     Values sums(in.begin(), in.end());
     if (isFactorLate())
       sums.assign(sums.size(), e.zero(floats));
-    if (count == 1)
+    if (!count)
       sums = emitChunk(first, x, block,
                        scaleReader.chunk(scales, Value(), lane, floats), sums);
     else
       sums = e.loop(
-          e.c64(0), e.c64(count), e.c64(1), sums,
-          [&](Value c, ValueRange inner) {
+          e.c64(0), count, e.c64(1), sums, [&](Value c, ValueRange inner) {
             return emitChunk(
                 e.offset(first, e.mul(c, layout.chunkBytes)),
                 e.offset(x, e.mul(c, act.chunkBytes())),
@@ -552,15 +552,20 @@ Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
       sum = e.fma(sum, factor, before);
     return sums;
   };
-  int64_t whole = k / layout.unitK, rest = k % layout.unitK;
-  if (whole)
-    sums =
-        e.loop(e.c64(0), e.c64(whole), e.c64(1), sums,
-               [&](Value u, ValueRange in) { return emitUnit(u, chunks, in); });
-  // Activations end with the chunk that k ends in.
-  if (rest)
-    sums = emitUnit(e.c64(whole),
-                    (rest + PackedLayout::kChunk - 1) / PackedLayout::kChunk,
-                    sums);
-  return sums;
+  // Activations end with the chunk that k ends in. A unit that is not whole
+  // runs the code of the others: hardware prefetchers follow the addresses of
+  // one instruction, and lose them in each panel where two share the work.
+  int64_t units = layout.unitsFor(k),
+          last =
+              llvm::divideCeil(k, PackedLayout::kChunk) - (units - 1) * chunks;
+  return e.loop(
+      e.c64(0), e.c64(units), e.c64(1), sums, [&](Value u, ValueRange in) {
+        Value count;
+        if (chunks > 1)
+          count = last == chunks ? e.c64(chunks)
+                                 : e.select(e.cmp(arith::CmpIPredicate::ult, u,
+                                                  e.c64(units - 1)),
+                                            e.c64(chunks), e.c64(last));
+        return emitUnit(u, count, in);
+      });
 }

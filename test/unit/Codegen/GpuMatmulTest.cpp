@@ -47,8 +47,11 @@ TEST_P(GpuEncoding, Matmul) {
   bool isInPairs = encoding.spans.empty() && !encoding.isFloat() &&
                    PackedLayout(encoding).unitBytes % 16;
   size_t units = encoding.isFloat() ? 8 : isInPairs ? 2 : 1;
-  for (size_t count : {3 * units, 6 * units}) {
-    size_t k = columnsFor(encoding, count);
+  std::vector<size_t> lengths = {columnsFor(encoding, 3 * units),
+                                 columnsFor(encoding, 6 * units)};
+  if (encoding.takesShortGroup())
+    lengths.push_back(columnsFor(encoding, 2) + 32);
+  for (size_t k : lengths) {
     StageCase c{k, {{encoding, 20, {}}, {encoding, 33, {}}}};
     c.fill(random, 3);
     expectRight(c, "sm_86", totals);

@@ -240,6 +240,16 @@ TEST(Encoding, TakesColumns) {
   Encoding e = oneLevel();
   EXPECT_TRUE(e.takesColumns(e.group * 3));
   EXPECT_FALSE(e.takesColumns(e.group * 3 + 4));
+  // The last of large groups may be shorter, not where there are two levels.
+  e.group = 128;
+  EXPECT_TRUE(e.takesShortGroup());
+  EXPECT_TRUE(e.takesColumns(32));
+  EXPECT_TRUE(e.takesColumns(160));
+  EXPECT_FALSE(e.takesColumns(144));
+  e.subBits = 4;
+  EXPECT_FALSE(e.takesShortGroup());
+  EXPECT_FALSE(e.takesColumns(160));
+  e.subBits = 0;
   e.bits = 0;
   e.zero = 0;
   e.group = 0;

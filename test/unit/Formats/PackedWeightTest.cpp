@@ -38,6 +38,7 @@ TEST(PackedWeight, OneRunIsThePackedLayout) {
   // The last unit is not whole.
   PackedWeight packed(e, 160);
   EXPECT_EQ(packed.panelBytes, layout.panelBytes(160));
+  EXPECT_EQ(packed.panelBytes, 3 * 16 * 2 + 5 * 256u);
   EXPECT_EQ(packed.bytes(33), 3 * packed.panelBytes);
   std::vector<Fields> rows = randomRows(e, 160);
   std::vector<uint8_t> panel(packed.panelBytes), expected(packed.panelBytes);

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <limits>
+#include <random>
 
 using namespace qcc;
 
@@ -35,7 +36,9 @@ TEST(Quantize, Types) {
   Encoding encoding;
   ASSERT_TRUE(typeOf("int8").encodingFor(576, encoding));
   EXPECT_EQ(encoding.group, 576u);
-  EXPECT_FALSE(typeOf("int4-g128").encodingFor(192, encoding));
+  EXPECT_TRUE(typeOf("int4-g128").encodingFor(192, encoding));
+  EXPECT_EQ(encoding.group, 128u);
+  EXPECT_FALSE(typeOf("q4_0").encodingFor(48, encoding));
   EXPECT_FALSE(typeOf("q4_k").encodingFor(640, encoding));
 }
 
@@ -68,6 +71,25 @@ TEST(Quantize, HasEncodingsOfGGML) {
                             {"q5_k", "Q5_K"},
                             {"q6_k", "Q6_K"}})
     EXPECT_EQ(typeOf(name).encoding, *findGGMLType(ggml)->encoding) << name;
+}
+
+/// A short last group has what it would have with zeros behind it.
+TEST(Quantize, ShortLastGroup) {
+  std::mt19937 random(9);
+  std::normal_distribution<float> normal;
+  std::vector<float> row(256);
+  for (size_t k = 0; k < 160; ++k)
+    row[k] = normal(random);
+  for (const char *name : {"int4-g128", "int4-g128-asym", "nf4"}) {
+    Fields whole, rest;
+    quantizeRow(typeOf(name), row.data(), 256, whole);
+    quantizeRow(typeOf(name), row.data(), 160, rest);
+    whole.codes.resize(160);
+    whole.scale.resize(rest.scale.size());
+    whole.zeros.resize(rest.zeros.size());
+    EXPECT_EQ(rest.scale.size(), name == std::string("nf4") ? 3u : 2u) << name;
+    EXPECT_EQ(rest, whole) << name;
+  }
 }
 
 /// What codes can say exactly comes back.
