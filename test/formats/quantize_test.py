@@ -183,8 +183,8 @@ class Nearest(unittest.TestCase):
                    np.broadcast_to(NF4.astype(np.float64), (*scale.shape, 16)), 64, 1e-6)
 
     def test_refused(self):
-        for name, k in (("q4_0", 40), ("int4-g128", 96), ("int8", 40), ("q4_k", 128),
-                        ("q6_k", 640), ("q4_k_m", 256), ("nf4", 32)):
+        for name, k in (("q4_0", 40), ("int4-g128", 80), ("int8", 40), ("q4_k", 128),
+                        ("q6_k", 640), ("q4_k_m", 256), ("nf4", 48)):
             self.assertEqual(subprocess.run([TOOL, "round", name, str(k)], input=b"",
                                             capture_output=True).returncode, 2)
 
