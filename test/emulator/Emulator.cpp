@@ -45,6 +45,8 @@ static void checkAccess(Simt *simt, const void *address, uint64_t bytes,
     simt->checkAccess(address, bytes, alignment, access, site);
 }
 
+static void fence(Simt *simt) { simt->fence(); }
+
 /// Conversions that hosts without instructions for them call. Their argument
 /// and result are passed as _Float16 and __bf16 are: in a vector register.
 static _Float16 truncateToHalf(double value) {
@@ -72,6 +74,7 @@ static Error defineSymbols(LLJIT &jit, const HostModule &host, Simt &simt,
   };
   define(kSimtSymbol, &simt);
   define(kCheckSymbol, &checkAccess);
+  define(kFenceSymbol, &fence);
   for (const auto &entry : host.entries)
     define(kEntryPrefix + entry.getKey(), findEntry(entry.getKey()));
   for (auto [variable, object] : zip(host.shared, objects))

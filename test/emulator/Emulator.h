@@ -3,9 +3,11 @@
 //
 // Runs the LLVM IR that goes to NVPTX on the CPU, so that its numbers, its
 // synchronization and its use of memory are tested where there is no GPU. It
-// shows missing waits and barriers, races, deadlocks, divergence, misaligned
-// accesses and accesses outside shared memory. It cannot show what depends on
-// blocks that run at the same time, nor speed.
+// shows missing waits and barriers, races in shared memory and between blocks,
+// deadlocks, divergence, misaligned accesses and accesses outside shared
+// memory. Blocks run one after the other: one that waits for another never
+// ends, and races in global memory are looked for between blocks alone. It
+// cannot show speed.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TEST_EMULATOR_EMULATOR_H

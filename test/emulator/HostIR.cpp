@@ -36,6 +36,7 @@ private:
   Value *emitEntry(Instruction &before, StringRef name,
                    ArrayRef<Value *> operands, Type *result);
   void checkMemory(Instruction &instruction);
+  void noteFence(FenceInst &fence);
   void emitCheck(Instruction &before, Value *address, Value *bytes,
                  Align alignment, Access access, StringRef what);
   Value *fusePerElement(CallInst &call);
@@ -209,6 +210,19 @@ void Rewriter::emitCheck(Instruction &before, Value *address, Value *bytes,
                       builder.getInt32(uint32_t(access)), site(what)});
 }
 
+/// Fences of a block order nothing between blocks.
+void Rewriter::noteFence(FenceInst &fence) {
+  SmallVector<StringRef> scopes;
+  context.getSyncScopeNames(scopes);
+  StringRef scope = scopes[fence.getSyncScopeID()];
+  if (scope != "device" && !scope.empty())
+    return;
+  IRBuilder<> builder(&fence);
+  FunctionCallee callee = module.getOrInsertFunction(
+      kFenceSymbol, builder.getVoidTy(), builder.getPtrTy());
+  builder.CreateCall(callee, {simt()});
+}
+
 void Rewriter::checkMemory(Instruction &instruction) {
   auto check = [&](Value *address, Type *type, Align alignment, Access access,
                    StringRef what) {
@@ -230,6 +244,8 @@ void Rewriter::checkMemory(Instruction &instruction) {
     check(exchange->getPointerOperand(),
           exchange->getCompareOperand()->getType(), exchange->getAlign(),
           Access::Atomic, "atomic operation");
+  } else if (auto *fence = dyn_cast<FenceInst>(&instruction)) {
+    noteFence(*fence);
   } else if (auto *fill = dyn_cast<MemIntrinsic>(&instruction)) {
     emitCheck(*fill, fill->getRawDest(), fill->getLength(),
               fill->getDestAlign().valueOrOne(), Access::Write, "store");

@@ -35,6 +35,8 @@ struct HostModule {
 inline constexpr llvm::StringLiteral kEntryPrefix = "emulator.entry.";
 /// void(Simt *, const void *, uint64_t bytes, uint32_t alignment, Access, Site)
 inline constexpr llvm::StringLiteral kCheckSymbol = "emulator.check";
+/// void(Simt *): a fence of the whole device, or of more.
+inline constexpr llvm::StringLiteral kFenceSymbol = "emulator.fence";
 /// Its address is that of the Simt.
 inline constexpr llvm::StringLiteral kSimtSymbol = "emulator.simt";
 

@@ -57,6 +57,15 @@ bool qcc::emulator::dropWarpBarrier(Module &module, unsigned index) {
   return found;
 }
 
+bool qcc::emulator::dropFence(Module &module, unsigned index) {
+  Instruction *found = findNth(module, index, [](Instruction &instruction) {
+    return isa<FenceInst>(instruction);
+  });
+  if (found)
+    found->eraseFromParent();
+  return found;
+}
+
 bool qcc::emulator::weakenWait(Module &module, unsigned index) {
   Instruction *found = findNth(module, index, [](Instruction &instruction) {
     Intrinsic::ID id = intrinsicOf(instruction);

@@ -21,6 +21,9 @@ bool dropBarrier(llvm::Module &module, unsigned index);
 /// Removes a bar.warp.sync.
 bool dropWarpBarrier(llvm::Module &module, unsigned index);
 
+/// Removes a fence.
+bool dropFence(llvm::Module &module, unsigned index);
+
 /// Lets cp.async.wait_group leave one group more unfinished; a wait for all
 /// copies becomes one that leaves one group.
 bool weakenWait(llvm::Module &module, unsigned index);

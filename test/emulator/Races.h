@@ -49,6 +49,19 @@ public:
                          uint32_t site);
   void endCopy(uint32_t thread, size_t offset, size_t bytes);
 
+  /// Whether `thread` follows `event`.
+  bool isOrdered(const Event &event, uint32_t thread) const {
+    return event.thread == kNobody || event.thread == thread ||
+           event.clock <= known[thread * threads + event.thread];
+  }
+  /// By other thread: its last time that this one knows.
+  llvm::ArrayRef<uint32_t> clocksOf(uint32_t thread) const {
+    return llvm::ArrayRef(known).slice(thread * threads, threads);
+  }
+  uint32_t now(uint32_t thread) const { return clocksOf(thread)[thread]; }
+  /// Tells apart what a thread does from now on; gives its new time.
+  uint32_t advance(uint32_t thread) { return ++clocks(thread)[thread]; }
+
 private:
   /// The last store, and the last loads of two threads. (A third reader that
   /// alone is not ordered before a store is missed.)
@@ -57,10 +70,6 @@ private:
   };
 
   uint32_t *clocks(uint32_t thread) { return &known[thread * threads]; }
-  bool isOrdered(const Event &event, uint32_t thread) {
-    return event.thread == kNobody || event.thread == thread ||
-           event.clock <= clocks(thread)[event.thread];
-  }
   const Event *conflict(const Byte &byte, uint32_t thread, Access access);
 
   size_t threads = 0;

@@ -70,6 +70,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   threads.assign(count, Thread());
   if (findRaces)
     races.reset(count, sharedEnd);
+  blockRaces.reset();
   warpStates.assign((count + kWarpSize - 1) / kWarpSize, Warp());
   warpOrder.resize(warpStates.size());
   for (unsigned i = 0; i < warpOrder.size(); ++i)
@@ -82,6 +83,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   for (uint64_t index : blocks) {
     block = {unsigned(index % grid.x), unsigned(index / grid.x % grid.y),
              unsigned(index / grid.x / grid.y)};
+    blockRaces.startBlock(index);
     if (llvm::Error error = runBlock())
       return error;
     ++counters->blocks;

@@ -10,10 +10,10 @@
 #ifndef QCC_TEST_EMULATOR_SIMT_H
 #define QCC_TEST_EMULATOR_SIMT_H
 
+#include "BlockRaces.h"
 #include "Fiber.h"
 #include "Launch.h"
 #include "Patterns.h"
-#include "Races.h"
 
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
@@ -131,6 +131,8 @@ public:
   /// shared memory or, if the launch lists them, one buffer.
   void checkAccess(const void *address, size_t bytes, size_t alignment,
                    Access access, Site site);
+  /// A fence of the whole device.
+  void fence();
   /// That an access lies in one variable of shared memory; not for races.
   void checkShared(const void *address, size_t bytes, Site site);
   /// A load of shared memory that some lane of this warp does in a collective.
@@ -159,6 +161,7 @@ private:
   void reportRace(const RaceDetector::Event *found, const void *address,
                   size_t bytes, Site site);
   void checkBuffer(const void *address, size_t bytes, Access access, Site site);
+  void checkBlocks(const void *address, size_t bytes, Access access, Site site);
   void startBlock();
   int pickThread();
   llvm::Error runBlock();
@@ -187,6 +190,7 @@ private:
   llvm::ArrayRef<Buffer> buffers;
   bool findRaces = false;
   RaceDetector races;
+  BlockRaces blockRaces{races};
   bool countPatterns = false;
   AccessPatterns patterns;
   Counters *counters = nullptr;

@@ -81,8 +81,11 @@ void Simt::checkAccess(const void *address, size_t bytes, size_t alignment,
       reportRace(
           races.access(current, sharedOffset(address), bytes, access, site),
           address, bytes, site);
-  } else if (!buffers.empty()) {
-    checkBuffer(address, bytes, access, site);
+  } else {
+    if (!buffers.empty())
+      checkBuffer(address, bytes, access, site);
+    if (findRaces && !stacks.contains(address))
+      checkBlocks(address, bytes, access, site);
   }
   if (countPatterns && access != Access::Atomic && !stacks.contains(address))
     patterns.add(current, site,
@@ -116,6 +119,27 @@ void Simt::reportRace(const RaceDetector::Event *found, const void *address,
                       : "no barrier after the access",
        other.x, other.y, other.z, siteNames[found->site].c_str(), bytes,
        sharedOffset(address) - variable.offset, variable.name.c_str());
+}
+
+void Simt::fence() {
+  if (findRaces)
+    blockRaces.fence(current);
+}
+
+void Simt::checkBlocks(const void *address, size_t bytes, Access access,
+                       Site site) {
+  const BlockRaces::Store *found = blockRaces.access(
+      current, reinterpret_cast<uintptr_t>(address), bytes, access, site);
+  if (!found)
+    return;
+  const Dim3 &other = threads[found->event.thread].index;
+  fail(site,
+       "nothing orders it after thread (%u, %u, %u) of block (%u, %u, "
+       "%u) in %s: %zu bytes of global memory",
+       other.x, other.y, other.z, unsigned(found->block % grid.x),
+       unsigned(found->block / grid.x % grid.y),
+       unsigned(found->block / grid.x / grid.y),
+       siteNames[found->event.site].c_str(), bytes);
 }
 
 size_t Simt::sharedOffset(const void *address) const {

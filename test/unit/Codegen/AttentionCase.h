@@ -54,6 +54,9 @@ public:
   /// Stores random keys and values up to a position, which runs nothing.
   void store(unsigned sequence, unsigned positions);
 
+  /// Null for a CPU.
+  EmulatedProgram *program() { return step->program(); }
+
 private:
   std::string module(const std::string &scale) const;
   std::vector<double> rotated(const std::vector<float> &row, size_t head,

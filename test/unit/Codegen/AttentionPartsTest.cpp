@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 using namespace qcc;
 using namespace qcc::test;
 
@@ -29,8 +31,8 @@ void check(const Shape &shape, std::vector<unsigned> positions) {
   }
   // Rows of other lengths beside it, of which one has a single part.
   c.store(2, 40);
-  c.check({{2, 40}, {1, positions.back()}, {0, 0}, {1, positions.front()}},
-          false, 1);
+  unsigned other = std::min(positions.front(), positions.back() - 1);
+  c.check({{2, 40}, {1, positions.back()}, {0, 0}, {1, other}}, false, 1);
 }
 
 // A tile has 32 positions, and a part four tiles at least.
