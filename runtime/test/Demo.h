@@ -27,6 +27,16 @@ Logits evaluate(const std::vector<int32_t> &tokens, unsigned seed, bool prompt);
 std::vector<float> trace(const std::vector<int32_t> &tokens, unsigned seed,
                          bool prompt);
 
+/// Tokens, or logits after them, from number `from` to before `to`.
+inline std::vector<int32_t> part(const std::vector<int32_t> &all, size_t from,
+                                 size_t to) {
+  return {all.begin() + long(from), all.begin() + long(to)};
+}
+inline Logits part(const Logits &all, size_t from, size_t to) {
+  return {all.begin() + long(from * DEMO_VOCAB),
+          all.begin() + long(to * DEMO_VOCAB)};
+}
+
 /// A library of the demo model, open; "demo_one.so" has seed 1.
 class Model {
 public:

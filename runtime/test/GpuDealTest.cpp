@@ -28,22 +28,10 @@ protected:
   /// Opens a model on GPUs of these many bytes.
   qcc_status openOn(std::vector<uint64_t> bytes, int32_t layers = QCC_GPU_AUTO,
                     const char *file = "demo_gpu.so") {
-    session.reset();
-    model.reset();
     renew();
     fake->devices = int(bytes.size());
     std::copy(bytes.begin(), bytes.end(), fake->memoryOf);
     return open(file, layers);
-  }
-
-  void expectTokens(const std::vector<int32_t> &tokens, uint32_t sequence,
-                    size_t from, bool prompt = true) {
-    std::vector<int32_t> rest(tokens.begin() + std::ptrdiff_t(from),
-                              tokens.end());
-    Logits all = evaluate(tokens, 1, prompt);
-    Logits expected(all.begin() + std::ptrdiff_t(from * DEMO_VOCAB), all.end());
-    EXPECT_EQ(eval(rest, prompt ? 40 : 1, sequence), expected)
-        << "sequence " << sequence << " from " << from;
   }
 };
 
@@ -97,10 +85,7 @@ TEST_F(GpuDealTest, GivesTheLogitsOfTheCpu) {
   ASSERT_EQ(info().gpu_layers, 2u);
   ASSERT_NE(std::string(info().device), "Fake GPU");
   ASSERT_EQ(start(2), QCC_OK) << error;
-  // Over several pages; steps of equal counts come again, as graphs.
-  for (size_t count : {1, 50, 150})
-    expectTokens(someTokens(count), 0, count == 1 ? 0 : count == 50 ? 1 : 50);
-  expectTokens(someTokens(70), 1, 0, /*prompt=*/false);
+  expectLogitsOfTheCpu();
   EXPECT_GT(callsOf("cuMemcpyPeerAsync"), 70u);
   EXPECT_GT(callsOf("cuGraphLaunch"), 100u);
 }
@@ -108,15 +93,7 @@ TEST_F(GpuDealTest, GivesTheLogitsOfTheCpu) {
 TEST_F(GpuDealTest, SequencesShareAndPart) {
   ASSERT_EQ(openOn({1 << 16, 1 << 18}), QCC_OK) << error;
   ASSERT_EQ(start(2), QCC_OK) << error;
-  std::vector<int32_t> tokens = someTokens(100);
-  expectTokens(tokens, 0, 0);
-  ASSERT_EQ(qcc_copy(session.get(), 0, 1, 80), QCC_OK);
-  std::vector<int32_t> other(tokens.begin(), tokens.begin() + 80);
-  for (int32_t token : {7, 8, 9})
-    other.push_back(token);
-  expectTokens(other, 1, 80);
-  tokens.push_back(11);
-  expectTokens(tokens, 0, 100);
+  expectToShareAndPart();
 }
 
 /// What is saved does not say which GPU had it.
@@ -125,19 +102,13 @@ TEST_F(GpuDealTest, StateIsSavedAndRestored) {
   ASSERT_EQ(start(2), QCC_OK) << error;
   std::vector<int32_t> tokens = someTokens(70);
   expectTokens(tokens, 0, 0);
-  std::vector<uint8_t> saved(1 << 20);
-  size_t bytes = 0;
-  ASSERT_EQ(
-      qcc_state_save(session.get(), 0, saved.data(), saved.size(), &bytes),
-      QCC_OK);
-  ASSERT_EQ(qcc_state_restore(session.get(), 1, saved.data(), bytes), QCC_OK)
-      << qcc_last_error(session.get());
+  std::vector<uint8_t> saved = save(0);
+  ASSERT_EQ(restore(1, saved), QCC_OK) << qcc_last_error(session.get());
   tokens.push_back(5);
   expectTokens(tokens, 1, 70);
   ASSERT_EQ(openOn({1 << 20}), QCC_OK) << error;
   ASSERT_EQ(start(), QCC_OK) << error;
-  ASSERT_EQ(qcc_state_restore(session.get(), 0, saved.data(), bytes), QCC_OK)
-      << qcc_last_error(session.get());
+  ASSERT_EQ(restore(0, saved), QCC_OK) << qcc_last_error(session.get());
   expectTokens(tokens, 0, 70);
 }
 

@@ -39,7 +39,10 @@ protected:
     EXPECT_EQ(control<size_t()>("fake_cuda_depth")(), 0u);
   }
 
+  /// Another driver, with one GPU. What was open is closed.
   void renew() {
+    session.reset();
+    model.reset();
     fake = control<FakeCuda *()>("fake_cuda_reset")();
     fake_kernels(fake);
     fake->devices = 1;
@@ -115,6 +118,57 @@ protected:
         return 0;
       };
     return qcc_eval(session.get(), &request);
+  }
+
+  /// Evaluates the tokens from number `from` on in prompt steps, or one by one;
+  /// their logits are the model's.
+  void expectTokens(const std::vector<int32_t> &tokens, uint32_t sequence,
+                    size_t from, bool prompt = true) {
+    demo::Logits all = demo::evaluate(tokens, 1, prompt);
+    EXPECT_EQ(eval(demo::part(tokens, from, tokens.size()), prompt ? 40 : 1,
+                   sequence),
+              demo::part(all, from, tokens.size()))
+        << "sequence " << sequence << " from " << from;
+  }
+
+  /// Of sequences 0 and 1: steps over several pages, of which those of equal
+  /// counts come again, as graphs.
+  void expectLogitsOfTheCpu() {
+    size_t length = 0;
+    for (size_t count : {1, 50, 150}) {
+      expectTokens(demo::someTokens(count), 0, length);
+      length = count;
+    }
+    expectTokens(demo::someTokens(70), 1, 0, /*prompt=*/false);
+  }
+
+  /// Sequences 0 and 1 share a page that is part full, of all layers, and then
+  /// go on in copies.
+  void expectToShareAndPart() {
+    std::vector<int32_t> tokens = demo::someTokens(100);
+    expectTokens(tokens, 0, 0);
+    ASSERT_EQ(qcc_copy(session.get(), 0, 1, 80), QCC_OK);
+    std::vector<int32_t> other = demo::part(tokens, 0, 80);
+    other.insert(other.end(), {7, 8, 9});
+    expectTokens(other, 1, 80);
+    tokens.push_back(11);
+    expectTokens(tokens, 0, 100);
+  }
+
+  /// The state of a sequence.
+  std::vector<uint8_t> save(uint32_t sequence) {
+    std::vector<uint8_t> saved(1 << 20);
+    size_t bytes = 0;
+    EXPECT_EQ(qcc_state_save(session.get(), sequence, saved.data(),
+                             saved.size(), &bytes),
+              QCC_OK);
+    saved.resize(bytes);
+    return saved;
+  }
+
+  qcc_status restore(uint32_t sequence, const std::vector<uint8_t> &saved) {
+    return qcc_state_restore(session.get(), sequence, saved.data(),
+                             saved.size());
   }
 
   qcc_model_info_v1 info() {

@@ -12,16 +12,6 @@ using namespace demo;
 
 namespace {
 
-Logits part(const Logits &all, size_t from, size_t to) {
-  return Logits(all.begin() + long(from * DEMO_VOCAB),
-                all.begin() + long(to * DEMO_VOCAB));
-}
-
-std::vector<int32_t> part(const std::vector<int32_t> &all, size_t from,
-                          size_t to) {
-  return {all.begin() + long(from), all.begin() + long(to)};
-}
-
 class GpuSessionTest : public GpuFixture {
 protected:
   void SetUp() override {
@@ -109,23 +99,17 @@ TEST_F(GpuSessionTest, StateIsSavedAndRestored) {
   ASSERT_EQ(start(2), QCC_OK) << error;
   std::vector<int32_t> tokens = someTokens(140);
   eval(part(tokens, 0, 130), 1);
-  std::vector<uint8_t> saved(1 << 20);
-  size_t bytes = 0;
-  ASSERT_EQ(
-      qcc_state_save(session.get(), 0, saved.data(), saved.size(), &bytes),
-      QCC_OK);
-  ASSERT_EQ(qcc_state_restore(session.get(), 1, saved.data(), bytes), QCC_OK)
-      << qcc_last_error(session.get());
+  std::vector<uint8_t> saved = save(0);
+  ASSERT_EQ(restore(1, saved), QCC_OK) << qcc_last_error(session.get());
   Logits expected = part(evaluate(tokens, 1, false), 130, 140);
   EXPECT_EQ(eval(part(tokens, 130, 140), 1, 1), expected);
   // Another session of the GPU takes it; the CPU has pages of its own.
   ASSERT_EQ(start(), QCC_OK) << error;
-  ASSERT_EQ(qcc_state_restore(session.get(), 0, saved.data(), bytes), QCC_OK);
+  ASSERT_EQ(restore(0, saved), QCC_OK);
   EXPECT_EQ(eval(part(tokens, 130, 140), 1), expected);
   ASSERT_EQ(open("demo_gpu.so", 0), QCC_OK) << error;
   ASSERT_EQ(start(), QCC_OK) << error;
-  EXPECT_EQ(qcc_state_restore(session.get(), 0, saved.data(), bytes),
-            QCC_E_DATA);
+  EXPECT_EQ(restore(0, saved), QCC_E_DATA);
 }
 
 TEST_F(GpuSessionTest, StepsThatComeAgainAreGraphs) {
@@ -202,13 +186,8 @@ TEST_F(GpuSessionTest, StateThatDoesNotFitIsAnError) {
   EXPECT_EQ(tryEval({1}, 0, 1), QCC_E_NO_MEMORY);
   ASSERT_EQ(qcc_reset(session.get(), 1), QCC_OK);
   EXPECT_EQ(tryEval({tokens[fit - 1]}, 0, 0), QCC_OK);
-  std::vector<uint8_t> saved(1 << 20);
-  size_t bytes = 0;
-  ASSERT_EQ(
-      qcc_state_save(session.get(), 0, saved.data(), saved.size(), &bytes),
-      QCC_OK);
-  EXPECT_EQ(qcc_state_restore(session.get(), 1, saved.data(), bytes),
-            QCC_E_NO_MEMORY);
+  std::vector<uint8_t> saved = save(0);
+  EXPECT_EQ(restore(1, saved), QCC_E_NO_MEMORY);
   EXPECT_EQ(qcc_length(session.get(), 1), 0u);
 }
 
