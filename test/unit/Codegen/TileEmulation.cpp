@@ -74,17 +74,26 @@ void store(uint16_t rows, uint16_t bytes, uint8_t *to, int64_t stride,
     std::memcpy(to + row * stride, tile->data[row], tile->bytes);
 }
 
+/// Counts a product, and says whether its shapes let it be done.
+bool isProduct(uint16_t m, uint16_t n, uint16_t k, const Tile &c, const Tile &a,
+               const Tile &b) {
+  ++products;
+  expectShape(c, m, n, "a sum");
+  expectShape(a, m, k, "a first factor");
+  expectShape(b, uint16_t(k / 4), n, "a second factor");
+  if (n % 4 == 0 && k % 4 == 0)
+    return true;
+  refuse("a product of parts of dwords");
+  return false;
+}
+
 /// TDPB..D: dwords of `a` hold four bytes along the inner dimension, those of
 /// row k of `b` the four bytes of each column that they meet.
 template <typename A, typename B>
 void dotBytes(Tile *result, uint16_t m, uint16_t n, uint16_t k, const Tile *c,
               const Tile *a, const Tile *b) {
-  ++products;
-  expectShape(*c, m, n, "a sum");
-  expectShape(*a, m, k, "a first factor");
-  expectShape(*b, uint16_t(k / 4), n, "a second factor");
-  if (n % 4 || k % 4)
-    return refuse("a product of parts of dwords");
+  if (!isProduct(m, n, k, *c, *a, *b))
+    return;
   Tile sum = *c;
   for (unsigned row = 0; row < m; ++row)
     for (unsigned inner = 0; inner < k / 4u; ++inner)
@@ -114,12 +123,8 @@ float fromHalf(const uint8_t *bytes) {
 /// TDPBF16PS: the first and the second elements of pairs are summed apart.
 void dotHalves(Tile *result, uint16_t m, uint16_t n, uint16_t k, const Tile *c,
                const Tile *a, const Tile *b) {
-  ++products;
-  expectShape(*c, m, n, "a sum");
-  expectShape(*a, m, k, "a first factor");
-  expectShape(*b, uint16_t(k / 4), n, "a second factor");
-  if (n % 4 || k % 4)
-    return refuse("a product of parts of dwords");
+  if (!isProduct(m, n, k, *c, *a, *b))
+    return;
   Tile sum = *c;
   for (unsigned row = 0; row < m; ++row)
     for (unsigned column = 0; column < n / 4u; ++column) {
