@@ -169,7 +169,8 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   ActivationLayout layout =
       isa.activations({kind, sumGroup, wanted, options.prompt,
                        options.prompt && quantizeOp.getPromptBlocks(),
-                       x86::FixedPanel::takes(encoding)},
+                       quantizeOp.getPromptFixed() &&
+                           x86::FixedPanel::takes(encoding)},
                       int64_t(shape.columns));
   usedKind = layout.kind;
   if (!encoding.isFloat() && !encoding.hasZeros() && encoding.spans.empty())

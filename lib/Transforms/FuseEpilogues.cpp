@@ -53,7 +53,8 @@ static LogicalResult takeNorm(PatternRewriter &rewriter, qz::QuantizeOp op,
   rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
       op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
       op.getExperts(), norm.getEpsAttr(), isCentered, op.getGenerateAttr(),
-      op.getPromptAttr(), op.getSumGroupAttr(), op.getPromptBlocksAttr());
+      op.getPromptAttr(), op.getSumGroupAttr(), op.getPromptBlocksAttr(),
+      op.getPromptFixedAttr());
   return success();
 }
 

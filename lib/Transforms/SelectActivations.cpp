@@ -236,6 +236,8 @@ private:
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
     op.setSumGroup(choice.sumGroup);
+    op.setPromptFixed(prompt == qz::Activations::A8 &&
+                      isEightBit(choice.prompt));
     op.setPromptBlocks(
         blocks && llvm::all_of(op->getUsers(), [&](Operation *user) {
           auto matmul = dyn_cast<qz::MatmulOp>(user);
