@@ -8,16 +8,11 @@
 
 namespace qcc::rt {
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 static constexpr uint64_t hugePage = uint64_t(2) << 20;
 
 Pages::~Pages() {
-  for (size_t i = 0; i < mappings.size(); ++i)
-    if (mappings[i].mapped)
-      munmap(mappings[i].mapped, mappings[i].bytes);
+  if (mapped)
+    munmap(mapped, mappedBytes);
 }
 
 qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
@@ -27,39 +22,22 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
   perSequence = pagesFor(context);
   uint64_t pages;
   if (!multiplyInto(pages, perSequence, sequences) || pages > UINT32_MAX ||
-      !mappings.allocate(model.state_count) ||
       !statePointers.allocate(model.state_count) ||
       !bytesOfPage.allocate(model.state_count) || !pageTable.allocate(pages) ||
-      !joined.allocate(model.state_count) || !holders.allocate(pages) ||
-      !used.allocate(sequences) || !freePages.allocate(pages))
+      !holders.allocate(pages) || !used.allocate(sequences) ||
+      !freePages.allocate(pages))
     return error.set(QCC_E_NO_MEMORY,
                      "out of memory for %u sequences of %u positions",
                      sequences, context);
-  for (size_t i = 0; i < model.state_count; ++i) {
+  for (uint32_t i = 0; i < model.state_count; ++i) {
     bytesOfPage[i] = (isRemote(i) ? other : model).states[i].page_bytes;
-    if (isRemote(i))
-      continue;
-    uint64_t bytes, mapped;
-    if (!multiplyInto(bytes, bytesOfPage[i], pages) ||
-        !addInto(mapped, bytes, hugePage))
-      return error.set(QCC_E_DATA, "state %zu has pages of %llu bytes", i,
+    if (!isRemote(i) && !addInto(bytesHere, bytesHere, bytesOfPage[i]))
+      return error.set(QCC_E_DATA, "state %u has pages of %llu bytes", i,
                        static_cast<unsigned long long>(bytesOfPage[i]));
-    void *address = mmap(nullptr, mapped, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (address == MAP_FAILED)
-      return error.set(QCC_E_NO_MEMORY,
-                       "cannot reserve %llu bytes of state for %u sequences of "
-                       "%u positions; use a smaller context",
-                       static_cast<unsigned long long>(mapped), sequences,
-                       context);
-    mappings[i] = {static_cast<uint8_t *>(address), mapped};
-    auto start = reinterpret_cast<uintptr_t>(address);
-    start = (start + hugePage - 1) & ~(hugePage - 1);
-    statePointers[i] = reinterpret_cast<uint8_t *>(start);
-    // A huge page at the start of each of many states would take far more
-    // memory than a short sequence needs; grow() joins pages that are full.
-    madvise(address, mapped, MADV_NOHUGEPAGE);
   }
+  if (bytesHere)
+    if (qcc_status status = reserve(pages, sequences, context, error))
+      return status;
   for (uint64_t i = 0; i < pages; ++i)
     freePages[i] = uint32_t(pages - 1 - i);
   freeCount = pages;
@@ -67,26 +45,36 @@ qcc_status Pages::create(const qcc_model_v1 &model, uint32_t sequences,
   return QCC_OK;
 }
 
-/// Turns each 2 MiB of a state that sequences have filled into a huge page: a
-/// long context is read as fast as weights then, and no memory is taken that is
-/// not in use. Best effort; needs Linux 6.1.
-void Pages::joinFullPages() {
-  for (size_t i = 0; i < mappings.size(); ++i) {
-    if (!mappings[i].mapped)
-      continue;
-    uint64_t full = pageCountEver * bytesOfPage[i] / hugePage;
-    for (; joined[i] < full; ++joined[i]) {
-      uint8_t *start = statePointers[i] + joined[i] * hugePage;
-      if (madvise(start, hugePage, MADV_HUGEPAGE) != 0 ||
-          madvise(start, hugePage, MADV_COLLAPSE) != 0)
-        return;
+qcc_status Pages::reserve(uint64_t pages, uint32_t sequences, uint32_t context,
+                          ErrorText &error) {
+  uint64_t bytes;
+  void *address = MAP_FAILED;
+  if (multiplyInto(bytes, bytesHere, pages) &&
+      addInto(mappedBytes, bytes, hugePage))
+    address = mmap(nullptr, mappedBytes, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED)
+    return error.set(QCC_E_NO_MEMORY,
+                     "cannot reserve state of %llu bytes a page for %u "
+                     "sequences of %u positions; use a smaller context",
+                     static_cast<unsigned long long>(bytesHere), sequences,
+                     context);
+  mapped = address;
+  auto start = reinterpret_cast<uintptr_t>(address);
+  start = (start + hugePage - 1) & ~(hugePage - 1);
+  // Long contexts are read as fast as weights then. Best effort.
+  madvise(reinterpret_cast<void *>(start), bytes, MADV_HUGEPAGE);
+  auto *next = reinterpret_cast<uint8_t *>(start);
+  for (size_t i = 0; i < bytesOfPage.size(); ++i)
+    if (!isRemote(i)) {
+      statePointers[i] = next;
+      next += bytesOfPage[i];
     }
-  }
+  return QCC_OK;
 }
 
 uint32_t Pages::take() {
   uint32_t page = freePages[--freeCount];
-  pageCountEver = page >= pageCountEver ? page + 1u : pageCountEver;
   holders[page] = 1;
   return page;
 }
@@ -121,10 +109,9 @@ qcc_status Pages::copyShared(uint32_t sequence, size_t index,
       return status;
     }
   }
-  for (size_t i = 0; i < mappings.size(); ++i)
-    if (mappings[i].mapped)
-      memcpy(statePointers[i] + own * bytesOfPage[i],
-             statePointers[i] + page * bytesOfPage[i], bytesOfPage[i]);
+  for (size_t i = 0; i < bytesOfPage.size(); ++i)
+    if (!isRemote(i))
+      memcpy(at(i, own), at(i, page), bytesOfPage[i]);
   release(page);
   page = own;
   changed(sequence, index, index + 1);
@@ -142,7 +129,6 @@ qcc_status Pages::grow(uint32_t sequence, size_t from, size_t positions,
   uint32_t before = used[sequence], pages = 0;
   if (before >= wanted)
     return QCC_OK;
-  joinFullPages(); // those given out before, which are written by now
   while (used[sequence] < wanted) {
     uint32_t page = take();
     pages = page >= pages ? page + 1 : pages;
@@ -180,8 +166,7 @@ qcc_status Pages::read(size_t state, uint32_t sequence, size_t index, void *to,
   uint32_t page = pageTable[sequence * perSequence + index];
   if (isRemote(state))
     return remote->read(uint32_t(state), page, to, error);
-  memcpy(to, statePointers[state] + page * bytesOfPage[state],
-         bytesOfPage[state]);
+  memcpy(to, at(state, page), bytesOfPage[state]);
   return QCC_OK;
 }
 
@@ -190,8 +175,7 @@ qcc_status Pages::write(size_t state, uint32_t sequence, size_t index,
   uint32_t page = pageTable[sequence * perSequence + index];
   if (isRemote(state))
     return remote->write(uint32_t(state), page, from, error);
-  memcpy(statePointers[state] + page * bytesOfPage[state], from,
-         bytesOfPage[state]);
+  memcpy(at(state, page), from, bytesOfPage[state]);
   return QCC_OK;
 }
 

@@ -2,9 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Token state (keys and values) lives in pages of QCC_PAGE_TOKENS positions. A
-// page is one number: page p of every declared state. Sequences name their
-// pages in a table, so that they can grow, shrink and share: a page that
-// several sequences name is copied when one of them goes on writing it.
+// page is one number: page p of every declared state, which follow each other
+// in memory. So memory is dense, and in huge pages, however many states there
+// are and however few tokens. Sequences name their pages in a table, so that
+// they can grow, shrink and share: a page that several sequences name is copied
+// when one of them goes on writing it.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_RUNTIME_CORE_PAGES_H
@@ -63,6 +65,8 @@ public:
   const uint32_t *table() const { return pageTable.data(); }
   uint64_t pagesPerSequence() const { return perSequence; }
   uint8_t *const *states() { return statePointers.data(); }
+  /// Bytes from a page to the next: all states that are here.
+  uint64_t stride() const { return bytesHere; }
   size_t stateCount() const { return bytesOfPage.size(); }
   uint64_t pageBytes(size_t state) const { return bytesOfPage[state]; }
 
@@ -72,33 +76,32 @@ public:
   uint64_t bytesInUse() const;
 
 private:
-  void joinFullPages();
+  qcc_status reserve(uint64_t pages, uint32_t sequences, uint32_t context,
+                     ErrorText &error);
   uint32_t take();
   void release(uint32_t page);
   qcc_status copyShared(uint32_t sequence, size_t index, ErrorText &error);
   void changed(uint32_t sequence, uint64_t from, uint64_t to);
 
-  /// A Mapping as plain data, which Array asks for.
-  struct Region {
-    uint8_t *mapped;
-    size_t bytes;
-  };
-
   bool isRemote(size_t state) const {
     return remote && remote->keeps(uint32_t(state));
   }
 
-  PageMemory *remote = nullptr; // null: all states are in the mappings
-  Array<Region> mappings;
-  Array<uint8_t *> statePointers;
+  uint8_t *at(size_t state, uint64_t page) const {
+    return statePointers[state] + page * bytesHere;
+  }
+
+  PageMemory *remote = nullptr; // null: all states are here
+  void *mapped = nullptr;
+  uint64_t mappedBytes = 0;
+  Array<uint8_t *> statePointers; // null for those elsewhere
   Array<uint64_t> bytesOfPage;
-  Array<uint64_t> joined;    // huge pages of each state
+  uint64_t bytesHere = 0;
   Array<uint32_t> pageTable; // [sequences][perSequence]
   Array<uint32_t> used;      // pages of each sequence
   Array<uint32_t> holders;   // sequences that name each page
   Array<uint32_t> freePages; // a stack: warm pages are reused first
   size_t freeCount = 0;
-  uint64_t pageCountEver = 0; // pages below this were given out at some time
   uint64_t perSequence = 0;
   uint64_t changedFrom = 0, changedTo = 0;
 };

@@ -129,6 +129,7 @@ qcc_status Session::runStep(qcc_step_v1 &step) {
 bool Session::runOnTeam(qcc_step_v1 &step) {
   step.weights = model->weights.data();
   step.state = pages.states();
+  step.page_stride = pages.stride();
   step.arena = arena.data();
   step.barrier = Team::barrier;
   step.barrier_context = &team;

@@ -88,7 +88,7 @@ static float *state_row(const qcc_step_v1 *s, uint32_t state, uint32_t sequence,
                         int32_t position) {
   uint32_t page = s->page_table[sequence * s->pages_per_sequence +
                                 (uint32_t)position / QCC_PAGE_TOKENS];
-  return (float *)(s->state[state] + page * DEMO_PAGE_BYTES(state)) +
+  return (float *)(s->state[state] + page * s->page_stride) +
          (uint32_t)position % QCC_PAGE_TOKENS * HIDDEN;
 }
 

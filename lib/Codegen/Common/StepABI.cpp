@@ -64,6 +64,8 @@ static FieldInfo fieldInfo(StepField field) {
     return {offsetof(qcc_step_v1, layers), FieldInfo::I32};
   case StepField::Residual:
     return {offsetof(qcc_step_v1, residual), FieldInfo::Pointer};
+  case StepField::PageStride:
+    return {offsetof(qcc_step_v1, page_stride), FieldInfo::I64};
   }
   llvm_unreachable("unknown field");
 }

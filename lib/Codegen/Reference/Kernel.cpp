@@ -100,6 +100,7 @@ Kernel::Kernel(KernelSet &set, LLVM::LLVMFuncOp function, Location loc)
   output = field(StepField::Output);
   pageTable = field(StepField::PageTable);
   pagesPerSequence = field(StepField::PagesPerSequence);
+  pageFloats = e.div(field(StepField::PageStride), e.i64(sizeof(float)));
   ownMemory = e.byteOffset(field(StepField::Arena),
                            e.mul(thread, e.i64(int64_t(set.threadBytes))));
 }

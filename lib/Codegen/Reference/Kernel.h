@@ -117,6 +117,7 @@ private:
 
   Value step, threadI32, thread, threads, rows;
   Value token, position, sequence, output, pageTable, pagesPerSequence,
+      pageFloats, ///< From a page of a state to its next.
       ownMemory;
 };
 

@@ -346,8 +346,8 @@ void Kernel::emitAttention(llm::AttentionOp op) {
   auto elementAt = [&](Value tableRow, Value place, Value g, bool isValue) {
     Value page =
         e.loadI32(pageTable, e.add(tableRow, e.div(place, e.i64(kPage))));
-    Value start = e.add(e.mul(page, e.i64((keyWidth + valueWidth) * kPage)),
-                        e.i64(isValue ? keyWidth * kPage : 0));
+    Value start =
+        e.add(e.mul(page, pageFloats), e.i64(isValue ? keyWidth * kPage : 0));
     Value slot = e.add(e.mul(g, e.i64(kPage)), e.rem(place, e.i64(kPage)));
     return e.add(start, e.mul(slot, e.i64(isValue ? valueDim : headDim)));
   };

@@ -15,16 +15,16 @@ StageLowering::Pages StageLowering::loadPages() {
     return loadStepField(builder, e.loc, step, f);
   };
   return {field(StepField::Position), field(StepField::Sequence),
-          field(StepField::PageTable), field(StepField::PagesPerSequence)};
+          field(StepField::PageTable), field(StepField::PagesPerSequence),
+          field(StepField::PageStride)};
 }
 
-Value qcc::x86::pageOf(Emitter &e, const AttentionShape &shape,
-                       const StageLowering::Pages &pages, Value state,
-                       Value row, Value position) {
+Value qcc::x86::pageOf(Emitter &e, const StageLowering::Pages &pages,
+                       Value state, Value row, Value position) {
   Value first = e.mul(loadU32(e, pages.sequences, row), pages.perSequence);
   Value number =
       loadU32(e, pages.table, e.add(first, e.udiv(position, QCC_PAGE_TOKENS)));
-  return e.offset(state, e.mul(number, shape.pageBytes()));
+  return e.offset(state, e.mul(number, pages.stride));
 }
 
 /// The norm of head `head` of the row of Q, K and V at `row`; `first` is the
@@ -113,8 +113,7 @@ void StageLowering::lowerRopeAppend(llm::RopeAppendOp op) {
       e.ifThen(between(first, shape.kvHeads), [&] {
         Value position = loadU32(e, pages.positions, row);
         body(e.add(head, -first),
-             pageOf(e, shape, pages, place(op.getState()), row, position),
-             position);
+             pageOf(e, pages, place(op.getState()), row, position), position);
       });
     };
     append(shape.heads, [&](Value kvHead, Value page, Value position) {
@@ -167,7 +166,7 @@ void StageLowering::lowerLatentAppend(llm::LatentAppendOp op) {
                           op.getEps().convertToFloat()),
                value, latent);
       Value position = loadU32(e, pages.positions, row);
-      Value page = pageOf(e, shape, pages, place(op.getState()), row, position);
+      Value page = pageOf(e, pages, place(op.getState()), row, position);
       appendKey(e, shape, page, e.c64(0), position, key);
       appendValue(e, context.isa, shape, page, e.c64(0), position, value);
     });

@@ -393,7 +393,7 @@ void qcc::x86::attendPrompt(Emitter &e, const Isa &isa,
   e.loop(lo, hi, 1, [&](Value p) {
     Value number = e.load(e.i32(), e.offset(rows.pages, e.mul(p, 4)));
     Value page =
-        e.offset(state, e.mul(e.zext(number, e.i64()), shape.pageBytes()));
+        e.offset(state, e.mul(e.zext(number, e.i64()), rows.pageStride));
     block.page(e.offset(page, e.mul(head, shape.headBytes())), e.mul(p, kPage));
   });
   block.finish();

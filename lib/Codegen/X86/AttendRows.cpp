@@ -149,7 +149,7 @@ private:
   Value pageAt(Value p) {
     Value number = e.load(e.i32(), e.offset(rows.pages, e.mul(p, 4)));
     Value page =
-        e.offset(state, e.mul(e.zext(number, e.i64()), shape.pageBytes()));
+        e.offset(state, e.mul(e.zext(number, e.i64()), rows.pageStride));
     return e.offset(page, headOffset);
   }
 

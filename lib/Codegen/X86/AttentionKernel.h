@@ -111,6 +111,7 @@ struct AttentionOperands {
   Value query, out;               ///< First row, first of the query heads: f32.
   int64_t queryStride, outStride; ///< Bytes between rows.
   Value pages;                    ///< The sequence's page numbers (u32).
+  Value pageStride;               ///< Bytes between pages of the state.
   Value sinks;                    ///< Of those query heads: f32; null without.
 };
 

@@ -34,6 +34,7 @@ AttentionOperands StageLowering::attentionOperands(llm::AttendOp op,
   operands.pages = e.offset(
       pages.table,
       e.mul(e.mul(loadU32(e, pages.sequences, row), pages.perSequence), 4));
+  operands.pageStride = pages.stride;
   if (op.getSinks())
     operands.sinks = e.offset(place(op.getSinks()), e.mul(head, 4));
   return operands;
@@ -150,7 +151,7 @@ void StageLowering::lowerAttendParts(llm::AttendOp op,
     AttentionParts parts = partsOf(row);
     Value page = e.minU(e.add(parts.first, e.mul(part, parts.pages)),
                         e.add(parts.end, -1));
-    Value start = pageOf(e, shape, pages, this->place(op.getState()), row,
+    Value start = pageOf(e, pages, this->place(op.getState()), row,
                          e.mul(page, QCC_PAGE_TOKENS));
     Value head = e.udiv(e.urem(place, blocks.units()), blocks.count);
     return e.offset(start, e.mul(head, shape.headBytes()));
@@ -182,9 +183,8 @@ void StageLowering::lowerAttendParts(llm::AttendOp op,
           e.ifThen(e.cmp(arith::CmpIPredicate::eq, e.add(part, 1), parts.count),
                    [&] {
                      Value position = own.positions[0];
-                     Value page =
-                         pageOf(e, shape, pages, this->place(op.getState()),
-                                row, position);
+                     Value page = pageOf(e, pages, this->place(op.getState()),
+                                         row, position);
                      ropeKey(rope, shape, input, head, page, position, memory);
                      storeValue(shape, input, head, page, position);
                    });

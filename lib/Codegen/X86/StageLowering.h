@@ -99,6 +99,7 @@ public:
   /// Pages of the step's sequences, and where its rows go.
   struct Pages {
     Value positions, sequences, table, perSequence;
+    Value stride; ///< Bytes from a page of a state to its next.
   };
 
 private:
@@ -209,9 +210,8 @@ private:
 };
 
 /// The page of `state` that has `position` of a row's sequence.
-Value pageOf(Emitter &e, const AttentionShape &shape,
-             const StageLowering::Pages &pages, Value state, Value row,
-             Value position);
+Value pageOf(Emitter &e, const StageLowering::Pages &pages, Value state,
+             Value row, Value position);
 
 } // namespace qcc::x86
 

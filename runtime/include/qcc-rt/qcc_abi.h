@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 4u
+#define QCC_ABI_VERSION_MINOR 5u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u
@@ -100,7 +100,7 @@ typedef struct qcc_step_v1 {
   uint64_t pages_per_sequence;
   const uint8_t *weights;          /* the model's weights, 4096-aligned      */
   uint8_t *const *state;           /* [state_count], page p of state s is at
-                                      state[s] + p * page_bytes, 64-aligned  */
+                                      state[s] + p * page_stride, 64-aligned */
   uint8_t *arena;                  /* arena_bytes + threads *
                                       arena_thread_bytes, 4096-aligned; keeps
                                       nothing between steps                  */
@@ -125,9 +125,12 @@ typedef struct qcc_step_v1 {
   uint32_t reserved;  /* 0 */
   float *residual;    /* with layers, [rows][hidden]: the residual stream
                          after them; else NULL                               */
+  /* Since 1.5; before, pages of a state followed each other. */
+  uint64_t page_stride; /* from a page to the next of the same state; what lies
+                           between is of other states                        */
 } qcc_step_v1;
 QCC_STATIC_ASSERT(sizeof(void *) == 8, "64-bit targets only");
-QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 152, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_step_v1) == 160, "layout is ABI");
 
 /* The SPMD entry: called once on each of `threads` threads of a team. Results
  * have the same bits for every number of threads. Never allocates, blocks

@@ -24,6 +24,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <stdexcept>
 #include <thread>
 
@@ -220,8 +221,15 @@ CompiledStep::Bytes CompiledStep::allocate(size_t bytes, uint8_t fill) {
 
 void CompiledStep::clearState() {
   states.clear();
-  for (size_t bytes : pageBytes)
-    states.push_back(allocate(bytes * kSequences * pagesPerSequence, 0xff));
+  for (size_t s = 0; s < pageBytes.size(); ++s)
+    states.push_back(
+        allocate(pageStride(s) * kSequences * pagesPerSequence, 0xff));
+}
+
+size_t CompiledStep::pageStride(size_t state) const {
+  return code->program
+             ? pageBytes[state]
+             : std::accumulate(pageBytes.begin(), pageBytes.end(), size_t(0));
 }
 
 void CompiledStep::setWeights(const std::vector<uint8_t> &bytes) {
@@ -238,7 +246,7 @@ uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
 
 uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {
   return states[0].get() +
-         pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageBytes[0];
+         pageNumber(sequence, position / QCC_PAGE_TOKENS) * pageStride(0);
 }
 
 void CompiledStep::setWeight(const std::string &name,
@@ -352,6 +360,7 @@ std::vector<float> CompiledStep::run(const StepRows &in) {
   call.pages_per_sequence = pagesPerSequence;
   call.weights = weightBytes.get();
   call.state = statePointers.data();
+  call.page_stride = states.empty() ? 0 : pageStride(0);
   call.arena = arena.get();
   call.logits = logits.data();
   call.barrier = [](void *context, uint32_t thread) -> int32_t {

@@ -104,6 +104,8 @@ private:
 
   static Bytes allocate(size_t bytes, uint8_t fill);
   uint32_t pageNumber(unsigned sequence, unsigned page) const;
+  /// Bytes between pages of a state. A GPU has each state by itself.
+  size_t pageStride(size_t state) const;
 
   void compile(mlir::ModuleOp module, const StepOptions &options);
 

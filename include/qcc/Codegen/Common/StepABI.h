@@ -36,6 +36,7 @@ enum class StepField {
   Profile,
   Layers,
   Residual,
+  PageStride,
 };
 
 /// Loads a field: i32, i64 or ptr, as the header has it.
