@@ -60,6 +60,9 @@ struct Operands {
   Value slots;
 };
 
+/// Tiles of a prompt's panel in which the next one comes from memory.
+constexpr int64_t kAskedTiles = 24;
+
 /// Emits the loop over the tiles of one panel (or pair of panels).
 class UnitEmitter {
 public:
@@ -89,7 +92,12 @@ public:
         for (auto [i, weight] : llvm::enumerate(packed))
           unpack(*weight, weights[i], unpackedPanel(i).codes);
       });
-    e.loop(e.c64(0), whole, 1, [&](Value t) { emitTile(t, act.tile); });
+    e.loop(e.c64(0), whole, 1, [&](Value t) {
+      if (act.isFixed)
+        for (auto [i, weight] : llvm::enumerate(packed))
+          askForNext(weights[i], int64_t(weight->panelBytes), t);
+      emitTile(t, act.tile);
+    });
     Value rest = e.sub(operands.rows, e.mul(whole, act.tile));
     int64_t before = 0;
     for (int64_t rows : fewer) {
@@ -136,6 +144,19 @@ private:
           store();
       }
     }
+  }
+
+  /// Asks for the lines of the panel after `panel`, of `bytes`, some with each
+  /// tile: those of kAskedTiles tiles are all, and later ones ask for the last
+  /// again.
+  void askForNext(Value panel, int64_t bytes, Value tile) {
+    int64_t lines = (bytes + 63) / 64;
+    int64_t each = (lines + kAskedTiles - 1) / kAskedTiles;
+    Value first =
+        e.minU(e.mul(tile, each), e.c64(std::max<int64_t>(lines - each, 0)));
+    Value next = e.offset(panel, e.mul(first, 64));
+    for (int64_t i = 0; i < each; ++i)
+      e.prefetch(next, bytes + i * 64, /*level=*/2);
   }
 
   FixedPanel fixedPanel(const PackedWeight &weight) {
