@@ -58,9 +58,10 @@ Value qcc::codegen::emitSilu(Emitter &e, Value x, Gate gate) {
 }
 
 Value qcc::codegen::emitGeluTanh(Emitter &e, Value x, Gate gate) {
-  Value cubic =
-      e.fma(e.mulf(e.mulf(x, x), x), e.constant(x.getType(), 0.044715), x);
-  return emitGate(e, x, e.mulf(cubic, -2 * 0.79788456080286535588), gate);
+  constexpr double factor = -2 * 0.79788456080286535588;
+  Value both = e.fma(e.mulf(x, x), e.constant(x.getType(), factor * 0.044715),
+                     e.constant(x.getType(), factor));
+  return emitGate(e, x, e.mulf(both, x), gate);
 }
 
 /// 1 - 2 / (e^2x + 1) away from 0, where that cancels.

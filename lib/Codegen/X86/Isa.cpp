@@ -170,6 +170,24 @@ Value Isa::gate(Emitter &e, Value x, Value minusExponent) const {
   return e.mulf(x, e.fma(inverse, off, inverse));
 }
 
+Value Isa::coarseGate(Emitter &e, Value x, Value minusExponent) const {
+  Type type = x.getType();
+  auto number = [&](double value) { return e.constant(type, value); };
+  Value all = e.constant(e.i16(), -1), currentRounding = e.constant(e.i32(), 4);
+  Value t = e.mulf(minusExponent, 1.44269504);
+  // What t is above the next whole number below, 0 for infinities.
+  Value rest = e.call("llvm.x86.avx512.mask.reduce.ps.512", type,
+                      {t, e.constant(e.i32(), 1), t, all, currentRounding});
+  // 2^rest to 4e-6; what multiplies it by a power of two rounds t down too.
+  Value power = number(1.35341679e-02);
+  for (double c : {5.20114607e-02, 2.41442757e-01, 6.93003834e-01, 1.00000259})
+    power = e.fma(power, rest, number(c));
+  Value sum = e.addf(timesPowerOfTwo(e, power, t), number(1));
+  Value inverse = e.call("llvm.x86.avx512.rcp14.ps.512", type,
+                         {sum, number(0), e.constant(e.i16(), -1)});
+  return e.mulf(x, inverse);
+}
+
 Value Isa::lookup(Emitter &e, ArrayRef<uint8_t> table, Value indices) const {
   // The shuffles look up within each 16 bytes, so the table is repeated.
   SmallVector<APInt> repeated;

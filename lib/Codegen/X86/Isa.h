@@ -90,6 +90,8 @@ struct Isa {
   Value timesPowerOfTwo(Emitter &e, Value x, Value exponents) const;
   /// x / (1 + e^minusExponent) for vectors of 16 lanes, to 3e-7 of it.
   Value gate(Emitter &e, Value x, Value minusExponent) const;
+  /// The same to 7e-5 of it, for what is made of products of 8 bits.
+  Value coarseGate(Emitter &e, Value x, Value minusExponent) const;
   /// table[index] for each byte of `indices` (lanes of i32, bytes < 16).
   Value lookup(Emitter &e, llvm::ArrayRef<uint8_t> table, Value indices) const;
   /// table[index] for each lane of `indices` (the low four bits of lanes of

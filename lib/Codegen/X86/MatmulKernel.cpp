@@ -242,7 +242,8 @@ private:
     if (op.getEpilogue() == qz::Epilogue::GluClampedSwiglu)
       return emitClampedSwiglu(e, sums[0][row], sums[1][row]);
     auto gate = [&](Value x, Value minusExponent) {
-      return isa.gate(e, x, minusExponent);
+      return act.isFixed ? isa.coarseGate(e, x, minusExponent)
+                         : isa.gate(e, x, minusExponent);
     };
     Value value = emitActivation(e, op.getEpilogue(), sums[0][row],
                                  isa.lanes == 16 ? Gate(gate) : nullptr);
