@@ -23,7 +23,7 @@ using namespace qcc::x86;
 static constexpr int64_t kPage = QCC_PAGE_TOKENS;
 static constexpr double kLog2E = 1.44269504088896341;
 /// Tiles that share a converted page.
-static constexpr int64_t kTiles = 4;
+static constexpr int64_t kTiles = 8;
 
 static int64_t alignTo(int64_t value, int64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -296,13 +296,12 @@ private:
     }
   }
 
-  /// 2^x for x <= 0, 1 for 0, to 4e-6 of it: what follows rounds to bf16.
+  /// 2^x for x <= 0, 1 for 0, to 9e-5 of it: what follows rounds to bf16.
   Value powerOfTwo(Value x) {
-    Value whole = e.unary("llvm.roundeven", x);
-    Value rest = e.subf(x, whole), power = e.constant(vec, 9.676037e-3);
-    for (double c : {5.5922036e-2, 2.4022107e-1, 6.9312103e-1, 1.0})
+    Value rest = isa.aboveWhole(e, x), power = e.constant(vec, 7.70670420e-2);
+    for (double c : {2.27644991e-1, 6.95116786e-1, 1.0})
       power = e.fma(power, rest, e.constant(vec, c));
-    return isa.timesPowerOfTwo(e, power, whole);
+    return isa.timesPowerOfTwo(e, power, x);
   }
 
   /// Turns scores into probabilities, up to a factor of each query.

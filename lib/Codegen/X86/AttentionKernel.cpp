@@ -228,10 +228,12 @@ void qcc::x86::appendKey(Emitter &e, const AttentionShape &shape, Value page,
           for (int64_t i = 0; i < valid; ++i)
             e.store(e.extract(codes, i), to, 16 * i);
         });
-  e.loop(e.c64(0), e.c64(shape.headDim), 1, [&](Value d) {
-    Value x = e.load(e.f32(), e.offset(key, e.mul(d, 4)));
-    e.store(toStateElement(e, x, shape.element),
-            e.offset(column, e.mul(d, 16 * size)));
+  forRow(e, 16, shape.headDim, [&](Value d, int64_t valid) {
+    Value x = loadPartial(e, 16, e.offset(key, e.mul(d, 4)), valid);
+    Value elements = toStateElement(e, x, shape.element);
+    Value to = e.offset(column, e.mul(d, 16 * size));
+    for (int64_t i = 0; i < valid; ++i)
+      e.store(e.extract(elements, i), to, 16 * i * size);
   });
 }
 

@@ -87,7 +87,7 @@ void StageLowering::lowerAttendPrompt(llm::AttendOp op,
   };
   const int64_t blockRows = promptBlockRows(context.isa, shape);
   Value count = e.udiv(e.add(rows, blockRows - 1), blockRows);
-  forUnitsInTurn(e.mul(count, blocks.units()), [&](Value number) {
+  forUnitsThereAndBack(e.mul(count, blocks.units()), [&](Value number) {
     Value unit = e.urem(number, blocks.units());
     Value begin = e.mul(e.udiv(number, blocks.units()), blockRows);
     Value end = e.minU(e.add(begin, blockRows), rows);
@@ -254,7 +254,7 @@ void StageLowering::lowerAttendTiles(llm::AttendOp op,
   int64_t tile = attentionTile(context.isa, shape);
   Value tiles = e.udiv(e.add(rows, tile - 1), tile);
   const int64_t units = blocks.units();
-  forUnitsInTurn(e.mul(tiles, units), [&](Value number) {
+  forUnitsThereAndBack(e.mul(tiles, units), [&](Value number) {
     Value first = e.mul(e.udiv(number, units), tile);
     Value unit = e.urem(number, units);
     if (tile == 1)

@@ -135,10 +135,22 @@ Value Isa::halfProduct(Emitter &e, Value acc, Value x, Value pointer,
                 {acc, x, e.bitcast(pair, halfType(e))});
 }
 
+/// Of all lanes, and whatever rounding the kernel runs with.
+static Values allLanes(Emitter &e) {
+  return {e.constant(e.i16(), -1), e.constant(e.i32(), 4)};
+}
+
+Value Isa::aboveWhole(Emitter &e, Value x) const {
+  Values lanes = allLanes(e);
+  constexpr int64_t down = 1;
+  return e.call("llvm.x86.avx512.mask.reduce.ps.512", x.getType(),
+                {x, e.constant(e.i32(), down), x, lanes[0], lanes[1]});
+}
+
 Value Isa::timesPowerOfTwo(Emitter &e, Value x, Value exponents) const {
-  Value all = e.constant(e.i16(), -1), currentRounding = e.constant(e.i32(), 4);
+  Values lanes = allLanes(e);
   return e.call("llvm.x86.avx512.mask.scalef.ps.512", x.getType(),
-                {x, exponents, x, all, currentRounding});
+                {x, exponents, x, lanes[0], lanes[1]});
 }
 
 Value Isa::gate(Emitter &e, Value x, Value minusExponent) const {
@@ -173,11 +185,7 @@ Value Isa::gate(Emitter &e, Value x, Value minusExponent) const {
 Value Isa::coarseGate(Emitter &e, Value x, Value minusExponent) const {
   Type type = x.getType();
   auto number = [&](double value) { return e.constant(type, value); };
-  Value all = e.constant(e.i16(), -1), currentRounding = e.constant(e.i32(), 4);
-  Value t = e.mulf(minusExponent, 1.44269504);
-  // What t is above the next whole number below, 0 for infinities.
-  Value rest = e.call("llvm.x86.avx512.mask.reduce.ps.512", type,
-                      {t, e.constant(e.i32(), 1), t, all, currentRounding});
+  Value t = e.mulf(minusExponent, 1.44269504), rest = aboveWhole(e, t);
   // 2^rest to 4e-6; what multiplies it by a power of two rounds t down too.
   Value power = number(1.35341679e-02);
   for (double c : {5.20114607e-02, 2.41442757e-01, 6.93003834e-01, 1.00000259})

@@ -85,8 +85,10 @@ struct Isa {
   /// `pointer`.
   Value halfProduct(Emitter &e, Value acc, Value x, Value pointer,
                     int64_t bytes) const;
-  /// x * 2^exponent for lanes of f32, exponents being whole numbers as f32; for
-  /// vectors of 16 lanes.
+  // Of vectors of 16 lanes of f32:
+  /// What x is above the next whole number below; 0 for infinities.
+  Value aboveWhole(Emitter &e, Value x) const;
+  /// x * 2^exponent, exponents rounded down to whole numbers.
   Value timesPowerOfTwo(Emitter &e, Value x, Value exponents) const;
   /// x / (1 + e^minusExponent) for vectors of 16 lanes, to 3e-7 of it.
   Value gate(Emitter &e, Value x, Value minusExponent) const;

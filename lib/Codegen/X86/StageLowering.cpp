@@ -213,6 +213,18 @@ void StageLowering::forUnitsInTurn(Value count,
   pendingBarrier = true;
 }
 
+void StageLowering::forUnitsThereAndBack(Value count,
+                                         function_ref<void(Value)> body) {
+  Value last = e.add(threads, -1);
+  e.loop(e.c64(0), count, threads, thread, [&](Value first, ValueRange place) {
+    Value unit = e.add(first, place[0]);
+    e.ifThen(e.cmp(arith::CmpIPredicate::ult, unit, count),
+             [&] { body(unit); });
+    return Values{e.sub(last, place[0])};
+  });
+  pendingBarrier = true;
+}
+
 int64_t StageLowering::arenaOffset(Value value) {
   // A call's result is in the buffer of its first operand.
   while (auto call = value.getDefiningOp<func::CallOp>())

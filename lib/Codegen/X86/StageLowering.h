@@ -184,9 +184,11 @@ private:
   /// Units [0, count), to each thread those that follow each other: neighbours
   /// often write to the same cache line.
   void forUnits(Value count, llvm::function_ref<void(Value)> body);
-  /// Units [0, count) dealt to threads one by one: for units that take longer
-  /// the later they come.
+  /// Units [0, count) dealt to threads one by one.
   void forUnitsInTurn(Value count, llvm::function_ref<void(Value)> body);
+  /// The same, from the first thread to the last and back: for units that take
+  /// longer the later they come.
+  void forUnitsThereAndBack(Value count, llvm::function_ref<void(Value)> body);
   /// Ends the stage: goes on in a new block once all threads are here.
   void barrier();
   /// Copies the residual stream to a field of the step, as its rows number
