@@ -166,12 +166,11 @@ llvm::Error CompiledKernel::compile(const Options &options) {
       options.prompt ? *quantizeOp.getPrompt() : *quantizeOp.getGenerate();
   int64_t sumGroup = *quantizeOp.getSumGroup();
   int64_t wanted = options.prompt ? kMostTileRows : int64_t(shape.tokens);
-  ActivationLayout layout =
-      isa.activations({kind, sumGroup, wanted, options.prompt,
-                       options.prompt && quantizeOp.getPromptBlocks(),
-                       quantizeOp.getPromptFixed() &&
-                           x86::FixedPanel::takes(encoding)},
-                      int64_t(shape.columns));
+  ActivationLayout layout = isa.activations(
+      {kind, sumGroup, wanted, options.prompt,
+       options.prompt && quantizeOp.getPromptBlocks(),
+       quantizeOp.getPromptFixed() && x86::FixedPanel::takes(encoding)},
+      int64_t(shape.columns));
   usedKind = layout.kind;
   if (!encoding.isFloat() && !encoding.hasZeros() && encoding.spans.empty())
     layout.zeroFactor =
