@@ -489,7 +489,7 @@ def LLM_AttendOp : LLM_Op<"attend", [
     rows' own keys and values already stored.
 
     `prompt_halves` allows a prompt step to round queries, keys, probabilities and
-    values to bf16 where the target multiplies those faster; sums stay f32.
+    values to bf16 or f16 where the target multiplies those faster; sums stay f32.
   }];
   let arguments = (ins LLM_Rows:$query, LLM_BatchType:$batch,
                        LLM_StateType:$state, Optional<QZ_TensorType>:$sinks,

@@ -144,7 +144,8 @@ struct SelectActivationsPass
     // Where rows are rounded to that anyway, or to less.
     if (llvm::any_of(quantizes, [](qz::QuantizeOp op) {
           return isEightBit(*op.getPrompt()) ||
-                 *op.getPrompt() == qz::Activations::BF16;
+                 *op.getPrompt() == qz::Activations::BF16 ||
+                 *op.getPrompt() == qz::Activations::F16;
         }))
       getOperation().walk([](llm::AttendOp op) { op.setPromptHalves(true); });
   }

@@ -3,6 +3,8 @@
 // RUN:   | FileCheck %s --check-prefix=FINE
 // RUN: qcc-opt %s --qcc-select-activations='generate=f32 prompt=f32 felt=f32' \
 // RUN:   | FileCheck %s --check-prefix=FLOAT
+// RUN: qcc-opt %s --qcc-select-activations='generate=f16 prompt=f16 felt=f16' \
+// RUN:   | FileCheck %s --check-prefix=HALF
 // RUN: qcc-opt %s --qcc-select-activations='blocks' \
 // RUN:   | FileCheck %s --check-prefix=BLOCKS
 
@@ -72,6 +74,7 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
   // What attention gives is not. Its own products may be rounded if those of
   // matmuls are.
   // CHECK: llm.attend {{.*}} {prompt_halves}
+  // HALF: llm.attend {{.*}} {prompt_halves}
   // FLOAT: llm.attend %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} :
   %t = llm.attend %q, %batch, %state : tensor<?x64xf32>, !llm.state<2, 16>
   // CHECK: qz.quantize {{.*}} prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64}

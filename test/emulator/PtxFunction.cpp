@@ -106,8 +106,9 @@ Value *PtxFunction::read(StringRef operand, const PtxType &as) {
         bits != (operand[1] == 'f' ? 32u : 64u))
       fail("an unexpected number " + operand);
     value = ir.getIntN(bits, pattern);
-  } else if (!operand.getAsInteger(0, number) ||
-             !operand.getAsInteger(0, pattern)) {
+  } else if (StringRef digits = operand.rtrim('U');
+             !digits.getAsInteger(0, number) ||
+             !digits.getAsInteger(0, pattern)) {
     value = ConstantInt::get(
         ir.getContext(),
         APInt(64, number ? uint64_t(number) : pattern).zextOrTrunc(bits));
@@ -173,13 +174,14 @@ Value *PtxFunction::parameterAddress(unsigned index) {
   return ir.getInt64(index + 1);
 }
 
-Value *PtxFunction::call(StringRef intrinsic, ArrayRef<Value *> operands) {
+Value *PtxFunction::call(StringRef intrinsic, ArrayRef<Value *> operands,
+                         ArrayRef<Type *> overloads) {
   Intrinsic::ID id = Intrinsic::lookupIntrinsicID(intrinsic);
   if (id == Intrinsic::not_intrinsic) {
     fail("no intrinsic " + intrinsic);
     return ir.getInt32(0);
   }
-  Function *callee = Intrinsic::getOrInsertDeclaration(&module, id);
+  Function *callee = Intrinsic::getOrInsertDeclaration(&module, id, overloads);
   SmallVector<Value *> arguments;
   if (callee->arg_size() != operands.size()) {
     fail("a wrong count of operands");

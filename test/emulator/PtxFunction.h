@@ -39,8 +39,10 @@ public:
   /// the address of one. Such an address is a number that means nothing else.
   llvm::Value *parameter(llvm::StringRef operand, const PtxType &as);
   /// Calls an intrinsic of NVVM; operands take the types that it wants.
+  /// `overloads` are the types that its name ends with.
   llvm::Value *call(llvm::StringRef intrinsic,
-                    llvm::ArrayRef<llvm::Value *> operands);
+                    llvm::ArrayRef<llvm::Value *> operands,
+                    llvm::ArrayRef<llvm::Type *> overloads = {});
   void branch(llvm::StringRef label);
   void leave();
 
@@ -69,6 +71,7 @@ void emitPtxInstruction(PtxFunction &function, const PtxStatement &statement);
 // Of its rows, those that access memory.
 void emitPtxLoad(PtxFunction &function, const PtxStatement &statement);
 void emitPtxStore(PtxFunction &function, const PtxStatement &statement);
+void emitPtxLoadMatrices(PtxFunction &function, const PtxStatement &statement);
 void emitPtxCopy(PtxFunction &function, const PtxStatement &statement);
 void emitPtxAtomic(PtxFunction &function, const PtxStatement &statement);
 void emitPtxFence(PtxFunction &function, const PtxStatement &statement);

@@ -417,16 +417,28 @@ static void multiplyMatrices(PtxFunction &f, const Statement &s) {
   std::string shape = join(s.modifiers, ".");
   if (shape != "sync.aligned.m16n8k16.row.col" ||
       s.types[0].kind != PtxType::Float || s.types[0].bits != 32 ||
-      s.types[1].kind != PtxType::Float || s.types[1].bits != 16)
+      !s.types[1].isFloat() || s.types[1].bits != 16 ||
+      s.types[2].kind != s.types[1].kind)
     return f.fail("an unknown product of matrices");
   PtxType single{PtxType::Float, 32, 1};
   SmallVector<Value *> operands;
   for (unsigned i : {1u, 2u, 3u})
     for (StringRef name : splitPtxOperands(s.operands[i]))
       operands.push_back(f.read(name, i == 3 ? single : kWord));
-  Value *sums = f.call("llvm.nvvm.mma.m16n8k16.row.col.f32.f32", operands);
+  Value *sums = f.call(s.types[1].kind == PtxType::BFloat
+                           ? "llvm.nvvm.mma.m16n8k16.row.col.bf16"
+                           : "llvm.nvvm.mma.m16n8k16.row.col.f32.f32",
+                       operands);
   for (auto [i, name] : enumerate(splitPtxOperands(s.operands[0])))
     f.write(name, single, f.ir.CreateExtractValue(sums, unsigned(i)));
+}
+
+static void powerOf2(PtxFunction &f, const Statement &s) {
+  if (!s.has("approx") || !s.has("ftz") || s.types[0].bits != 32)
+    return f.fail("an unknown power");
+  f.write(s.operands[0], s.types[0],
+          f.call("llvm.nvvm.ex2.approx.ftz",
+                 {f.read(s.operands[1], s.types[0])}, {f.type(s.types[0])}));
 }
 
 static void branch(PtxFunction &f, const Statement &s) {
@@ -468,6 +480,7 @@ static const Row rows[] = {
     {"copysign", "", 1, 3, copySign},
     {"rcp", "rn", 1, 2, reciprocal},
     {"sqrt", "rn", 1, 2, root},
+    {"ex2", "approx ftz", 1, 2, powerOf2},
 
     {"and", "", 1, 3, bitwise<Opcode::And>},
     {"or", "", 1, 3, bitwise<Opcode::Or>},
@@ -498,6 +511,8 @@ static const Row rows[] = {
     {"shfl", "sync idx bfly up down", 1, 5, shuffle},
     {"vote", "sync ballot", 1, 3, vote},
     {"mma", "sync aligned m16n8k16 row col", 4, 4, multiplyMatrices},
+    {"ldmatrix", "sync aligned m8n8 x2 x4 trans shared", 1, 2,
+     emitPtxLoadMatrices},
     {"bra", "uni", 0, 1, branch},
     {"ret", "", 0, 0, leave},
 };

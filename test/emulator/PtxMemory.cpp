@@ -53,6 +53,20 @@ void qcc::emulator::emitPtxStore(PtxFunction &f, const PtxStatement &s) {
                           Align(type.bits / 8 * count));
 }
 
+void qcc::emulator::emitPtxLoadMatrices(PtxFunction &f, const PtxStatement &s) {
+  SmallVector<StringRef, 4> names = splitPtxOperands(s.operands[0]);
+  if (!s.has("m8n8") || !s.has("shared") || s.types[0].bits != 16 ||
+      !s.has(names.size() == 4 ? "x4" : "x2"))
+    return f.fail("an unknown load of matrices");
+  std::string name = "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x" +
+                     std::to_string(names.size()) +
+                     (s.has("trans") ? ".trans" : "") + ".b16";
+  Value *from = f.address(s.operands[1], "shared");
+  Value *loaded = f.call(name, {from}, {from->getType()});
+  for (auto [i, name] : enumerate(names))
+    f.write(name, kWord, f.ir.CreateExtractValue(loaded, unsigned(i)));
+}
+
 void qcc::emulator::emitPtxCopy(PtxFunction &f, const PtxStatement &s) {
   if (s.has("commit_group") && s.operands.empty()) {
     f.call("llvm.nvvm.cp.async.commit.group", {});

@@ -214,6 +214,43 @@ TEST(Ptx, Memory) {
             31u);
 }
 
+/// Row l of shared memory is eight halves of l; products of two ones.
+TEST(Ptx, Matrices) {
+  const std::string load = R"(
+	mov.u32 %r3, %tid.x;
+	mov.b64 %rd2, dynamic;
+	mul.wide.u32 %rd3, %r3, 16;
+	add.s64 %rd4, %rd2, %rd3;
+	mul.lo.s32 %r4, %r3, 65537;
+	st.shared.v4.b32 [%rd4], {%r4, %r4, %r4, %r4};
+	bar.warp.sync -1;
+	ldmatrix.sync.aligned.m8n8.)";
+  // Of lane 5: columns 2 and 3 of row 1, or rows 2 and 3 of column 1.
+  EXPECT_EQ(run(load + R"(x4.shared.b16 {%r5, %r6, %r7, %r8}, [%rd4];
+	shfl.sync.idx.b32 %r9, %r7, 5, 31, -1;)",
+                0, 0),
+            0x00110011u);
+  EXPECT_EQ(run(load + R"(x2.trans.shared.b16 {%r5, %r6}, [%rd4];
+	shfl.sync.idx.b32 %r9, %r6, 5, 31, -1;)",
+                0, 0),
+            0x000b000au);
+  EXPECT_CONTAINS(
+      errorOf(file(load + "x2.shared.b16 {%r5, %r6, %r7, %r8}, [%rd4];")),
+      "an unknown load of matrices");
+  EXPECT_EQ(run(R"(
+	mov.b32 %r3, 1065369472;
+	mov.b32 %r4, 0f00000000;
+	mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32
+	{%r9, %r5, %r6, %r7}, {%r3, %r3, %r3, %r3}, {%r3, %r3},
+	{%r4, %r4, %r4, %r4};)",
+                0, 0),
+            0x41800000u); // 16
+  EXPECT_EQ(run("mov.b32 %r3, 0f40400000; ex2.approx.ftz.f32 %r9, %r3;", 0, 0),
+            0x41000000u); // 2^3
+  EXPECT_EQ(run("prmt.b32 %r9, %r1, %r2, 0x5410U;", 0x11112222, 0x33334444),
+            0x44442222u);
+}
+
 TEST(Ptx, ParametersByAddress) {
   const char *either = R"(
 	setp.eq.b32 %p1, %r1, 3;

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Assembles a PTX file for one chip with NVIDIA's ptxas, warnings being errors,
 and prints a line for each kernel: registers, bytes of stack and of spills, and,
-with a disassembler, how many asynchronous 128-bit copies and tensor-core
-products it has. Exits with 1 when a kernel spills, uses local memory or takes more
-registers than allowed, when a kernel of matmuls on tensor cores ("matmul_0") lacks
-those instructions, or when there is no kernel."""
+with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
+loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
+more registers than allowed, when a kernel on tensor cores ("matmul_0", "attend_prompt_0")
+lacks those instructions, or when there is no kernel."""
 import argparse
 import pathlib
 import re
@@ -20,6 +20,7 @@ REGISTERS = re.compile(r"Used (\d+) registers")
 SECTION = re.compile(r"\.section\s+\.text\.([^,]+),")
 COPY = re.compile(r"\bLDGSTS\.E(?:\.\w+)*\.128\b")
 TENSOR = re.compile(r"\b(HMMA|IMMA|QMMA|HGMMA)\.")
+MATRIX = re.compile(r"\bLDSM\.")
 LOCAL = re.compile(r"\b(LDL|STL)\b")
 
 
@@ -65,6 +66,8 @@ def main():
     parser.add_argument("--arch", required=True, help="sm_86")
     parser.add_argument("--max-registers", type=int, required=True)
     parser.add_argument("--attention-registers", type=int, help="of kernels of attention")
+    parser.add_argument("--prompt-registers", type=int, default=255,
+                        help="of those of prompts by tensor cores")
     parser.add_argument("ptx")
     options = parser.parse_args()
     failures = []
@@ -80,16 +83,23 @@ def main():
             text = f"{options.arch} {name}: {registers} registers, {stack} bytes of stack, " \
                    f"{spills} of spills"
             most = options.max_registers
+            is_prompt = name.startswith("attend_prompt_")
             if name.startswith("attend_"):
                 most = options.attention_registers or most
+            if is_prompt:
+                most = options.prompt_registers
             if registers > most or stack or spills:
                 failures.append(name)
             if options.nvdisasm:
                 lines = sass.get(name, [])
                 copies, products = count(COPY, lines), count(TENSOR, lines)
+                matrices = count(MATRIX, lines)
                 text += f", {copies} copies of 128 bits, {products} tensor products"
-                on_tensor_cores = name.startswith("matmul_")
-                if (on_tensor_cores and not (copies and products)) or count(LOCAL, lines):
+                if is_prompt:
+                    text += f", {matrices} loads of matrices"
+                on_tensor_cores = name.startswith("matmul_") or is_prompt
+                if (on_tensor_cores and not (copies and products)) or count(LOCAL, lines) or \
+                        (is_prompt and not matrices):
                     failures.append(name)
             print(text)
     if failures:

@@ -340,7 +340,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `prompt_fixed` where prompts have 8 bits and the option `prompt` asks for no
       more than `a8`: who asks for finer scales gets them as they are.
 
-    Where any rows of prompts have 8 bits or bf16, `llm.attend` has
+    Where any rows of prompts have 8 bits, bf16 or f16, `llm.attend` has
     `prompt_halves`.
 
     Before:

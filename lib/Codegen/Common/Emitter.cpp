@@ -219,3 +219,15 @@ void Emitter::ifThen(Value condition, function_ref<void()> body) {
     scf::YieldOp::create(b, loc);
   });
 }
+
+Values Emitter::ifElse(Value condition, function_ref<Values()> then,
+                       function_ref<Values()> otherwise) {
+  auto build = [&](function_ref<Values()> body) {
+    return [this, body](OpBuilder &, Location) {
+      scf::YieldOp::create(b, loc, body());
+    };
+  };
+  auto made =
+      scf::IfOp::create(b, loc, condition, build(then), build(otherwise));
+  return Values(made.getResults());
+}

@@ -20,6 +20,8 @@ static constexpr int64_t kMostHeads = 8;
 /// Blocks that one row should have: four on each of the 128 or so
 /// multiprocessors of a large GPU.
 static constexpr int64_t kBlocks = 512;
+/// Elements of keys and values with tensor cores.
+static constexpr int64_t kMostColumns = 256;
 /// Joining takes longer the more parts there are.
 static constexpr int64_t kMostParts = 64;
 
@@ -46,12 +48,33 @@ static int64_t mostVisible(llm::AttendOp op) {
   return window ? window : context;
 }
 
-AttendPlan nvptx::planAttend(llm::AttendOp op, bool isPrompt) {
+/// Whether tensor cores take the rows of prompts: pieces of 16 bytes, and few
+/// enough of them that a warp's queries and outputs are in registers.
+static bool takesTensorCores(llm::AttendOp op, Type element) {
+  llm::StateType state = op.getState().getType();
+  auto fits = [](int64_t dim) { return dim % 8 == 0 && dim <= kMostColumns; };
+  return op.getPromptHalves() && !element.isF32() && fits(state.getHeadDim()) &&
+         fits(state.getValueDim());
+}
+
+AttendPlan nvptx::planAttend(llm::AttendOp op, Type element, bool isPrompt) {
   llm::StateType state = op.getState().getType();
   int64_t all = columnsOf(op.getQuery()) / state.getHeadDim();
   int64_t group = all / state.getKvHeads();
   AttendPlan plan;
   plan.valueDim = state.getValueDim();
+  if (isPrompt && takesTensorCores(op, element)) {
+    plan.onTensorCores = true;
+    plan.heads = 1;
+    plan.units = all;
+    // What queries, outputs and scores leave of registers decides: three blocks
+    // stand on a multiprocessor, or two.
+    int64_t columns = std::max(state.getHeadDim(), state.getValueDim());
+    plan.tilePositions = columns <= 128 ? 64 : 32;
+    plan.blocks = columns <= 64 ? 3 : 2;
+    plan.queriesInShared = columns > 128;
+    return plan;
+  }
   int64_t sums = roundUp(plan.valueDim, kWarpSize) / kWarpSize;
   plan.heads = std::clamp<int64_t>(kMostSums / sums, 1, kMostHeads);
   while (group % plan.heads)

@@ -6,6 +6,10 @@
 // long context fills a GPU. How many parts a row has follows from its position
 // alone. The block that comes last joins the parts, in their order.
 //
+// In prompt steps that may round to 16 bits, a block has one query head of many
+// rows, whose keys and values tensor cores multiply. Those rows of one sequence
+// that follow each other read a key once.
+//
 // Between blocks of a unit, a part of the arena behind the memory plan has
 //
 //   uint32_t came[QCC_GENERATE_ROWS][units]   parts that are done, modulo all
@@ -32,6 +36,13 @@ struct AttendPlan {
   int64_t parts = 1; ///< Most blocks that share the positions of a unit.
   int64_t valueDim = 0;
 
+  bool onTensorCores = false;   ///< For some rows, as emitPromptAttend() does.
+  int64_t tilePositions = 0;    ///< Positions at once; they divide a page.
+  bool queriesInShared = false; ///< Not in registers.
+  int64_t blocks = 0;           ///< On a multiprocessor.
+  /// Most rows of a block on tensor cores.
+  static constexpr int64_t kPromptRows = 64;
+
   bool isSplit() const { return parts > 1; }
   int64_t recordBytes() const { return heads * (valueDim + 2) * 4; }
   int64_t recordsOffset() const;
@@ -39,8 +50,9 @@ struct AttendPlan {
   int64_t scratchBytes() const;
 };
 
-/// `isPrompt`: for prompt steps, whose rows fill a GPU without parts.
-AttendPlan planAttend(llm::AttendOp op, bool isPrompt);
+/// `isPrompt`: for prompt steps, whose rows fill a GPU without parts. `element`
+/// is what the state stores: f16, bf16 or f32.
+AttendPlan planAttend(llm::AttendOp op, mlir::Type element, bool isPrompt);
 
 /// The attention whose queries a stage makes, or that it is; null for others.
 llm::AttendOp attentionOf(mlir::Operation *stage);

@@ -48,6 +48,12 @@ void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element,
 /// and their results are joined in the order of warps.
 void emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
                 const AttendPlan &plan);
+/// Some rows of a query head for each block, their products by tensor cores:
+/// keys and values go through shared memory tile by tile, and queries,
+/// probabilities and outputs stay in registers. A row's bits do not depend on
+/// the others'.
+void emitPromptAttend(StageKernel &stage, llm::AttendOp op, Type element,
+                      const AttendPlan &plan);
 /// Before the attention of a row, in the first `plan.units` blocks of the row
 /// in x: no part of it is done.
 void emitClearCounters(StageKernel &stage, const AttendPlan &plan, Value row);

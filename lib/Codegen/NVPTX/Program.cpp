@@ -179,22 +179,24 @@ LogicalResult Program::checkRowsAreKept(ArrayRef<Operation *> stage) {
 }
 
 /// How the attention that a stage is, or makes queries for, is shared.
-static AttendPlan attendPlan(Operation *stage, bool isPrompt) {
+AttendPlan Program::attendPlan(Operation *stage, bool prompt) const {
   llm::AttendOp attend = attentionOf(stage);
-  return attend ? planAttend(attend, isPrompt) : AttendPlan{};
+  return attend ? planAttend(attend, kvElement, prompt) : AttendPlan{};
 }
 
 /// Whether prompt steps have another kernel for a stage.
-static bool hasPromptKernel(ArrayRef<Operation *> stage) {
-  if (attendPlan(stage.back(), /*isPrompt=*/false).isSplit())
+bool Program::hasPromptKernel(ArrayRef<Operation *> stage) const {
+  if (attendPlan(stage.back(), /*prompt=*/false).isSplit())
     return true;
+  if (isa<llm::AttendOp>(stage.back()))
+    return attendPlan(stage.back(), /*prompt=*/true).onTensorCores;
   auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
   return matmul && nvptx::dependsOnPrompt(matmul);
 }
 
 /// Everything that the code of a stage's kernel follows from.
-static std::string kernelKey(ArrayRef<Operation *> stage, bool isLogits,
-                             bool isPrompt) {
+std::string Program::kernelKey(ArrayRef<Operation *> stage,
+                               bool isLogits) const {
   std::string key;
   llvm::raw_string_ostream os(key);
   if (hasPromptKernel(stage))
@@ -277,7 +279,11 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
           return o.emitOpError() << "has no kernel for heads of " << size
                                  << " elements for target '" << target.name
                                  << "' (at most " << most << ")";
-        AttendPlan plan = planAttend(o, isPrompt);
+        AttendPlan plan = attendPlan(o, isPrompt);
+        if (plan.onTensorCores)
+          return emit("attend_prompt", kThreads, [&](StageKernel &k) {
+            emitPromptAttend(k, o, kvElement, plan);
+          });
         arenaBytes =
             std::max(arenaBytes, scratchOffset + uint64_t(plan.scratchBytes()));
         return emit("attend", kThreads,
@@ -334,8 +340,8 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
 FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
   bool isLogits = !stage.back()->hasAttr("buffer");
   dependsOnPrompt |= hasPromptKernel(stage);
-  auto [entry, isNew] = kernelOf.try_emplace(
-      kernelKey(stage, isLogits, isPrompt), unsigned(kernels.size()));
+  auto [entry, isNew] = kernelOf.try_emplace(kernelKey(stage, isLogits),
+                                             unsigned(kernels.size()));
   if (isNew) {
     GpuKernel kernel;
     if (failed(emitKernel(stage, kernel)))

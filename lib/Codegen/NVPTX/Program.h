@@ -46,6 +46,10 @@ private:
   mlir::FailureOr<unsigned> kernelFor(llvm::ArrayRef<mlir::Operation *> stage);
   mlir::LogicalResult emitKernel(llvm::ArrayRef<mlir::Operation *> stage,
                                  GpuKernel &kernel);
+  AttendPlan attendPlan(mlir::Operation *stage, bool isPrompt) const;
+  bool hasPromptKernel(llvm::ArrayRef<mlir::Operation *> stage) const;
+  std::string kernelKey(llvm::ArrayRef<mlir::Operation *> stage,
+                        bool isLogits) const;
   mlir::LogicalResult checkRowsAreKept(llvm::ArrayRef<mlir::Operation *> stage);
   qcc_gpu_operand_v1 weightPlace(qz::UseOp use);
   qcc_gpu_operand_v1 statePlace(llm::StateOp state);

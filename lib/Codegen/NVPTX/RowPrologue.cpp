@@ -4,12 +4,11 @@
 
 #include "RowPrologue.h"
 
+#include "HalfRange.h"
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
-
-/// The exponent, biased by 127, of the largest magnitude after scaling.
-static constexpr int64_t kPeakExponent = 127 + 14;
 
 /// Four elements of a row, times the norm's weights if there are any.
 static Values loadWeighted(WarpEmitter &e, Value row, Value norm, Value quad) {
@@ -55,15 +54,7 @@ static void emitRowFactors(WarpEmitter &e, const MatmulPlan &plan,
   e.loop(block.warp, block.valid, kWarps, [&](Value r) {
     Value row = block.inputRow(r);
     auto [squares, largest] = rowStatistics(e, plan, block, row);
-    // Both powers of two are normal numbers for every finite row. A row of
-    // zeros is one of exponent 15 here.
-    Value exponent = e.shift(e.bitcast(largest, e.i32()), -23);
-    exponent = e.maxS(e.minU(exponent, e.c32(254)), e.c32(15));
-    auto power = [&](Value biased) {
-      return e.bitcast(e.shift(biased, 23), e.f32());
-    };
-    Value scale = power(e.sub(e.c32(kPeakExponent + 127), exponent));
-    Value factor = power(e.add(exponent, 127 - kPeakExponent));
+    auto [scale, factor] = halfRange(e, largest);
     if (block.norm) {
       qz::QuantizeOp quantize = plan.quantize;
       float eps = quantize.getEps()->convertToFloat();

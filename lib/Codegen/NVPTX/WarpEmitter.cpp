@@ -77,9 +77,30 @@ Value WarpEmitter::maskOr(Value x, uint32_t mask, uint32_t bits) {
       .getResult(0);
 }
 
-Value WarpEmitter::packHalves(Value low, Value high) {
-  Value pair = call("llvm.nvvm.ff2f16x2.rn", half2(), {high, low});
-  return bitcast(pair, i32());
+Value WarpEmitter::pack(Value low, Value high, Type element) {
+  StringRef name =
+      element.isF16() ? "llvm.nvvm.ff2f16x2.rn" : "llvm.nvvm.ff2bf16x2.rn";
+  return bitcast(call(name, vec(2, element), {high, low}), i32());
+}
+
+Values WarpEmitter::unpack(Value tuple, int64_t count) {
+  Values values;
+  for (int64_t i = 0; i < count; ++i)
+    values.push_back(LLVM::ExtractValueOp::create(b, loc, tuple, i));
+  return values;
+}
+
+Values WarpEmitter::loadMatrices(Value row, int64_t count, bool transposed) {
+  Type result = i32();
+  if (count > 1)
+    result = LLVM::LLVMStructType::getLiteral(
+        b.getContext(), SmallVector<Type>(size_t(count), i32()));
+  Value loaded = NVVM::LdMatrixOp::create(
+      b, loc, result, row, uint32_t(count),
+      transposed ? NVVM::MMALayout::col : NVVM::MMALayout::row,
+      NVVM::LdStMatrixShapeAttr::get(b.getContext(), 8, 8),
+      NVVM::LdStMatrixEltType::B16);
+  return count > 1 ? unpack(loaded, count) : Values{loaded};
 }
 
 Values WarpEmitter::mma(ArrayRef<Value> a, ArrayRef<Value> x, ValueRange c) {
@@ -89,8 +110,26 @@ Values WarpEmitter::mma(ArrayRef<Value> a, ArrayRef<Value> x, ValueRange c) {
       b, loc, result, a, x, c, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
       std::nullopt, std::nullopt,
       std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
-  Values values;
-  for (int64_t i = 0; i < 4; ++i)
-    values.push_back(LLVM::ExtractValueOp::create(b, loc, sums, i));
-  return values;
+  return unpack(sums, 4);
+}
+
+Values WarpEmitter::mma(ArrayRef<Value> a, ArrayRef<Value> x, ValueRange c,
+                        Type element) {
+  if (element.isF16()) {
+    // Its type says which floats they are.
+    auto halves = [&](ArrayRef<Value> words) {
+      Values pairs;
+      for (Value word : words)
+        pairs.push_back(bitcast(word, half2()));
+      return pairs;
+    };
+    return mma(halves(a), halves(x), c);
+  }
+  Type result = LLVM::LLVMStructType::getLiteral(b.getContext(),
+                                                 SmallVector<Type>(4, f32()));
+  Value sums = NVVM::MmaOp::create(
+      b, loc, result, a, x, c, ArrayRef<int64_t>{16, 8, 16}, std::nullopt,
+      std::nullopt, std::array{NVVM::MMATypes::bf16, NVVM::MMATypes::bf16},
+      std::array{NVVM::MMALayout::row, NVVM::MMALayout::col});
+  return unpack(sums, 4);
 }

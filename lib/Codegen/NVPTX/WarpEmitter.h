@@ -50,6 +50,9 @@ public:
     return mlir::arith::MinSIOp::create(b, loc, a, x);
   }
   Value absf(Value x) { return unary("llvm.fabs", x); }
+  /// 2^x within 2 units in the last place, in one instruction; 0 where the
+  /// result is no normal number, and of minus infinity.
+  Value fastExp2(Value x) { return unary("llvm.nvvm.ex2.approx.ftz", x); }
   /// The larger one, in one instruction; of NaN and a number, the number.
   Value larger(Value a, Value x) {
     return call("llvm.maxnum", a.getType(), {a, x});
@@ -81,14 +84,26 @@ public:
 
   /// (x & mask) | bits in one instruction. The two constants stay in registers.
   Value maskOr(Value x, uint32_t mask, uint32_t bits);
-  /// Two f32 as two f16 in one register, rounded to nearest.
-  Value packHalves(Value low, Value high);
+  /// Two f32 as two f16 (or bf16) in one register, an i32, rounded to nearest.
+  Value packHalves(Value low, Value high) { return pack(low, high, f16()); }
+  Value pack(Value low, Value high, Type element);
+
+  /// `count` (1, 2 or 4) matrices of 8 x 8 elements of 16 bits from shared
+  /// memory, an i32 of each: elements 2 * (lane % 4) and the one after it of
+  /// row lane / 4 or, `transposed`, of that column. Lane l gives the address of
+  /// row l % 8 of matrix l / 8, 16-aligned.
+  Values loadMatrices(Value row, int64_t count, bool transposed);
 
   /// d = a * b + c on 16x8 results, m16n8k16: `a` is four and `b` two half2,
   /// `c` and the result are four f32.
   Values mma(llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> x, ValueRange c);
+  /// The same of i32 that hold two f16 or bf16 each, as `element` says.
+  Values mma(llvm::ArrayRef<Value> a, llvm::ArrayRef<Value> x, ValueRange c,
+             Type element);
 
 private:
+  Values unpack(Value tuple, int64_t count);
+
   static constexpr unsigned kGlobalSpace = 1;
 
   Type pointerIn(unsigned addressSpace) {

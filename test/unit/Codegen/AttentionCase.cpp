@@ -107,7 +107,10 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     queryNorm.push_back(1 + 0.3f * normal(random));
   for (size_t d = 0; d < shape.keyNormColumns(); ++d)
     keyNorm.push_back(1 + 0.3f * normal(random));
-  isRounding = findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
+  // A GPU rounds to what the state has, where its tensor cores take heads.
+  isRounding = findTarget(target)->isGpu()
+                   ? shape.kv != ScalarType::F32 && shape.headDim % 8 == 0
+                   : findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
   for (size_t h = 0; h < shape.heads(); ++h)
     sinks.push_back(normal(random));
   StepOptions options;
@@ -303,11 +306,21 @@ static double asBf16(double x) {
   return std::bit_cast<float>(bits & 0xffff0000);
 }
 
+/// As products take it: a CPU's as bf16, a GPU's as the state's type.
+double AttentionCase::asFactor(double x) const {
+  return step->program() && shape.kv == ScalarType::F16
+             ? double(_Float16(float(x)))
+             : asBf16(x);
+}
+
 /// Where factors are rounded, so are those of the reference, but for the
-/// probabilities; and what is near the middle of two bf16 may go either way.
+/// probabilities; and what is near the middle of two halves may go either way.
 void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
                              bool isRounded, const float *got) {
-  auto factor = [&](double x) { return isRounded ? asBf16(x) : x; };
+  auto factor = [&](double x) { return isRounded ? asFactor(x) : x; };
+  // Of a value's products, by the type's bits.
+  const double bound =
+      step->program() && shape.kv == ScalarType::F16 ? 1e-3 : 6e-3;
   unsigned first = shape.window && place.position >= shape.window
                        ? unsigned(place.position - shape.window + 1)
                        : 0;
@@ -326,8 +339,9 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
                   shape.norms ? queryNorm.data() : nullptr, scale);
       if (shape.quantized)
         mix(query);
-      // Those of a prompt are multiplied by log2(e) before.
-      double unit = isRounded && shape.softcap == 0 ? M_LOG2E : 1;
+      // Those of a prompt are multiplied by log2(e) before, on a CPU.
+      bool isBefore = isRounded && shape.softcap == 0 && !step->program();
+      double unit = isBefore ? M_LOG2E : 1;
       for (double &q : query)
         q = factor(q * unit) / unit;
       std::vector<double> scores(count), sums(size), sizes(size);
@@ -349,7 +363,7 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
       }
       for (size_t d = 0; d < size; ++d)
         ASSERT_NEAR(got[head * size + d], sums[d] / total,
-                    isRounded ? 6e-3 * sizes[d] / total : 2e-5)
+                    isRounded ? bound * sizes[d] / total : 2e-5)
             << "sequence " << place.sequence << " position " << place.position
             << " head " << head << " element " << d;
     }

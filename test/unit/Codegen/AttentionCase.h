@@ -49,6 +49,10 @@ public:
 
   /// Runs one step of `places` and checks state and results.
   void check(const std::vector<Place> &places, bool prompt, unsigned threads);
+  /// Runs one step and checks nothing.
+  void run(const std::vector<Place> &places, bool prompt) {
+    step->run(rowsOf(places, prompt));
+  }
   /// Runs prompts of a sequence up to a position, and checks nothing.
   void fill(unsigned sequence, unsigned positions);
   /// Stores random keys and values up to a position, which runs nothing.
@@ -73,6 +77,7 @@ private:
   void checkState(const Place &place, const std::vector<float> &row);
   void checkRow(const Place &place, const std::vector<float> &row,
                 bool isRounded, const float *got);
+  double asFactor(double x) const;
   StepRows rowsOf(const std::vector<Place> &places, bool prompt) const;
 
   static constexpr float kEps = 1e-5f;
@@ -81,7 +86,7 @@ private:
   std::vector<float> frequencies, queryNorm, keyNorm, sinks;
   std::vector<std::vector<float>> x;
   std::unique_ptr<CompiledStep> step;
-  bool isRounding; ///< The target multiplies bf16.
+  bool isRounding; ///< The target multiplies 16 bits.
 };
 
 } // namespace qcc::test

@@ -117,6 +117,7 @@ static void bind(Parameters &parameters, const qcc_gpu_operand_v1 &operand,
 }
 
 void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
+  counters.clear();
   bool isPrompt = (step.flags & QCC_STEP_PROMPT) && !promptLaunches.empty();
   for (const Launch &launch : isPrompt ? promptLaunches : launches) {
     uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;
@@ -142,6 +143,8 @@ void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
                                              "than its kernel says");
     shape.seed = seed++;
     shape.buffers = parameters.buffers;
-    require(emulated->launch(kernel.name, shape, arguments));
+    shape.countPatterns = countPatterns;
+    require(emulated->launch(kernel.name, shape, arguments,
+                             &counters[kernel.name]));
   }
 }

@@ -16,6 +16,7 @@
 #include "llvm/IR/Module.h"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,6 +44,10 @@ public:
   /// order of blocks and warps. Throws std::runtime_error when the emulator
   /// stops.
   void run(const qcc_step_v1 &step, const StepSizes &sizes);
+
+  /// Of the kernels of the last step, by name, with patterns if asked for.
+  std::map<std::string, emulator::Counters> counters;
+  bool countPatterns = false;
 
   /// Changes the IR before it is run; false when `change` found no place.
   bool mutate(const std::function<bool(llvm::Module &)> &change);

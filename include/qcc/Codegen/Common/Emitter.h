@@ -195,6 +195,9 @@ public:
   void loop(Value lo, Value hi, int64_t step,
             llvm::function_ref<void(Value)> body);
   void ifThen(Value condition, llvm::function_ref<void()> body);
+  /// The values of one of the two, which have the same types.
+  Values ifElse(Value condition, llvm::function_ref<Values()> then,
+                llvm::function_ref<Values()> otherwise);
 
 private:
   Type like(Value a, Type element);
