@@ -61,7 +61,7 @@ struct Operands {
 };
 
 /// Tiles of a prompt's panel in which the next one comes from memory.
-constexpr int64_t kAskedTiles = 24;
+constexpr int64_t kAskedTiles = 20;
 
 /// Emits the loop over the tiles of one panel (or pair of panels).
 class UnitEmitter {
@@ -93,7 +93,7 @@ public:
           unpack(*weight, weights[i], unpackedPanel(i).codes);
       });
     e.loop(e.c64(0), whole, 1, [&](Value t) {
-      if (act.isFixed)
+      if (act.tile > PanelKernel::kFewRows)
         for (auto [i, weight] : llvm::enumerate(packed))
           askForNext(weights[i], int64_t(weight->panelBytes), t);
       emitTile(t, act.tile);

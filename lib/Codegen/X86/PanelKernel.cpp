@@ -139,9 +139,6 @@ SmallVector<int64_t> PanelKernel::groupOrder() const {
   return order;
 }
 
-/// More rows take longer to multiply than the next chunk takes to arrive.
-static constexpr int64_t kFewRows = 4;
-
 void PanelKernel::prefetchAfter(Value chunk) {
   if (llvm::any_of(layout.planes, [](const PackedLayout::Plane &plane) {
         return plane.width == 8;

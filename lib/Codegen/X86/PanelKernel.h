@@ -23,6 +23,10 @@ namespace qcc::x86 {
 
 class PanelKernel {
 public:
+  /// More rows take longer to multiply than the next chunk takes to arrive:
+  /// tiles of these ask for the next panel.
+  static constexpr int64_t kFewRows = 4;
+
   /// Multiplies the first `rows` rows of tiles.
   PanelKernel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
               int64_t k, const ActivationLayout &activations, int64_t rows)
