@@ -213,8 +213,14 @@ private:
     for (qz::Activations *activations : {&choice.generate, &choice.prompt}) {
       if (group == 0) {
         numFloat += *activations != qz::Activations::F32;
+        // What multiplies f16 takes no floats of 8 bits.
+        bool isAsked = isEightBit(*activations) ||
+                       (*activations == qz::Activations::F16 &&
+                        llvm::all_of(matmul.getWeights(), [](Value weight) {
+                          return encodingOf(weight).isFloat();
+                        }));
         bool isHalf = activations == &choice.prompt && !isOutput && !isRouter &&
-                      isEightBit(*activations) &&
+                      isAsked &&
                       llvm::all_of(matmul.getWeights(), isExactInHalves);
         *activations = isHalf ? qz::Activations::BF16 : qz::Activations::F32;
       } else if ((isOutput || isRouter) && isEightBit(*activations)) {

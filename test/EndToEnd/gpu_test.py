@@ -121,6 +121,21 @@ class Gpu(unittest.TestCase):
                 got = self.logits(self.on_gpu, "-p", PROMPT, "--batch", batch)
                 self.assertLess(distance(got, exact), bound)
 
+    def test_prompts_of_floats(self):
+        """Products with weights in bf16, norms, gates and biases: as exact as bf16 lets
+        them be, and the same bits of all rows at once and of some."""
+        biases = ("attn_q", "attn_k", "attn_v")
+        for options in ({}, {"architecture": "qwen2", "biases": biases, "ffn": 160}):
+            self.compile(self.tiny(kind="BF16", heads=4, kv_heads=2, hidden=64, **options),
+                         "--activations=f32")
+            exact = self.logits(self.on_cpu, "-p", PROMPT)
+            self.compile(self.folder / "m.gguf")
+            self.assertIn("prompt_matmul_", self.program.read_bytes().decode("latin-1"))
+            got = [self.logits(self.on_gpu, "-p", PROMPT, "--batch", batch)
+                   for batch in ("72", "20")]
+            self.assertLess(distance(got[0], exact), 1e-2)
+            self.assertTrue((got[0] == got[1]).all())
+
     def test_some_layers(self):
         """The first layers on the CPU, rows that are no whole number of vectors."""
         self.compile(TESTS / "architectures" / "gemma3", "--activations=f32")

@@ -158,3 +158,15 @@ func.func private @floats(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: 
   %z = qz.matmul %b, [%v] : <128>, [!qz.tensor<128x128, #fp8>] -> tensor<?x128xf32>
   return %z : tensor<?x128xf32>
 }
+
+// Rows of prompts that are rounded to f16 for codes are to bf16 for floats that are bf16.
+// HALF-LABEL: func private @halves
+func.func private @halves(%x: tensor<?x64xf32>, %w: !qz.tensor<64x64, #bf16>, %v: !qz.tensor<64x64, #fp8>) -> tensor<?x64xf32> {
+  // HALF: qz.quantize {{.*}} {generate = #qz.activations<f32>, prompt = #qz.activations<bf16>, sum_group = 32 : i64}
+  %a = qz.quantize %x : tensor<?x64xf32> -> <64>
+  %y = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #bf16>] -> tensor<?x64xf32>
+  // HALF: qz.quantize {{.*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
+  %b = qz.quantize %y : tensor<?x64xf32> -> <64>
+  %z = qz.matmul %b, [%v] : <64>, [!qz.tensor<64x64, #fp8>] -> tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}

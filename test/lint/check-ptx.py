@@ -5,7 +5,7 @@
 and prints a line for each kernel: registers, bytes of stack and of spills, and,
 with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
 loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
-more registers than allowed, when a kernel on tensor cores ("matmul_0", "attend_prompt_0")
+more registers than allowed, when a kernel on tensor cores ("matmul_0", "prompt_matmul_0", "attend_prompt_0")
 lacks those instructions, or when there is no kernel."""
 import argparse
 import pathlib
@@ -83,7 +83,7 @@ def main():
             text = f"{options.arch} {name}: {registers} registers, {stack} bytes of stack, " \
                    f"{spills} of spills"
             most = options.max_registers
-            is_prompt = name.startswith("attend_prompt_")
+            is_prompt = name.startswith(("attend_prompt_", "prompt_matmul_"))
             if name.startswith("attend_"):
                 most = options.attention_registers or most
             if is_prompt:

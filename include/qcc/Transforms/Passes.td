@@ -317,8 +317,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       of 8 bits (`float` of the encoding: no integer sum holds them), or groups
       that are not a multiple of 16 (an integer sum covers 16 or 32 elements of
       k);
-    * `bf16` in prompts instead, where 8 bits are asked for and all weights are
-      floats that bf16 holds without rounding, and no logits or routes follow;
+    * `bf16` in prompts instead, where all weights are floats that bf16 holds
+      without rounding, 8 bits are asked for (or f16, and all weights are bf16),
+      and no logits or routes follow;
     * `f32` instead of 8 bits in prompts where codes stand for floats (`values`);
     * otherwise what the options ask for, but nothing coarser than `a16` for
       rows that come from `llm.select_outputs`: the logits feel every error;

@@ -93,7 +93,11 @@ struct MatmulPlan {
   bool isLogits = false; ///< Results are those of the step.
   unsigned streams() const { return unsigned(runs.front().packed.size()); }
 
-  // With tensor cores.
+  /// Prompts of bf16: PromptMatmul.h, with whole steps of k.
+  bool inBlocks = false;
+  static constexpr int64_t kPromptRows = 64, kPromptStepK = 32;
+
+  // With tensor cores, and codes.
   bool onTensorCores = false;
   int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
   bool needsSums = false; ///< Some weight has minima or zero points.
@@ -117,8 +121,11 @@ std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
                                      const TargetSpec &target, bool isPrompt,
                                      std::string &why);
 
-/// Whether prompt steps have another kernel for it than others.
+/// Whether the experts of its rows are chosen, so that prompt steps deal them
+/// otherwise than others.
 bool dependsOnPrompt(qz::MatmulOp matmul);
+/// Whether prompt steps multiply blocks of bf16.
+bool takesPromptBlocks(qz::MatmulOp matmul);
 
 /// Sets how `kernel` is launched, which says already what a tile takes: units,
 /// its rows and shared memory.

@@ -15,8 +15,10 @@ static Value loadIndex(WarpEmitter &e, Value row, Value slot) {
   return e.floatToInt(number, e.i32());
 }
 
-MatmulUnits::MatmulUnits(StageKernel &stage, const MatmulPlan &plan)
-    : stage(stage), e(stage.e), plan(plan), op(plan.matmul), unit(stage.unit) {
+MatmulUnits::MatmulUnits(StageKernel &stage, const MatmulPlan &plan,
+                         Value number)
+    : stage(stage), e(stage.e), plan(plan), op(plan.matmul),
+      unit(number ? number : stage.unit) {
   Value perBlock = stage.field(QCC_GPU_ROWS_PER_BLOCK);
   firstRow = e.mul(e.blockIndex(gpu::Dimension::y), perBlock);
   rows = e.minU(perBlock, e.sub(stage.field(QCC_GPU_COUNT), firstRow));
@@ -128,7 +130,7 @@ Value MatmulUnits::ofSegment(
   for (const WeightRun &run : plan.runs)
     for (const WeightRun::Segment &segment : run.segments) {
       Value own = each(segment, e.add(unit, -segment.firstUnit));
-      Value here = result ? e.cmp(arith::CmpIPredicate::sge, stage.unit,
+      Value here = result ? e.cmp(arith::CmpIPredicate::sge, unit,
                                   e.c32(segment.firstUnit))
                           : Value();
       result = result ? e.select(here, own, result) : own;

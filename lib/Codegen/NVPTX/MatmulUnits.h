@@ -15,7 +15,8 @@ namespace qcc::nvptx {
 
 class MatmulUnits {
 public:
-  MatmulUnits(StageKernel &stage, const MatmulPlan &plan);
+  /// Of the block's unit, or of unit `unit` (i32) of a block that has several.
+  MatmulUnits(StageKernel &stage, const MatmulPlan &plan, Value unit = {});
 
   /// Emits `body` for each tile of the block's rows, of which there may be
   /// none. What the members below say holds inside; shared memory may be

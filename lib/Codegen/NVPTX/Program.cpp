@@ -8,6 +8,7 @@
 #include "ExpertStages.h"
 #include "MatmulKernel.h"
 #include "PlainMatmul.h"
+#include "PromptMatmul.h"
 #include "RowStages.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -191,7 +192,8 @@ bool Program::hasPromptKernel(ArrayRef<Operation *> stage) const {
   if (isa<llm::AttendOp>(stage.back()))
     return attendPlan(stage.back(), /*prompt=*/true).onTensorCores;
   auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
-  return matmul && nvptx::dependsOnPrompt(matmul);
+  return matmul &&
+         (nvptx::dependsOnPrompt(matmul) || nvptx::takesPromptBlocks(matmul));
 }
 
 /// Everything that the code of a stage's kernel follows from.
@@ -320,6 +322,11 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         kernel.inputStride = rowStride(rows.getInput());
         int64_t columns = columnsOf(o.getResult());
         kernel.outputStride = plan->isLogits ? columns * 4 : rowStride(columns);
+        if (plan->inBlocks) {
+          describePromptMatmul(*plan, kernel);
+          return emit("prompt_matmul", kThreads,
+                      [&](StageKernel &k) { emitPromptMatmul(k, *plan); });
+        }
         if (plan->onTensorCores) {
           describeMatmul(*plan, kernel);
           describeBlocks(*plan, kernel);
