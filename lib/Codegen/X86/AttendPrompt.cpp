@@ -296,10 +296,10 @@ private:
     }
   }
 
-  /// 2^x for x <= 0, 1 for 0, to 9e-5 of it: what follows rounds to bf16.
+  /// 2^x for x <= 0, 1 for 0, to 3e-6 of it: what follows rounds to bf16.
   Value powerOfTwo(Value x) {
-    Value rest = isa.aboveWhole(e, x), power = e.constant(vec, 7.70670420e-2);
-    for (double c : {2.27644991e-1, 6.95116786e-1, 1.0})
+    Value rest = isa.aboveWhole(e, x), power = e.constant(vec, 1.34266843e-2);
+    for (double c : {5.22424742e-2, 2.41280205e-1, 6.93044845e-1, 1.0})
       power = e.fma(power, rest, e.constant(vec, c));
     return isa.timesPowerOfTwo(e, power, x);
   }
