@@ -45,7 +45,7 @@ static const char kCommands[] = R"(Commands:
   qcc inspect MODEL          show what a checkpoint holds
   qcc verify MODEL           compare a target with the reference, layer by layer
   qcc bench-kernel FORMAT MxNxK
-                             measure one matmul alone, also beside ggml's
+                             measure one matmul alone, also beside others'
 
 'qcc COMMAND --help' says more.)";
 
@@ -345,6 +345,8 @@ static int runBenchKernel(llvm::ArrayRef<char *> arguments) {
   app.add_option(
       "--ggml", options.ggml,
       "libggml.so of a llama.cpp, which multiplies the same in turn");
+  app.add_option("--bitsandbytes", options.bitsandbytes,
+                 "libbitsandbytes_cpu.so of bitsandbytes, the same for nf4");
   app.add_option("-r,--rounds", options.rounds, "Measurements")
       ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();

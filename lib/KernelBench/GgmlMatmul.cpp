@@ -99,9 +99,9 @@ GgmlMatmul::~GgmlMatmul() {
     library->ggml_backend_free(backend);
 }
 
-llvm::Expected<std::unique_ptr<GgmlMatmul>>
-GgmlMatmul::create(const std::string &path, uint32_t type, const Shape &shape,
-                   const std::vector<uint8_t> &weights,
+llvm::Expected<std::unique_ptr<Peer>>
+GgmlMatmul::create(const std::string &path, uint32_t type,
+                   const PeerShape &shape, const std::vector<uint8_t> &weights,
                    const std::vector<float> &input, size_t copies) {
   std::unique_ptr<GgmlMatmul> self(new GgmlMatmul);
   Library &ggml = *self->library;

@@ -1,4 +1,4 @@
-//===- KernelBench.cpp - One matmul alone, beside ggml's ------------------===//
+//===- KernelBench.cpp - One matmul alone, beside others' -----------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
@@ -8,6 +8,7 @@
 #include "qcc/Support/Peak.h"
 #include "qcc/Transforms/Transforms.h"
 #include "BenchWeights.h"
+#include "BitsandbytesMatmul.h"
 #include "CompiledKernel.h"
 #include "GgmlMatmul.h"
 #include "RandomBlocks.h"
@@ -180,6 +181,9 @@ qcc::benchKernel(const KernelBenchOptions &options) {
     return format.takeError();
   if (!options.ggml.empty() && !format->ggml)
     return llvm::createStringError("ggml has no type '" + options.format + "'");
+  if (!options.bitsandbytes.empty() && llvm::StringRef(format->name()) != "nf4")
+    return llvm::createStringError("bitsandbytes has no matmul of format '" +
+                                   options.format + "' on CPUs (formats: nf4)");
   llvm::Expected<CompiledKernel::Shape> shape = parseShape(options.shape);
   if (!shape)
     return shape.takeError();
@@ -199,8 +203,9 @@ qcc::benchKernel(const KernelBenchOptions &options) {
   report.fromMemory = report.weightBytes >= kMemoryBytes;
   size_t copies =
       report.fromMemory ? 1 + (kAllCopies - 1) / report.weightBytes : 1;
-  if (llvm::Error error = checkMemory(*shape, report.weightBytes, copies,
-                                      options.ggml.empty() ? 1 : 2))
+  int sides = 1 + !options.ggml.empty() + !options.bitsandbytes.empty();
+  if (llvm::Error error =
+          checkMemory(*shape, report.weightBytes, copies, sides))
     return error;
   BenchWeights weights(*format, *encoding, shape->rows, shape->columns);
   std::vector<float> input = randomFloats(shape->tokens * shape->columns);
@@ -219,47 +224,58 @@ qcc::benchKernel(const KernelBenchOptions &options) {
       [&](size_t row, Fields &fields) { weights.fields(row, fields); });
   std::copy(input.begin(), input.end(), (*kernel)->input());
 
-  std::unique_ptr<GgmlMatmul> ggml;
-  report.results.push_back({"qcc", "R16K4", {}, 0});
-  if (!options.ggml.empty()) {
-    auto made = GgmlMatmul::create(options.ggml, format->ggml->id,
-                                   {shape->rows, shape->columns, shape->tokens},
-                                   weights.blocks(), input, copies);
+  const PeerShape peerShape = {shape->rows, shape->columns, shape->tokens};
+  std::vector<std::unique_ptr<Peer>> peers;
+  auto add = [&](llvm::Expected<std::unique_ptr<Peer>> made) -> llvm::Error {
     if (!made)
       return made.takeError();
-    ggml = std::move(*made);
-    report.results.push_back({"ggml", ggml->layout(), {}, 0});
-  }
+    report.results.push_back({(*made)->name(), (*made)->layout(), {}, 0});
+    peers.push_back(std::move(*made));
+    return llvm::Error::success();
+  };
+  report.results.push_back({"qcc", "R16K4", {}, 0});
+  if (!options.ggml.empty())
+    if (llvm::Error error =
+            add(GgmlMatmul::create(options.ggml, format->ggml->id, peerShape,
+                                   weights.blocks(), input, copies)))
+      return std::move(error);
+  if (!options.bitsandbytes.empty())
+    if (llvm::Error error =
+            add(BitsandbytesMatmul::create(options.bitsandbytes, *encoding,
+                                           peerShape, weights, input, copies)))
+      return std::move(error);
 
   report.macPeak = dotPeak(1).macsPerSecond;
   report.bandwidth = report.fromMemory ? readMemory(1) : 0;
-  bool isDone = true;
   auto runOurs = [&](size_t copy) {
     (*kernel)->quantize();
     (*kernel)->multiply(copy);
   };
-  auto runGgml = [&](size_t copy) { isDone &= ggml->multiply(copy); };
   for (unsigned round = 0; round <= options.rounds; ++round) {
-    double ours = timeRound(copies, runOurs);
-    double theirs = ggml ? timeRound(copies, runGgml) : 0;
-    if (!isDone)
-      return llvm::createStringError(options.ggml + ": ggml failed");
+    std::vector<double> seconds = {timeRound(copies, runOurs)};
+    for (const std::unique_ptr<Peer> &peer : peers) {
+      bool isDone = true;
+      seconds.push_back(timeRound(
+          copies, [&](size_t copy) { isDone &= peer->multiply(copy); }));
+      if (!isDone)
+        return llvm::createStringError(llvm::Twine(peer->name()) + " failed");
+    }
     if (round == 0) // warms up
       continue;
-    report.results[0].seconds.push_back(ours);
-    if (ggml)
-      report.results[1].seconds.push_back(theirs);
+    for (auto [result, time] : llvm::zip_equal(report.results, seconds))
+      result.seconds.push_back(time);
   }
 
   Meaning meaning(*shape, weights, input);
   report.results[0].error = meaning.errorOf([&](size_t token, size_t row) {
     return double((*kernel)->result(token)[row]);
   });
-  if (ggml) {
-    std::vector<float> values = ggml->results();
-    report.results[1].error = meaning.errorOf([&](size_t token, size_t row) {
-      return double(values[token * shape->rows + row]);
-    });
+  for (auto [i, peer] : llvm::enumerate(peers)) {
+    std::vector<float> values = peer->results();
+    report.results[i + 1].error =
+        meaning.errorOf([&](size_t token, size_t row) {
+          return double(values[token * shape->rows + row]);
+        });
   }
   return report;
 }
@@ -312,13 +328,13 @@ void qcc::printKernelBench(const KernelBenchReport &report, bool json,
   if (report.fromMemory)
     os << llvm::format("%.1f GB/s, ", report.bandwidth * 1e-9);
   os << llvm::format("%.1f GMAC/s\n\n", report.macPeak * 1e-9)
-     << "              us  (lowest - highest)    GB/s   GMAC/s  share of "
+     << "                    us  (lowest - highest)    GB/s   GMAC/s  share of "
         "limit  error\n";
   for (const KernelBenchResult &result : report.results) {
     double seconds = result.median();
     auto [low, high] =
         std::minmax_element(result.seconds.begin(), result.seconds.end());
-    os << llvm::left_justify(result.name, 6)
+    os << llvm::left_justify(result.name, 12)
        << llvm::format("%10.2f  (%.2f - %.2f)", seconds * 1e6, *low * 1e6,
                        *high * 1e6)
        << llvm::format("  %6.1f  %7.1f  %14.2f  %.2g  ",

@@ -25,13 +25,14 @@ struct KernelBenchOptions {
   const TargetSpec *target = nullptr; ///< A CPU, not the reference.
   /// a8, a8g16, a16 or f32; empty: as in a step of a model with M rows.
   std::string activations;
-  std::string ggml; ///< Path of libggml.so; empty: without.
+  std::string ggml;         ///< Path of libggml.so; empty: without.
+  std::string bitsandbytes; ///< Of libbitsandbytes_cpu.so; the same.
   unsigned rounds = 5;
 };
 
 /// What one side of the comparison gave.
 struct KernelBenchResult {
-  std::string name;            ///< "qcc", "ggml".
+  std::string name;            ///< "qcc", "ggml", "bitsandbytes".
   std::string layout;          ///< Of the weights: "R16K4", "CPU_REPACK".
   std::vector<double> seconds; ///< Of one matmul, of each round.
   double error = 0; ///< Root mean square, relative to that of the results.
