@@ -67,13 +67,14 @@ static bool hasValues(qz::MatmulOp op) {
   });
 }
 
-/// Whether bf16 holds what each code of `weight` stands for, without rounding.
-static bool isExactInHalves(Value weight) {
+/// Whether codes of `weight` stand for floats that bf16 holds, without rounding
+/// or, where they are `values`, rounded as the activations are.
+static bool takesHalves(Value weight) {
   Encoding encoding = encodingOf(weight);
   if (encoding.isFloat())
     return encoding.element == ScalarType::BF16;
-  return encoding.minifloat != Minifloat::None && !encoding.hasMin() &&
-         !encoding.hasZeros() && !encoding.hasOffset();
+  return (encoding.minifloat != Minifloat::None || !encoding.values.empty()) &&
+         !encoding.hasMin() && !encoding.hasZeros();
 }
 
 static bool isEightBit(qz::Activations activations) {
@@ -221,18 +222,20 @@ private:
                         }));
         bool isHalf = activations == &choice.prompt && !isOutput && !isRouter &&
                       isAsked &&
-                      llvm::all_of(matmul.getWeights(), isExactInHalves);
+                      llvm::all_of(matmul.getWeights(), takesHalves);
         *activations = isHalf ? qz::Activations::BF16 : qz::Activations::F32;
       } else if ((isOutput || isRouter) && isEightBit(*activations)) {
         ++numRaised;
         *activations = qz::Activations::A16;
       }
     }
-    // Beside f32 activations, 16 bits would take as long and 8 bits cost more
-    // of these models' exactness than of others.
+    // 16 bits would take as long as f32, and 8 bits cost more of these models'
+    // exactness than of others.
     if (matmul && hasValues(matmul) && isEightBit(choice.prompt)) {
       ++numFloat;
-      choice.prompt = qz::Activations::F32;
+      choice.prompt = llvm::all_of(matmul.getWeights(), takesHalves)
+                          ? qz::Activations::BF16
+                          : qz::Activations::F32;
     }
     choice.sumGroup = group == 16 ? 16 : 32;
     return choice;

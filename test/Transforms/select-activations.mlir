@@ -145,12 +145,12 @@ func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #
 func.func private @floats(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #values>,
                           %v: !qz.tensor<128x128, #fp8>) -> tensor<?x128xf32> {
   // A few floats are integers in products of generating steps, floats of 8 bits
-  // are not.
-  // BLOCKS: prompt = #qz.activations<f32>, sum_group
-  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
+  // are not. bf16 is near the former.
+  // BLOCKS: prompt = #qz.activations<bf16>, prompt_blocks, sum_group
+  // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<bf16>, sum_group = 32 : i64}
   %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
   %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <128>, [!qz.tensor<128x128, #values>], tensor<?x128xf32> -> tensor<?x128xf32>
-  // bf16 holds those.
+  // bf16 holds the latter.
   // BLOCKS: prompt = #qz.activations<bf16>, prompt_blocks, sum_group
   // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<f32>, prompt = #qz.activations<bf16>
   // FLOAT: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<f32>, prompt = #qz.activations<f32>

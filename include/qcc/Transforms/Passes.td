@@ -320,7 +320,9 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `bf16` in prompts instead, where all weights are floats that bf16 holds
       without rounding, 8 bits are asked for (or f16, and all weights are bf16),
       and no logits or routes follow;
-    * `f32` instead of 8 bits in prompts where codes stand for floats (`values`);
+    * `bf16` instead of 8 bits in prompts also where codes stand for floats
+      (`values`) that have no minimum, which are rounded to it like the
+      activations; `f32` beside others;
     * otherwise what the options ask for, but nothing coarser than `a16` for
       rows that come from `llm.select_outputs`: the logits feel every error;
       and for a matmul whose product is routed: a small error there gives a row

@@ -386,7 +386,8 @@ Values PanelKernel::chunkFloat(Value chunk, Value tileChunk,
 Values PanelKernel::chunkHalves(Value chunk, Value tileChunk, Value block,
                                 const PanelScales &unit, int64_t half,
                                 Values acc) {
-  assert(encoding.minifloat != Minifloat::None && !encoding.hasMin() &&
+  assert((encoding.minifloat != Minifloat::None || !encoding.values.empty()) &&
+         !encoding.hasMin() &&
          "qcc-select-activations allows bf16 for what it holds");
   VectorType ints = e.vec(instructions.lanes, e.i32()),
              floats = e.vec(instructions.lanes, e.f32());

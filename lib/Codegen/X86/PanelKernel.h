@@ -33,7 +33,7 @@ public:
       : e(e), instructions(instructions), layout(layout),
         encoding(layout.encoding), scaleReader(e, layout), k(k),
         act(activations), rows(rows) {
-    if (!encoding.values.empty() && !act.isFloat())
+    if (!encoding.values.empty() && !act.isFloat() && !act.isHalf())
       integers.emplace(encoding.values);
   }
 

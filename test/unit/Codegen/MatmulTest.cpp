@@ -9,6 +9,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/GGML.h"
+#include "qcc/Formats/Quantize.h"
 #include "MatmulCase.h"
 
 #include <gtest/gtest.h>
@@ -330,6 +331,32 @@ TEST_P(Shapes, MatmulHalves) {
       expectProducts(c, hasHalves ? "bf16" : "f32",
                      step->run(firstTokens(rows, true)));
     expectInvariant(*step);
+  }
+}
+
+/// So they have where codes stand for any floats, which are rounded to bf16.
+TEST_P(Shapes, MatmulRoundedValues) {
+  bool hasHalves = findTarget(GetParam())->cpuFeatures & QCC_CPU_AVX512_BF16;
+  for (unsigned group : {16, 32, 64, 128}) {
+    SCOPED_TRACE(group);
+    MatmulCase c;
+    c.k = 384;
+    Encoding encoding;
+    ASSERT_TRUE(findQuantizationType("nf4")->encodingFor(c.k, encoding));
+    encoding.group = group;
+    c.segments = {{encoding, 21, {}}, {encoding, 40, {}}};
+    c.fill(random);
+    options.activations = "a16";
+    options.prompt = "a8";
+    auto step = c.compile(options);
+    expectInvariant(*step);
+    if (hasHalves)
+      for (Segment &segment : c.segments)
+        for (float &value : segment.encoding.values)
+          value = float(quantize({value}, "bf16").value[0]);
+    for (size_t rows : {1, 13})
+      expectProducts(c, hasHalves ? "bf16" : "f32",
+                     step->run(firstTokens(rows, true)));
   }
 }
 

@@ -203,6 +203,8 @@ TEST_F(Tiles, MatmulHalves) {
       cases.emplace_back(oneLevel(8, group, ScalarType::F32), 256 + group);
       cases.back().first.minifloat = format;
     }
+  cases.emplace_back(oneLevel(2, 32, ScalarType::F32), 288);
+  cases.back().first.values = {-1.0f, -0.25f, 0.5f, 1.0f};
   for (const auto &[encoding, k] : cases) {
     SCOPED_TRACE(encodingText(encoding));
     MatmulCase c;
