@@ -221,8 +221,7 @@ private:
                           return encodingOf(weight).isFloat();
                         }));
         bool isHalf = activations == &choice.prompt && !isOutput && !isRouter &&
-                      isAsked &&
-                      llvm::all_of(matmul.getWeights(), takesHalves);
+                      isAsked && llvm::all_of(matmul.getWeights(), takesHalves);
         *activations = isHalf ? qz::Activations::BF16 : qz::Activations::F32;
       } else if ((isOutput || isRouter) && isEightBit(*activations)) {
         ++numRaised;
