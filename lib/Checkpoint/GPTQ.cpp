@@ -75,6 +75,9 @@ private:
       return false;
     in = shape[0] * 32 / scheme.bits;
     out = shape[1];
+    constexpr uint64_t most = uint64_t(1) << 28;
+    if (in > most)
+      return fail(*qweight, "up to 2^28 in features", shapeText(shape));
     if (shape[0] % scheme.bits || out * scheme.bits % 32)
       return fail(*qweight,
                   "rows that are a multiple of " + std::to_string(scheme.bits) +
