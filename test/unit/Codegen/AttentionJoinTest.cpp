@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionCase.h"
+#include "FailingCheck.h"
 #include "Mutants.h"
 
 #include "llvm/IR/Constants.h"
@@ -14,7 +15,6 @@
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/PatternMatch.h"
 
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 using namespace llvm;
@@ -131,19 +131,7 @@ bool dropBarrierOfJoin(Module &module, unsigned index) {
 /// Whether a step fails: of a row of 33 parts, which are more than a warp has
 /// lanes, and of one that has a single part.
 bool isCaught(AttentionCase &c) {
-  testing::TestPartResultArray results;
-  testing::ScopedFakeTestPartResultReporter reporter(
-      testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD,
-      &results);
-  try {
-    c.check({{1, 4190}, {2, 40}}, false, 1);
-  } catch (const std::runtime_error &) {
-    return true;
-  }
-  for (int i = 0; i < results.size(); ++i)
-    if (results.GetTestPartResult(i).failed())
-      return true;
-  return false;
+  return fails([&] { c.check({{1, 4190}, {2, 40}}, false, 1); });
 }
 
 TEST(JoinOfAttentionOnGpu, MutantsAreCaught) {

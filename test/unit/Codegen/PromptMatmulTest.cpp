@@ -5,13 +5,13 @@
 // that are rounded to bf16. Norms and residuals are tested with whole models.
 //===----------------------------------------------------------------------===//
 
+#include "FailingCheck.h"
 #include "MatmulCase.h"
 
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicsNVPTX.h"
 #include "llvm/IR/PatternMatch.h"
 
-#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 using namespace llvm::PatternMatch;
@@ -116,19 +116,7 @@ bool dropWait(llvm::Module &module, unsigned index) {
 }
 
 bool isCaught(const MatmulCase &c, CompiledStep &step) {
-  testing::TestPartResultArray results;
-  testing::ScopedFakeTestPartResultReporter reporter(
-      testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD,
-      &results);
-  try {
-    check(c, step);
-  } catch (const std::runtime_error &) {
-    return true;
-  }
-  for (int i = 0; i < results.size(); ++i)
-    if (results.GetTestPartResult(i).failed())
-      return true;
-  return false;
+  return fails([&] { check(c, step); });
 }
 
 TEST(PromptMatmulOnGpu, MutantsAreCaught) {
