@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_TEST_CODEGEN_FAILINGCHECK_H
-#define QCC_TEST_CODEGEN_FAILINGCHECK_H
+#ifndef QCC_TEST_UNIT_CODEGEN_FAILINGCHECK_H
+#define QCC_TEST_UNIT_CODEGEN_FAILINGCHECK_H
 
 #include "llvm/ADT/STLFunctionalExtras.h"
 
@@ -34,4 +34,4 @@ inline bool fails(llvm::function_ref<void()> check) {
 
 } // namespace qcc::test
 
-#endif // QCC_TEST_CODEGEN_FAILINGCHECK_H
+#endif // QCC_TEST_UNIT_CODEGEN_FAILINGCHECK_H
