@@ -80,8 +80,8 @@ def gptq_config():
                                          desc_act=False))
 
 
-def build(c, linear, head_norm=False, post_norm=False, bias=False, ffn=None):
-    """A decoder; `ffn` adds the tensors of a layer's second half."""
+def build(c, linear, head_norm=False, post_norm=False, bias=False, ffn=None, head=Folder.float):
+    """A decoder; `ffn` adds the tensors of a layer's second half, `head` those of the head."""
     f = Folder(c)
     hidden, width = c["hidden_size"], c["num_attention_heads"] * c["head_dim"]
     kv = c["num_key_value_heads"] * c["head_dim"]
@@ -109,7 +109,7 @@ def build(c, linear, head_norm=False, post_norm=False, bias=False, ffn=None):
         linear(f, p + "mlp.down_proj", hidden, c["intermediate_size"])
     f.norm("model.norm", hidden)
     if not c["tie_word_embeddings"]:
-        f.float("lm_head", c["vocab_size"], hidden)
+        head(f, "lm_head", c["vocab_size"], hidden)
     return f
 
 

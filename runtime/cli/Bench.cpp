@@ -4,6 +4,7 @@
 
 #include "Bandwidth.h"
 #include "BenchProfile.h"
+#include "BenchSteps.h"
 #include "Program.h"
 
 #include <algorithm>
@@ -34,31 +35,6 @@ struct Rates {
 };
 
 } // namespace
-
-/// Appends tokens to sequence 0 and returns the seconds it took.
-static double timeEval(Program &program, const std::vector<int32_t> &tokens,
-                       uint32_t batch) {
-  qcc_eval_v1 request = {};
-  request.struct_size = sizeof request;
-  request.tokens = tokens.data();
-  request.count = tokens.size();
-  request.want = QCC_LOGITS_LAST;
-  request.batch = batch;
-  double start = now();
-  program.check(qcc_eval(program.session(), &request));
-  return now() - start;
-}
-
-static double timeGeneration(Program &program,
-                             const std::vector<int32_t> &tokens) {
-  double start = now();
-  std::vector<int32_t> one(1);
-  for (int32_t token : tokens) {
-    one[0] = token;
-    timeEval(program, one, 1);
-  }
-  return now() - start;
-}
 
 /// Answers the prompt greedily on sequence 0.
 static qcc_generated_v1 answerGreedily(Program &program,
@@ -127,6 +103,7 @@ int runBench(Program &program, const Options &options) {
   const uint32_t depth = options.benchDepth;
   if (options.draftMax && depth)
     throw Failure{"bench --lookup takes no --depth", 2};
+  const uint32_t parallel = options.benchParallel;
   uint64_t longest =
       uint64_t(depth) + (options.draftMax
                              ? uint64_t(promptTokens) + options.benchGenerate
@@ -138,7 +115,7 @@ int runBench(Program &program, const Options &options) {
     throw Failure{format("%llu tokens do not fit into the context of %u",
                          static_cast<unsigned long long>(longest), context),
                   2};
-  qcc_session *session = program.createSession(options, context);
+  qcc_session *session = program.createSession(options, context, parallel);
   CancelOnInterrupt cancel(session);
 
   // Any tokens will do, but not equal ones; the same in each run.
@@ -156,10 +133,11 @@ int runBench(Program &program, const Options &options) {
   if (options.file.empty())
     prompt = tokens(promptTokens);
   std::vector<int32_t> answer = tokens(options.benchGenerate);
+  BenchSteps steps(program, parallel);
   if (depth)
-    timeEval(program, tokens(depth), options.batch);
+    steps.evalAll(tokens(depth), options.batch);
   // What was there before stays.
-  auto rewind = [&] { program.check(qcc_truncate(session, 0, depth)); };
+  auto rewind = [&] { steps.rewind(depth); };
 
   Rates prefill, decode, first, greedy, lookup;
   qcc_generated_v1 guessed = {};
@@ -175,7 +153,7 @@ int runBench(Program &program, const Options &options) {
     bool warm = i > 0; // the first round brings the weights in
     if (!prompt.empty()) {
       rewind();
-      double seconds = timeEval(program, prompt, options.batch);
+      double seconds = steps.eval(prompt, options.batch);
       if (warm) {
         prefill.values.push_back(double(prompt.size()) / seconds);
         first.values.push_back(seconds);
@@ -183,9 +161,9 @@ int runBench(Program &program, const Options &options) {
     }
     if (!answer.empty()) {
       rewind();
-      double seconds = timeGeneration(program, answer);
+      double seconds = steps.generate(answer);
       if (warm)
-        decode.values.push_back(double(answer.size()) / seconds);
+        decode.values.push_back(double(answer.size()) * parallel / seconds);
     }
     if (options.draftMax) {
       qcc_generated_v1 plain = answerGreedily(program, prompt, options, 0);
@@ -207,25 +185,26 @@ int runBench(Program &program, const Options &options) {
     prefillTimes = BenchProfile::of(program, [&] {
       for (uint32_t i = 0; i < options.benchRepeat; ++i) {
         rewind();
-        timeEval(program, prompt, options.batch);
+        steps.eval(prompt, options.batch);
       }
     });
   if (options.profile && !answer.empty()) {
     rewind();
-    decodeTimes =
-        BenchProfile::of(program, [&] { timeGeneration(program, answer); });
+    decodeTimes = BenchProfile::of(program, [&] { steps.generate(answer); });
   }
   after = bandwidthNow();
   double bandwidth = std::max(before, after);
-  double read = decode.mean() * (double(info.weight_bytes_per_token) +
-                                 double(depth * info.kv_bytes_per_token));
+  // A step reads the weights once for all sequences.
+  double read =
+      decode.mean() * (double(info.weight_bytes_per_token) / parallel +
+                       double(depth * info.kv_bytes_per_token));
   double share = bandwidth > 0 ? read / bandwidth : 0;
   uint64_t onDevice = program.currentInfo().device_used_bytes;
 
   if (options.json) {
     printFormatted(
         "{\"model\": %s, \"target\": %s, \"threads\": %u, \"prompt\": %u, "
-        "\"generate\": %u, \"depth\": %u, \"repeat\": %u, "
+        "\"generate\": %u, \"depth\": %u, \"parallel\": %u, \"repeat\": %u, "
         "\"prefill_tokens_per_second\": %.6g, "
         "\"prefill_deviation\": %.6g, \"decode_tokens_per_second\": %.6g, "
         "\"decode_deviation\": %.6g, \"first_token_seconds\": %.6g, "
@@ -234,9 +213,10 @@ int runBench(Program &program, const Options &options) {
         "\"weight_bytes_per_token\": %llu, \"kv_bytes_per_token\": %llu, "
         "\"share_of_bandwidth\": %.6g",
         jsonString(info.name).c_str(), jsonString(info.target).c_str(), threads,
-        promptTokens, options.benchGenerate, depth, options.benchRepeat,
-        prefill.mean(), prefill.deviation(), decode.mean(), decode.deviation(),
-        first.mean(), megabytes, bandwidth * 1e-9, before * 1e-9, after * 1e-9,
+        promptTokens, options.benchGenerate, depth, parallel,
+        options.benchRepeat, prefill.mean(), prefill.deviation(), decode.mean(),
+        decode.deviation(), first.mean(), megabytes, bandwidth * 1e-9,
+        before * 1e-9, after * 1e-9,
         static_cast<unsigned long long>(info.weight_bytes_per_token),
         static_cast<unsigned long long>(info.kv_bytes_per_token), share);
     if (options.draftMax)
@@ -266,6 +246,8 @@ int runBench(Program &program, const Options &options) {
                    threads);
   if (depth)
     printFormatted("depth    %6u tokens\n", depth);
+  if (parallel > 1)
+    printFormatted("parallel %6u sequences\n", parallel);
   if (!prompt.empty()) {
     printFormatted("prefill  %6u tokens  %9.1f +/- %.1f tokens/s\n",
                    promptTokens, prefill.mean(), prefill.deviation());

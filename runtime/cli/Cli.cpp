@@ -224,6 +224,11 @@ static std::vector<Command> addCommands(CLI::App &app, Options &options) {
                   "count the state of all, also where layers look less far")
       ->check(CLI::Range(0, 1 << 24));
   bench
+      .add_option("--parallel", options.benchParallel,
+                  "Sequences that generate in the same steps; rates count the "
+                  "tokens of all (default 1)")
+      ->check(CLI::Range(1, 16));
+  bench
       .add_option("-r,--repeat", options.benchRepeat, "Repetitions (default 5)")
       ->check(CLI::Range(1, 10000));
   bench.add_option("-f,--file", options.file,

@@ -70,6 +70,7 @@ struct Options {
   uint32_t benchPrompt = 512;
   uint32_t benchGenerate = 128;
   uint32_t benchDepth = 0;
+  uint32_t benchParallel = 1; // sequences that generate in one step
   uint32_t benchRepeat = 5;
 
   ServeOptions serve;

@@ -51,11 +51,13 @@ void Program::noteUnusedDevice() const {
     note("note: runs on the CPU: %s", numbers.device_unused);
 }
 
-qcc_session *Program::createSession(const Options &options, uint32_t context) {
+qcc_session *Program::createSession(const Options &options, uint32_t context,
+                                    uint32_t sequences) {
   qcc_session_options_v1 wanted = QCC_SESSION_OPTIONS_INIT;
   wanted.threads = options.threads;
   wanted.context = context ? context : options.context;
   wanted.batch = options.batch;
+  wanted.sequences = sequences;
   char error[QCC_ERROR_BYTES] = "";
   if (qcc_session_create(opened, &wanted, &current, error, sizeof error) !=
       QCC_OK)

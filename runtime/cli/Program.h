@@ -40,7 +40,8 @@ public:
   void noteUnusedDevice() const;
 
   /// Creates the session; `context` 0 is the model's own.
-  qcc_session *createSession(const Options &options, uint32_t context = 0);
+  qcc_session *createSession(const Options &options, uint32_t context = 0,
+                             uint32_t sequences = 1);
   qcc_session *session() const { return current; }
 
   /// Throws the session's last error, if `status` is one. A cancelled call

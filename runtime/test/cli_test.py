@@ -375,6 +375,10 @@ class CliTest(unittest.TestCase):
                                 "--ctx", "56", "--json").stdout)
         self.assertEqual(report["depth"], 40)
         self.assertGreater(report["decode_tokens_per_second"], 0)
+        report = json.loads(run("bench", "-p", "0", "-n", "6", "-r", "1", "--depth", "40",
+                                "--parallel", "5", "--ctx", "56", "--json").stdout)
+        self.assertEqual(report["parallel"], 5)
+        self.assertGreater(report["decode_tokens_per_second"], 0)
         with tempfile.TemporaryDirectory() as folder:
             prompt = pathlib.Path(folder) / "prompt"
             prompt.write_text("over and over and over and over")
