@@ -58,7 +58,7 @@ Value MatmulKernel::partialSum(unsigned stream, Value column, Value row) {
       e.offset(block.shared, MatmulPlan::partialOffset + stream * 32 * 16),
       e.add(e.mul(lane, 16), e.mul(element, 4)));
   Value sum;
-  for (int64_t w = 0; w < kWarps; ++w) {
+  for (int64_t w = 0; w < plan.warps; ++w) {
     Value part =
         e.load(e.f32(), at, w * plan.streams() * 32 * 16, llvm::Align(4));
     sum = sum ? e.addf(sum, part) : part;
@@ -91,7 +91,7 @@ void MatmulKernel::emitTile() {
     storeSums(PanelStream(e, plan, run, block, units.panels(run)).emit());
   });
   e.blockBarrier();
-  // One result for each thread: 16 columns of 8 rows.
+  // One result for each of the first threads: 16 columns of 8 rows.
   Value column = e.bitAnd(block.thread, 15), row = e.shift(block.thread, -4);
   units.emitEpilogue(column, row, [&](unsigned stream) {
     return partialSum(stream, column, row);

@@ -16,9 +16,8 @@ using namespace qcc::nvptx;
 
 /// A step has about this many elements of k where units are smaller.
 static constexpr int64_t kStepK = 128;
-/// Shared memory that the rings of a block may take, so that several blocks fit
-/// on a multiprocessor.
-static constexpr int64_t kRingBytes = 32 * 1024;
+/// Most warps of a block, and about how many a large GPU has in all.
+static constexpr int64_t kMostWarps = 16, kWarpsOfGpu = 4096;
 
 int64_t WeightRun::slotOffset(unsigned stream) const {
   int64_t offset = 0;
@@ -73,7 +72,7 @@ static void collectRuns(MatmulPlan &plan) {
 
 /// Steps are as long as possible below kStepK, whole units of every stream, and
 /// divide k. False when that cannot be.
-static bool planSteps(MatmulPlan &plan, WeightRun &run) {
+static bool planSteps(const MatmulPlan &plan, WeightRun &run) {
   int64_t unit = 1;
   for (const PackedWeight &packed : run.packed) {
     run.streams.push_back(packed.runs.front().layout);
@@ -89,12 +88,40 @@ static bool planSteps(MatmulPlan &plan, WeightRun &run) {
   for (int64_t step = unit; step <= kStepK; step += unit)
     if (plan.k % step == 0)
       run.stepK = step;
-  int64_t stepsOfWarp = (plan.k / run.stepK + kWarps - 1) / kWarps;
-  bool four = stepsOfWarp > 2 && 4 * kWarps * run.slotBytes() <= kRingBytes;
-  run.ringSlots = four ? 4 : 2;
-  plan.ringBytes =
-      std::max(plan.ringBytes, kWarps * run.ringSlots * run.slotBytes());
   return true;
+}
+
+/// As many warps as one row keeps busy. Experts, whose rows come in other
+/// company in prompts, always have the same.
+static int64_t warpsFor(const MatmulPlan &plan) {
+  if (plan.experts)
+    return kWarps;
+  int64_t warps = kWarps, steps = plan.k;
+  for (const WeightRun &run : plan.runs)
+    steps = std::min(steps, plan.k / run.stepK);
+  while (warps < kMostWarps && 2 * warps <= steps &&
+         2 * warps * plan.units <= kWarpsOfGpu)
+    warps *= 2;
+  return warps;
+}
+
+/// Lays out shared memory; false if it does not hold a single row.
+static bool planShared(MatmulPlan &plan, const TargetSpec &target) {
+  // Several blocks are to fit on a multiprocessor.
+  const int64_t most = int64_t(target.sharedBytes) / 3;
+  plan.ringBytes = 0;
+  for (WeightRun &run : plan.runs) {
+    int64_t steps = (plan.k / run.stepK + plan.warps - 1) / plan.warps;
+    bool four = steps > 1 && 4 * plan.warps * run.slotBytes() <= most;
+    run.ringSlots = four ? 4 : 2;
+    plan.ringBytes =
+        std::max(plan.ringBytes, plan.warps * run.ringSlots * run.slotBytes());
+  }
+  int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();
+  if (plan.experts && plan.experts->byExpert)
+    left -= listBytes(ExpertPlan::mostListed);
+  plan.tileRows = std::min(kTokens, left / plan.rowBytes);
+  return plan.tileRows >= 1;
 }
 
 /// Whether tensor cores take the stage; fills in how.
@@ -121,11 +148,11 @@ static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
   plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
   while (plan.rowBytes % 128 != 32)
     plan.rowBytes += 32;
-  int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();
-  if (plan.experts && plan.experts->byExpert)
-    left -= listBytes(ExpertPlan::mostListed);
-  plan.tileRows = std::min(kTokens, left / plan.rowBytes);
-  return plan.tileRows >= 1;
+  plan.warps = warpsFor(plan);
+  while (!planShared(plan, target))
+    if ((plan.warps /= 2) < kWarps)
+      return false;
+  return true;
 }
 
 /// True when the rows of `op` are the logits, which lie close together.

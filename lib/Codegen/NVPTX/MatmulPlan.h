@@ -5,9 +5,9 @@
 // and up together in a gated unit) for a few rows.
 //
 // With tensor cores, for up to eight rows, warps share k: a step is a run of
-// whole units of the packed weight, and warp w takes steps w, w + kWarps, ...
-// The partial sums of the warps are added in the order of warps, so the result
-// does not depend on timing.
+// whole units of the packed weight, and warp w takes every step whose number is
+// w modulo the count of warps. The partial sums of the warps are added in the
+// order of warps, so the result does not depend on timing.
 //
 //   shared memory   [row factors][row scales][partial sums][rings of the warps]
 //                   then for each row: [k f16][sums of groups of k]
@@ -99,6 +99,10 @@ struct MatmulPlan {
 
   // With tensor cores, and codes.
   bool onTensorCores = false;
+  /// Of a block. More of them where the stage has few units, so that a GPU has
+  /// enough copies under way.
+  int64_t warps = kWarps;
+  int64_t threads() const { return warps * kWarpSize; }
   int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
   bool needsSums = false; ///< Some weight has minima or zero points.
 
@@ -107,7 +111,7 @@ struct MatmulPlan {
   // Shared memory, in bytes.
   static constexpr int64_t factorOffset = 0, scaleOffset = kTokens * 4,
                            partialOffset = 2 * kTokens * 4;
-  int64_t partialBytes() const { return kWarps * streams() * 32 * 16; }
+  int64_t partialBytes() const { return warps * streams() * 32 * 16; }
   int64_t ringOffset() const { return partialOffset + partialBytes(); }
   int64_t ringBytes = 0; ///< Of all warps.
   int64_t rowsOffset() const { return ringOffset() + ringBytes; }

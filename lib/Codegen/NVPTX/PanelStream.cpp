@@ -88,7 +88,7 @@ void PanelStream::copyStep(Value step, Value slot) {
 
 void PanelStream::emitPrefetch() {
   for (int64_t i = 0; i + 1 < run.ringSlots; ++i) {
-    Value step = e.add(block.warp, i * kWarps);
+    Value step = e.add(block.warp, i * plan.warps);
     e.ifThen(e.lessThan(step, e.c32(steps())),
              [&] { copyStep(step, e.offset(ring, i * run.slotBytes())); });
     e.commitCopies();
@@ -97,19 +97,19 @@ void PanelStream::emitPrefetch() {
 
 Values PanelStream::emit() {
   Values zeros(4 * panels.size(), e.zero(e.f32()));
-  return e.loop(block.warp, e.c32(steps()), e.c32(kWarps), zeros,
+  return e.loop(block.warp, e.c32(steps()), e.c32(plan.warps), zeros,
                 [&](Value step, ValueRange sums) {
                   auto slotOf = [&](Value turn) {
                     return e.offset(ring,
                                     e.mul(e.bitAnd(turn, run.ringSlots - 1),
                                           run.slotBytes()));
                   };
-                  Value turn = e.udiv(step, kWarps);
+                  Value turn = e.udiv(step, plan.warps);
                   e.waitCopies(run.ringSlots - 2);
                   // The copies of all lanes are there, and all have read the
                   // slot that the next copy overwrites.
                   e.warpBarrier();
-                  Value ahead = e.add(step, (run.ringSlots - 1) * kWarps);
+                  Value ahead = e.add(step, (run.ringSlots - 1) * plan.warps);
                   e.ifThen(e.lessThan(ahead, e.c32(steps())), [&] {
                     copyStep(ahead, slotOf(e.add(turn, run.ringSlots - 1)));
                   });

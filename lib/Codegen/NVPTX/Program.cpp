@@ -330,7 +330,7 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         if (plan->onTensorCores) {
           describeMatmul(*plan, kernel);
           describeBlocks(*plan, kernel);
-          return emit("matmul", kThreads,
+          return emit("matmul", plan->threads(),
                       [&](StageKernel &k) { emitMatmul(k, *plan); });
         }
         describePlainMatmul(*plan, kernel);
