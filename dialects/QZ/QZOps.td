@@ -121,7 +121,8 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
     and in prompt steps (written by `qcc-select-activations`); `sum_group` is
     the number of k elements that share one sum. With `prompt_blocks` prompt
     steps multiply blocks of rows by blocks of weights, for which what is next
-    to each other in a row is next to each other in memory. With `prompt_fixed`
+    to each other in a row is next to each other in memory; without it
+    activations `f16` are not stored at all. With `prompt_fixed`
     a target may round scales of prompts, of rows and of weights, to integers
     of 16 bits.
 

@@ -39,8 +39,8 @@ static llvm::Error lowerReference(Stages &stages, ModuleOp module,
 static llvm::Expected<ScheduleOptions>
 scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
   ScheduleOptions schedule;
-  schedule.blocks = target.multipliesBlocks();
   bool takesHalves = target.dot == DotKind::Mma;
+  schedule.blocks = target.multipliesBlocks() || takesHalves;
   if (takesHalves)
     schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
   if (options.activations.empty())

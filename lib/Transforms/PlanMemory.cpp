@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Transforms/ActivationLayout.h"
+#include "qcc/Transforms/HalfTiles.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 
@@ -180,6 +181,10 @@ FailureOr<int64_t> BlockPlan::bytes(Value value) const {
   qz::QActivationType type = quantize.getType();
   if (type.getColumns() > kMaxColumns / type.getSlots())
     return fail("expected activations of all slots at most 2^31 wide");
+  if (quantize.getPromptBlocks() &&
+      *quantize.getPrompt() == qz::Activations::F16)
+    return align(HalfTiles(type.getColumns(), *quantize.getSumGroup())
+                     .bytes(capacity.rows));
   return std::max(
       quantizedBytes(quantize, *quantize.getGenerate(), capacity.generateRows),
       quantizedBytes(quantize, *quantize.getPrompt(), capacity.rows));

@@ -5,6 +5,7 @@
 // and by what the logits need. It is made once here; kernels only read it.
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Transforms/HalfTiles.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 
@@ -82,10 +83,13 @@ static bool isEightBit(qz::Activations activations) {
          activations == qz::Activations::A8G16;
 }
 
-/// Whether products of blocks take `weight` and such activations: integers, or
-/// bf16 with scales that are for 16 elements or more.
+/// Whether products of blocks take `weight` and such activations: integers,
+/// bf16 with scales that are for 16 elements or more, or f16.
 static bool takesBlocks(Value weight, qz::Activations activations) {
   Encoding encoding = encodingOf(weight);
+  if (activations == qz::Activations::F16)
+    return takesHalfTiles(
+        encoding, cast<qz::QTensorType>(weight.getType()).getColumns());
   if (activations == qz::Activations::BF16)
     return encoding.isFloat() || scaleGroup(encoding) != 0;
   return (isEightBit(activations) || activations == qz::Activations::A16) &&
@@ -197,11 +201,11 @@ private:
       auto copy = cast<qz::QuantizeOp>(builder.clone(*op));
       for (Operation *user : choice.users)
         user->replaceUsesOfWith(op, copy);
-      write(copy, choice);
+      write(copy, choice, isOutput);
     }
     if (choices.size() > 1)
       op->moveBefore(choices.front().users.front());
-    write(op, choices.front());
+    write(op, choices.front(), isOutput);
   }
 
   /// What `matmul`, or another user when it is null, makes of what is asked.
@@ -240,15 +244,19 @@ private:
     return choice;
   }
 
-  void write(qz::QuantizeOp op, const Choice &choice) {
+  void write(qz::QuantizeOp op, const Choice &choice, bool isOutput) {
     MLIRContext *context = &getContext();
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
     op.setSumGroup(choice.sumGroup);
     op.setPromptFixed(prompt == qz::Activations::A8 &&
                       isEightBit(choice.prompt));
+    // f16 is stored for blocks alone, which the few rows of outputs and of
+    // experts are none of.
+    bool isStored = choice.prompt == qz::Activations::F16;
     op.setPromptBlocks(
-        blocks && llvm::all_of(op->getUsers(), [&](Operation *user) {
+        blocks && !(isStored && (isOutput || op.getExperts())) &&
+        llvm::all_of(op->getUsers(), [&](Operation *user) {
           auto matmul = dyn_cast<qz::MatmulOp>(user);
           return matmul && llvm::all_of(matmul.getWeights(), [&](Value weight) {
                    return takesBlocks(weight, choice.prompt);

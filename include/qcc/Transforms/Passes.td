@@ -339,7 +339,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       32, else 32;
     * `prompt_blocks`, with the option `blocks`, where prompts have integers and
       no codes stand for floats (`values`), or bf16 and no scale is for parts of 16
-      elements;
+      elements, or f16 and codes that are integers, unless logits follow or
+      experts multiply them;
     * `prompt_fixed` where prompts have 8 bits and the option `prompt` asks for no
       more than `a8`: who asks for finer scales gets them as they are.
 

@@ -5,6 +5,8 @@
 #include "MatmulPlan.h"
 
 #include "dialects/LLM/LLMDialect.h"
+#include "qcc/Transforms/HalfTiles.h"
+#include "RowTiles.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -32,17 +34,6 @@ static qz::QTensorType weightType(qz::MatmulOp op, unsigned index) {
 
 /// Shared memory of a list of rows.
 static int64_t listBytes(int64_t rows) { return (kWarps + rows) * 4; }
-
-/// Whether codes of `encoding` are small integers, whose scales are read as
-/// they are.
-static bool isForTensorCores(const Encoding &encoding) {
-  return !encoding.isFloat() && encoding.spans.empty() &&
-         encoding.table.empty() && !encoding.hasFloatCodes() &&
-         !encoding.commonScale && !encoding.splitScale &&
-         encoding.subValues.empty() && !encoding.hasOffset() &&
-         encoding.subMinifloat == Minifloat::None && !encoding.scaledMin &&
-         !PackedLayout(encoding).subHalved && encoding.group % 16 == 0;
-}
 
 static void collectRuns(MatmulPlan &plan) {
   qz::MatmulOp op = plan.matmul;
@@ -134,7 +125,7 @@ static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
     return false;
   for (WeightRun &run : plan.runs) {
     for (const PackedWeight &packed : run.packed) {
-      if (!isForTensorCores(packed.encoding))
+      if (!hasIntegerCodes(packed.encoding))
         return false;
       plan.needsSums |= packed.encoding.hasMin() || packed.encoding.hasZeros();
       if (packed.encoding.group % 32)
@@ -164,6 +155,11 @@ static bool isReturnedByStep(qz::MatmulOp op) {
 bool nvptx::dependsOnPrompt(qz::MatmulOp matmul) {
   return matmul.getExperts() &&
          !matmul.getExperts().getDefiningOp<llm::RouteAllOp>();
+}
+
+bool nvptx::takesTiles(qz::MatmulOp matmul) {
+  auto quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
+  return quantize && isStoredInTiles(quantize);
 }
 
 bool nvptx::takesPromptBlocks(qz::MatmulOp matmul) {
@@ -229,6 +225,13 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
   plan.inBlocks = isPrompt && takesPromptBlocks(matmul);
   if (plan.inBlocks)
     return plan;
+  plan.sharedBytes = target.sharedBytes;
+  plan.inTiles = isPrompt && takesTiles(matmul);
+  if (plan.inTiles) {
+    if (!fitsInTiles(plan))
+      return no("steps of its prompts do not fit into shared memory");
+    return plan;
+  }
   plan.onTensorCores = planTensorCores(plan, target);
   if (!plan.onTensorCores)
     plan.tileRows = kPlainRows;

@@ -96,6 +96,9 @@ struct MatmulPlan {
   /// Prompts of bf16: PromptMatmul.h, with whole steps of k.
   bool inBlocks = false;
   static constexpr int64_t kPromptRows = 64, kPromptStepK = 32;
+  /// Prompts whose rows are stored as tiles of f16: TileMatmul.h.
+  bool inTiles = false;
+  int64_t sharedBytes = 0; ///< Most shared memory of a block.
 
   // With tensor cores, and codes.
   bool onTensorCores = false;
@@ -130,6 +133,10 @@ std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
 bool dependsOnPrompt(qz::MatmulOp matmul);
 /// Whether prompt steps multiply blocks of bf16.
 bool takesPromptBlocks(qz::MatmulOp matmul);
+/// Whether prompt steps multiply stored tiles.
+bool takesTiles(qz::MatmulOp matmul);
+/// Whether the steps of such a plan fit into shared memory.
+bool fitsInTiles(const MatmulPlan &plan);
 
 /// Sets how `kernel` is launched, which says already what a tile takes: units,
 /// its rows and shared memory.

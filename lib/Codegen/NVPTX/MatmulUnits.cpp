@@ -16,11 +16,12 @@ static Value loadIndex(WarpEmitter &e, Value row, Value slot) {
 }
 
 MatmulUnits::MatmulUnits(StageKernel &stage, const MatmulPlan &plan,
-                         Value number)
+                         Value number, Value tileNumber)
     : stage(stage), e(stage.e), plan(plan), op(plan.matmul),
       unit(number ? number : stage.unit) {
   Value perBlock = stage.field(QCC_GPU_ROWS_PER_BLOCK);
-  firstRow = e.mul(e.blockIndex(gpu::Dimension::y), perBlock);
+  firstRow = e.mul(tileNumber ? tileNumber : e.blockIndex(gpu::Dimension::y),
+                   perBlock);
   rows = e.minU(perBlock, e.sub(stage.field(QCC_GPU_COUNT), firstRow));
   valid = rows;
   if (!plan.experts)
@@ -224,15 +225,58 @@ Value MatmulUnits::finish(Value column, function_ref<Value(unsigned)> sum) {
   return result;
 }
 
-void MatmulUnits::emitEpilogue(Value column, Value row,
-                               function_ref<Value(unsigned)> sum) {
-  Value first = ofSegment([&](const WeightRun::Segment &segment, Value own) {
+Value MatmulUnits::firstColumn() {
+  return ofSegment([&](const WeightRun::Segment &segment, Value own) {
     return e.add(e.mul(own, PackedLayout::kRows), segment.firstColumn);
   });
-  Value columns = ofSegment([&](const WeightRun::Segment &segment, Value own) {
+}
+
+Value MatmulUnits::columnCount() {
+  return ofSegment([&](const WeightRun::Segment &segment, Value own) {
     return e.minU(e.sub(e.c32(segment.rows), e.mul(own, PackedLayout::kRows)),
                   e.c32(PackedLayout::kRows));
   });
+}
+
+void MatmulUnits::emitResults(
+    ArrayRef<Value> columns, ArrayRef<Value> rows, Value exists,
+    function_ref<Value(unsigned, size_t, size_t)> sum) {
+  Value first = firstColumn(), count = columnCount();
+  auto at = [&](size_t c, Value row) {
+    Value start =
+        e.mul(e.zext(e.add(firstRow, row), e.i64()), stage.kernel.outputStride);
+    Value column = e.minU(columns[c], e.add(count, -1));
+    return e.add(start, e.mul(e.zext(e.add(first, column), e.i64()), 4));
+  };
+  Values residuals;
+  if (op.getResidual())
+    for (size_t c = 0; c < columns.size(); ++c)
+      for (Value row : rows)
+        residuals.push_back(
+            e.load(e.f32(),
+                   e.offset(stage.address(op.getResidual()),
+                            at(c, e.minU(row, e.add(valid, -1)))),
+                   llvm::Align(4)));
+  for (size_t c = 0; c < columns.size(); ++c)
+    for (size_t r = 0; r < rows.size(); ++r) {
+      Value result = finish(columns[c],
+                            [&](unsigned stream) { return sum(stream, c, r); });
+      if (op.getResidual())
+        result = e.addf(residuals[c * rows.size() + r], result);
+      Value isThere =
+          arith::AndIOp::create(e.b, e.loc, e.lessThan(columns[c], count),
+                                e.lessThan(rows[r], valid));
+      isThere = arith::AndIOp::create(e.b, e.loc, isThere, exists);
+      e.ifThen(isThere, [&] {
+        e.store(result, e.offset(stage.result(), at(c, rows[r])),
+                llvm::Align(4));
+      });
+    }
+}
+
+void MatmulUnits::emitEpilogue(Value column, Value row,
+                               function_ref<Value(unsigned)> sum) {
+  Value first = firstColumn(), columns = columnCount();
   Value exists = arith::AndIOp::create(e.b, e.loc, e.lessThan(column, columns),
                                        e.lessThan(row, valid));
   e.ifThen(exists, [&] {

@@ -15,8 +15,10 @@ namespace qcc::nvptx {
 
 class MatmulUnits {
 public:
-  /// Of the block's unit, or of unit `unit` (i32) of a block that has several.
-  MatmulUnits(StageKernel &stage, const MatmulPlan &plan, Value unit = {});
+  /// Of the block's unit, or of unit `unit` (i32) of a block that has several,
+  /// for the rows of the block's place in y, or of `tile` (i32).
+  MatmulUnits(StageKernel &stage, const MatmulPlan &plan, Value unit = {},
+              Value tile = {});
 
   /// Emits `body` for each tile of the block's rows, of which there may be
   /// none. What the members below say holds inside; shared memory may be
@@ -31,6 +33,13 @@ public:
   /// the tile, if there are such. `sum(s)` is their product of stream s.
   void emitEpilogue(Value column, Value row,
                     llvm::function_ref<Value(unsigned)> sum);
+
+  /// The same for all of some columns and rows, if `exists` (i1): results of
+  /// index `column` and `row` have `sum(s, column, row)`. What is added to them
+  /// is loaded before any is stored.
+  void emitResults(llvm::ArrayRef<Value> columns, llvm::ArrayRef<Value> rows,
+                   Value exists,
+                   llvm::function_ref<Value(unsigned, size_t, size_t)> sum);
 
   /// The address of what row `row` (i32, below `valid`) of the tile multiplies.
   Value inputRow(Value row);
@@ -52,6 +61,9 @@ private:
   ofSegment(llvm::function_ref<Value(const WeightRun::Segment &, Value)> each);
   Value isInSegment(const WeightRun::Segment &segment);
   Value withBias(Value sum, unsigned stream, Value column);
+  /// The first of the unit's columns in the result, and how many there are.
+  Value firstColumn();
+  Value columnCount();
   Value finish(Value column, llvm::function_ref<Value(unsigned)> sum);
 
   StageKernel &stage;

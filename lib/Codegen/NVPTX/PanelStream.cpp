@@ -10,14 +10,11 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-/// Bits of the f16 1024 in both halves: a code below 1024 in the low bits makes
-/// 1024 + code.
-static constexpr uint32_t kMagic = 0x64006400;
-
 PanelStream::PanelStream(WarpEmitter &e, const MatmulPlan &plan,
                          const WeightRun &run, const BlockContext &block,
                          Values panels)
-    : e(e), plan(plan), run(run), block(block), panels(std::move(panels)) {
+    : e(e), plan(plan), run(run), block(block), panels(std::move(panels)),
+      codes(e, block.lane) {
   ring = e.offset(e.offset(block.shared, plan.ringOffset()),
                   e.mul(block.warp, run.ringSlots * run.slotBytes()));
   group = e.shift(block.lane, -2);
@@ -32,39 +29,6 @@ PanelStream::PanelStream(WarpEmitter &e, const MatmulPlan &plan,
   rowFragment = e.offset(rowAt(group), e.mul(quad, 8));
   for (int64_t i = 0; i < 2; ++i)
     rowSums[i] = e.offset(rowAt(e.add(e.mul(quad, 2), i)), plan.sumsOffset());
-  // See swizzled(): lines 2 and 3 have their halves exchanged.
-  Value flip = e.mul(e.bitAnd(quad, 2), 16);
-  Value word = e.add(e.mul(quad, 64), e.mul(group, 4));
-  wideOffset[0] = e.add(word, flip);
-  wideOffset[1] = e.bitXor(wideOffset[0], e.c32(32));
-}
-
-/// Where piece `piece` (16 bytes) of a unit goes in its slot, in bytes. In
-/// planes of 4 or 8 lines a warp reads the same 8 words of four lines at once;
-/// lines 2 and 3 would meet the banks of 0 and 1.
-Value PanelStream::swizzled(const PackedLayout &layout, Value piece) {
-  Value bytes = e.mul(piece, 16);
-  int64_t unitPieces = layout.unitBytes / 16;
-  Value inUnit = e.urem(piece, unitPieces);
-  int64_t chunkOffset = layout.chunkOffset / 16;
-  Value inChunks = e.add(inUnit, -chunkOffset);
-  Value inChunk = e.urem(inChunks, layout.chunkBytes / 16);
-  Value isPlane = e.cmp(arith::CmpIPredicate::sge, inChunks, e.c32(0));
-  for (const PackedLayout::Plane &plane : layout.planes) {
-    if (plane.width < 4)
-      continue;
-    Value inPlane = e.add(inChunk, -int64_t(plane.offset / 16));
-    Value within = e.cmp(arith::CmpIPredicate::ult, inPlane,
-                         e.c32(int64_t(plane.width) * 4));
-    within = arith::AndIOp::create(e.b, e.loc, within, isPlane);
-    // Two pieces up or down, by the piece's place in its line.
-    Value by = e.sub(e.c32(32), e.mul(e.bitAnd(inPlane, 2), 32));
-    Value exchanged =
-        e.cmp(arith::CmpIPredicate::ne, e.bitAnd(inPlane, 8), e.c32(0));
-    within = arith::AndIOp::create(e.b, e.loc, within, exchanged);
-    bytes = e.add(bytes, e.select(within, by, e.c32(0)));
-  }
-  return bytes;
 }
 
 void PanelStream::copyStep(Value step, Value slot) {
@@ -75,8 +39,12 @@ void PanelStream::copyStep(Value step, Value slot) {
     for (int64_t first = 0; first < pieces; first += kWarpSize) {
       Value piece = e.add(block.lane, first);
       auto copy = [&] {
-        e.copyAsync(e.offset(to, swizzled(run.streams[s], piece)),
-                    e.offset(from, e.mul(piece, 16)));
+        const PackedLayout &layout = run.streams[s];
+        Value inUnit = e.urem(piece, int64_t(layout.unitBytes / 16));
+        Value bytes = e.mul(piece, 16);
+        e.copyAsync(
+            e.offset(to, e.add(bytes, PanelCodes::exchange(e, layout, inUnit))),
+            e.offset(from, bytes));
       };
       if (first + kWarpSize <= pieces)
         copy();
@@ -181,7 +149,8 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
   for (int64_t c = 0; c < chunks; ++c) {
     Value chunk =
         e.offset(unit, int64_t(layout.chunkOffset + c * layout.chunkBytes));
-    Fragments weights = fragments(layout, chunk);
+    // What differs by group is not subtracted here.
+    PanelCodes::Fragments weights = codes.fragments(layout, chunk);
     PanelScales chunkScales[2], scales[2];
     for (int64_t h = 0; h < 2; ++h)
       scales[h] = chunkScales[h] = reader.chunk(
@@ -217,84 +186,4 @@ Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
   if (scaleOfUnit)
     applyScale(unitScales);
   return sums;
-}
-
-/// Two codes less the zero point, from the nibbles of both halves of `word`.
-Value PanelStream::nibbles(Value word, bool high, int64_t zero) {
-  VectorType type = e.half2();
-  if (!high)
-    return e.subf(e.bitcast(e.maskOr(word, 0x000f000f, kMagic), type),
-                  e.constant(type, double(1024 + zero)));
-  // 1024 + 16 * code; exact, as is everything below 2048.
-  Value wide = e.bitcast(e.maskOr(word, 0x00f000f0, kMagic), type);
-  return e.fma(wide, e.constant(type, 1.0 / 16),
-               e.constant(type, -double(64 + zero)));
-}
-
-/// The codes' bits of a plane for both mma of a chunk, four in the bytes of a
-/// word, at their place in the code.
-std::array<Value, 2> PanelStream::planeBytes(const PackedLayout::Plane &plane,
-                                             Value chunk, unsigned half) {
-  Value base = e.offset(chunk, int64_t(plane.offset));
-  if (plane.width == 8) {
-    Value at = e.offset(base, wideOffset[half]);
-    return {e.load(e.i32(), at, llvm::Align(4)),
-            e.load(e.i32(), e.offset(at, 256), llvm::Align(4))};
-  }
-  // k-group q is in line q % width at bit width * (q / width); the quads of the
-  // first mma are q = 0..3, those of the second four bits further.
-  Value offset = wideOffset[half], word;
-  if (plane.width < 4) {
-    Value line = plane.width == 2 ? e.bitAnd(quad, 1) : e.c32(0);
-    offset = e.add(e.add(e.mul(line, 64), e.mul(group, 4)), half * 32);
-  }
-  word = e.load(e.i32(), e.offset(base, offset), llvm::Align(4));
-  if (plane.width == 2)
-    word = e.shiftRight(word, e.mul(e.shift(quad, -1), 2));
-  else if (plane.width == 1)
-    word = e.shiftRight(word, quad);
-  std::array<Value, 2> result;
-  uint32_t mask = (((1u << plane.width) - 1) << plane.shift) * 0x01010101u;
-  for (int m = 0; m < 2; ++m)
-    result[size_t(m)] =
-        e.bitAnd(e.shift(word, int(plane.shift) - 4 * m), int32_t(mask));
-  return result;
-}
-
-PanelStream::Fragments PanelStream::fragments(const PackedLayout &layout,
-                                              Value chunk) {
-  Fragments result;
-  // What differs by group is not subtracted here.
-  int64_t zero = layout.encoding.hasZeros() ? 0 : layout.encoding.zero;
-  for (unsigned half = 0; half < 2; ++half) {
-    // Registers 0 and 1 hold the first pair of columns lane / 4 and + 8, 2 and
-    // 3 the second.
-    if (layout.planes.size() == 1 && layout.planes.front().width == 4) {
-      Value word = e.load(
-          e.i32(),
-          e.offset(e.offset(chunk, int64_t(layout.planes.front().offset)),
-                   wideOffset[half]),
-          llvm::Align(4));
-      Value odd = e.shift(word, -8);
-      for (int m = 0; m < 2; ++m) {
-        result[size_t(m)][half] = nibbles(word, m == 1, zero);
-        result[size_t(m)][half + 2] = nibbles(odd, m == 1, zero);
-      }
-      continue;
-    }
-    std::array<Value, 2> codes;
-    for (const PackedLayout::Plane &plane : layout.planes) {
-      std::array<Value, 2> bytes = planeBytes(plane, chunk, half);
-      for (size_t m = 0; m < 2; ++m)
-        codes[m] = codes[m] ? e.bitOr(codes[m], bytes[m]) : bytes[m];
-    }
-    for (size_t m = 0; m < 2; ++m)
-      for (unsigned pair = 0; pair < 2; ++pair) {
-        Value word = pair ? e.shift(codes[m], -8) : codes[m];
-        result[m][half + 2 * pair] =
-            e.subf(e.bitcast(e.maskOr(word, 0x00ff00ff, kMagic), e.half2()),
-                   e.constant(e.half2(), double(1024 + zero)));
-      }
-  }
-  return result;
 }

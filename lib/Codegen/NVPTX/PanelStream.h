@@ -13,6 +13,7 @@
 #ifndef QCC_LIB_CODEGEN_NVPTX_PANELSTREAM_H
 #define QCC_LIB_CODEGEN_NVPTX_PANELSTREAM_H
 
+#include "PanelCodes.h"
 #include "RowPrologue.h"
 
 namespace qcc::nvptx {
@@ -32,17 +33,9 @@ public:
 
 private:
   void copyStep(Value step, Value slot);
-  Value swizzled(const PackedLayout &layout, Value piece);
   Values computeStep(Value step, Value slot, Values sums);
   Values computeUnit(unsigned stream, Value unit, Value rowUnit, Value sumsUnit,
                      Values sums);
-
-  /// The A operands of both mma of a chunk: [mma][register].
-  using Fragments = std::array<std::array<Value, 4>, 2>;
-  Fragments fragments(const PackedLayout &layout, Value chunk);
-  Value nibbles(Value word, bool high, int64_t zero);
-  std::array<Value, 2> planeBytes(const PackedLayout::Plane &plane, Value chunk,
-                                  unsigned half);
 
   int64_t steps() const { return plan.k / run.stepK; }
 
@@ -51,11 +44,11 @@ private:
   const WeightRun &run;
   const BlockContext &block;
   Values panels;
-  Value ring;          ///< Of this warp.
-  Value group, quad;   ///< lane / 4 and lane % 4.
-  Value rowFragment;   ///< Address of this lane's B operand at k = 0.
-  Value rowSums[2];    ///< Sums of the rows of this lane's results.
-  Value wideOffset[2]; ///< Of a lane's word in planes of 4 or 8 bits, by half.
+  PanelCodes codes;
+  Value ring;        ///< Of this warp.
+  Value group, quad; ///< lane / 4 and lane % 4.
+  Value rowFragment; ///< Address of this lane's B operand at k = 0.
+  Value rowSums[2];  ///< Sums of the rows of this lane's results.
 };
 
 } // namespace qcc::nvptx

@@ -10,6 +10,8 @@
 #include "PlainMatmul.h"
 #include "PromptMatmul.h"
 #include "RowStages.h"
+#include "RowTiles.h"
+#include "TileMatmul.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/raw_ostream.h"
@@ -118,9 +120,10 @@ LogicalResult Program::lowerBlock(Block &block, Places &places) {
     if (op.getAttr("buffer") && op.getNumResults() == 1)
       places[op.getResult(0)] = arenaPlace(&op);
     SmallVector<Operation *> stage = {&op};
-    if (isa<qz::QuantizeOp>(op)) {
-      // Each matmul makes its rows for itself.
-      if (llvm::all_of(op.getUsers(), llvm::IsaPred<qz::MatmulOp>))
+    if (auto quantize = dyn_cast<qz::QuantizeOp>(op)) {
+      // Each matmul makes its rows for itself, unless it wants them stored.
+      bool isStored = isPrompt && isStoredInTiles(quantize);
+      if (!isStored && llvm::all_of(op.getUsers(), llvm::IsaPred<qz::MatmulOp>))
         continue;
     } else if (isa<llm::RouteAllOp>(op)) {
       // Matmuls know without being told.
@@ -128,7 +131,8 @@ LogicalResult Program::lowerBlock(Block &block, Places &places) {
                        llvm::IsaPred<qz::MatmulOp, qz::QuantizeOp>))
         continue;
     } else if (auto matmul = dyn_cast<qz::MatmulOp>(op)) {
-      if (Operation *quantize = matmul.getInput().getDefiningOp())
+      auto *quantize = matmul.getInput().getDefiningOp();
+      if (quantize && !(isPrompt && takesTiles(matmul)))
         stage.insert(stage.begin(), quantize);
     }
     if (failed(lowerStage(stage, places)))
@@ -193,7 +197,8 @@ bool Program::hasPromptKernel(ArrayRef<Operation *> stage) const {
     return attendPlan(stage.back(), /*prompt=*/true).onTensorCores;
   auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
   return matmul &&
-         (nvptx::dependsOnPrompt(matmul) || nvptx::takesPromptBlocks(matmul));
+         (nvptx::dependsOnPrompt(matmul) || nvptx::takesPromptBlocks(matmul) ||
+          nvptx::takesTiles(matmul));
 }
 
 /// Everything that the code of a stage's kernel follows from.
@@ -312,6 +317,12 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         return emit("select_outputs", kThreads,
                     [&](StageKernel &k) { emitSelectOutputs(k, o); });
       })
+      .Case([&](qz::QuantizeOp o) -> LogicalResult {
+        if (!isStoredInTiles(o))
+          return o.emitOpError("has no kernel without the matmuls it is for");
+        return emit("row_tiles", kTileThreads,
+                    [&](StageKernel &k) { emitRowTiles(k, o); });
+      })
       .Case([&](qz::MatmulOp o) -> LogicalResult {
         std::string why;
         std::optional<MatmulPlan> plan = planMatmul(o, target, isPrompt, why);
@@ -326,6 +337,11 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
           describePromptMatmul(*plan, kernel);
           return emit("prompt_matmul", kThreads,
                       [&](StageKernel &k) { emitPromptMatmul(k, *plan); });
+        }
+        if (plan->inTiles) {
+          describeTileMatmul(*plan, kernel);
+          return emit("tile_matmul", kTileThreads,
+                      [&](StageKernel &k) { emitTileMatmul(k, *plan); });
         }
         if (plan->onTensorCores) {
           describeMatmul(*plan, kernel);

@@ -91,9 +91,11 @@ Value StageKernel::parameter(KernelParameter parameter, Type type,
 Value StageKernel::address(Value operand) {
   SmallVector<Value> operands = stageOperands(stage);
   auto index = unsigned(llvm::find(operands, operand) - operands.begin());
-  // Rows may be changed in place; weights are never written.
-  return parameter({KernelParameter::Operand, index}, e.globalPointer(),
-                   isa<qz::QTensorType>(operand.getType()));
+  // Rows may be changed in place; weights are never written, nor are
+  // activations by those who multiply them.
+  return parameter(
+      {KernelParameter::Operand, index}, e.globalPointer(),
+      isa<qz::QTensorType, qz::QActivationType>(operand.getType()));
 }
 
 Value StageKernel::result() {

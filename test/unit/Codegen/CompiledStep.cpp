@@ -154,7 +154,7 @@ void CompiledStep::compile(ModuleOp module, const StepOptions &options) {
                         ? schedule.generate
                         : *qz::symbolizeActivations(options.prompt);
   schedule.felt = schedule.prompt;
-  schedule.blocks = target->multipliesBlocks();
+  schedule.blocks = target->multipliesBlocks() || target->isGpu();
   PassManager passes(&context);
   passes.addPass(createVerifyFusedPass());
   buildLayoutPipeline(passes);

@@ -152,7 +152,7 @@ StepRows qcc::test::firstTokens(size_t count, bool prompt, unsigned threads) {
 
 double qcc::test::roundingBound(const DotProduct &product,
                                 const std::string &form) {
-  if (form == "f32")
+  if (form == "f32" || form == "f16")
     return product.magnitude * 4e-6 + 1e-30;
   return product.magnitude * 1e-6 + product.valueBound + 1e-30;
 }

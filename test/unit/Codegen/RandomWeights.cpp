@@ -148,6 +148,22 @@ Activations qcc::test::quantize(const std::vector<float> &x,
     }
     return result;
   }
+  if (form == "f16") {
+    // Eleven bits, in a range that the row's largest element ends: 2^14 to 2^15
+    // of the smallest normal number, 2^-14.
+    float peak = 0;
+    for (float value : x)
+      peak = std::max(peak, std::fabs(value));
+    const int least = std::ilogb(peak == 0 ? 1.0f : peak) - 28;
+    Activations result;
+    for (float value : x) {
+      int exponent = value == 0 ? least : std::max(std::ilogb(value), least);
+      double step = std::ldexp(1.0, exponent - 10);
+      result.value.push_back(std::nearbyint(double(value) / step) * step);
+      result.step.push_back(step);
+    }
+    return result;
+  }
   float largest = form == "a16" ? 32639.0f : 127.0f;
   size_t group = form == "a8g16" ? 16 : 32;
   Activations result;

@@ -37,7 +37,7 @@ struct Activations {
   std::vector<double> value; ///< After quantization.
   std::vector<double> step;  ///< Distance of neighbouring values; 0: exact.
 };
-/// `form`: a8, a8g16, a16, bf16 or f32.
+/// `form`: a8, a8g16, a16, bf16, f16 or f32.
 Activations quantize(const std::vector<float> &x, const std::string &form);
 
 struct DotProduct {
