@@ -41,8 +41,11 @@ scheduleOptions(const CompileOptions &options, const TargetSpec &target) {
   ScheduleOptions schedule;
   bool takesHalves = target.dot == DotKind::Mma;
   schedule.blocks = target.multipliesBlocks() || takesHalves;
-  if (takesHalves)
+  if (takesHalves) {
+    // As many as give each multiprocessor of a large GPU some tiles.
+    schedule.rowCapacity = 1024;
     schedule.generate = schedule.prompt = schedule.felt = qz::Activations::F16;
+  }
   if (options.activations.empty())
     return schedule;
   using Names = llvm::SmallVector<llvm::StringRef>;

@@ -176,8 +176,7 @@ qcc_status readGpuLayers(const char *text, int32_t &layers, ErrorText &error) {
 static bool canSplit(const qcc_model_v1 &cpu, const qcc_model_v1 &gpu) {
   return cpu.flags & QCC_CODE_SPLITS && cpu.layers == gpu.layers &&
          cpu.hidden == gpu.hidden && cpu.vocab == gpu.vocab &&
-         cpu.context == gpu.context && cpu.row_capacity == gpu.row_capacity &&
-         cpu.state_count == gpu.state_count;
+         cpu.context == gpu.context && cpu.state_count == gpu.state_count;
 }
 
 /// Opens a GPU for all layers, or for the last ones beside the CPU.
@@ -310,7 +309,7 @@ void Model::info(qcc_model_info_v1 &result) const {
   all.hidden = code->hidden;
   all.layers = code->layers;
   all.context = code->context;
-  all.row_capacity = code->row_capacity;
+  all.row_capacity = rowCapacity();
   all.bos = text.bos();
   all.eos = text.eos();
   all.eot = text.eot();

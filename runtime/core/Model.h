@@ -12,6 +12,8 @@
 
 #include "qcc-rt/qcc_abi.h"
 
+#include <algorithm>
+
 namespace qcc::rt {
 
 /// Read-only after open(), and so usable by all threads.
@@ -23,6 +25,11 @@ struct Model : qcc_model {
   // layers it runs before; else null and 0.
   const qcc_model_v1 *cpuCode = nullptr;
   uint32_t cpuLayers = 0;
+  /// Most rows of a prompt step: of both where two targets share the layers.
+  uint32_t rowCapacity() const {
+    return cpuCode ? std::min(cpuCode->row_capacity, code->row_capacity)
+                   : code->row_capacity;
+  }
   bool textOnly = false; // `code` may be of any target
   Weights weights;
   Text text;

@@ -22,8 +22,8 @@ qcc_status Session::create(const Model &of,
   code = of.code;
   context = options.context ? options.context : code->context;
   sequences = options.sequences ? options.sequences : 1;
-  batch = options.batch ? std::min(options.batch, code->row_capacity)
-                        : code->row_capacity;
+  batch = options.batch ? std::min(options.batch, model->rowCapacity())
+                        : model->rowCapacity();
   if (model->textOnly)
     return failure.set(QCC_E_ARGUMENT,
                        "the model was opened for its text alone");
@@ -41,7 +41,7 @@ qcc_status Session::create(const Model &of,
                          : std::min(usableCores(), unsigned(Team::maxThreads));
   const uint64_t rowBytes = uint64_t(code->vocab) * sizeof(float);
   logitsRows = uint32_t(
-      std::clamp<uint64_t>(logitsBytes / rowBytes, 1, code->row_capacity));
+      std::clamp<uint64_t>(logitsBytes / rowBytes, 1, model->rowCapacity()));
   uint64_t threadBytes, arenaBytes;
   const qcc_model_v1 &here = cpu ? *cpu : *code;
   if (!multiplyInto(threadBytes, here.arena_thread_bytes, threads) ||
@@ -52,16 +52,16 @@ qcc_status Session::create(const Model &of,
     arenaBytes = 0;         // a GPU has its own
   uint64_t borderBytes = 0; // of the rows that go to a GPU
   if (model->cpuLayers)
-    borderBytes = uint64_t(code->row_capacity) * code->hidden * sizeof(float);
+    borderBytes = uint64_t(model->rowCapacity()) * code->hidden * sizeof(float);
   uint64_t positions = uint64_t(sequences) * context;
   if (!arena.reserve(arenaBytes) || !border.reserve(borderBytes) ||
       !logits.reserve(logitsRows * rowBytes) ||
       !histories.reserve(positions * sizeof(int32_t)) ||
       !lengths.allocate(sequences) || !added.allocate(sequences) ||
-      !draws.allocate(sequences) || !rowToken.allocate(code->row_capacity) ||
-      !rowPosition.allocate(code->row_capacity) ||
-      !rowSequence.allocate(code->row_capacity) ||
-      !rowOutput.allocate(code->row_capacity))
+      !draws.allocate(sequences) || !rowToken.allocate(model->rowCapacity()) ||
+      !rowPosition.allocate(model->rowCapacity()) ||
+      !rowSequence.allocate(model->rowCapacity()) ||
+      !rowOutput.allocate(model->rowCapacity()))
     return failure.set(QCC_E_NO_MEMORY,
                        "out of memory for a session of %u sequences of %u "
                        "positions",
@@ -182,9 +182,10 @@ qcc_status Session::eval(const qcc_eval_v1 &request) {
 
   // A few tokens gain nothing from a prompt step's coarser activations.
   bool few = !request.batch && request.count <= QCC_GENERATE_ROWS;
-  uint32_t perStep = request.batch ? std::min(request.batch, code->row_capacity)
-                     : few         ? uint32_t(request.count)
-                                   : batch;
+  uint32_t perStep = request.batch
+                         ? std::min(request.batch, model->rowCapacity())
+                     : few ? uint32_t(request.count)
+                           : batch;
   bool prompt = perStep > 1 && !few;
   if (request.want == QCC_LOGITS_ALL)
     perStep = std::min(perStep, logitsRows);
@@ -250,7 +251,7 @@ qcc_status Session::evalChunks(const qcc_eval_v1 &request, size_t perStep,
 
 qcc_status Session::step(const qcc_rows_v1 &request) {
   bool prompt = request.flags & QCC_ROWS_PROMPT;
-  uint32_t most = prompt ? code->row_capacity : QCC_GENERATE_ROWS;
+  uint32_t most = prompt ? model->rowCapacity() : QCC_GENERATE_ROWS;
   if (request.rows == 0 || request.rows > most)
     return error.set(QCC_E_ARGUMENT, "rows is %u, expected 1 to %u",
                      request.rows, most);
