@@ -7,8 +7,8 @@
 // times; they share the memory above what @step keeps across calls.
 //===----------------------------------------------------------------------===//
 
+#include "qcc/Formats/HalfTiles.h"
 #include "qcc/Transforms/ActivationLayout.h"
-#include "qcc/Transforms/HalfTiles.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 

@@ -5,7 +5,7 @@
 // and by what the logits need. It is made once here; kernels only read it.
 //===----------------------------------------------------------------------===//
 
-#include "qcc/Transforms/HalfTiles.h"
+#include "qcc/Formats/HalfTiles.h"
 #include "qcc/Transforms/Passes.h"
 #include "StepFunction.h"
 
@@ -88,8 +88,8 @@ static bool isEightBit(qz::Activations activations) {
 static bool takesBlocks(Value weight, qz::Activations activations) {
   Encoding encoding = encodingOf(weight);
   if (activations == qz::Activations::F16)
-    return takesHalfTiles(
-        encoding, cast<qz::QTensorType>(weight.getType()).getColumns());
+    return takesHalfTiles(encoding,
+                          cast<qz::QTensorType>(weight.getType()).getColumns());
   if (activations == qz::Activations::BF16)
     return encoding.isFloat() || scaleGroup(encoding) != 0;
   return (isEightBit(activations) || activations == qz::Activations::A16) &&

@@ -5,8 +5,8 @@
 and prints a line for each kernel: registers, bytes of stack and of spills, and,
 with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
 loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
-more registers than allowed, when a kernel on tensor cores ("matmul_0", "prompt_matmul_0", "attend_prompt_0")
-lacks those instructions, or when there is no kernel."""
+more registers than allowed, when a kernel on tensor cores ("matmul_0", "prompt_matmul_0", "tile_matmul_0",
+"attend_prompt_0") lacks those instructions, or when there is no kernel."""
 import argparse
 import pathlib
 import re
@@ -68,6 +68,8 @@ def main():
     parser.add_argument("--attention-registers", type=int, help="of kernels of attention")
     parser.add_argument("--prompt-registers", type=int, default=255,
                         help="of those of prompts by tensor cores")
+    parser.add_argument("--tile-registers", type=int, default=255,
+                        help="of those with quantized weights")
     parser.add_argument("ptx")
     options = parser.parse_args()
     failures = []
@@ -83,11 +85,12 @@ def main():
             text = f"{options.arch} {name}: {registers} registers, {stack} bytes of stack, " \
                    f"{spills} of spills"
             most = options.max_registers
-            is_prompt = name.startswith(("attend_prompt_", "prompt_matmul_"))
+            is_tile = name.startswith("tile_matmul_")
+            is_prompt = is_tile or name.startswith(("attend_prompt_", "prompt_matmul_"))
             if name.startswith("attend_"):
                 most = options.attention_registers or most
             if is_prompt:
-                most = options.prompt_registers
+                most = options.tile_registers if is_tile else options.prompt_registers
             if registers > most or stack or spills:
                 failures.append(name)
             if options.nvdisasm:

@@ -40,9 +40,9 @@
 // 16-bit integers are x = 256 * high + low with both bytes signed, |x| <=
 // 32639. The f32 form holds [32][tile] f32, the bf16 form [16][tile] pairs of
 // bf16 that follow each other in a row. The f16 form is not stored like this:
-// whoever multiplies makes it where it is needed, as rows of f16 with a power of
-// two for each row, or prompts have tiles of their own (HalfTiles.h). Elements
-// past the row's end are 0.
+// whoever multiplies makes it where it is needed, as rows of f16 with a power
+// of two for each row, or prompts have tiles of their own (HalfTiles.h).
+// Elements past the row's end are 0.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_TRANSFORMS_ACTIVATIONLAYOUT_H

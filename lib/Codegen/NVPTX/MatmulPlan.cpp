@@ -5,7 +5,7 @@
 #include "MatmulPlan.h"
 
 #include "dialects/LLM/LLMDialect.h"
-#include "qcc/Transforms/HalfTiles.h"
+#include "qcc/Formats/HalfTiles.h"
 #include "RowTiles.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

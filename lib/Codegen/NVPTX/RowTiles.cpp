@@ -4,7 +4,7 @@
 
 #include "RowTiles.h"
 
-#include "qcc/Transforms/HalfTiles.h"
+#include "qcc/Formats/HalfTiles.h"
 #include "HalfRange.h"
 
 using namespace mlir;

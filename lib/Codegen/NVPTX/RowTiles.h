@@ -10,7 +10,7 @@
 
 namespace qcc::nvptx {
 
-/// Whether prompt steps store what `op` makes (qcc/Transforms/HalfTiles.h), for
+/// Whether prompt steps store what `op` makes (qcc/Formats/HalfTiles.h), for
 /// kernels that multiply many rows.
 bool isStoredInTiles(qz::QuantizeOp op);
 

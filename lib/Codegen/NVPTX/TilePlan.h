@@ -13,7 +13,7 @@
 #ifndef QCC_LIB_CODEGEN_NVPTX_TILEPLAN_H
 #define QCC_LIB_CODEGEN_NVPTX_TILEPLAN_H
 
-#include "qcc/Transforms/HalfTiles.h"
+#include "qcc/Formats/HalfTiles.h"
 #include "MatmulPlan.h"
 
 namespace qcc::nvptx {

@@ -201,8 +201,8 @@ TEST(GpuStage, MutantsAreCaught) {
       {"swapped nibble", emulator::swapNibbles}};
   std::mt19937 random(12);
   std::vector<StageCase> stages = plannedStages();
-  // Where steps have 128 elements, a warp multiplies what it has written itself,
-  // and needs no barrier in between.
+  // Where steps have 128 elements, a warp multiplies what it has written
+  // itself, and needs no barrier in between.
   Encoding g64 = gptq();
   g64.group = 64;
   stages.resize(1);

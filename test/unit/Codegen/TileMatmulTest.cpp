@@ -7,7 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "qcc/Formats/GGML.h"
-#include "qcc/Transforms/HalfTiles.h"
+#include "qcc/Formats/HalfTiles.h"
 #include "FailingCheck.h"
 #include "MatmulCase.h"
 #include "Mutants.h"

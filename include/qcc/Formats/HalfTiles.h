@@ -4,7 +4,7 @@
 // The stored form of activations `f16`, which prompt steps have where all that
 // multiply them take it (`prompt_blocks`). Rows are stored in tiles of 64, a
 // tile as steps of 64 elements of k, so that a step of a tile is one piece of
-// memory, ready for tensor cores when it is copied:
+// memory, ready to be multiplied when it is copied:
 //
 //   factor  [64] f32            what the sums of a row's products are to be
 //                               multiplied by, the inverse of its power of two
@@ -18,8 +18,8 @@
 // that follow each other lies in different banks.
 //===----------------------------------------------------------------------===//
 
-#ifndef QCC_TRANSFORMS_HALFTILES_H
-#define QCC_TRANSFORMS_HALFTILES_H
+#ifndef QCC_FORMATS_HALFTILES_H
+#define QCC_FORMATS_HALFTILES_H
 
 #include "qcc/Formats/PackedLayout.h"
 
@@ -54,7 +54,7 @@ struct HalfTiles {
 };
 
 /// Whether codes of `encoding` are small integers, whose scales are read as
-/// they are: tensor cores multiply them as f16.
+/// they are: f16 holds them, and products of f16 take them.
 inline bool hasIntegerCodes(const Encoding &encoding) {
   return !encoding.isFloat() && encoding.spans.empty() &&
          encoding.table.empty() && !encoding.hasFloatCodes() &&
@@ -81,4 +81,4 @@ inline bool takesHalfTiles(const Encoding &encoding, int64_t columns) {
 
 } // namespace qcc
 
-#endif // QCC_TRANSFORMS_HALFTILES_H
+#endif // QCC_FORMATS_HALFTILES_H
