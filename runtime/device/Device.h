@@ -64,6 +64,14 @@ public:
   int index() const { return number; }
   ContextHandle contextHandle() const { return context; }
 
+  /// Whether a launch may begin before the one before it has ended: GPUs of
+  /// compute capability 9.0, and drivers that make graphs of such launches
+  /// (CUDA 12.3).
+  bool startsLaunchesEarly() const {
+    return facts.architecture >= 90 && api().cuLaunchKernelEx &&
+           library->cudaVersion() >= 12030;
+  }
+
   /// Bytes of device memory that are free and that there are, of all processes.
   qcc_status memory(uint64_t &free, uint64_t &total, ErrorText &error) const;
 

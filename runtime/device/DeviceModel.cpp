@@ -8,6 +8,8 @@
 #include "GpuCode.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace qcc::rt::device {
@@ -38,11 +40,26 @@ qcc_status DeviceModel::checkKernels(ErrorText &error) const {
   return QCC_OK;
 }
 
+/// QCC_GPU_DEPENDENT_LAUNCH: "0" lets no launch begin early.
+static qcc_status readAllowsEarly(bool &allows, ErrorText &error) {
+  const char *text = getenv("QCC_GPU_DEPENDENT_LAUNCH");
+  if (!text || !*text)
+    text = "1";
+  allows = strcmp(text, "0") != 0;
+  if (allows && strcmp(text, "1") != 0)
+    return error.set(QCC_E_ARGUMENT,
+                     "QCC_GPU_DEPENDENT_LAUNCH is `%.40s`, expected 0 or 1",
+                     text);
+  return QCC_OK;
+}
+
 qcc_status DeviceModel::open(const qcc_model_v1 &of, const uint8_t *weights,
                              uint64_t weightBytes, ErrorText &error) {
   description = &of;
   source = weights;
   if (qcc_status status = checkGpuCode(of, weightBytes, error))
+    return status;
+  if (qcc_status status = readAllowsEarly(allowsEarly, error))
     return status;
   if (!images.allocate(of.gpu->image_count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");

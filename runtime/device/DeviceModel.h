@@ -53,6 +53,10 @@ public:
   const Kernel &kernel(uint32_t index) const { return kernels[index]; }
   const DeviceWeights &weights() const { return resident; }
   LayerRange layers() const { return range; }
+  /// Whether launches may begin early, where their program says so.
+  bool startsLaunchesEarly() const {
+    return allowsEarly && gpu.startsLaunchesEarly();
+  }
   /// Whether its layers have that state.
   bool keeps(uint32_t state) const { return kept[state]; }
 
@@ -76,6 +80,7 @@ private:
   DeviceWeights resident;
   LayerRange range;
   Array<uint8_t> kept; // of each state
+  bool allowsEarly = true;
 
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; // of load()
   bool loaded = false;

@@ -27,6 +27,7 @@ qcc_status DeviceSession::create(uint32_t sequences, uint64_t pagesPerSequence,
   const qcc_model_v1 &model = owner.model();
   const Device &device = owner.device();
   perSequence = uint32_t(pagesPerSequence);
+  startsEarly = owner.startsLaunchesEarly();
   inputStride = (model.row_capacity * sizeof(int32_t) + alignment - 1) /
                 alignment * alignment;
   uint64_t pages, tableBytes, logitsBytes;
@@ -206,10 +207,9 @@ qcc_status DeviceSession::upload(const qcc_step_v1 &step, uint64_t firstChanged,
 }
 
 qcc_status DeviceSession::launchOne(const qcc_gpu_launch_v1 &launch,
-                                    const qcc_step_v1 &step, ErrorText &error) {
+                                    const qcc_step_v1 &step, bool early,
+                                    ErrorText &error) {
   uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;
-  if (count == 0)
-    return QCC_OK;
   uint32_t rows = std::min(count, launch.rows_per_block);
   for (uint32_t i = 0; i < launch.operand_count; ++i) {
     uint32_t index = launch.first_operand + i;
@@ -232,16 +232,24 @@ qcc_status DeviceSession::launchOne(const qcc_gpu_launch_v1 &launch,
   shape.grid[1] = (count + rows - 1) / rows;
   shape.block[0] = owner.code().kernels[launch.kernel].threads;
   shape.sharedBytes = launch.shared_bytes + rows * launch.shared_bytes_per_row;
+  shape.startsEarly = early;
   return owner.kernel(launch.kernel)
       .launch(shape, arguments.data(), stream, error);
 }
 
 qcc_status DeviceSession::launchAll(const qcc_gpu_program_v1 &program,
                                     const qcc_step_v1 &step, ErrorText &error) {
-  for (uint32_t i = 0; i < program.launch_count; ++i)
-    if (isRun(owner.code(), program.launches[i], owner.layers()))
-      if (qcc_status status = launchOne(program.launches[i], step, error))
-        return status;
+  // The first may follow a copy, which it must not overtake.
+  bool early = false;
+  for (uint32_t i = 0; i < program.launch_count; ++i) {
+    const qcc_gpu_launch_v1 &launch = program.launches[i];
+    uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;
+    if (count == 0 || !isRun(owner.code(), launch, owner.layers()))
+      continue;
+    if (qcc_status status = launchOne(launch, step, early, error))
+      return status;
+    early = startsEarly && program.flags & QCC_GPU_STARTS_EARLY;
+  }
   return QCC_OK;
 }
 
@@ -275,10 +283,16 @@ qcc_status DeviceSession::run(const qcc_step_v1 &step, ErrorText &error) {
   const qcc_gpu_program_v1 &program = step.flags & QCC_STEP_PROMPT
                                           ? owner.code().prompt
                                           : owner.code().generate;
-  const Graph *graph = graphs.find(
-      {program.launches, step.rows, step.outputs}, stream,
-      [&](ErrorText &why) { return launchAll(program, step, why); });
-  return graph ? graph->launch(stream, error) : launchAll(program, step, error);
+  auto launch = [&](ErrorText &why) { return launchAll(program, step, why); };
+  const GraphCache::Key key = {program.launches, step.rows, step.outputs};
+  const Graph *graph = graphs.find(key, stream, launch);
+  if (startsEarly && graphs.failed()) {
+    // One of launches that wait for each other may still be made.
+    startsEarly = false;
+    graphs.tryAgain();
+    graph = graphs.find(key, stream, launch);
+  }
+  return graph ? graph->launch(stream, error) : launch(error);
 }
 
 qcc_status DeviceSession::step(const qcc_step_v1 &step, uint64_t firstChanged,

@@ -55,8 +55,9 @@ private:
   qcc_status run(const qcc_step_v1 &step, ErrorText &error);
   qcc_status launchAll(const qcc_gpu_program_v1 &program,
                        const qcc_step_v1 &step, ErrorText &error);
+  /// `early`: may begin before the launch before it has ended.
   qcc_status launchOne(const qcc_gpu_launch_v1 &launch, const qcc_step_v1 &step,
-                       ErrorText &error);
+                       bool early, ErrorText &error);
 
   DeviceModel &owner;
   uint32_t heldPages = 0;
@@ -70,7 +71,8 @@ private:
   Array<DevicePointer> addresses; // of each operand that is one
   Array<const void *> arguments;  // of a launch
   GraphCache graphs;
-  Stream stream; // goes first, and waits
+  bool startsEarly = false; // launches of programs that say so
+  Stream stream;            // goes first, and waits
 };
 
 } // namespace qcc::rt::device

@@ -42,6 +42,7 @@ qcc_status Driver::resolve(const char *library, ErrorText &error) {
 #undef QCC_LOOK_UP
 #define QCC_LOOK_UP(name, parameters) lookUp(handle, #name, functions.name);
   QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_LOOK_UP)
+  QCC_DRIVER_LAUNCH_FUNCTIONS(QCC_LOOK_UP)
 #undef QCC_LOOK_UP
   return QCC_OK;
 }

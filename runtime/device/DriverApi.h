@@ -94,6 +94,25 @@ struct MemoryAccess {
   int flags = 3; // CU_MEM_ACCESS_FLAGS_PROT_READWRITE
 };
 
+// CUlaunchAttribute, of whose value we use
+// `programmaticStreamSerializationAllowed`
+constexpr int launchSerialization = 6; // CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_...
+struct alignas(8) LaunchAttribute {
+  int id = launchSerialization;
+  int padding = 0;
+  int value = 1;
+  char rest[60] = {};
+};
+// CUlaunchConfig
+struct LaunchConfig {
+  unsigned gridX, gridY, gridZ;
+  unsigned blockX, blockY, blockZ;
+  unsigned sharedBytes;
+  StreamHandle stream;
+  LaunchAttribute *attributes;
+  unsigned attributeCount;
+};
+
 constexpr int granularityMinimum = 0;     // CU_MEM_ALLOC_GRANULARITY_MINIMUM
 constexpr int captureThreadLocal = 1;     // CU_STREAM_CAPTURE_MODE_...
 constexpr unsigned streamNonBlocking = 1; // CU_STREAM_NON_BLOCKING
@@ -186,12 +205,19 @@ constexpr unsigned eventNoTiming = 2;     // CU_EVENT_DISABLE_TIMING
   X(cuFuncGetParamInfo,                                                        \
     (FunctionHandle function, size_t index, size_t *offset, size_t *bytes))
 
+// Those that a driver may lack (before CUDA 11.8): launches do not begin before
+// the one before has ended then.
+#define QCC_DRIVER_LAUNCH_FUNCTIONS(X)                                         \
+  X(cuLaunchKernelEx, (const LaunchConfig *config, FunctionHandle function,    \
+                       void **arguments, void **extra))
+
 /// The functions of an open driver.
 struct DriverApi {
 #define QCC_DECLARE(name, parameters) Result(*name) parameters = nullptr;
   QCC_DRIVER_FUNCTIONS(QCC_DECLARE)
   QCC_DRIVER_GRAPH_FUNCTIONS(QCC_DECLARE)
   QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_DECLARE)
+  QCC_DRIVER_LAUNCH_FUNCTIONS(QCC_DECLARE)
 #undef QCC_DECLARE
   bool graphs = false; // whether all functions of graphs are there
 };

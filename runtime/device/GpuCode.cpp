@@ -72,6 +72,9 @@ static qcc_status checkProgram(const qcc_model_v1 &model,
   if (program.launch_count == 0 || !program.launches)
     return error.set(QCC_E_DATA, "target %s: a step has no launches",
                      model.target);
+  if (program.flags & ~QCC_GPU_STARTS_EARLY)
+    return error.set(QCC_E_DATA, "target %s: a step has flags 0x%x",
+                     model.target, program.flags);
   uint32_t layer = 0;
   for (uint32_t i = 0; i < program.launch_count; ++i) {
     const qcc_gpu_launch_v1 &launch = program.launches[i];

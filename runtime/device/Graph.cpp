@@ -19,18 +19,26 @@ qcc_status Graph::begin(const Stream &stream, bool &begun, ErrorText &error) {
 }
 
 qcc_status Graph::end(const Stream &stream, bool keep, ErrorText &error) {
-  return owner->call(
-      "make a graph", owner->info().name, error, [&](const DriverApi &driver) {
-        GraphHandle graph = nullptr;
-        Result result = Device::made(
-            driver.cuStreamEndCapture(stream.handle(), &graph), graph);
-        if (result == resultSuccess && keep)
-          result = Device::made(
-              driver.cuGraphInstantiateWithFlags(&exec, graph, 0), exec);
-        if (graph)
-          driver.cuGraphDestroy(graph);
-        return result;
-      });
+  bool ended = false;
+  auto tryToEnd = [&] {
+    return owner->call(
+        "make a graph", owner->info().name, error,
+        [&](const DriverApi &driver) {
+          ended = true;
+          GraphHandle graph = nullptr;
+          Result result = Device::made(
+              driver.cuStreamEndCapture(stream.handle(), &graph), graph);
+          if (result == resultSuccess && keep)
+            result = Device::made(
+                driver.cuGraphInstantiateWithFlags(&exec, graph, 0), exec);
+          if (graph)
+            driver.cuGraphDestroy(graph);
+          return result;
+        });
+  };
+  // Only a context that was lost refuses twice to become current.
+  qcc_status status = tryToEnd();
+  return ended ? status : tryToEnd();
 }
 
 qcc_status Graph::launch(const Stream &stream, ErrorText &error) const {

@@ -40,6 +40,10 @@ public:
     return off ? nullptr : &entry.graph;
   }
 
+  /// Whether one could not be made, and then that the next may be.
+  bool failed() const { return off; }
+  void tryAgain() { off = false; }
+
 private:
   struct Entry {
     Key key;

@@ -181,8 +181,18 @@ qcc_status Kernel::launch(const LaunchShape &shape,
         "kernel %.64s: %u bytes of dynamic shared memory, expected "
         "at most %u",
         symbol, shape.sharedBytes, dynamicShared);
+  LaunchAttribute early;
+  LaunchConfig config = {grid[0],  grid[1],  grid[2],           block[0],
+                         block[1], block[2], shape.sharedBytes, stream.handle(),
+                         &early,   1};
   return owner->call(
       "launch a kernel", symbol, error, [&](const DriverApi &driver) {
+        // A driver that refuses it has launched nothing.
+        if (shape.startsEarly &&
+            driver.cuLaunchKernelEx(&config, function,
+                                    const_cast<void **>(arguments),
+                                    nullptr) == resultSuccess)
+          return resultSuccess;
         return driver.cuLaunchKernel(function, grid[0], grid[1], grid[2],
                                      block[0], block[1], block[2],
                                      shape.sharedBytes, stream.handle(),

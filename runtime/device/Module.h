@@ -20,6 +20,9 @@ struct LaunchShape {
   uint32_t grid[3] = {1, 1, 1};
   uint32_t block[3] = {1, 1, 1};
   uint32_t sharedBytes = 0;
+  /// Blocks may begin before the launch before it in the stream has ended; the
+  /// kernel waits for that. Device::startsLaunchesEarly() says where.
+  bool startsEarly = false;
 };
 
 class Kernel {

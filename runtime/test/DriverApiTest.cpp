@@ -48,6 +48,23 @@ QCC_DRIVER_GRAPH_FUNCTIONS(QCC_COMPARE)
 QCC_DRIVER_PARAMETER_FUNCTIONS(QCC_COMPARE)
 #endif
 
+#if CUDA_VERSION >= 11080
+QCC_DRIVER_LAUNCH_FUNCTIONS(QCC_COMPARE)
+static_assert(sizeof(LaunchAttribute) == sizeof(CUlaunchAttribute));
+static_assert(offsetof(LaunchAttribute, value) ==
+              offsetof(CUlaunchAttribute, value));
+static_assert(launchSerialization ==
+              CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION);
+static_assert(offsetof(LaunchConfig, sharedBytes) ==
+              offsetof(CUlaunchConfig, sharedMemBytes));
+static_assert(offsetof(LaunchConfig, stream) ==
+              offsetof(CUlaunchConfig, hStream));
+static_assert(offsetof(LaunchConfig, attributes) ==
+              offsetof(CUlaunchConfig, attrs));
+static_assert(offsetof(LaunchConfig, attributeCount) ==
+              offsetof(CUlaunchConfig, numAttrs));
+#endif
+
 static_assert(sizeof(MemoryLocation) == sizeof(CUmemLocation));
 static_assert(offsetof(MemoryLocation, device) == offsetof(CUmemLocation, id));
 static_assert(MemoryLocation().type == CU_MEM_LOCATION_TYPE_DEVICE);

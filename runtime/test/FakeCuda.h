@@ -25,11 +25,18 @@
 #include <utility>
 #include <vector>
 
+struct FakeMemory {
+  void *start;
+  size_t bytes;
+  bool isConstant; // copied to before the first launch, and never since
+};
+
 struct FakeLaunch {
   unsigned grid[3], block[3];
   unsigned sharedBytes;
-  void *const *arguments;                        // to copies of the values
-  std::vector<std::pair<void *, size_t>> memory; // all that the device has
+  void *const *arguments;         // to copies of the values
+  std::vector<FakeMemory> memory; // all that the device has
+  bool startsEarly;               // and waits for the launch before by itself
 };
 
 struct FakeKernel {
@@ -48,11 +55,13 @@ struct FakeCuda {
   uint64_t memoryBytes = uint64_t(64) << 20; // of each device
   uint64_t memoryOf[8] = {};                 // of one; 0: as each
   int threadsPerBlock = 1024, sharedPerBlock = 163 << 10;
-  bool hasGraphs = true; // false: capturing fails
-  size_t failAt = 0;     // the n-th call fails; 0: none
-  std::string failName;  // each call of this function fails
-  int failWith = 999;    // CUDA_ERROR_UNKNOWN
-  std::string jitLog;    // not empty: modules do not load, and this is why
+  bool hasGraphs = true;        // false: capturing fails
+  bool hasEarlyGraphs = true;   // false: none are made of early launches
+  bool hasEarlyLaunches = true; // false: they are refused
+  size_t failAt = 0;            // the n-th call fails; 0: none
+  std::string failName;         // each call of this function fails
+  int failWith = 999;           // CUDA_ERROR_UNKNOWN
+  std::string jitLog; // not empty: modules do not load, and this is why
   /// Those that every module has, beside the fake's own.
   std::vector<FakeKernel> kernels;
   /// Gives a module the kernels of its image, or says why it does not load.

@@ -216,6 +216,10 @@ FAKE_EXPORT Result cuGraphInstantiateWithFlags(GraphExecHandle *exec,
   *exec = reinterpret_cast<GraphExecHandle>(1);
   if (!call.known(books.graphs, graph))
     return call.result;
+  if (!state.hasEarlyGraphs)
+    for (const CUstream_st::Work &work : graph->work)
+      if (work.kind == CUstream_st::EarlyLaunch)
+        return call.result = notSupported;
   auto made = std::make_unique<CUgraphExec_st>();
   made->context = graph->context;
   made->work = graph->work;

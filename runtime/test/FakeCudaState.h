@@ -24,6 +24,7 @@ struct CUctx_st {
   int retained = 0;
   int failed = 0; // a kernel's failure, which stays
   uint64_t used = 0;
+  bool hasLaunched = false;
 };
 struct CUmod_st {
   CUctx_st *context;
@@ -37,13 +38,16 @@ struct CUfunc_st {
   unsigned dynamicShared;
 };
 struct CUstream_st {
+  enum Kind { Other, Launch, EarlyLaunch };
   struct Work {
     std::function<void()> run;
     const void *host; // memory of the host that it uses, or null
+    Kind kind;
   };
   CUctx_st *context;
   std::deque<Work> waiting;
   uint64_t added = 0, done = 0;
+  Kind last = Other; // of what was added
   bool capturing = false;
   std::vector<Work> captured;
 };
@@ -69,7 +73,8 @@ using namespace qcc::rt::device;
 struct Memory {
   CUctx_st *context;
   uint64_t bytes;
-  bool mapped = false; // to reserved addresses
+  bool mapped = false;                         // to reserved addresses
+  bool isCopied = false, isCopiedLate = false; // late: after some launch
 };
 
 /// Memory without an address, as cuMemCreate makes it.
@@ -85,7 +90,8 @@ constexpr uint64_t granule = 8192;
 uint8_t *resolve(DevicePointer address, uint64_t bytes, CUctx_st *context);
 /// Puts work into a stream, or into the graph that is made of it.
 void add(CUstream_st *stream, std::function<void()> work,
-         const void *host = nullptr);
+         const void *host = nullptr,
+         CUstream_st::Kind kind = CUstream_st::Other);
 /// What there is of cuMemCreate and its like; ends with the context.
 void dropMappings(CUctx_st *context);
 void dropReservations();
@@ -93,7 +99,8 @@ void dropReservations();
 // CUresult
 constexpr int invalidValue = 1, invalidDevice = 101, invalidContext = 201,
               invalidPtx = 218, invalidHandle = 400, notFound = 500,
-              illegalAddress = 700, captureUnsupported = 900;
+              illegalAddress = 700, notSupported = 801,
+              captureUnsupported = 900;
 
 struct Books {
   std::mutex mutex;

@@ -13,12 +13,13 @@ static FakeCuda &state = fake::books.state;
 constexpr unsigned staticShared = 1024; // of every kernel
 
 void fake::add(CUstream_st *stream, std::function<void()> work,
-               const void *host) {
+               const void *host, CUstream_st::Kind kind) {
   if (stream->capturing) {
-    stream->captured.push_back({std::move(work), host});
+    stream->captured.push_back({std::move(work), host, kind});
     return;
   }
-  stream->waiting.push_back({std::move(work), host});
+  stream->waiting.push_back({std::move(work), host, kind});
+  stream->last = kind;
   ++stream->added;
 }
 
@@ -34,19 +35,20 @@ static const FakeKernel *givenKernel(const CUmod_st *module,
   return nullptr;
 }
 
-/// All memory of a context, joined where pieces meet.
-static std::vector<std::pair<void *, size_t>> memoryOf(CUctx_st *context) {
-  std::vector<std::pair<void *, size_t>> result;
+/// All memory of a context, joined where pieces of a kind meet.
+static std::vector<FakeMemory> memoryOf(CUctx_st *context) {
+  std::vector<FakeMemory> result;
   for (auto &[address, memory] : books.deviceMemory) {
     if (memory.context != context)
       continue;
     auto *start = reinterpret_cast<uint8_t *>(address);
-    if (!result.empty() &&
-        static_cast<uint8_t *>(result.back().first) + result.back().second ==
+    bool isConstant = memory.isCopied && !memory.isCopiedLate;
+    if (!result.empty() && result.back().isConstant == isConstant &&
+        static_cast<uint8_t *>(result.back().start) + result.back().bytes ==
             start)
-      result.back().second += memory.bytes;
+      result.back().bytes += memory.bytes;
     else
-      result.emplace_back(start, memory.bytes);
+      result.push_back({start, memory.bytes, isConstant});
   }
   return result;
 }
@@ -155,10 +157,14 @@ FAKE_EXPORT Result cuMemcpyHtoDAsync_v2(DevicePointer to, const void *from,
   if (!call.known(books.streams, stream))
     return call.result;
   uint8_t *target = resolve(to, bytes, stream->context);
-  if (!target)
+  if (!target) {
     call.refuse(invalidValue);
-  else
-    add(stream, [=] { memcpy(target, from, bytes); }, from);
+    return call.result;
+  }
+  Memory &memory = std::prev(books.deviceMemory.upper_bound(to))->second;
+  memory.isCopied = true;
+  memory.isCopiedLate |= stream->context->hasLaunched;
+  add(stream, [=] { memcpy(target, from, bytes); }, from);
   return call.result;
 }
 
@@ -341,26 +347,27 @@ FAKE_EXPORT Result cuFuncSetAttribute(FunctionHandle function,
   return call.result;
 }
 
-FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
-                                  unsigned gridY, unsigned gridZ,
-                                  unsigned blockX, unsigned blockY,
-                                  unsigned blockZ, unsigned sharedBytes,
-                                  StreamHandle stream, void **arguments,
-                                  void **extra) {
-  Call call("cuLaunchKernel");
+/// Puts a launch into a stream. `early`: before the launch before it has ended.
+static void launch(Call &call, const LaunchConfig &config,
+                   FunctionHandle function, void **arguments, void **extra,
+                   bool early) {
+  StreamHandle stream = config.stream;
   if (!call.known(books.streams, stream) || !call.in(function->context))
-    return call.result;
-  if (sharedBytes > function->dynamicShared || extra ||
-      gridX * gridY * gridZ == 0 || blockX * blockY * blockZ == 0 ||
-      blockX * blockY * blockZ > 512) {
+    return;
+  if (config.sharedBytes > function->dynamicShared || extra ||
+      config.gridX * config.gridY * config.gridZ == 0 ||
+      config.blockX * config.blockY * config.blockZ == 0 ||
+      config.blockX * config.blockY * config.blockZ > 512) {
     call.refuse(invalidValue);
-    return call.result;
+    return;
   }
   CUctx_st *context = stream->context;
-  if (function->name == "crash") {
-    add(stream, [=] { context->failed = illegalAddress; });
-    return 0;
-  }
+  context->hasLaunched = true;
+  CUstream_st::Kind kind =
+      early ? CUstream_st::EarlyLaunch : CUstream_st::Launch;
+  if (function->name == "crash")
+    return add(
+        stream, [=] { context->failed = illegalAddress; }, nullptr, kind);
   if (const FakeKernel *kernel =
           givenKernel(function->module, function->name)) {
     std::vector<std::vector<uint8_t>> values;
@@ -368,19 +375,20 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
       auto *value = static_cast<const uint8_t *>(arguments[i]);
       values.emplace_back(value, value + kernel->parameterBytes[i]);
     }
-    add(stream, [=]() mutable {
+    auto run = [=]() mutable {
       std::vector<void *> pointers;
       for (std::vector<uint8_t> &value : values)
         pointers.push_back(value.data());
-      FakeLaunch launch = {{gridX, gridY, gridZ},
-                           {blockX, blockY, blockZ},
-                           sharedBytes,
+      FakeLaunch launch = {{config.gridX, config.gridY, config.gridZ},
+                           {config.blockX, config.blockY, config.blockZ},
+                           config.sharedBytes,
                            pointers.data(),
-                           memoryOf(context)};
+                           memoryOf(context),
+                           early};
       if (int failure = kernel->run(launch))
         context->failed = failure;
-    });
-    return 0;
+    };
+    return add(stream, std::move(run), nullptr, kind);
   }
   // add(out, a, b, n): one thread for each element.
   DevicePointer addresses[3];
@@ -388,8 +396,8 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
   for (int i = 0; i < 3; ++i)
     memcpy(&addresses[i], arguments[i], sizeof addresses[i]);
   memcpy(&n, arguments[3], sizeof n);
-  uint64_t threads = uint64_t(gridX) * blockX;
-  add(stream, [=] {
+  uint64_t threads = uint64_t(config.gridX) * config.blockX;
+  auto run = [=] {
     auto *out = reinterpret_cast<float *>(
         resolve(addresses[0], n * sizeof(float), context));
     auto *a = reinterpret_cast<const float *>(
@@ -402,9 +410,49 @@ FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
     }
     for (uint64_t i = 0; i < threads && i < n; ++i)
       out[i] = a[i] + b[i];
-  });
-  return 0;
+  };
+  add(stream, run, nullptr, kind);
 }
+
+FAKE_EXPORT Result cuLaunchKernel(FunctionHandle function, unsigned gridX,
+                                  unsigned gridY, unsigned gridZ,
+                                  unsigned blockX, unsigned blockY,
+                                  unsigned blockZ, unsigned sharedBytes,
+                                  StreamHandle stream, void **arguments,
+                                  void **extra) {
+  Call call("cuLaunchKernel");
+  launch(call,
+         {gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes, stream,
+          nullptr, 0},
+         function, arguments, extra, /*early=*/false);
+  return call.result;
+}
+
+#ifndef FAKE_CUDA_WITHOUT_GRAPHS
+/// With the one attribute that we use; only after another launch.
+FAKE_EXPORT Result cuLaunchKernelEx(const LaunchConfig *config,
+                                    FunctionHandle function, void **arguments,
+                                    void **extra) {
+  Call call("cuLaunchKernelEx");
+  StreamHandle stream = config->stream;
+  if (!call.known(books.streams, stream))
+    return call.result;
+  CUstream_st::Kind before = stream->last;
+  if (stream->capturing)
+    before = stream->captured.empty() ? CUstream_st::Other
+                                      : stream->captured.back().kind;
+  if (config->attributeCount != 1 ||
+      config->attributes->id != launchSerialization ||
+      config->attributes->value != 1 || state.major < 9 ||
+      before == CUstream_st::Other)
+    call.refuse(invalidValue);
+  else if (!state.hasEarlyLaunches)
+    return call.result = notSupported;
+  else
+    launch(call, *config, function, arguments, extra, /*early=*/true);
+  return call.result;
+}
+#endif
 
 //===----------------------------------------------------------------------===//
 // Streams and events

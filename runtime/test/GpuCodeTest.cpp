@@ -66,6 +66,7 @@ TEST(GpuCodeTest, RefusesWhatNoStepCouldRun) {
   refused([](Tables &t) { t.operands[6].value = DEMO_LAYERS; });
   refused([](Tables &t) { t.code.prompt.launch_count = 0; });
   refused([](Tables &t) { t.code.generate.launches = nullptr; });
+  refused([](Tables &t) { t.code.prompt.flags = 2; });
   refused([](Tables &t) { t.launches[0].kernel = t.code.kernel_count; });
   refused([](Tables &t) { t.launches[0].first_operand = 28; });
   refused([](Tables &t) { t.launches[0].operand_count = 28; });

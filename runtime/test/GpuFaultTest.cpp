@@ -52,11 +52,13 @@ protected:
     return last == expected ? QCC_OK : QCC_E_NUMERIC;
   }
 
-  /// `memoryOf` is of two GPUs, if given.
-  void failEach(int failWith, std::vector<uint64_t> memoryOf = {}) {
+  /// `memoryOf` is of two GPUs, if given; `major` of their compute capability.
+  void failEach(int failWith, std::vector<uint64_t> memoryOf = {},
+                int major = 8) {
     expected.clear();
     auto renew = [&] {
       GpuFaultTest::renew();
+      fake->major = major;
       if (!memoryOf.empty())
         fake->devices = int(memoryOf.size());
       std::copy(memoryOf.begin(), memoryOf.end(), fake->memoryOf);
@@ -101,6 +103,9 @@ protected:
 TEST_F(GpuFaultTest, EachCallFails) { failEach(999); }
 
 TEST_F(GpuFaultTest, EachCallRunsOutOfMemory) { failEach(2); }
+
+/// Launches that begin before the one before has ended.
+TEST_F(GpuFaultTest, EachCallOfEarlyLaunchesFails) { failEach(999, {}, 9); }
 
 /// A layer on each of two.
 TEST_F(GpuFaultTest, EachCallOfTwoGpusFails) { failEach(999, {60000, 140000}); }

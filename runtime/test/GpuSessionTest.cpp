@@ -153,6 +153,77 @@ TEST_F(GpuSessionTest, GoesOnWithoutGraphsThatFail) {
   EXPECT_EQ(callsOf("cuGraphLaunch"), 0u);
 }
 
+class EarlyLaunchTest : public GpuSessionTest {
+protected:
+  void SetUp() override {
+    GpuSessionTest::SetUp();
+    renew();
+    fake->major = 9;
+  }
+  void TearDown() override {
+    unsetenv("QCC_GPU_DEPENDENT_LAUNCH");
+    GpuSessionTest::TearDown();
+  }
+
+  /// Generates three tokens, the first without a graph; then the launches of
+  /// both kinds.
+  std::pair<size_t, size_t> launches() {
+    EXPECT_EQ(open("demo_gpu_only.so"), QCC_OK) << error;
+    EXPECT_EQ(start(), QCC_OK) << error;
+    std::vector<int32_t> tokens = someTokens(3);
+    Logits found;
+    for (int32_t token : tokens) {
+      Logits one = eval({token});
+      found.insert(found.end(), one.begin(), one.end());
+    }
+    EXPECT_EQ(found, evaluate(tokens, 1, false));
+    return {callsOf("cuLaunchKernel"), callsOf("cuLaunchKernelEx")};
+  }
+};
+
+/// All but the first launch of a step, which the fake would refuse to start
+/// before a copy has ended.
+TEST_F(EarlyLaunchTest, AllButTheFirst) {
+  EXPECT_EQ(launches(), std::pair(size_t(2), size_t(10)));
+  EXPECT_EQ(callsOf("cuGraphLaunch"), 2u);
+}
+
+TEST_F(EarlyLaunchTest, IsNotTriedWithoutAllThatItNeeds) {
+  const std::pair<size_t, size_t> none = {12, 0};
+  fake->major = 8;
+  EXPECT_EQ(launches(), none);
+  renew();
+  fake->major = 9;
+  fake->version = 12020;
+  EXPECT_EQ(launches(), none);
+  renew();
+  fake->major = 9;
+  setenv("QCC_GPU_DEPENDENT_LAUNCH", "0", 1);
+  EXPECT_EQ(launches(), none);
+  setenv("QCC_GPU_DEPENDENT_LAUNCH", "no", 1);
+  EXPECT_EQ(open("demo_gpu_only.so"), QCC_E_ARGUMENT);
+  EXPECT_STREQ(error, "QCC_GPU_DEPENDENT_LAUNCH is `no`, expected 0 or 1");
+}
+
+TEST_F(EarlyLaunchTest, GoesOnWhereTheDriverRefuses) {
+  fake->hasEarlyLaunches = false;
+  EXPECT_EQ(launches(), std::pair(size_t(12), size_t(10)));
+  EXPECT_EQ(callsOf("cuGraphLaunch"), 2u);
+}
+
+/// The first graph fails; one of plain launches is made.
+TEST_F(EarlyLaunchTest, GoesOnWithoutEarlyGraphs) {
+  fake->hasEarlyGraphs = false;
+  EXPECT_EQ(launches(), std::pair(size_t(8), size_t(10)));
+  EXPECT_EQ(callsOf("cuGraphInstantiateWithFlags"), 2u);
+  EXPECT_EQ(callsOf("cuGraphLaunch"), 2u);
+  renew();
+  fake->major = 9;
+  fake->hasGraphs = false;
+  EXPECT_EQ(launches().first, 13u);
+  EXPECT_EQ(callsOf("cuGraphLaunch"), 0u);
+}
+
 /// Memory is taken as sequences grow. Where there is no more, the step fails
 /// and the sequence is what it was.
 TEST_F(GpuSessionTest, StateThatDoesNotFitIsAnError) {

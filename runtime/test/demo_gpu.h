@@ -119,8 +119,9 @@ static const qcc_gpu_code_v1 demo_gpu_code = {
     sizeof demo_gpu_kernels / sizeof *demo_gpu_kernels,
     sizeof demo_gpu_operands / sizeof *demo_gpu_operands,
     {demo_gpu_generate, sizeof demo_gpu_generate / sizeof *demo_gpu_generate,
-     0},
-    {demo_gpu_prompt, sizeof demo_gpu_prompt / sizeof *demo_gpu_prompt, 0},
+     QCC_GPU_STARTS_EARLY},
+    {demo_gpu_prompt, sizeof demo_gpu_prompt / sizeof *demo_gpu_prompt,
+     QCC_GPU_STARTS_EARLY},
     DEMO_GPU_X,
     DEMO_HIDDEN * 4,
     DEMO_GPU_RUNTIME};

@@ -59,12 +59,14 @@ class Gpu(unittest.TestCase):
     def on_cpu(self, *arguments):
         return self.check_run([self.program, *arguments], QCC_GPU_LAYERS="0")
 
-    def on_gpu(self, *arguments, capability="8.6", layers="99"):
+    def on_gpu(self, *arguments, capability="8.6", layers="99", **variables):
         if not OPTIONS.driver:
-            return self.check_run([self.program, *arguments], QCC_GPU_LAYERS=layers)
+            return self.check_run([self.program, *arguments], QCC_GPU_LAYERS=layers,
+                                  **variables)
         return self.check_run([self.program, *arguments], LD_LIBRARY_PATH=OPTIONS.driver,
                               FAKE_CUDA_KERNELS=OPTIONS.kernels,
-                              FAKE_CUDA_CAPABILITY=capability, QCC_GPU_LAYERS=layers)
+                              FAKE_CUDA_CAPABILITY=capability, QCC_GPU_LAYERS=layers,
+                              **variables)
 
     def logits(self, run, *arguments):
         run("logits", "-o", self.folder / "l.npy", *arguments)
@@ -204,6 +206,21 @@ class Gpu(unittest.TestCase):
         info = json.loads(self.on_gpu("info", "--json", capability="12.0"))
         self.assertEqual([image["architecture"] for image in
                           info["compilation"]["targets"][-1]["images"]], ["sm_90a", "sm_90"])
+
+    def test_early_launches(self):
+        """Kernels that begin before the one before has ended: the emulator watches what
+        they touch until they have waited. The same bits as without."""
+        self.compile(self.tiny(kind="Q4_1", embedding="Q8_0", heads=4, kv_heads=2,
+                               context=512), gpu="sm_90")
+        prompt = ",".join(str(i * 37 % 256) for i in range(150))
+        given = ("--ids", prompt, "--batch")
+        for batch in ("97", "1"):
+            early, late = (
+                self.logits(lambda *a: self.on_gpu(*a, capability="9.0",
+                                                   QCC_GPU_DEPENDENT_LAUNCH=launch),
+                            *given, batch)
+                for launch in ("1", "0"))
+            self.assertTrue((early == late).all())
 
     def check_family(self, name):
         model = TESTS / "architectures" / name

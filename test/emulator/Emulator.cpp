@@ -190,7 +190,8 @@ EmulatedModule::create(const Module &nvptxModule) {
     auto address = parts->jit->lookup(variable.symbol);
     if (!address)
       return address.takeError();
-    parts->variables.push_back({address->toPtr<void *>(), variable.bytes});
+    parts->variables.push_back({address->toPtr<void *>(), variable.bytes,
+                                /*writable=*/true, /*constant=*/true});
   }
   // Compiles now, so that what cannot be linked is an error here.
   for (const HostKernel &kernel : parts->kernels)
@@ -236,6 +237,10 @@ static Error checkLaunch(const HostKernel &kernel, const Launch &launch,
                              "%u",
                              name, kernel.exact ? "" : "at most ",
                              kernel.mostThreads, unsigned(threads));
+  if (launch.startsEarly && launch.buffers.empty())
+    return createStringError("kernel '%s' starts early, but what it may touch "
+                             "is not known",
+                             name);
   if (launch.dynamicSharedBytes > Simt::kSharedBytes - staticBytes)
     return createStringError(
         "kernel '%s' with %zu static and %zu dynamic bytes of shared memory, "

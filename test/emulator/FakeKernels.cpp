@@ -33,8 +33,9 @@ constexpr int illegalAddress = 700;
 static int run(LoadedModule &module, const std::string &name, size_t parameters,
                const FakeLaunch &launch) {
   std::vector<Buffer> buffers;
-  for (auto [start, bytes] : launch.memory)
-    buffers.push_back({start, bytes, true});
+  for (const FakeMemory &memory : launch.memory)
+    buffers.push_back(
+        {memory.start, memory.bytes, /*writable=*/true, memory.isConstant});
   Launch options;
   options.gridX = launch.grid[0];
   options.gridY = launch.grid[1];
@@ -45,6 +46,7 @@ static int run(LoadedModule &module, const std::string &name, size_t parameters,
   options.dynamicSharedBytes = launch.sharedBytes;
   options.seed = module.launches++;
   options.copies = CopyTiming(options.seed % 3);
+  options.startsEarly = launch.startsEarly;
   options.buffers = buffers;
   if (llvm::Error error = module.code->launch(
           name, options, llvm::ArrayRef(launch.arguments, parameters))) {

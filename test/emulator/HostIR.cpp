@@ -139,8 +139,10 @@ Error Rewriter::rewriteCall(CallInst &call) {
   std::string place = " in '" + current->getName().str() + "'";
   Value *result = nullptr;
   if (call.isInlineAsm()) {
-    result = expandInlineAsm(call, emit);
-    if (!result)
+    std::optional<Value *> expanded = expandInlineAsm(call, emit);
+    if (expanded)
+      result = *expanded;
+    else
       return createStringError(
           "inline assembly \"%s\"%s is not known to the emulator",
           cast<InlineAsm>(call.getCalledOperand())

@@ -1,9 +1,9 @@
 //===- InlineAsm.cpp - The meaning of PTX inside a module -----------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// One instruction whose destination is $0 and whose sources are operands or
-// integers. An instruction that has an entry in Intrinsics.h under its own name
-// needs nothing here.
+// One instruction without operands, or one whose destination is $0 and whose
+// sources are operands or integers. An instruction that has an entry in
+// Intrinsics.h under its own name needs nothing here.
 //===----------------------------------------------------------------------===//
 
 #include "InlineAsm.h"
@@ -105,13 +105,17 @@ Value *qcc::emulator::buildPermute(IRBuilder<> &builder, Value *a, Value *b,
   return result;
 }
 
-Value *qcc::emulator::expandInlineAsm(CallInst &call, EmitEntry emitEntry) {
+std::optional<Value *> qcc::emulator::expandInlineAsm(CallInst &call,
+                                                      EmitEntry emitEntry) {
   auto *code = cast<InlineAsm>(call.getCalledOperand());
   StringRef text = code->getAsmString();
+  if (StringRef name = text.trim();
+      call.getType()->isVoidTy() && name.consume_back(";") && findEntry(name))
+    return emitEntry(name, {}, call.getType());
   PTX instruction;
   if (!code->getConstraintString().starts_with("=") ||
       call.getType()->isVoidTy() || !parse(call, text, instruction))
-    return nullptr;
+    return std::nullopt;
   IRBuilder<> builder(&call);
   ArrayRef<Value *> sources = instruction.sources;
   auto areWords = [&] {
@@ -130,10 +134,10 @@ Value *qcc::emulator::expandInlineAsm(CallInst &call, EmitEntry emitEntry) {
   else if (findEntry(instruction.mnemonic))
     return emitEntry(instruction.mnemonic, sources, call.getType());
   if (!result)
-    return nullptr;
+    return std::nullopt;
   if (result->getType() != call.getType()) {
     if (!CastInst::isBitCastable(result->getType(), call.getType()))
-      return nullptr;
+      return std::nullopt;
     result = builder.CreateBitCast(result, call.getType());
   }
   return result;

@@ -9,6 +9,8 @@
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
 
+#include <optional>
+
 namespace qcc::emulator {
 
 /// Emits a call of an entry of Intrinsics.h.
@@ -16,9 +18,10 @@ using EmitEntry = llvm::function_ref<llvm::Value *(
     llvm::StringRef name, llvm::ArrayRef<llvm::Value *> operands,
     llvm::Type *result)>;
 
-/// What a call of inline assembly computes, as IR before the call; null if the
-/// text is not one known instruction.
-llvm::Value *expandInlineAsm(llvm::CallInst &call, EmitEntry emitEntry);
+/// What a call of inline assembly computes, as IR before the call, null where
+/// it has no result; nothing if the text is not one known instruction.
+std::optional<llvm::Value *> expandInlineAsm(llvm::CallInst &call,
+                                             EmitEntry emitEntry);
 
 /// prmt.b32 in its default mode.
 llvm::Value *buildPermute(llvm::IRBuilder<> &builder, llvm::Value *a,

@@ -84,6 +84,13 @@ static void trap(Simt &simt, const void *, void *, Site site) {
   simt.fail(site, "the kernel gave up");
 }
 
+static void awaitLaunchBefore(Simt &simt, const void *, void *, Site) {
+  simt.awaitLaunchBefore();
+}
+
+/// No launch comes after this one here.
+static void allowNextLaunch(Simt &, const void *, void *, Site) {}
+
 template <uint32_t kBytes>
 static void copy(Simt &simt, const void *operands, void *, Site site) {
   struct Operands {
@@ -165,6 +172,9 @@ llvm::ArrayRef<NamedEntry> qcc::emulator::threadEntries() {
       {"llvm.nvvm.membar.gl", fence},
       {"llvm.nvvm.membar.sys", fence},
       {"llvm.nvvm.fence.sc.cluster", fence},
+      {"llvm.nvvm.griddepcontrol.wait", awaitLaunchBefore},
+      {"griddepcontrol.wait", awaitLaunchBefore},
+      {"llvm.nvvm.griddepcontrol.launch.dependents", allowNextLaunch},
       {"llvm.nvvm.exit", exitThread},
       {"llvm.trap", trap},
       {"llvm.debugtrap", trap},

@@ -26,6 +26,9 @@ struct Buffer {
   const void *data = nullptr;
   size_t bytes = 0;
   bool writable = true;
+  /// No launch ever writes it, so that it may be read before
+  /// griddepcontrol.wait.
+  bool constant = false;
 };
 
 struct Launch {
@@ -41,6 +44,10 @@ struct Launch {
   bool findRaces = true;
   /// Whether to count requests, conflicts and sectors (at some cost in time).
   bool countPatterns = false;
+  /// Whether the launch may begin before the one before it has ended. A thread
+  /// that touches a buffer that is not constant before griddepcontrol.wait, or
+  /// that ends without it, is an error then. Needs the buffers.
+  bool startsEarly = false;
   /// If any are given, an access to other memory (but shared memory, the
   /// module's variables and the thread's own) is an error, as is a store to one
   /// that is not writable.
@@ -61,6 +68,8 @@ struct Counters {
   uint64_t copies4 = 0, copies8 = 0, copies16 = 0;
   /// Bytes that asynchronous copies read from global memory.
   uint64_t copiedBytes = 0;
+  /// Of these, where copies were begun before griddepcontrol.wait.
+  uint64_t earlyCopiedBytes = 0;
   /// Loads and stores that were checked, once per thread.
   uint64_t accesses = 0;
 

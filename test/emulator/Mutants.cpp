@@ -66,6 +66,35 @@ bool qcc::emulator::dropFence(Module &module, unsigned index) {
   return found;
 }
 
+static Instruction *findGridWait(Module &module, unsigned index) {
+  return findNth(module, index, [](Instruction &instruction) {
+    auto *call = dyn_cast<CallInst>(&instruction);
+    auto *code = call && call->isInlineAsm()
+                     ? cast<InlineAsm>(call->getCalledOperand())
+                     : nullptr;
+    return intrinsicOf(instruction) == Intrinsic::nvvm_griddepcontrol_wait ||
+           (code && code->getAsmString() == "griddepcontrol.wait;");
+  });
+}
+
+bool qcc::emulator::dropGridWait(Module &module, unsigned index) {
+  Instruction *found = findGridWait(module, index);
+  if (found)
+    found->eraseFromParent();
+  return found;
+}
+
+bool qcc::emulator::delayGridWait(Module &module, unsigned index) {
+  Instruction *found = findGridWait(module, index);
+  if (!found)
+    return false;
+  for (BasicBlock &block : *found->getFunction())
+    if (isa<ReturnInst>(block.getTerminator()))
+      found->clone()->insertBefore(block.getTerminator()->getIterator());
+  found->eraseFromParent();
+  return true;
+}
+
 bool qcc::emulator::weakenWait(Module &module, unsigned index) {
   Instruction *found = findNth(module, index, [](Instruction &instruction) {
     Intrinsic::ID id = intrinsicOf(instruction);

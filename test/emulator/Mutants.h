@@ -24,6 +24,10 @@ bool dropWarpBarrier(llvm::Module &module, unsigned index);
 /// Removes a fence.
 bool dropFence(llvm::Module &module, unsigned index);
 
+/// Removes a griddepcontrol.wait, or moves it behind all that its kernel does.
+bool dropGridWait(llvm::Module &module, unsigned index);
+bool delayGridWait(llvm::Module &module, unsigned index);
+
 /// Lets cp.async.wait_group leave one group more unfinished; a wait for all
 /// copies becomes one that leaves one group.
 bool weakenWait(llvm::Module &module, unsigned index);

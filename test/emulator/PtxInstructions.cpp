@@ -395,6 +395,12 @@ static void barrier(PtxFunction &f, const Statement &s) {
     f.call("llvm.nvvm.barrier.cta.sync.aligned.all", {operand});
 }
 
+static void dependOnGrids(PtxFunction &f, const Statement &s) {
+  f.call(s.has("wait") ? "llvm.nvvm.griddepcontrol.wait"
+                       : "llvm.nvvm.griddepcontrol.launch.dependents",
+         {});
+}
+
 static void shuffle(PtxFunction &f, const Statement &s) {
   std::string name = "llvm.nvvm.shfl.sync.";
   for (StringRef mode : {"idx", "bfly", "up", "down"})
@@ -508,6 +514,7 @@ static const Row rows[] = {
     {"fence", "acq_rel gpu", 0, 0, emitPtxFence},
 
     {"bar", "sync warp", 0, 1, barrier},
+    {"griddepcontrol", "wait launch_dependents", 0, 0, dependOnGrids},
     {"shfl", "sync idx bfly up down", 1, 5, shuffle},
     {"vote", "sync ballot", 1, 3, vote},
     {"mma", "sync aligned m16n8k16 row col", 4, 4, multiplyMatrices},

@@ -52,6 +52,7 @@ llvm::Error Simt::run(Body kernel, llvm::ArrayRef<void *> kernelArguments,
   copyTiming = launch.copies;
   buffers = launch.buffers;
   findRaces = launch.findRaces;
+  startsEarly = launch.startsEarly;
   countPatterns = launch.countPatterns;
   random.seed(launch.seed);
   siteNames = sites;
@@ -116,6 +117,7 @@ void Simt::startBlock() {
     thread.state = ThreadState::Ready;
     thread.copies.clear();
     thread.groups = 0;
+    thread.hasWaited = false;
     Warp &warp = warpStates[i / kWarpSize];
     warp.alive |= 1u << (i % kWarpSize);
     warp.ready.push_back(i);
@@ -193,6 +195,9 @@ void Simt::threadMain(void *pointer) {
 }
 
 void Simt::exit() {
+  // Who waits for this launch relies on its having waited.
+  if (startsEarly && !threads[current].hasWaited)
+    failAtEnd("no griddepcontrol.wait came before it");
   exitThread();
   leave();
 }
@@ -229,19 +234,28 @@ void Simt::exitThread() {
       completeBarrier(barrier);
 }
 
-void Simt::fail(Site site, const char *format, ...) {
-  int length = std::snprintf(message, sizeof(message),
-                             "%s, block (%u, %u, %u), thread (%u, %u, %u): ",
-                             siteNames[site].c_str(), block.x, block.y, block.z,
-                             threadIndex().x, threadIndex().y, threadIndex().z);
-  va_list values;
-  va_start(values, format);
+void Simt::failIn(const char *place, const char *format, va_list values) {
+  int length = std::snprintf(
+      message, sizeof(message),
+      "%s, block (%u, %u, %u), thread (%u, %u, %u): ", place, block.x, block.y,
+      block.z, threadIndex().x, threadIndex().y, threadIndex().z);
   if (length > 0 && size_t(length) < sizeof(message))
     std::vsnprintf(message + length, sizeof(message) - size_t(length), format,
                    values);
-  va_end(values);
   failed = true;
   leave();
+}
+
+void Simt::fail(Site site, const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  failIn(siteNames[site].c_str(), format, values);
+}
+
+void Simt::failAtEnd(const char *format, ...) {
+  va_list values;
+  va_start(values, format);
+  failIn("the end of the kernel", format, values);
 }
 
 Dim3 Simt::threadIndex() const { return threads[current].index; }

@@ -18,6 +18,7 @@
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/Support/Error.h"
 
+#include <cstdarg>
 #include <memory>
 #include <random>
 #include <string>
@@ -133,6 +134,8 @@ public:
                    Access access, Site site);
   /// A fence of the whole device.
   void fence();
+  /// griddepcontrol.wait.
+  void awaitLaunchBefore();
   /// That an access lies in one variable of shared memory; not for races.
   void checkShared(const void *address, size_t bytes, Site site);
   /// A load of shared memory that some lane of this warp does in a collective.
@@ -143,6 +146,10 @@ private:
   struct Warp;
   struct Barrier;
 
+  [[noreturn]] void failIn(const char *place, const char *format,
+                           va_list values);
+  [[noreturn]] void failAtEnd(const char *format, ...)
+      __attribute__((format(printf, 2, 3)));
   static void threadMain(void *thread);
   [[noreturn]] void leave();
   void waitAt(Site site);
@@ -188,7 +195,7 @@ private:
   std::vector<SharedObject> sharedObjects;
   llvm::ArrayRef<std::string> siteNames;
   llvm::ArrayRef<Buffer> buffers;
-  bool findRaces = false;
+  bool findRaces = false, startsEarly = false;
   RaceDetector races;
   BlockRaces blockRaces{races};
   bool countPatterns = false;

@@ -36,8 +36,10 @@ void Simt::copy(void *to, const void *from, uint32_t bytes, uint32_t read,
   (bytes == 4   ? counters->copies4
    : bytes == 8 ? counters->copies8
                 : counters->copies16) += 1;
-  counters->copiedBytes += read;
   Thread &thread = threads[current];
+  counters->copiedBytes += read;
+  if (!thread.hasWaited)
+    counters->earlyCopiedBytes += read;
   thread.copies.push_back({to, from, bytes, read, thread.groups});
   if (copyTiming == CopyTiming::AtIssue ||
       (copyTiming == CopyTiming::Random && (random() & 1)))
@@ -121,6 +123,8 @@ void Simt::reportRace(const RaceDetector::Event *found, const void *address,
        sharedOffset(address) - variable.offset, variable.name.c_str());
 }
 
+void Simt::awaitLaunchBefore() { threads[current].hasWaited = true; }
+
 void Simt::fence() {
   if (findRaces)
     blockRaces.fence(current);
@@ -188,6 +192,11 @@ void Simt::checkBuffer(const void *address, size_t bytes, Access access,
     if (access != Access::Read && !buffer.writable)
       fail(site, "a store at offset %zu of buffer %zu, which is not writable",
            offset, size_t(&buffer - buffers.data()));
+    bool isEarly = startsEarly && !threads[current].hasWaited;
+    if (isEarly && (access != Access::Read || !buffer.constant))
+      fail(site,
+           "%zu bytes at offset %zu of buffer %zu before griddepcontrol.wait",
+           bytes, offset, size_t(&buffer - buffers.data()));
     return;
   }
   fail(site, "%zu bytes at %p, in no buffer", bytes, address);

@@ -38,7 +38,8 @@ struct Simt::Thread {
   ThreadState state = ThreadState::Ready;
   Site site = 0; ///< Where it waits.
   std::vector<Copy> copies;
-  uint32_t groups = 0; ///< Committed so far.
+  uint32_t groups = 0;    ///< Committed so far.
+  bool hasWaited = false; ///< For the launch before.
 };
 
 struct Simt::Warp {

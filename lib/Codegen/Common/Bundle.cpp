@@ -111,14 +111,15 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
                                                llvm::Type::getInt8Ty(context));
   llvm::cast<llvm::GlobalVariable>(runtime)->setVisibility(
       llvm::GlobalValue::HiddenVisibility);
+  uint32_t flags = program.startsEarly ? QCC_GPU_STARTS_EARLY : 0;
   static_assert(sizeof(qcc_gpu_code_v1) == 96, "fields below");
   return global(structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
                            table(images, "images"), table(kernels, "kernels"),
                            table(operands, "operands"), i32(kernels.size()),
                            i32(operands.size()), generate,
-                           i32(program.launchesOf(false).size()), i32(0),
-                           prompt, i32(program.launchesOf(true).size()), i32(0),
-                           i64(program.residualOffset),
+                           i32(program.launchesOf(false).size()), i32(flags),
+                           prompt, i32(program.launchesOf(true).size()),
+                           i32(flags), i64(program.residualOffset),
                            i64(program.residualStride), runtime}),
                 "gpu", 8);
 }

@@ -86,6 +86,7 @@ void MatmulKernel::emitTile() {
   units.forRun([&](const WeightRun &run) {
     PanelStream(e, plan, run, block, units.panels(run)).emitPrefetch();
   });
+  stage.awaitStages();
   emitRowPrologue(e, plan, block);
   units.forRun([&](const WeightRun &run) {
     storeSums(PanelStream(e, plan, run, block, units.panels(run)).emit());

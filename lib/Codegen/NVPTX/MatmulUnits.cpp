@@ -26,6 +26,9 @@ MatmulUnits::MatmulUnits(StageKernel &stage, const MatmulPlan &plan,
   valid = rows;
   if (!plan.experts)
     return;
+  // Which weights a block needs is for the stage before to say.
+  if (!plan.experts->isEvery)
+    stage.awaitStages();
   unit = e.urem(stage.unit, plan.units);
   expert = e.udiv(stage.unit, plan.units);
   if (plan.experts->byExpert)

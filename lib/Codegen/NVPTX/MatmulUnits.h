@@ -16,7 +16,8 @@ namespace qcc::nvptx {
 class MatmulUnits {
 public:
   /// Of the block's unit, or of unit `unit` (i32) of a block that has several,
-  /// for the rows of the block's place in y, or of `tile` (i32).
+  /// for the rows of the block's place in y, or of `tile` (i32). Waits for the
+  /// stages before where they choose experts.
   MatmulUnits(StageKernel &stage, const MatmulPlan &plan, Value unit = {},
               Value tile = {});
 

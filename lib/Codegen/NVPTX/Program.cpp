@@ -54,6 +54,7 @@ LogicalResult Program::build() {
   if (!source->getAttrOfType<IntegerAttr>("llm.row_capacity"))
     return source.emitError("expected llm.row_capacity, which "
                             "qcc-plan-memory writes");
+  launches.startsEarly = target.startsLaunchesEarly();
   scratchOffset = (numberOf(source, "llm.arena_bytes") + 255) / 256 * 256;
   arenaBytes = scratchOffset;
   auto calls = step.front().getOps<func::CallOp>();
@@ -252,15 +253,20 @@ static std::string stageName(Operation *op) {
 LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
                                   GpuKernel &kernel) {
   Operation *op = stage.back();
-  auto begin = [&](StringRef name, int64_t threads = kThreads) {
+  // `body` waits for the stages before by itself.
+  auto emitEarly = [&](StringRef name, int64_t threads, auto body) {
     kernel.name = (name + "_" + Twine(countOf[name]++)).str();
-    return StageKernel(module, builder, stage, kernel, threads);
-  };
-  auto emit = [&](StringRef name, int64_t threads, auto body) {
-    StageKernel made = begin(name, threads);
+    StageKernel made(module, builder, stage, kernel, threads,
+                     target.startsLaunchesEarly());
     body(made);
     made.finish();
     return success();
+  };
+  auto emit = [&](StringRef name, int64_t threads, auto body) {
+    return emitEarly(name, threads, [&](StageKernel &made) {
+      made.awaitStages();
+      body(made);
+    });
   };
   return llvm::TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](llm::EmbeddingOp o) {
@@ -346,8 +352,8 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         if (plan->onTensorCores) {
           describeMatmul(*plan, kernel);
           describeBlocks(*plan, kernel);
-          return emit("matmul", plan->threads(),
-                      [&](StageKernel &k) { emitMatmul(k, *plan); });
+          return emitEarly("matmul", plan->threads(),
+                           [&](StageKernel &k) { emitMatmul(k, *plan); });
         }
         describePlainMatmul(*plan, kernel);
         describeBlocks(*plan, kernel);

@@ -43,10 +43,11 @@ static gpu::GPUFuncOp createFunction(gpu::GPUModuleOp module,
 
 StageKernel::StageKernel(gpu::GPUModuleOp module, OpBuilder &builder,
                          ArrayRef<Operation *> stage, GpuKernel &kernel,
-                         int64_t threads)
+                         int64_t threads, bool startsEarly)
     : e(builder, stage.back()->getLoc(), module), kernel(kernel),
       stage(stage.begin(), stage.end()),
-      function(createFunction(module, builder, kernel.name, threads)) {
+      function(createFunction(module, builder, kernel.name, threads)),
+      startsEarly(startsEarly) {
   kernel.threads = unsigned(threads);
   builder.setInsertionPointToStart(&function.getBody().front());
   thread = e.threadIndex();
@@ -55,6 +56,16 @@ StageKernel::StageKernel(gpu::GPUModuleOp module, OpBuilder &builder,
   unit = e.blockIndex(gpu::Dimension::x);
   shared =
       LLVM::AddressOfOp::create(e.b, e.loc, e.sharedPointer(), kSharedSymbol);
+  // At once: blocks of the next launch begin when all of this one have, so that
+  // they take no room from these.
+  if (startsEarly)
+    e.allowNextLaunch();
+}
+
+void StageKernel::awaitStages() {
+  if (startsEarly && !hasWaited)
+    e.awaitLaunchBefore();
+  hasWaited = true;
 }
 
 void StageKernel::setBlocksPerMultiprocessor(int64_t blocks) {
@@ -104,9 +115,10 @@ Value StageKernel::result() {
 
 Value StageKernel::field(uint32_t kind) {
   bool isAddress = kind < QCC_GPU_COUNT;
+  // What is known never to change may be read before awaitStages().
   return parameter({KernelParameter::Field, kind},
                    isAddress ? e.globalPointer() : e.i32(),
-                   isAddress && kind != QCC_GPU_LOGITS);
+                   isAddress && kind != QCC_GPU_LOGITS && !startsEarly);
 }
 
 Value StageKernel::scratch() {

@@ -35,12 +35,19 @@ llvm::SmallVector<Value> stageOperands(llvm::ArrayRef<mlir::Operation *> stage);
 class StageKernel {
 public:
   /// Begins a kernel in `module`, for the launches that `kernel` describes, of
-  /// `threads` threads.
+  /// `threads` threads. `startsEarly`: see awaitStages().
   StageKernel(mlir::gpu::GPUModuleOp module, mlir::OpBuilder &builder,
               llvm::ArrayRef<mlir::Operation *> stage, GpuKernel &kernel,
-              int64_t threads = kThreads);
+              int64_t threads, bool startsEarly);
   /// Ends it.
   void finish();
+
+  /// Where the kernel starts early, before the stages before it have ended:
+  /// waits for them, unless it has. Each thread of each block comes here, also
+  /// one without work, since who waits for this launch relies on its having
+  /// waited. Before it nothing but numbers and weights may be read, and no
+  /// memory but the block's own be written.
+  void awaitStages();
 
   /// Lets the assembler use so many registers that `blocks` fit on a
   /// multiprocessor, and no more. By itself it may spill to have more blocks.
@@ -74,6 +81,7 @@ private:
 
   llvm::SmallVector<mlir::Operation *> stage;
   mlir::gpu::GPUFuncOp function;
+  bool startsEarly, hasWaited = false;
 };
 
 } // namespace qcc::nvptx

@@ -66,6 +66,21 @@ void WarpEmitter::waitCopies(int64_t pending) {
   NVVM::CpAsyncWaitGroupOp::create(b, loc, uint32_t(pending));
 }
 
+void WarpEmitter::allowNextLaunch() {
+  NVVM::GriddepcontrolOp::create(b, loc,
+                                 NVVM::GridDepActionKind::launch_dependents);
+}
+
+void WarpEmitter::awaitLaunchBefore() {
+  // To LLVM the intrinsic accesses no memory, so that loads could be moved
+  // before it.
+  LLVM::InlineAsmOp::create(b, loc, TypeRange(), ValueRange(),
+                            "griddepcontrol.wait;", "~{memory}",
+                            /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                            LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
 Value WarpEmitter::maskOr(Value x, uint32_t mask, uint32_t bits) {
   // ptxas does not join the two operations when both constants are immediate.
   Value operands[] = {x, c32(int32_t(mask)), c32(int32_t(bits))};

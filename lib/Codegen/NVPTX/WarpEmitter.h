@@ -82,6 +82,13 @@ public:
   /// Waits until at most `pending` groups of this thread are under way.
   void waitCopies(int64_t pending);
 
+  /// Lets blocks of the next launch begin once each block of this one came here
+  /// or ended. Says nothing of what was stored.
+  void allowNextLaunch();
+  /// Waits until the launch before has ended; what it stored is then seen. At
+  /// once where this one was not begun early.
+  void awaitLaunchBefore();
+
   /// (x & mask) | bits in one instruction. The two constants stay in registers.
   Value maskOr(Value x, uint32_t mask, uint32_t bits);
   /// Two f32 as two f16 (or bf16) in one register, an i32, rounded to nearest.

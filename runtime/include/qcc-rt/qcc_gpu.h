@@ -101,11 +101,19 @@ typedef struct qcc_gpu_launch_v1 {
 } qcc_gpu_launch_v1;
 QCC_STATIC_ASSERT(sizeof(qcc_gpu_launch_v1) == 48, "layout is ABI");
 
+/* qcc_gpu_program_v1.flags, since 1.6. */
+/* Blocks of a launch may begin before the launch before it has ended
+ * (programmatic stream serialization): each thread of each kernel waits for
+ * that (griddepcontrol.wait) before it reads anything but weights and numbers,
+ * and before it writes. Not the first launch of a step, which may follow a
+ * copy. */
+#define QCC_GPU_STARTS_EARLY 1u
+
 /* Launches in ascending order of layer. */
 typedef struct qcc_gpu_program_v1 {
   const qcc_gpu_launch_v1 *launches; /* [launch_count] */
   uint32_t launch_count;
-  uint32_t reserved; /* 0 */
+  uint32_t flags; /* QCC_GPU_STARTS_EARLY or 0 */
 } qcc_gpu_program_v1;
 QCC_STATIC_ASSERT(sizeof(qcc_gpu_program_v1) == 16, "layout is ABI");
 

@@ -68,10 +68,10 @@ struct Parameters {
     slots.push_back({nullptr, uint32_t(value), true});
   }
   void memory(const void *start, uint64_t bytes, bool isWritten,
-              uint64_t offset = 0) {
+              uint64_t offset = 0, bool isConstant = false) {
     auto *address = const_cast<uint8_t *>(static_cast<const uint8_t *>(start));
     slots.push_back({address + offset});
-    buffers.push_back({address, size_t(bytes), isWritten});
+    buffers.push_back({address, size_t(bytes), isWritten, isConstant});
   }
 };
 } // namespace
@@ -86,7 +86,7 @@ static void bind(Parameters &parameters, const qcc_gpu_operand_v1 &operand,
     if (operand.value + operand.bytes > sizes.weights)
       throw std::runtime_error("a launch names bytes behind the weights");
     return parameters.memory(step.weights + operand.value, operand.bytes,
-                             false);
+                             /*isWritten=*/false, 0, /*isConstant=*/true);
   case QCC_GPU_STATE:
     return parameters.memory(
         step.state[operand.value],
@@ -141,6 +141,7 @@ void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
     if (shape.dynamicSharedBytes > kernel.mostSharedBytes)
       throw std::runtime_error(kernel.name + " asks for more shared memory "
                                              "than its kernel says");
+    shape.startsEarly = model.gpu->startsEarly;
     shape.seed = seed++;
     shape.buffers = parameters.buffers;
     shape.countPatterns = countPatterns;

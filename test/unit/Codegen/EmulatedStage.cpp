@@ -147,11 +147,11 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
 
   // Nothing else may be touched, and only the output written.
   std::vector<emulator::Buffer> buffers = {{at.input, input.bytes(), false},
-                                           {at.norm, norm.bytes(), false},
+                                           {at.norm, norm.bytes(), false, true},
                                            {at.output, output.bytes(), true}};
   for (const DeviceMemory *weight : in.weights) {
     at.weights.push_back(weight->as<void>());
-    buffers.push_back({at.weights.back(), weight->bytes(), false});
+    buffers.push_back({at.weights.back(), weight->bytes(), false, true});
   }
 
   emulator::Launch launch = options;
@@ -160,6 +160,7 @@ EmulatedStage::run(const StageRows &in, const emulator::Launch &options,
   launch.blockX = kernel.threads;
   launch.dynamicSharedBytes =
       kernel.sharedBytes + at.rowsPerBlock * kernel.sharedBytesPerRow;
+  launch.startsEarly = code.gpu->startsEarly;
   launch.buffers = buffers;
   require(
       emulated->launch(kernel.name, launch, at.arguments(kernel), counters));

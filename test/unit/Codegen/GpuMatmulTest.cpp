@@ -191,6 +191,41 @@ TEST(GpuStage, CopiesAreWideAndProductsAreTensors) {
   }
 }
 
+bool isCaught(StageCase &c, EmulatedStage &stage) {
+  for (uint32_t seed = 0; seed < 6; ++seed)
+    try {
+      if (!compare(c, stage.run(c.rows(), seeded(seed))).empty())
+        return true;
+    } catch (const std::runtime_error &) {
+      return true;
+    }
+  return false;
+}
+
+/// On GPUs whose launches may begin before the one before has ended, the first
+/// weights are on their way before a block waits for that.
+TEST(GpuStage, FirstWeightsDoNotWait) {
+  std::mt19937 random(11);
+  for (StageCase &c : plannedStages()) {
+    c.fill(random, 8);
+    EmulatedStage stage(c.module(), "sm_90");
+    emulator::Counters counters;
+    EXPECT_EQ(compare(c, stage.run(c.rows(), seeded(0), &counters)), "");
+    // The ring of each warp but for a slot.
+    uint64_t all = PackedLayout(c.segments[0].encoding).bytes(c.columns(), c.k);
+    EXPECT_EQ(counters.copiedBytes, all);
+    EXPECT_GE(counters.earlyCopiedBytes, all / 2);
+    for (auto *fault : {emulator::dropGridWait, emulator::delayGridWait}) {
+      auto plant = [&](llvm::Module &module) { return fault(module, 0); };
+      ASSERT_TRUE(stage.mutate(plant));
+      EXPECT_TRUE(isCaught(c, stage));
+    }
+    EXPECT_FALSE(stage.mutate([](llvm::Module &module) {
+      return emulator::dropGridWait(module, 1);
+    }));
+  }
+}
+
 /// The tests above would notice each of these faults.
 TEST(GpuStage, MutantsAreCaught) {
   using Mutation = bool (*)(llvm::Module &, unsigned);
@@ -214,15 +249,9 @@ TEST(GpuStage, MutantsAreCaught) {
       unsigned count = 0;
       while (stage.mutate(
           [&](llvm::Module &module) { return mutation(module, count); })) {
-        bool isCaught = false;
-        for (uint32_t seed = 0; seed < 6 && !isCaught; ++seed)
-          try {
-            isCaught = !compare(c, stage.run(c.rows(), seeded(seed))).empty();
-          } catch (const std::runtime_error &) {
-            isCaught = true;
-          }
-        EXPECT_TRUE(isCaught) << name << ' ' << count << " in a stage of "
-                              << encodingText(c.segments[0].encoding);
+        EXPECT_TRUE(isCaught(c, stage))
+            << name << ' ' << count << " in a stage of "
+            << encodingText(c.segments[0].encoding);
         ++count;
       }
       EXPECT_GT(count, 0u) << name;

@@ -10,6 +10,7 @@
 #include "qcc/Checkpoint/Quantize.h"
 #include "qcc/Import/Import.h"
 #include "CompiledStep.h"
+#include "Mutants.h"
 #include "TestContext.h"
 #include "Weights.h"
 
@@ -124,7 +125,8 @@ TEST_P(GpuModel, GeneratesWhatACpuDoes) {
     GTEST_SKIP() << why;
   Checkpoint checkpoint = openModel(GetParam());
   auto cpu = load(checkpoint, forTarget(kCpu, "f32", "f32"));
-  auto gpu = load(checkpoint, forTarget("sm_86", "f32", "f32"));
+  // Its launches may begin early, which the emulator watches over.
+  auto gpu = load(checkpoint, forTarget("sm_90", "f32", "f32"));
   Generation expected = generate(*cpu), got = generate(*gpu);
   EXPECT_LT(distance(expected, got), 2e-5);
   EXPECT_EQ(expected.tokens, got.tokens);
@@ -225,6 +227,33 @@ TEST(GpuModels, FaultsAreNoticed) {
         << "exchanged operands of launch " << i << ", " << all[i].name;
     launches = all;
   }
+}
+
+/// Launches that may begin early: no kernel of a step does without its wait, as
+/// the emulator finds.
+TEST(GpuModels, EachKernelWaits) {
+  Checkpoint checkpoint = openModel("deepseek-v3");
+  auto step = load(checkpoint, forTarget("sm_90", "f16", "f16"));
+  auto useAll = [&] {
+    step->clearState();
+    StepRows rows;
+    rows.token = {3, 20, 7};
+    rows.prompt = true;
+    step->run(rows);
+    rows = {};
+    rows.token = {9};
+    rows.position = {3};
+    step->run(rows);
+  };
+  EXPECT_NO_THROW(useAll());
+  size_t count = 0;
+  while (step->program()->mutate([&](llvm::Module &module) {
+    return emulator::dropGridWait(module, unsigned(count));
+  })) {
+    EXPECT_THROW(useAll(), std::runtime_error) << "wait " << count;
+    ++count;
+  }
+  EXPECT_EQ(count, step->program()->code().gpu->kernels.size());
 }
 
 } // namespace

@@ -57,6 +57,7 @@ struct LaunchProgram {
   const std::vector<Launch> &launchesOf(bool isPrompt) const {
     return isPrompt && !promptLaunches.empty() ? promptLaunches : launches;
   }
+  bool startsEarly = false; ///< QCC_GPU_STARTS_EARLY of both.
   uint64_t residualOffset = 0, residualStride = 0;
 };
 

@@ -56,6 +56,9 @@ struct TargetSpec {
   /// Whether blocks of rows are multiplied by blocks of weights, in registers
   /// made for them.
   bool multipliesBlocks() const;
+  /// Whether blocks of a launch may begin while those of the one before it
+  /// still run, and wait for them where they must.
+  bool startsLaunchesEarly() const { return isGpu() && gpuArchitecture >= 90; }
   /// Whether its code runs on no other kind of GPU, not even a newer one.
   bool isSpecificGpu() const {
     return isGpu() && llvm::StringRef(name).ends_with("a");
