@@ -20,3 +20,12 @@ func.func @step(%batch: !llm.batch, %w: !qz.tensor<64x64, #q4>) -> tensor<?x64xf
   %l = qz.matmul %b, [%w] : <64>, [!qz.tensor<64x64, #q4>] -> tensor<?x64xf32>
   return %l : tensor<?x64xf32>
 }
+
+// Rows of f16 that are stored for blocks have a tile of 64: a factor for each, then
+// their elements, and a sum for each 32 of them.
+
+// RUN: sed -e 's/<a8>/<f16>/g' %s | qcc-opt --qcc-plan-memory='row-capacity=65 generate-rows=16' | FileCheck %s --check-prefix=TILES
+// TILES: llm.row_capacity = 65 : i64
+// TILES: llm.embedding {{.*}} {buffer = 0 : i64
+// TILES: qz.quantize {{.*}} {buffer = 20480 : i64
+// TILES: qz.matmul {{.*}} {buffer = 38400 : i64

@@ -7,6 +7,8 @@
 // RUN:   | FileCheck %s --check-prefix=HALF
 // RUN: qcc-opt %s --qcc-select-activations='blocks' \
 // RUN:   | FileCheck %s --check-prefix=BLOCKS
+// RUN: qcc-opt %s --qcc-select-activations='generate=f16 prompt=f16 felt=f16 blocks' \
+// RUN:   | FileCheck %s --check-prefix=TILES
 
 #f32 = #qz.encoding<f32>
 #bf16 = #qz.encoding<bf16>
@@ -20,6 +22,7 @@
 // CHECK-LABEL: func private @body.0
 // FINE-LABEL: func private @body.0
 // FLOAT-LABEL: func private @body.0
+// TILES-LABEL: func private @body.0
 func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>, %w32: !qz.tensor<768x768, #g32>,
                           %w4: !qz.tensor<768x768, #g4>,
                           %bf: !qz.tensor<768x768, #bf16>) -> tensor<?x768xf32> {
@@ -32,6 +35,12 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
   // BLOCKS: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, prompt_blocks, prompt_fixed, sum_group = 32 : i64}
   // BLOCKS: prompt = #qz.activations<a8g16>, prompt_blocks, prompt_fixed, sum_group = 16
   // BLOCKS: prompt_blocks, prompt_fixed, sum_group = 16
+  // f16 is stored for blocks if all codes are integers.
+  // TILES: prompt = #qz.activations<f16>, prompt_blocks, sum_group = 32
+  // TILES: prompt = #qz.activations<f16>, prompt_blocks, sum_group = 16
+  // TILES: prompt = #qz.activations<f16>, prompt_blocks, sum_group = 16
+  // TILES: prompt = #qz.activations<f32>, sum_group
+  // TILES: prompt = #qz.activations<f32>, sum_group
   // BLOCKS: prompt = #qz.activations<f32>, sum_group
   // BLOCKS: prompt = #qz.activations<f32>, sum_group
   %a = qz.quantize %x : tensor<?x768xf32> -> <768>
@@ -125,6 +134,8 @@ func.func private @head(%x: tensor<?x768xf32>, %w: !qz.tensor<768x768, #g32>) ->
 // CHECK-LABEL: func @step
 // FINE-LABEL: func @step
 // FLOAT-LABEL: func @step
+// TILES-LABEL: func @step
+// TILES: qz.quantize {{.*}} prompt = #qz.activations<f16>, prompt_blocks
 func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #f32>, %w: !qz.tensor<768x768, #g32>) -> tensor<?x768xf32> {
   // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a8>
   %p = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x768xf32>, !qz.tensor<768, #f32> -> <768>
@@ -134,6 +145,8 @@ func.func @step(%batch: !llm.batch, %x: tensor<?x768xf32>, %n: !qz.tensor<768, #
   // CHECK: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a16>
   // FINE:  qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<a16>, prompt = #qz.activations<a16>
   // FLOAT: qz.quantize {{.*}} {eps = {{.*}}, generate = #qz.activations<f32>, prompt = #qz.activations<f32>
+  // Of few rows there are no blocks.
+  // TILES: qz.quantize {{.*}} prompt = #qz.activations<f16>, sum_group
   %a = qz.quantize %h norm %n {eps = 1.0e-5 : f32} : tensor<?x768xf32>, !qz.tensor<768, #f32> -> <768>
   %l = qz.matmul %a, [%w] : <768>, [!qz.tensor<768x768, #g32>] -> tensor<?x768xf32>
   return %l : tensor<?x768xf32>

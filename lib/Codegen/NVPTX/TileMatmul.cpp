@@ -340,7 +340,10 @@ void TileMatmul::emit() {
     e.commitCopies();
   }
   Values zeros(size_t(kPanelsOfWarp * kSums), e.zero(e.f32()));
-  Values sums = e.loop(e.c32(0), e.c32(plan.steps()), e.c32(1), zeros,
+  // ptxas unrolls four steps, and spills, if it knows that there are no more:
+  // the sign of a count is 0, which it does not know.
+  Value sign = e.shift(stage.field(QCC_GPU_COUNT), -31);
+  Values sums = e.loop(e.c32(0), e.add(sign, plan.steps()), e.c32(1), zeros,
                        [&](Value step, ValueRange in) {
                          e.waitCopies(plan.slots - 2);
                          // The step's copies of all threads are there, and all
