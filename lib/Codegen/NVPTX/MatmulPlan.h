@@ -9,7 +9,7 @@
 // w modulo the count of warps. The partial sums of the warps are added in the
 // order of warps, so the result does not depend on timing.
 //
-//   shared memory   [row factors][row scales][partial sums][rings of the warps]
+//   shared memory   [row factors][partial sums][rings of the warps]
 //                   then for each row: [k f16][sums of groups of k]
 //===----------------------------------------------------------------------===//
 
@@ -112,8 +112,7 @@ struct MatmulPlan {
   int64_t sumCount() const { return needsSums ? k / sumGroup : 0; }
 
   // Shared memory, in bytes.
-  static constexpr int64_t factorOffset = 0, scaleOffset = kTokens * 4,
-                           partialOffset = 2 * kTokens * 4;
+  static constexpr int64_t factorOffset = 0, partialOffset = kTokens * 4;
   int64_t partialBytes() const { return warps * streams() * 32 * 16; }
   int64_t ringOffset() const { return partialOffset + partialBytes(); }
   int64_t ringBytes = 0; ///< Of all warps.
