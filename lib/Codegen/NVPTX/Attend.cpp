@@ -19,10 +19,10 @@ using namespace qcc::nvptx;
 /// position was seen. Both are far below every score, and exp(kMasked - kNone)
 /// is 0; no infinity appears.
 static constexpr double kMasked = -1e30, kNone = -1e29;
-/// Elements of values, of all positions that are read before they are added.
-static constexpr int64_t kValuesAtOnce = 32;
-/// Sums of a lane that leave too few of 128 registers for what else it has.
-static constexpr int64_t kManySums = 64;
+/// Elements of a lane that are read before they are used, of a key and of the
+/// values of all positions together: with few positions, what takes time is how
+/// often the memory is waited for.
+static constexpr int64_t kKeysAtOnce = 16, kValuesAtOnce = 64;
 
 namespace {
 /// Attention of a block: some heads of a row over a part of its positions.
@@ -32,10 +32,6 @@ public:
   Attend(StageKernel &stage, llm::AttendOp op, Type element,
          const AttendPlan &plan);
 
-  /// What a lane adds up, or keeps for each head, at once.
-  int64_t sumsOfLane() const {
-    return plan.heads * (parts() + lanesPerKey + 2);
-  }
   int64_t sharedBytes() const {
     return factorsOffset() + AttendJoin::factorBytes(plan);
   }
@@ -100,12 +96,22 @@ Attend::Attend(StageKernel &stage, llm::AttendOp op, Type element,
 void Attend::loadQueries() {
   Value in = e.offset(stage.rowOf(op.getQuery(), row),
                       e.mul(unit, plan.heads * shape.headDim * 4));
-  e.loop(stage.thread, e.c32(plan.heads * shape.headDim), kThreads,
-         [&](Value d) {
-           Value at = e.mul(d, 4);
-           e.store(e.load(e.f32(), e.offset(in, at), llvm::Align(4)),
-                   e.offset(stage.shared, at), llvm::Align(4));
-         });
+  const int64_t run = std::gcd<int64_t>(shape.headDim, 4),
+                runs = plan.heads * shape.headDim / run;
+  Type type = e.vec(run, e.f32());
+  const llvm::Align alignment(uint64_t(run * 4));
+  Values indices, loaded;
+  for (int64_t first = 0; first < runs; first += kThreads) {
+    Value index = e.add(stage.thread, first);
+    indices.push_back(index);
+    loaded.push_back(e.load(
+        type, e.offset(in, e.mul(e.minU(index, e.c32(runs - 1)), run * 4)),
+        alignment));
+  }
+  for (auto [index, x] : llvm::zip_equal(indices, loaded))
+    e.ifThen(e.lessThan(index, e.c32(runs)), [&, index = index, x = x] {
+      e.store(x, e.offset(stage.shared, e.mul(index, run * 4)), alignment);
+    });
   e.blockBarrier();
 }
 
@@ -136,26 +142,36 @@ Values Attend::scores(Value page, Value firstInPage) {
   Value query = e.offset(stage.shared, e.mul(own, 4));
   Values none(size_t(times * plan.heads), e.zero(e.f32()));
   const int64_t quad = std::gcd<int64_t>(wide, 4);
+  // Runs of a key that are loaded together.
+  const int64_t all = shape.headDim / (lanesPerKey * wide),
+                runs = std::gcd(all, std::max<int64_t>(1, kKeysAtOnce / wide));
   Values sums = e.loop(
-      e.c32(0), e.c32(shape.headDim), e.c32(lanesPerKey * wide), none,
+      e.c32(0), e.c32(shape.headDim), e.c32(lanesPerKey * wide * runs), none,
       [&](Value d, ValueRange in) {
         Values k, acc(in.begin(), in.end());
-        for (int64_t i = 0; i < times; ++i)
-          k.push_back(fromElement(
-              e, e.load(type, e.offset(key[size_t(i)], e.mul(d, bytes)),
-                        llvm::Align(uint64_t(wide * bytes)))));
-        for (int64_t h = 0; h < plan.heads; ++h)
-          for (int64_t from = 0; from < wide; from += quad) {
-            Value q = e.load(e.vec(quad, e.f32()), e.offset(query, e.mul(d, 4)),
-                             h * shape.headDim * 4 + from * 4,
-                             llvm::Align(uint64_t(quad * 4)));
-            for (int64_t j = 0; j < quad; ++j)
-              for (int64_t i = 0; i < times; ++i) {
-                Value &sum = acc[size_t(i * plan.heads + h)];
-                sum = e.fma(e.extract(k[size_t(i)], from + j), e.extract(q, j),
-                            sum);
-              }
-          }
+        for (int64_t run = 0; run < runs; ++run)
+          for (int64_t i = 0; i < times; ++i)
+            k.push_back(
+                e.load(type,
+                       e.offset(e.offset(key[size_t(i)], e.mul(d, bytes)),
+                                run * lanesPerKey * wide * bytes),
+                       llvm::Align(uint64_t(wide * bytes))));
+        for (Value &x : k)
+          x = fromElement(e, x);
+        for (int64_t run = 0; run < runs; ++run)
+          for (int64_t h = 0; h < plan.heads; ++h)
+            for (int64_t from = 0; from < wide; from += quad) {
+              int64_t at = h * shape.headDim + run * lanesPerKey * wide + from;
+              Value q =
+                  e.load(e.vec(quad, e.f32()), e.offset(query, e.mul(d, 4)),
+                         at * 4, llvm::Align(uint64_t(quad * 4)));
+              for (int64_t j = 0; j < quad; ++j)
+                for (int64_t i = 0; i < times; ++i) {
+                  Value &sum = acc[size_t(i * plan.heads + h)];
+                  sum = e.fma(e.extract(k[size_t(run * times + i)], from + j),
+                              e.extract(q, j), sum);
+                }
+            }
         return acc;
       });
   for (Value &sum : sums)
@@ -222,7 +238,7 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
                        Values &outputs) {
   const int64_t bytes = shape.elementBytes(), keys = kWarpSize / lanesPerKey,
                 some = std::clamp<int64_t>(
-                    std::bit_floor(uint64_t(kValuesAtOnce / parts())), 1, 8);
+                    std::bit_floor(uint64_t(kValuesAtOnce / parts())), 1, 16);
   int64_t run = std::gcd(shape.valueDim / kWarpSize, 16 / bytes);
   if (shape.valueDim % kWarpSize)
     run = 1;
@@ -260,8 +276,9 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
             e.add(e.mul(e.bitAnd(j, keys - 1), lanesPerKey), e.udiv(j, keys));
         for (int64_t k = 0; k < some; ++k)
           for (int64_t h = 0; h < plan.heads; ++h) {
-            Value p = e.shuffleIndex(weights[size_t(h)],
-                                     e.add(lane, k * lanesPerKey));
+            Value p =
+                e.shuffleIndex(weights[size_t(h)],
+                               e.add(lane, k % keys * lanesPerKey + k / keys));
             for (int64_t i = 0; i < parts(); ++i) {
               Value &sum = next[size_t(h * parts() + i)];
               sum =
@@ -385,7 +402,7 @@ void nvptx::emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
   Attend attend(stage, op, element, plan);
   stage.kernel.units = unsigned(plan.units * plan.parts);
   stage.kernel.sharedBytes = unsigned(attend.sharedBytes());
-  stage.setBlocksPerMultiprocessor(attend.sumsOfLane() > kManySums ? 3 : 4);
+  stage.setBlocksPerMultiprocessor(3);
   attend.emit();
 }
 

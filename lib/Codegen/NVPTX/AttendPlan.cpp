@@ -17,9 +17,9 @@ using namespace qcc::nvptx;
 /// the block. More would leave room for few blocks on a multiprocessor.
 static constexpr int64_t kMostSums = 32;
 static constexpr int64_t kMostHeads = 8;
-/// Blocks that one row should have: four on each of the 128 or so
+/// Blocks that one row should have: three on each of the 128 or so
 /// multiprocessors of a large GPU.
-static constexpr int64_t kBlocks = 512;
+static constexpr int64_t kBlocks = 384;
 /// Elements of keys and values with tensor cores.
 static constexpr int64_t kMostColumns = 256;
 /// Joining takes longer the more parts there are.

@@ -18,8 +18,15 @@ using namespace qcc::nvptx;
 
 /// A step has about this many elements of k where units are smaller.
 static constexpr int64_t kStepK = 128;
-/// Most warps of a block, and about how many a large GPU has in all.
-static constexpr int64_t kMostWarps = 16, kWarpsOfGpu = 4096;
+/// Most warps of a block.
+static constexpr int64_t kMostWarps = 16;
+/// Of a large GPU: multiprocessors, and warps of 64 registers in all.
+static constexpr int64_t kMultiprocessors = 132,
+                         kWarpsOfGpu = 32 * kMultiprocessors;
+/// Steps that a warp has in shared memory at most.
+static constexpr int64_t kMostSlots = 4;
+/// What each block takes of a multiprocessor's shared memory besides.
+static constexpr int64_t kReservedBytes = 1024;
 
 int64_t WeightRun::slotOffset(unsigned stream) const {
   int64_t offset = 0;
@@ -96,17 +103,25 @@ static int64_t warpsFor(const MatmulPlan &plan) {
   return warps;
 }
 
-/// Lays out shared memory; false if it does not hold a single row.
+/// Lays out shared memory; false if it does not hold a single row. Rings have
+/// as many slots as let all blocks of one row stand on the GPU at once, as far
+/// as registers do.
 static bool planShared(MatmulPlan &plan, const TargetSpec &target) {
-  // Several blocks are to fit on a multiprocessor.
-  const int64_t most = int64_t(target.sharedBytes) / 3;
+  const int64_t ofGpu = kWarpsOfGpu / kMultiprocessors / plan.warps;
+  const int64_t blocks =
+      std::min((plan.units + kMultiprocessors - 1) / kMultiprocessors, ofGpu);
+  const int64_t most = int64_t(target.sharedBytes) / blocks - kReservedBytes;
+  auto ring = [&](const WeightRun &run, int64_t slots) {
+    return plan.warps * slots * run.slotBytes();
+  };
   plan.ringBytes = 0;
   for (WeightRun &run : plan.runs) {
     int64_t steps = (plan.k / run.stepK + plan.warps - 1) / plan.warps;
-    bool four = steps > 1 && 4 * plan.warps * run.slotBytes() <= most;
-    run.ringSlots = four ? 4 : 2;
-    plan.ringBytes =
-        std::max(plan.ringBytes, plan.warps * run.ringSlots * run.slotBytes());
+    run.ringSlots = steps > 1 ? kMostSlots : 2;
+    while (run.ringSlots > 2 &&
+           plan.ringOffset() + ring(run, run.ringSlots) + plan.rowBytes > most)
+      --run.ringSlots;
+    plan.ringBytes = std::max(plan.ringBytes, ring(run, run.ringSlots));
   }
   int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();
   if (plan.experts && plan.experts->byExpert)

@@ -68,9 +68,8 @@ Values PanelStream::emit() {
   return e.loop(block.warp, e.c32(steps()), e.c32(plan.warps), zeros,
                 [&](Value step, ValueRange sums) {
                   auto slotOf = [&](Value turn) {
-                    return e.offset(ring,
-                                    e.mul(e.bitAnd(turn, run.ringSlots - 1),
-                                          run.slotBytes()));
+                    return e.offset(ring, e.mul(e.urem(turn, run.ringSlots),
+                                                run.slotBytes()));
                   };
                   Value turn = e.udiv(step, plan.warps);
                   e.waitCopies(run.ringSlots - 2);

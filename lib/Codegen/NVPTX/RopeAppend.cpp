@@ -7,6 +7,9 @@
 #include "dialects/QZ/QZDialect.h"
 #include "RowNorm.h"
 
+#include <algorithm>
+#include <utility>
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
@@ -27,6 +30,31 @@ struct RopeShape {
 };
 } // namespace
 
+/// Shares indices [first, end) among the lanes: what `load` gives of some of
+/// them is loaded before `use` has any, so that memory is waited for once.
+static void overLanes(StageKernel &stage, int64_t first, int64_t end,
+                      function_ref<Values(Value)> load,
+                      function_ref<void(Value, ValueRange)> use) {
+  constexpr int64_t kTogether = 4 * kWarpSize;
+  WarpEmitter &e = stage.e;
+  for (int64_t begin = first; begin < end; begin += kTogether) {
+    Values indices;
+    SmallVector<Values> loaded;
+    for (int64_t at = begin; at < std::min(end, begin + kTogether);
+         at += kWarpSize) {
+      indices.push_back(e.add(stage.lane, at));
+      loaded.push_back(load(e.minU(indices.back(), e.c32(end - 1))));
+    }
+    for (auto [index, values] : llvm::zip_equal(indices, loaded)) {
+      auto body = [&, index = index, &values = values] { use(index, values); };
+      if ((end - first) % kWarpSize == 0)
+        body();
+      else
+        e.ifThen(e.lessThan(index, e.c32(end)), body);
+    }
+  }
+}
+
 /// Norms, rotates and scales a head; `put(index, value)` stores an element.
 static void emitRope(StageKernel &stage, const RopeShape &rope,
                      const Head &head, Value rotations,
@@ -42,18 +70,27 @@ static void emitRope(StageKernel &stage, const RopeShape &rope,
       x = e.subf(x, head.mean);
     return head.norm ? e.mulf(e.mulf(x, head.factor), at(head.norm, index)) : x;
   };
-  e.loop(stage.lane, e.c32(pairs), kWarpSize, [&](Value i) {
-    Value first = rope.adjacent ? e.mul(i, 2) : i;
-    Value second = e.add(first, rope.adjacent ? 1 : pairs);
-    Value a = element(first), c = element(second);
-    Value cos = at(rotations, i), sin = at(rotations, e.add(i, pairs));
-    put(first, e.mulf(e.subf(e.mulf(a, cos), e.mulf(c, sin)), head.scale));
-    put(second, e.mulf(e.addf(e.mulf(c, cos), e.mulf(a, sin)), head.scale));
-  });
-  if (2 * pairs == rope.headDim)
-    return;
-  e.loop(e.add(stage.lane, 2 * pairs), e.c32(rope.headDim), kWarpSize,
-         [&](Value i) { put(i, e.mulf(element(i), head.scale)); });
+  auto indexOf = [&](Value i) {
+    Value one = rope.adjacent ? e.mul(i, 2) : i;
+    return std::pair(one, e.add(one, rope.adjacent ? 1 : pairs));
+  };
+  overLanes(
+      stage, 0, pairs,
+      [&](Value i) {
+        auto [one, other] = indexOf(i);
+        return Values{element(one), element(other), at(rotations, i),
+                      at(rotations, e.add(i, pairs))};
+      },
+      [&](Value i, ValueRange of) {
+        auto [one, other] = indexOf(i);
+        Value a = of[0], c = of[1], cos = of[2], sin = of[3];
+        put(one, e.mulf(e.subf(e.mulf(a, cos), e.mulf(c, sin)), head.scale));
+        put(other, e.mulf(e.addf(e.mulf(c, cos), e.mulf(a, sin)), head.scale));
+      });
+  overLanes(
+      stage, 2 * pairs, rope.headDim,
+      [&](Value i) { return Values{element(i)}; },
+      [&](Value i, ValueRange of) { put(i, e.mulf(of[0], head.scale)); });
 }
 
 /// Head `number` of a row, with the norm of `weight` if there is one; `first`
@@ -128,9 +165,13 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
       // Values stand behind the keys, and may have another size.
       Value in = e.offset(rowStart, keyEnd * headDim * 4);
       in = e.offset(in, e.mul(e.add(number, -keyEnd), shape.valueDim * 4));
-      e.loop(stage.lane, e.c32(shape.valueDim), kWarpSize, [&](Value i) {
-        put(to, i, e.load(e.f32(), e.offset(in, e.mul(i, 4)), llvm::Align(4)));
-      });
+      overLanes(
+          stage, 0, shape.valueDim,
+          [&](Value i) {
+            return Values{
+                e.load(e.f32(), e.offset(in, e.mul(i, 4)), llvm::Align(4))};
+          },
+          [&](Value i, ValueRange of) { put(to, i, of[0]); });
     });
   });
 }
