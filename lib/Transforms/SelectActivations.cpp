@@ -96,6 +96,15 @@ static bool takesBlocks(Value weight, qz::Activations activations) {
          encoding.values.empty();
 }
 
+/// Whether all weights of `matmul` are f16, and prompts have blocks of it.
+static bool takesStoredHalves(qz::MatmulOp matmul) {
+  return !matmul.getExperts() &&
+         llvm::all_of(matmul.getWeights(), [](Value weight) {
+           return encodingOf(weight).isFloat() &&
+                  takesBlocks(weight, qz::Activations::F16);
+         });
+}
+
 /// Whether `op` makes rows whose errors are felt most. An order of k that is
 /// kept with weights is that of importance, so the largest elements come
 /// together.
@@ -217,6 +226,10 @@ private:
         matmul && llvm::any_of(matmul->getUsers(), llvm::IsaPred<llm::RouteOp>);
     for (qz::Activations *activations : {&choice.generate, &choice.prompt}) {
       if (group == 0) {
+        bool isPrompt = activations == &choice.prompt && !isOutput && !isRouter;
+        if (isPrompt && blocks && *activations == qz::Activations::F16 &&
+            takesStoredHalves(matmul))
+          continue;
         numFloat += *activations != qz::Activations::F32;
         // What multiplies f16 takes no floats of 8 bits.
         bool isAsked = isEightBit(*activations) ||
@@ -224,8 +237,8 @@ private:
                         llvm::all_of(matmul.getWeights(), [](Value weight) {
                           return encodingOf(weight).isFloat();
                         }));
-        bool isHalf = activations == &choice.prompt && !isOutput && !isRouter &&
-                      isAsked && llvm::all_of(matmul.getWeights(), takesHalves);
+        bool isHalf = isPrompt && isAsked &&
+                      llvm::all_of(matmul.getWeights(), takesHalves);
         *activations = isHalf ? qz::Activations::BF16 : qz::Activations::F32;
       } else if ((isOutput || isRouter) && isEightBit(*activations)) {
         ++numRaised;

@@ -64,11 +64,15 @@ inline bool hasIntegerCodes(const Encoding &encoding) {
          !PackedLayout(encoding).subHalved && encoding.group % 16 == 0;
 }
 
-/// Whether such a weight is multiplied by stored tiles: steps are whole units
-/// of it, or whole parts of its units, of which each field is copied in pieces
-/// of 16 bytes.
+/// Whether such a weight, or one of f16, is multiplied by stored tiles: steps
+/// are whole units of it, or whole parts of its units, of which each field is
+/// copied in pieces of 16 bytes.
 inline bool takesHalfTiles(const Encoding &encoding, int64_t columns) {
-  if (!hasIntegerCodes(encoding) || columns % HalfTiles::kStep)
+  if (columns % HalfTiles::kStep)
+    return false;
+  if (encoding.element == ScalarType::F16)
+    return true;
+  if (!hasIntegerCodes(encoding))
     return false;
   PackedLayout layout(encoding);
   int64_t unit = layout.unitK;

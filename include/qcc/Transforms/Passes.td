@@ -320,6 +320,8 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `bf16` in prompts instead, where all weights are floats that bf16 holds
       without rounding, 8 bits are asked for (or f16, and all weights are bf16),
       and no logits or routes follow;
+    * `f16` in prompts where it is asked for, with the option `blocks`, and all weights
+      are f16, under the same conditions;
     * `bf16` instead of 8 bits in prompts also where codes stand for floats
       (`values`) that have no minimum, which are rounded to it like the
       activations; `f32` beside others;
@@ -339,7 +341,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
       32, else 32;
     * `prompt_blocks`, with the option `blocks`, where prompts have integers and
       no codes stand for floats (`values`), or bf16 and no scale is for parts of 16
-      elements, or f16 and codes that are integers, unless logits follow or
+      elements, or f16 and codes that are integers or weights in f16, unless logits follow or
       experts multiply them;
     * `prompt_fixed` where prompts have 8 bits and the option `prompt` asks for no
       more than `a8`: who asks for finer scales gets them as they are.

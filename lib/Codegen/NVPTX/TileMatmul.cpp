@@ -31,7 +31,8 @@ public:
 
 private:
   void copyStep(Value step);
-  void copyPart(int64_t panel, Value step, Value slot);
+  void copyPart(int64_t panel, Value step, Value to);
+  void copyFloats(int64_t panel, Value step, Value to);
   Value slotOf(Value step) {
     return e.offset(stage.shared,
                     e.mul(e.urem(step, plan.slots), plan.slotBytes()));
@@ -69,8 +70,19 @@ private:
   Value tile;                     ///< Address of the tile's first step.
   Value factors;                  ///< Address of its factors.
   Value ofStep[4]; ///< A lane's row of matrices of each 16 elements of 64.
+  Value ofFloats;  ///< Its row of matrices of 16 elements of a panel.
 };
 } // namespace
+
+/// Bytes of 16 floats of a line.
+static constexpr int64_t kLine = PackedLayout::kRows * 2;
+
+/// Where half `half` of line `line` is. Four lines have all banks, so that
+/// every other four have their halves exchanged.
+static Value floatPlace(WarpEmitter &e, Value line, Value half) {
+  half = e.bitXor(half, e.bitAnd(e.shift(line, -2), 1));
+  return e.add(e.mul(line, kLine), e.mul(half, HalfTiles::kPiece));
+}
 
 TileMatmul::TileMatmul(StageKernel &stage, const TilePlan &plan,
                        Value firstUnit, Value number)
@@ -98,6 +110,8 @@ TileMatmul::TileMatmul(StageKernel &stage, const TilePlan &plan,
     ofStep[i] = e.add(e.mul(row, HalfTiles::kRowBytes),
                       e.mul(piece, HalfTiles::kPiece));
   }
+  // Matrices 0 and 1 have the first eight k, 1 and 3 the last eight columns.
+  ofFloats = floatPlace(e, row, upper);
 }
 
 /// Starts copying a step: all threads the tile's rows, each warp the parts of
@@ -125,7 +139,10 @@ void TileMatmul::copyStep(Value step) {
   own =
       e.offset(own, e.mul(stage.warp, plan.unitsOfWarp() * plan.partsBytes()));
   for (int64_t panel = 0; panel < kPanelsOfWarp; ++panel) {
-    copyPart(panel, step, own);
+    if (plan.isFloat(plan.streamOf(panel)))
+      copyFloats(panel, step, own);
+    else
+      copyPart(panel, step, own);
     own = e.offset(own, plan.partBytes(plan.streamOf(panel)));
   }
 }
@@ -164,6 +181,22 @@ void TileMatmul::copyPart(int64_t panel, Value step, Value to) {
   }
 }
 
+void TileMatmul::copyFloats(int64_t panel, Value step, Value to) {
+  const int64_t bytes = plan.partBytes(plan.streamOf(panel));
+  Value from = e.offset(panels[size_t(panel)], e.mul(step, bytes));
+  for (int64_t first = 0; first < bytes / HalfTiles::kPiece;
+       first += kWarpSize) {
+    // 16 elements of k.
+    static_assert(kWarpSize * HalfTiles::kPiece == 16 * kLine);
+    Value k = e.shift(stage.lane, -1);
+    Value line = e.add(e.mul(e.bitAnd(k, 1), 8), e.shift(k, -1));
+    Value place = floatPlace(e, line, e.bitAnd(stage.lane, 1));
+    e.copyAsync(e.offset(e.offset(to, first * HalfTiles::kPiece), place),
+                e.offset(e.offset(from, first * HalfTiles::kPiece),
+                         e.mul(stage.lane, HalfTiles::kPiece)));
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Products
 //===----------------------------------------------------------------------===//
@@ -179,6 +212,18 @@ void TileMatmul::beginUnit(Panel &panel, int64_t chunk) {
 
 void TileMatmul::beginChunk(Panel &panel, int64_t chunk) {
   const PackedLayout &layout = *panel.layout;
+  if (layout.encoding.isFloat()) {
+    for (int64_t half = 0; half < 2; ++half) {
+      Value at = e.offset(panel.part, (chunk * 2 + half) * 16 * kLine);
+      Values loaded =
+          e.loadMatrices(e.offset(at, ofFloats), 4, /*transposed=*/true);
+      // Columns lane / 4 and then + 8, of the first eight k and then the
+      // others.
+      for (size_t i = 0; i < 4; ++i)
+        panel.codes[size_t(half)][i] = e.bitcast(loaded[i], e.half2());
+    }
+    return;
+  }
   if (chunk % panel.chunksOfUnit == 0)
     beginUnit(panel, chunk);
   const int64_t inUnit = chunk % panel.chunksOfUnit;
@@ -230,7 +275,7 @@ void TileMatmul::endHalfChunk(Panel &panel, Value slot, int64_t chunk,
                               int64_t half) {
   const PackedLayout &layout = *panel.layout;
   const bool isHalved = layout.groupsPerChunk == 2;
-  if (!isHalved && half == 0)
+  if (layout.encoding.isFloat() || (!isHalved && half == 0))
     return;
   codegen::ScaleReader reader(e, layout);
   bool scaleOfUnit = layout.scaleInUnit && !layout.encoding.isTwoLevel();
@@ -271,6 +316,9 @@ Values TileMatmul::multiply(Value step, Values sums) {
       panel.firstChunk = e.mul(e.urem(step, stepsOfUnit), chunks);
     panel.products.assign(size_t(kSums), e.zero(e.f32()));
     panel.sums = MutableArrayRef(sums).slice(size_t(p * kSums), size_t(kSums));
+    // Floats have no scale: their products are the sums.
+    if (plan.isFloat(stream))
+      panel.products.assign(panel.sums.begin(), panel.sums.end());
     part = e.offset(part, plan.partBytes(stream));
   }
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -298,6 +346,9 @@ Values TileMatmul::multiply(Value step, Values sums) {
         endHalfChunk(panel, slot, chunk, half);
     }
   }
+  for (Panel &panel : all)
+    if (panel.layout->encoding.isFloat())
+      llvm::copy(panel.products, panel.sums.begin());
   return sums;
 }
 
@@ -370,7 +421,8 @@ TilePlan::TilePlan(const MatmulPlan &plan, const WeightRun &run,
   for (const PackedWeight &packed : run.packed) {
     streams.push_back(packed.runs.front().layout);
     needsSums |= packed.encoding.hasMin();
-    hasLongGroups &= streams.back().unitK % (2 * HalfTiles::kStep) == 0 &&
+    hasLongGroups &= !packed.encoding.isFloat() &&
+                     streams.back().unitK % (2 * HalfTiles::kStep) == 0 &&
                      packed.encoding.group % (2 * HalfTiles::kStep) == 0;
   }
   // Scales meet the sums of each step, so that long groups want long steps.

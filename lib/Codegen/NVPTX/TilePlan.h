@@ -7,7 +7,9 @@
 //   then for each of the block's panels its part of the step
 //
 // A panel's part is whole units; or, of units that are longer than a step, what
-// a unit begins with and the step's chunks.
+// a unit begins with and the step's chunks. Of floats it is lines of 16 columns
+// for each element of k, of each 16 elements first those with even numbers, as
+// in the tile's rows.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_NVPTX_TILEPLAN_H
@@ -48,6 +50,9 @@ public:
   }
   int64_t panelsOffset() const {
     return stepK / HalfTiles::kStep * rowsBytes();
+  }
+  bool isFloat(size_t stream) const {
+    return streams[stream].encoding.isFloat();
   }
   /// Steps that a unit of a stream has; 1 also where it is shorter.
   int64_t stepsOfUnit(size_t stream) const {

@@ -123,6 +123,16 @@ TEST(TileMatmulOnGpu, OrdersBiasesAndActivations) {
   check({64, {{ggml("Q5_1"), 40, {}}}, "gelu_tanh"});
 }
 
+/// Weights in f16, which have no codes, and no scales.
+TEST(TileMatmulOnGpu, Floats) {
+  const Encoding f16 = floatEncoding(ScalarType::F16);
+  for (size_t k : {64, 576}) {
+    check({k, {{f16, 5, {}}}, ""});
+    check({k, {{f16, 250, {}}, {f16, 20, {}, true}, {f16, 16, {}}}, ""});
+  }
+  check({128, {{f16, 150, {}}, {f16, 150, {}}}, "glu_gelu_erf"}, "sm_90a");
+}
+
 TEST(TileMatmulOnGpu, GatedUnits) {
   for (size_t rows : {16, 150})
     check({256,
@@ -133,22 +143,24 @@ TEST(TileMatmulOnGpu, GatedUnits) {
 /// Rows and weights are copied once for each block, as pieces that lie
 /// together, and no loads of matrices or of codes meet the same banks.
 TEST(TileMatmulOnGpu, AccessesAreWide) {
-  MatmulCase c{512, {{gptq(), 256, {}}}, ""};
-  std::mt19937 random(7);
-  c.fill(random);
-  auto step = c.compile(onGpu());
-  step->program()->countPatterns = true;
-  (void)step->run(prompt(64));
-  const emulator::Counters &counters =
-      step->program()->counters.at("tile_matmul_0");
-  EXPECT_EQ(counters.blocks, 1u);
-  EXPECT_EQ(counters.copies4 + counters.copies8, 0u);
-  EXPECT_EQ(counters.copiedBytes,
-            64u * 512 * 2 + PackedLayout(gptq()).bytes(256, 512));
-  EXPECT_EQ(counters.mmas, 256u / 16 * 64 / 8 * 512 / 16);
-  EXPECT_EQ(counters.matrixLoadConflicts, 0u);
-  EXPECT_EQ(counters.sharedConflicts, 0u);
-  EXPECT_LE(32 * counters.globalSectors, counters.globalBytes * 21 / 20);
+  for (const Encoding &encoding : {gptq(), floatEncoding(ScalarType::F16)}) {
+    MatmulCase c{512, {{encoding, 256, {}}}, ""};
+    std::mt19937 random(7);
+    c.fill(random);
+    auto step = c.compile(onGpu());
+    step->program()->countPatterns = true;
+    (void)step->run(prompt(64));
+    const emulator::Counters &counters =
+        step->program()->counters.at("tile_matmul_0");
+    EXPECT_EQ(counters.blocks, 1u);
+    EXPECT_EQ(counters.copies4 + counters.copies8, 0u);
+    EXPECT_EQ(counters.copiedBytes,
+              64u * 512 * 2 + PackedLayout(encoding).bytes(256, 512));
+    EXPECT_EQ(counters.mmas, 256u / 16 * 64 / 8 * 512 / 16);
+    EXPECT_EQ(counters.matrixLoadConflicts, 0u);
+    EXPECT_EQ(counters.sharedConflicts, 0u);
+    EXPECT_LE(32 * counters.globalSectors, counters.globalBytes * 21 / 20);
+  }
 }
 
 bool isCaught(const MatmulCase &c, CompiledStep &step) {
