@@ -181,13 +181,17 @@ FailureOr<int64_t> BlockPlan::bytes(Value value) const {
   qz::QActivationType type = quantize.getType();
   if (type.getColumns() > kMaxColumns / type.getSlots())
     return fail("expected activations of all slots at most 2^31 wide");
-  if (quantize.getPromptBlocks() &&
-      *quantize.getPrompt() == qz::Activations::F16)
-    return align(HalfTiles(type.getColumns(), *quantize.getSumGroup())
-                     .bytes(capacity.rows));
-  return std::max(
+  int64_t most = std::max(
       quantizedBytes(quantize, *quantize.getGenerate(), capacity.generateRows),
       quantizedBytes(quantize, *quantize.getPrompt(), capacity.rows));
+  // Blocks of 16 bits may be stored as tiles.
+  if (quantize.getPromptBlocks() &&
+      (*quantize.getPrompt() == qz::Activations::F16 ||
+       *quantize.getPrompt() == qz::Activations::BF16))
+    most = std::max(most,
+                    align(HalfTiles(type.getColumns(), *quantize.getSumGroup())
+                              .bytes(capacity.rows)));
+  return most;
 }
 
 int64_t BlockPlan::lastUse(Value value) const {

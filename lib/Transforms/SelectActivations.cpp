@@ -88,7 +88,8 @@ static bool isEightBit(qz::Activations activations) {
 static bool takesBlocks(Value weight, qz::Activations activations) {
   Encoding encoding = encodingOf(weight);
   if (activations == qz::Activations::F16)
-    return takesHalfTiles(encoding,
+    return encoding.element != ScalarType::BF16 &&
+           takesHalfTiles(encoding,
                           cast<qz::QTensorType>(weight.getType()).getColumns());
   if (activations == qz::Activations::BF16)
     return encoding.isFloat() || scaleGroup(encoding) != 0;

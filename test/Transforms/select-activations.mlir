@@ -183,3 +183,14 @@ func.func private @halves(%x: tensor<?x64xf32>, %w: !qz.tensor<64x64, #bf16>, %v
   %z = qz.matmul %b, [%v] : <64>, [!qz.tensor<64x64, #fp8>] -> tensor<?x64xf32>
   return %z : tensor<?x64xf32>
 }
+
+// Weights in f16 have rows of f16 where those are stored for blocks.
+// HALF-LABEL: func private @halves16
+// TILES-LABEL: func private @halves16
+func.func private @halves16(%x: tensor<?x64xf32>, %w: !qz.tensor<64x64, #qz.encoding<f16>>) -> tensor<?x64xf32> {
+  // HALF: qz.quantize {{.*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
+  // TILES: qz.quantize {{.*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f16>, prompt_blocks, sum_group = 32 : i64}
+  %a = qz.quantize %x : tensor<?x64xf32> -> <64>
+  %y = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #qz.encoding<f16>>] -> tensor<?x64xf32>
+  return %y : tensor<?x64xf32>
+}

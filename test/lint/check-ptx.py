@@ -5,7 +5,7 @@
 and prints a line for each kernel: registers, bytes of stack and of spills, and,
 with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
 loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
-more registers than allowed, when a kernel on tensor cores ("matmul_0", "prompt_matmul_0", "tile_matmul_0",
+more registers than allowed, when a kernel on tensor cores ("matmul_0", "tile_matmul_0",
 "attend_prompt_0") lacks those instructions, or when there is no kernel."""
 import argparse
 import pathlib
@@ -67,9 +67,9 @@ def main():
     parser.add_argument("--max-registers", type=int, required=True)
     parser.add_argument("--attention-registers", type=int, help="of kernels of attention")
     parser.add_argument("--prompt-registers", type=int, default=255,
-                        help="of those of prompts by tensor cores")
+                        help="of those of prompts' attention")
     parser.add_argument("--tile-registers", type=int, default=255,
-                        help="of those with quantized weights")
+                        help="of prompts' matmuls")
     parser.add_argument("ptx")
     options = parser.parse_args()
     failures = []
@@ -86,7 +86,7 @@ def main():
                    f"{spills} of spills"
             most = options.max_registers
             is_tile = name.startswith("tile_matmul_")
-            is_prompt = is_tile or name.startswith(("attend_prompt_", "prompt_matmul_"))
+            is_prompt = is_tile or name.startswith("attend_prompt_")
             if name.startswith("attend_"):
                 most = options.attention_registers or most
             if is_prompt:

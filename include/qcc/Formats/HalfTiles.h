@@ -1,13 +1,14 @@
 //===- HalfTiles.h - Rows of prompts as f16 in memory -----------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stored form of activations `f16`, which prompt steps have where all that
-// multiply them take it (`prompt_blocks`). Rows are stored in tiles of 64, a
-// tile as steps of 64 elements of k, so that a step of a tile is one piece of
-// memory, ready to be multiplied when it is copied:
+// A stored form of activations `f16` or `bf16`, which prompt steps may have
+// where all that multiply them take it (`prompt_blocks`). Rows are stored in
+// tiles of 64, a tile as steps of 64 elements of k, so that a step of a tile is
+// one piece of memory, ready to be multiplied when it is copied:
 //
 //   factor  [64] f32            what the sums of a row's products are to be
-//                               multiplied by, the inverse of its power of two
+//                               multiplied by, the inverse of its power of two;
+//                               1 of bf16
 //   then of each step
 //   halves  [64] rows of 128 bytes
 //   sum     [64 / sumGroup][64] f32   of the row's elements of each sumGroup
@@ -64,16 +65,15 @@ inline bool hasIntegerCodes(const Encoding &encoding) {
          !PackedLayout(encoding).subHalved && encoding.group % 16 == 0;
 }
 
-/// Whether such a weight, or one of f16, is multiplied by stored tiles: steps
-/// are whole units of it, or whole parts of its units, of which each field is
-/// copied in pieces of 16 bytes.
+/// Whether such a weight, or one of floats of 16 bits, is multiplied by stored
+/// tiles: steps are whole units of it, or whole parts of its units, of which
+/// each field is copied in pieces of 16 bytes.
 inline bool takesHalfTiles(const Encoding &encoding, int64_t columns) {
   if (columns % HalfTiles::kStep)
     return false;
-  if (encoding.element == ScalarType::F16)
-    return true;
   if (!hasIntegerCodes(encoding))
-    return false;
+    return encoding.element == ScalarType::F16 ||
+           encoding.element == ScalarType::BF16;
   PackedLayout layout(encoding);
   int64_t unit = layout.unitK;
   return columns % unit == 0 &&

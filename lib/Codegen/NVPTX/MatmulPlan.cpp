@@ -177,22 +177,6 @@ bool nvptx::takesTiles(qz::MatmulOp matmul) {
   return quantize && isStoredInTiles(quantize);
 }
 
-bool nvptx::takesPromptBlocks(qz::MatmulOp matmul) {
-  auto quantize = matmul.getInput().getDefiningOp<qz::QuantizeOp>();
-  if (!quantize || quantize.getPrompt() != qz::Activations::BF16 ||
-      quantize.getOrder() || quantize.getCentered() || quantize.getNormBias() ||
-      matmul.getExperts())
-    return false;
-  if (matmul.getInput().getType().getColumns() % MatmulPlan::kPromptStepK)
-    return false;
-  for (unsigned i = 0; i < matmul.getWeights().size(); ++i) {
-    Encoding encoding = weightType(matmul, i).getEncoding().toEncoding();
-    if (!encoding.isFloat() || encoding.element != ScalarType::BF16)
-      return false;
-  }
-  return true;
-}
-
 /// Null without experts.
 static std::optional<ExpertPlan> planExperts(const MatmulPlan &plan,
                                              bool isPrompt) {
@@ -237,9 +221,6 @@ std::optional<MatmulPlan> nvptx::planMatmul(qz::MatmulOp matmul,
     return no("activations that are made elsewhere");
   plan.experts = planExperts(plan, isPrompt);
   collectRuns(plan);
-  plan.inBlocks = isPrompt && takesPromptBlocks(matmul);
-  if (plan.inBlocks)
-    return plan;
   plan.sharedBytes = target.sharedBytes;
   plan.inTiles = isPrompt && takesTiles(matmul);
   if (plan.inTiles) {

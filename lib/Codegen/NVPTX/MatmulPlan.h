@@ -93,10 +93,7 @@ struct MatmulPlan {
   bool isLogits = false; ///< Results are those of the step.
   unsigned streams() const { return unsigned(runs.front().packed.size()); }
 
-  /// Prompts of bf16: PromptMatmul.h, with whole steps of k.
-  bool inBlocks = false;
-  static constexpr int64_t kPromptRows = 64, kPromptStepK = 32;
-  /// Prompts whose rows are stored as tiles of f16: TileMatmul.h.
+  /// Prompts whose rows are stored as tiles: TileMatmul.h.
   bool inTiles = false;
   int64_t sharedBytes = 0; ///< Most shared memory of a block.
 
@@ -130,8 +127,6 @@ std::optional<MatmulPlan> planMatmul(qz::MatmulOp matmul,
 /// Whether the experts of its rows are chosen, so that prompt steps deal them
 /// otherwise than others.
 bool dependsOnPrompt(qz::MatmulOp matmul);
-/// Whether prompt steps multiply blocks of bf16.
-bool takesPromptBlocks(qz::MatmulOp matmul);
 /// Whether prompt steps multiply stored tiles.
 bool takesTiles(qz::MatmulOp matmul);
 /// Whether the steps of such a plan fit into shared memory.

@@ -8,7 +8,6 @@
 #include "ExpertStages.h"
 #include "MatmulKernel.h"
 #include "PlainMatmul.h"
-#include "PromptMatmul.h"
 #include "RowStages.h"
 #include "RowTiles.h"
 #include "TileMatmul.h"
@@ -198,8 +197,7 @@ bool Program::hasPromptKernel(ArrayRef<Operation *> stage) const {
     return attendPlan(stage.back(), /*prompt=*/true).onTensorCores;
   auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
   return matmul &&
-         (nvptx::dependsOnPrompt(matmul) || nvptx::takesPromptBlocks(matmul) ||
-          nvptx::takesTiles(matmul));
+         (nvptx::dependsOnPrompt(matmul) || nvptx::takesTiles(matmul));
 }
 
 /// Everything that the code of a stage's kernel follows from.
@@ -339,11 +337,6 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         kernel.inputStride = rowStride(rows.getInput());
         int64_t columns = columnsOf(o.getResult());
         kernel.outputStride = plan->isLogits ? columns * 4 : rowStride(columns);
-        if (plan->inBlocks) {
-          describePromptMatmul(*plan, kernel);
-          return emit("prompt_matmul", kThreads,
-                      [&](StageKernel &k) { emitPromptMatmul(k, *plan); });
-        }
         if (plan->inTiles) {
           describeTileMatmul(*plan, kernel);
           return emit("tile_matmul", kTileThreads,

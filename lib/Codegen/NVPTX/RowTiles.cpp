@@ -1,4 +1,4 @@
-//===- RowTiles.cpp - Rows of prompts as stored tiles of f16 --------------===//
+//===- RowTiles.cpp - Rows of prompts as stored tiles ---------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
@@ -12,7 +12,22 @@ using namespace qcc;
 using namespace qcc::nvptx;
 
 bool nvptx::isStoredInTiles(qz::QuantizeOp op) {
-  return op.getPromptBlocks() && op.getPrompt() == qz::Activations::F16;
+  if (!op.getPromptBlocks())
+    return false;
+  if (op.getPrompt() == qz::Activations::F16)
+    return true;
+  // Other codes are multiplied in bf16 by other targets alone.
+  return op.getPrompt() == qz::Activations::BF16 && !op.getExperts() &&
+         llvm::all_of(op->getUsers(), [&](Operation *user) {
+           auto matmul = dyn_cast<qz::MatmulOp>(user);
+           return matmul && !matmul.getExperts() &&
+                  llvm::all_of(matmul.getWeights(), [](Value weight) {
+                    auto type = cast<qz::QTensorType>(weight.getType());
+                    Encoding encoding = type.getEncoding().toEncoding();
+                    return encoding.element == ScalarType::BF16 &&
+                           takesHalfTiles(encoding, type.getColumns());
+                  });
+         });
 }
 
 namespace {
@@ -20,7 +35,10 @@ class RowTiles {
 public:
   RowTiles(StageKernel &stage, qz::QuantizeOp op)
       : stage(stage), e(stage.e), op(op), k(op.getType().getColumns()),
-        tiles(k, *op.getSumGroup()), row(e.blockIndex(gpu::Dimension::y)) {}
+        tiles(k, *op.getSumGroup()),
+        element(op.getPrompt() == qz::Activations::BF16 ? e.b.getBF16Type()
+                                                        : e.f16()),
+        row(e.blockIndex(gpu::Dimension::y)) {}
 
   void emit();
 
@@ -39,6 +57,7 @@ private:
   qz::QuantizeOp op;
   int64_t k;
   HalfTiles tiles;
+  Type element;       ///< f16 or bf16.
   Value row;          ///< i32, of the step.
   Value mean, factor; ///< Of the norm; null without.
   int64_t sharedBytes = 0;
@@ -163,9 +182,11 @@ Value RowTiles::largest() {
 /// Stores four elements, and their sum with that of the lanes beside it.
 void RowTiles::store(Value quad, Value isThere, Value scale, Value tile) {
   Values x = normed(quad);
-  for (Value &element : x)
-    element = e.mulf(element, scale);
-  const Value pairs[] = {e.packHalves(x[0], x[2]), e.packHalves(x[1], x[3])};
+  if (scale)
+    for (Value &each : x)
+      each = e.mulf(each, scale);
+  const Value pairs[] = {e.pack(x[0], x[2], element),
+                         e.pack(x[1], x[3], element)};
   Value inTile = e.urem(row, HalfTiles::kRows);
   constexpr int64_t kQuads = HalfTiles::kStep / 4;
   Value step =
@@ -187,8 +208,9 @@ void RowTiles::store(Value quad, Value isThere, Value scale, Value tile) {
   Value sum = e.zero(e.f32());
   for (Value halves : pairs)
     for (int64_t i = 0; i < 2; ++i)
-      sum = e.addf(sum,
-                   e.extf(e.extract(e.bitcast(halves, e.half2()), i), e.f32()));
+      sum =
+          e.addf(sum, e.extf(e.extract(e.bitcast(halves, e.vec(2, element)), i),
+                             e.f32()));
   const int64_t lanes = tiles.sumGroup / 4;
   for (int64_t mask = lanes / 2; mask; mask /= 2)
     sum = e.addf(sum, e.shuffleXor(sum, mask));
@@ -203,18 +225,22 @@ void RowTiles::store(Value quad, Value isThere, Value scale, Value tile) {
 
 void RowTiles::emit() {
   makeNorm();
-  auto [scale, inverse] = halfRange(e, largest());
+  // bf16 has the range of f32.
+  HalfRange range = {Value(), e.constant(e.f32(), 1.0)};
+  if (element.isF16())
+    range = halfRange(e, largest());
   Value number = e.zext(e.udiv(row, HalfTiles::kRows), e.i64());
   Value tile = e.offset(stage.result(), e.mul(number, tiles.tileBytes()));
   e.ifThen(e.cmp(arith::CmpIPredicate::eq, stage.thread, e.c32(0)), [&] {
-    e.store(inverse, e.offset(tile, e.mul(e.urem(row, HalfTiles::kRows), 4)),
+    e.store(range.factor,
+            e.offset(tile, e.mul(e.urem(row, HalfTiles::kRows), 4)),
             llvm::Align(4));
   });
   // Every thread takes part in each turn, since sums need all lanes.
-  e.loop(e.c32(0), e.c32(k / 4), kTileThreads, [&, scale = scale](Value start) {
+  e.loop(e.c32(0), e.c32(k / 4), kTileThreads, [&](Value start) {
     Value quad = e.add(start, stage.thread);
     Value isThere = e.lessThan(quad, e.c32(k / 4));
-    store(e.minU(quad, e.c32(k / 4 - 1)), isThere, scale, tile);
+    store(e.minU(quad, e.c32(k / 4 - 1)), isThere, range.scale, tile);
   });
   stage.kernel.sharedBytes = unsigned(sharedBytes);
 }

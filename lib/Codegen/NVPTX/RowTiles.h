@@ -1,4 +1,4 @@
-//===- RowTiles.h - Rows of prompts as stored tiles of f16 ------*- C++ -*-===//
+//===- RowTiles.h - Rows of prompts as stored tiles -------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 

@@ -47,8 +47,8 @@ private:
     Value firstChunk;     ///< Of the part, in its unit; or null.
     codegen::PanelScales unit[2], chunk[2], group[2]; ///< Of both columns.
     Value chunkAddress;
-    PanelCodes::Fragments codes;
-    Values products; ///< Not yet scaled.
+    PanelCodes::Fragments codes; ///< Or floats; i32.
+    Values products;             ///< Not yet scaled.
     MutableArrayRef<Value> sums;
   };
   void beginUnit(Panel &panel, int64_t chunk);
@@ -63,6 +63,7 @@ private:
   WarpEmitter &e;
   const TilePlan &plan;
   PanelCodes codes;
+  Type element;                   ///< Of rows: f16 or bf16.
   std::vector<MatmulUnits> units; ///< Of the warp.
   Values exists;                  ///< Of units: i1.
   Values panels;                  ///< Their addresses.
@@ -87,6 +88,10 @@ static Value floatPlace(WarpEmitter &e, Value line, Value half) {
 TileMatmul::TileMatmul(StageKernel &stage, const TilePlan &plan,
                        Value firstUnit, Value number)
     : stage(stage), e(stage.e), plan(plan), codes(e, stage.lane),
+      element(qz::QuantizeOp(plan.plan.quantize).getPrompt() ==
+                      qz::Activations::BF16
+                  ? e.b.getBF16Type()
+                  : e.f16()),
       group(e.shift(stage.lane, -2)), quad(e.bitAnd(stage.lane, 3)) {
   const int64_t count = plan.unitsOfWarp();
   Value first = e.add(firstUnit, e.mul(stage.warp, count));
@@ -219,8 +224,7 @@ void TileMatmul::beginChunk(Panel &panel, int64_t chunk) {
           e.loadMatrices(e.offset(at, ofFloats), 4, /*transposed=*/true);
       // Columns lane / 4 and then + 8, of the first eight k and then the
       // others.
-      for (size_t i = 0; i < 4; ++i)
-        panel.codes[size_t(half)][i] = e.bitcast(loaded[i], e.half2());
+      llvm::copy(loaded, panel.codes[size_t(half)].begin());
     }
     return;
   }
@@ -243,6 +247,9 @@ void TileMatmul::beginChunk(Panel &panel, int64_t chunk) {
       zeros.push_back(panel.chunk[h].zero);
   }
   panel.codes = codes.fragments(layout, panel.chunkAddress, zeros);
+  for (auto &registers : panel.codes)
+    for (Value &pair : registers)
+      pair = e.bitcast(pair, e.i32());
 }
 
 void TileMatmul::applyScale(Panel &panel, const codegen::PanelScales *scales) {
@@ -335,10 +342,9 @@ Values TileMatmul::multiply(Value step, Values sums) {
         for (Panel &panel : all)
           for (int64_t i = 0; i < 2; ++i) {
             auto *first = panel.products.begin() + (eight + i) * 4;
-            const Value b[] = {e.bitcast(loaded[size_t(2 * i)], e.half2()),
-                               e.bitcast(loaded[size_t(2 * i + 1)], e.half2())};
-            Values next = e.mma(panel.codes[size_t(half)], b,
-                                ValueRange(ArrayRef(first, 4)));
+            Values next = e.mma(panel.codes[size_t(half)],
+                                ArrayRef(loaded).slice(size_t(2 * i), 2),
+                                ValueRange(ArrayRef(first, 4)), element);
             std::copy(next.begin(), next.end(), first);
           }
       }

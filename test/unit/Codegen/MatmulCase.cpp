@@ -23,12 +23,24 @@ std::string MatmulCase::module() const {
   std::string activation = "!qz.activation<" + std::to_string(k) + ">";
   std::string declarations = "qz.weight @table : " + table + "\n", uses,
               operands, types, biases, biasTypes, biasOf;
-  std::string orderType =
+  std::string vectorType =
       "!qz.tensor<" + std::to_string(k) + ", #qz.encoding<f32>>";
-  if (!order.empty()) {
-    declarations += "qz.weight @order : " + orderType + "\n";
-    uses += "%o = qz.use @order : " + orderType + "\n";
-  }
+  std::string made = "qz.quantize %x", madeTypes = rowsX;
+  auto addVector = [&](const std::vector<float> &values, std::string name,
+                       std::string word, std::string typeWord) {
+    if (values.empty())
+      return;
+    declarations += "qz.weight @" + name + " : " + vectorType + "\n";
+    uses += "%" + name + " = qz.use @" + name + " : " + vectorType + "\n";
+    made += " " + word + " %" + name;
+    madeTypes += typeWord + " " + vectorType;
+  };
+  addVector(norm, "norm", "norm", ",");
+  addVector(normBias, "norm_bias", "bias", " bias");
+  addVector(order, "order", "order", " by");
+  if (!norm.empty())
+    made += std::string(" {") + (normBias.empty() ? "" : "centered, ") +
+            "eps = 1.0e-5 : f32}";
   for (size_t i = 0; i < segments.size(); ++i) {
     std::string name = "w" + std::to_string(i);
     std::string type = tensorText(segments[i].rows, k, segments[i].encoding);
@@ -66,9 +78,8 @@ std::string MatmulCase::module() const {
       "%t = qz.use @table : " + table + "\n" + uses + (select ? "%e" : "%x") +
       " = llm.embedding %batch, %t : " + table + " -> " + rowsX +
       (select ? "\n%x = llm.select_outputs %e, %batch : " + rowsX : "") +
-      "\n%a = qz.quantize %x" + (order.empty() ? " : " : " order %o : ") +
-      rowsX + (order.empty() ? "" : " by " + orderType) + " -> " + activation +
-      "\n" + matmul;
+      "\n%a = " + made + " : " + madeTypes + " -> " + activation + "\n" +
+      matmul;
   if (!viaBuffer)
     return declarations + "func.func @step(%batch: !llm.batch) -> " + rowsY +
            " {\n" + body + "return %p : " + rowsY + "\n}\n";
@@ -90,6 +101,10 @@ MatmulCase::compile(const StepOptions &options) const {
   step->setWeight("table", table);
   if (!order.empty())
     step->setVector("order", order);
+  if (!norm.empty())
+    step->setVector("norm", norm);
+  if (!normBias.empty())
+    step->setVector("norm_bias", normBias);
   for (size_t i = 0; i < segments.size(); ++i)
     step->setWeight("w" + std::to_string(i), segments[i].weights);
   for (size_t i = 0; i < segments.size(); ++i)
@@ -98,6 +113,25 @@ MatmulCase::compile(const StepOptions &options) const {
   if (viaBuffer)
     step->setWeight("identity", identityRows(columns()));
   return step;
+}
+
+std::vector<float> MatmulCase::entering(size_t row) const {
+  std::vector<float> result = x[row];
+  double mean = 0, square = 0;
+  for (float value : x[row])
+    mean += normBias.empty() ? 0.0 : double(value) / double(k);
+  for (float value : x[row])
+    square += (value - mean) * (value - mean) / double(k);
+  for (size_t i = 0; i < k; ++i) {
+    size_t from = order.empty() ? i : size_t(order[i]);
+    double value = x[row][from];
+    if (!norm.empty())
+      value = (value - mean) / std::sqrt(square + 1e-5) * norm[from];
+    if (!normBias.empty())
+      value += normBias[from];
+    result[i] = float(value);
+  }
+  return result;
 }
 
 /// One for each row of all segments, with its bias.

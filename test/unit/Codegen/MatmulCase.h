@@ -42,7 +42,12 @@ struct MatmulCase {
   bool select = false; ///< Only rows that want results.
   std::vector<float> order =
       {}; ///< In which elements enter; empty: as they are.
-  std::vector<std::vector<float>> x;
+  /// Weights of a norm of the rows, about their mean if there are biases too.
+  std::vector<float> norm = {}, normBias = {};
+  std::vector<std::vector<float>> x = {};
+
+  /// Row `row` as its elements enter.
+  std::vector<float> entering(size_t row) const;
 
   size_t columns() const {
     if (epilogue.starts_with("glu"))

@@ -51,17 +51,18 @@ void check(const MatmulCase &c, CompiledStep &step) {
   StepRows rows = prompt(count);
   std::vector<float> got = step.run(rows);
   MatmulCase ordered = c;
-  for (size_t row = 0; row < kTokens && !c.order.empty(); ++row)
-    for (size_t i = 0; i < c.k; ++i)
-      ordered.x[row][i] = c.x[row][size_t(c.order[i])];
+  for (size_t row = 0; row < kTokens; ++row)
+    ordered.x[row] = c.entering(row);
+  const bool isBf16 = c.segments[0].encoding.element == ScalarType::BF16;
+  const std::string form = isBf16 ? "bf16" : "f16";
   if (c.epilogue.starts_with("glu")) {
     got.resize(kTokens * c.columns());
-    expectGated(ordered, "f16", got);
+    expectGated(ordered, form, got);
   } else if (c.epilogue.empty()) {
-    expectProducts(ordered, "f16", got, {rows.token.begin(), rows.token.end()});
+    expectProducts(ordered, form, got, {rows.token.begin(), rows.token.end()});
   } else {
     got.resize(kTokens * c.columns());
-    expectActivated(ordered, "f16", got);
+    expectActivated(ordered, form, got);
   }
   for (size_t some : {1, 17}) {
     std::vector<float> alone = step.run(prompt(some));
@@ -123,14 +124,45 @@ TEST(TileMatmulOnGpu, OrdersBiasesAndActivations) {
   check({64, {{ggml("Q5_1"), 40, {}}}, "gelu_tanh"});
 }
 
-/// Weights in f16, which have no codes, and no scales.
+/// Weights in f16 and bf16, which have no codes, and no scales.
 TEST(TileMatmulOnGpu, Floats) {
-  const Encoding f16 = floatEncoding(ScalarType::F16);
-  for (size_t k : {64, 576}) {
-    check({k, {{f16, 5, {}}}, ""});
-    check({k, {{f16, 250, {}}, {f16, 20, {}, true}, {f16, 16, {}}}, ""});
+  for (ScalarType element : {ScalarType::F16, ScalarType::BF16}) {
+    const Encoding floats = floatEncoding(element);
+    for (size_t k : {64, 576}) {
+      check({k, {{floats, 5, {}}}, ""});
+      check({k,
+             {{floats, 250, {}}, {floats, 20, {}, true}, {floats, 16, {}}},
+             ""});
+    }
+    check({128, {{floats, 150, {}}, {floats, 150, {}}}, "glu_gelu_erf"},
+          "sm_90a");
   }
-  check({128, {{f16, 150, {}}, {f16, 150, {}}}, "glu_gelu_erf"}, "sm_90a");
+}
+
+/// Rows enter as their norm leaves them. Its root may be off by a few units of
+/// f32, which moves some elements to the next number of 16 bits.
+TEST(TileMatmulOnGpu, Norms) {
+  for (const Encoding &encoding : {gptq(), floatEncoding(ScalarType::F16)})
+    for (bool isCentered : {false, true}) {
+      MatmulCase c{256, {{encoding, 40, {}}}, ""};
+      std::mt19937 random(11);
+      c.norm = randomActivations(c.k, random);
+      if (isCentered)
+        c.normBias = randomActivations(c.k, random);
+      c.fill(random);
+      auto step = c.compile(onGpu());
+      std::vector<float> got = step->run(firstTokens(kTokens, true));
+      for (size_t row = 0; row < kTokens; ++row) {
+        const std::vector<float> x = c.entering(row);
+        std::vector<DotProduct> rounded = c.products(quantize(x, "f16")),
+                                expected = c.products(quantize(x, "f32"));
+        for (size_t i = 0; i < c.columns(); ++i)
+          ASSERT_NEAR(got[row * c.columns() + i], expected[i].value,
+                      1.01 * rounded[i].stepBound +
+                          roundingBound(expected[i], "f16"))
+              << "row " << row << " column " << i;
+      }
+    }
 }
 
 TEST(TileMatmulOnGpu, GatedUnits) {
