@@ -46,10 +46,8 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // The weights are on their way before the rows are read.
   // NVPTX: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache =  cg
   // NVPTX: nvvm.cp.async.commit.group
-  // NVPTX: gpu.shuffle  xor
-  // NVPTX: llvm.call_intrinsic "llvm.sqrt"
-  // NVPTX: gpu.barrier
   // NVPTX: llvm.getelementptr %[[NORM]]
+  // NVPTX: gpu.shuffle  xor
   // NVPTX: llvm.call_intrinsic "llvm.nvvm.ff2f16x2.rn"
   // NVPTX: gpu.barrier
   // NVPTX: scf.for
