@@ -85,7 +85,7 @@ qcc_status DeviceModel::plan(LayerRange layers, ErrorText &error) {
   range = layers;
   if (!kept.allocate(description->state_count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
-  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
+  for (const qcc_gpu_program_v1 *program : programsOf(code()))
     for (uint32_t i = 0; i < program->launch_count; ++i) {
       const qcc_gpu_launch_v1 &launch = program->launches[i];
       const qcc_gpu_operand_v1 *operands =
@@ -152,7 +152,7 @@ qcc_status DeviceModel::load(ErrorText &error) {
     if (status)
       return status;
   }
-  for (const qcc_gpu_program_v1 *program : {&code().generate, &code().prompt})
+  for (const qcc_gpu_program_v1 *program : programsOf(code()))
     if (qcc_status status = checkOperands(*program, error))
       return status;
   return resident.upload(gpu, source, error);

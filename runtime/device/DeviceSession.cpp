@@ -42,8 +42,8 @@ qcc_status DeviceSession::create(uint32_t sequences, uint64_t pagesPerSequence,
     for (uint32_t i = 0; i < program.launch_count; ++i)
       mostOperands = std::max(mostOperands, program.launches[i].operand_count);
   };
-  count(owner.code().generate);
-  count(owner.code().prompt);
+  for (const qcc_gpu_program_v1 *program : programsOf(owner.code()))
+    count(*program);
   if (!addresses.allocate(owner.code().operand_count) ||
       !arguments.allocate(mostOperands))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
@@ -280,9 +280,7 @@ qcc_status DeviceSession::takeResidual(const DeviceSession &before,
 
 /// Puts a step into the stream.
 qcc_status DeviceSession::run(const qcc_step_v1 &step, ErrorText &error) {
-  const qcc_gpu_program_v1 &program = step.flags & QCC_STEP_PROMPT
-                                          ? owner.code().prompt
-                                          : owner.code().generate;
+  const qcc_gpu_program_v1 &program = programOf(owner.code(), step);
   auto launch = [&](ErrorText &why) { return launchAll(program, step, why); };
   const GraphCache::Key key = {program.launches, step.rows, step.outputs};
   const Graph *graph = graphs.find(key, stream, launch);

@@ -20,7 +20,7 @@ qcc_status DeviceWeights::plan(const qcc_gpu_code_v1 &code, LayerRange layers,
   Array<uint8_t> isNamed; // operands may be those of several launches
   if (!isNamed.allocate(code.operand_count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
-  for (const qcc_gpu_program_v1 *program : {&code.generate, &code.prompt})
+  for (const qcc_gpu_program_v1 *program : programsOf(code))
     for (uint32_t i = 0; i < program->launch_count; ++i) {
       const qcc_gpu_launch_v1 &launch = program->launches[i];
       if (isRun(code, launch, layers))

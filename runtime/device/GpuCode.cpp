@@ -105,6 +105,14 @@ static qcc_status checkProgram(const qcc_model_v1 &model,
   return QCC_OK;
 }
 
+const qcc_gpu_program_v1 &programOf(const qcc_gpu_code_v1 &code,
+                                    const qcc_step_v1 &step) {
+  if (step.flags & QCC_STEP_PROMPT)
+    return code.prompt;
+  return step.rows > 1 && code.several.launch_count ? code.several
+                                                    : code.generate;
+}
+
 bool isRun(const qcc_gpu_code_v1 &code, const qcc_gpu_launch_v1 &launch,
            LayerRange layers) {
   if (launch.layer > 0)
@@ -129,6 +137,10 @@ qcc_status checkGpuCode(const qcc_model_v1 &model, uint64_t weightBytes,
   if (qcc_status status =
           checkProgram(model, model.gpu->generate, QCC_GENERATE_ROWS, error))
     return status;
+  if (model.gpu->several.launch_count)
+    if (qcc_status status =
+            checkProgram(model, model.gpu->several, QCC_GENERATE_ROWS, error))
+      return status;
   return checkProgram(model, model.gpu->prompt, model.row_capacity, error);
 }
 

@@ -66,6 +66,12 @@ TEST(GpuCodeTest, RefusesWhatNoStepCouldRun) {
   refused([](Tables &t) { t.operands[6].value = DEMO_LAYERS; });
   refused([](Tables &t) { t.code.prompt.launch_count = 0; });
   refused([](Tables &t) { t.code.generate.launches = nullptr; });
+  refused([](Tables &t) { t.code.several.launch_count = 1; });
+  refused([](Tables &t) {
+    t.code.several = t.code.prompt;
+    t.launches[1].layer = 0;
+    t.launches[0].layer = 1;
+  });
   refused([](Tables &t) { t.code.prompt.flags = 2; });
   refused([](Tables &t) { t.launches[0].kernel = t.code.kernel_count; });
   refused([](Tables &t) { t.launches[0].first_operand = 28; });
@@ -77,6 +83,27 @@ TEST(GpuCodeTest, RefusesWhatNoStepCouldRun) {
   refused([](Tables &t) { t.launches[5].layer = DEMO_LAYERS + 2; });
   refused([](Tables &t) { t.launches[2].shared_bytes = ~0u; });
   refused([](Tables &t) { t.launches[2].shared_bytes_per_row = 1u << 31; });
+}
+
+TEST(GpuCodeTest, StepsOfSeveralRowsMayHaveAProgram) {
+  Tables tables;
+  auto programOf = [&](uint32_t rows, uint32_t flags) {
+    qcc_step_v1 step = {};
+    step.rows = rows;
+    step.flags = flags;
+    return &qcc::rt::device::programOf(tables.code, step);
+  };
+  EXPECT_EQ(programOf(1, 0), &tables.code.generate);
+  EXPECT_EQ(programOf(2, 0), &tables.code.generate);
+  EXPECT_EQ(programOf(2, QCC_STEP_PROMPT), &tables.code.prompt);
+  tables.code.several = tables.code.prompt;
+  ErrorText error;
+  EXPECT_EQ(checkGpuCode(tables.model, DEMO_WEIGHT_BYTES, error), QCC_OK)
+      << error.get();
+  EXPECT_EQ(programOf(1, 0), &tables.code.generate);
+  EXPECT_EQ(programOf(2, 0), &tables.code.several);
+  EXPECT_EQ(programOf(16, 0), &tables.code.several);
+  EXPECT_EQ(programOf(16, QCC_STEP_PROMPT), &tables.code.prompt);
 }
 
 class DeviceWeightsTest : public FakeDeviceFixture {};
@@ -95,7 +122,9 @@ TEST_F(DeviceWeightsTest, HasWhatLaunchesName) {
     launches[i].layer = i + 1;
   }
   qcc_gpu_code_v1 code = {};
-  code.generate = code.prompt = {launches, 2, 0};
+  // One of each layer, which is enough.
+  code.generate = code.prompt = {launches, 1, 0};
+  code.several = {launches + 1, 1, 0};
   code.operands = operands;
   code.operand_count = sizeof operands / sizeof *operands;
   std::vector<uint8_t> weights(10000);

@@ -6,7 +6,7 @@ and prints a line for each kernel: registers, bytes of stack and of spills, and,
 with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
 loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
 more registers than allowed, when a kernel on tensor cores ("matmul_0", "tile_matmul_0",
-"attend_prompt_0") lacks those instructions, or when there is no kernel."""
+"several_matmul_0", "attend_prompt_0") lacks those instructions, or when there is no kernel."""
 import argparse
 import pathlib
 import re
@@ -70,6 +70,8 @@ def main():
                         help="of those of prompts' attention")
     parser.add_argument("--tile-registers", type=int, default=255,
                         help="of prompts' matmuls")
+    parser.add_argument("--several-registers", type=int, default=128,
+                        help="of those of steps with several rows")
     parser.add_argument("ptx")
     options = parser.parse_args()
     failures = []
@@ -91,6 +93,8 @@ def main():
                 most = options.attention_registers or most
             if is_prompt:
                 most = options.tile_registers if is_tile else options.prompt_registers
+            if name.startswith("several_matmul_"):
+                most = options.several_registers
             if registers > most or stack or spills:
                 failures.append(name)
             if options.nvdisasm:
@@ -100,7 +104,7 @@ def main():
                 text += f", {copies} copies of 128 bits, {products} tensor products"
                 if is_prompt:
                     text += f", {matrices} loads of matrices"
-                on_tensor_cores = name.startswith("matmul_") or is_prompt
+                on_tensor_cores = name.startswith(("matmul_", "several_matmul_")) or is_prompt
                 if (on_tensor_cores and not (copies and products)) or count(LOCAL, lines) or \
                         (is_prompt and not matrices):
                     failures.append(name)

@@ -105,14 +105,15 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
   Constant *generate = tableOf(program.launches),
            *prompt = program.promptLaunches.empty()
                          ? generate
-                         : tableOf(program.promptLaunches);
+                         : tableOf(program.promptLaunches),
+           *several = tableOf(program.severalLaunches);
   // Of the runtime; of no type that matters.
   Constant *runtime = module.getOrInsertGlobal(QCC_GPU_RUNTIME_SYMBOL,
                                                llvm::Type::getInt8Ty(context));
   llvm::cast<llvm::GlobalVariable>(runtime)->setVisibility(
       llvm::GlobalValue::HiddenVisibility);
   uint32_t flags = program.startsEarly ? QCC_GPU_STARTS_EARLY : 0;
-  static_assert(sizeof(qcc_gpu_code_v1) == 96, "fields below");
+  static_assert(sizeof(qcc_gpu_code_v1) == 112, "fields below");
   return global(structure({i32(sizeof(qcc_gpu_code_v1)), i32(images.size()),
                            table(images, "images"), table(kernels, "kernels"),
                            table(operands, "operands"), i32(kernels.size()),
@@ -120,7 +121,8 @@ Constant *BundleBuilder::gpuCode(const LaunchProgram &program) {
                            i32(program.launchesOf(false).size()), i32(flags),
                            prompt, i32(program.launchesOf(true).size()),
                            i32(flags), i64(program.residualOffset),
-                           i64(program.residualStride), runtime}),
+                           i64(program.residualStride), runtime, several,
+                           i32(program.severalLaunches.size()), i32(flags)}),
                 "gpu", 8);
 }
 

@@ -148,5 +148,7 @@ std::string qcc::describeKernels(const std::vector<GpuKernel> &kernels,
     describeLaunch("launch", launch);
   for (const Launch &launch : program.promptLaunches)
     describeLaunch("prompt launch", launch);
+  for (const Launch &launch : program.severalLaunches)
+    describeLaunch("launch of several", launch);
   return text;
 }

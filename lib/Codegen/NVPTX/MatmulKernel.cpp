@@ -77,6 +77,7 @@ void MatmulKernel::emit() {
   block.shared = stage.shared;
   block.inputRow = [&](Value row) { return units.inputRow(row); };
   block.norm = quantize.getNorm() ? stage.address(quantize.getNorm()) : Value();
+  SharedRows::storeInShared(e, plan, block);
   units.forTiles([&] { emitTile(); });
 }
 
@@ -88,8 +89,10 @@ void MatmulKernel::emitTile() {
   });
   stage.awaitStages();
   emitRowPrologue(e, plan, block);
+  e.blockBarrier();
   units.forRun([&](const WeightRun &run) {
-    storeSums(PanelStream(e, plan, run, block, units.panels(run)).emit());
+    SharedRows rows(e, plan, run, block);
+    storeSums(PanelStream(e, plan, run, block, units.panels(run)).emit(rows));
   });
   e.blockBarrier();
   // One result for each of the first threads: 16 columns of 8 rows.

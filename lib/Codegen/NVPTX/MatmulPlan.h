@@ -103,6 +103,13 @@ struct MatmulPlan {
   /// enough copies under way.
   int64_t warps = kWarps;
   int64_t threads() const { return warps * kWarpSize; }
+  /// Of steps with several rows, for which others store them: RowHalves.h. A
+  /// block has some units of one run.
+  bool ofStoredRows = false;
+  int64_t rowTiles = 1; ///< Of kTokens rows each.
+  int64_t blockUnits = 1;
+  int64_t blockPanels() const { return blockUnits * streams(); }
+
   int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
   bool needsSums = false; ///< Some weight has minima or zero points.
 
@@ -110,8 +117,12 @@ struct MatmulPlan {
 
   // Shared memory, in bytes.
   static constexpr int64_t factorOffset = 0, partialOffset = kTokens * 4;
-  int64_t partialBytes() const { return warps * streams() * 32 * 16; }
-  int64_t ringOffset() const { return partialOffset + partialBytes(); }
+  int64_t partialBytes() const {
+    return warps * blockPanels() * rowTiles * 32 * 16;
+  }
+  int64_t ringOffset() const {
+    return ofStoredRows ? 0 : partialOffset + partialBytes();
+  }
   int64_t ringBytes = 0; ///< Of all warps.
   int64_t rowsOffset() const { return ringOffset() + ringBytes; }
   int64_t sumsOffset() const { return k * 2; } ///< Within a row.

@@ -4,8 +4,6 @@
 
 #include "PanelStream.h"
 
-#include "qcc/Codegen/Common/PanelScales.h"
-
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
@@ -16,30 +14,19 @@ PanelStream::PanelStream(WarpEmitter &e, const MatmulPlan &plan,
     : e(e), plan(plan), run(run), block(block), panels(std::move(panels)),
       codes(e, block.lane) {
   ring = e.offset(e.offset(block.shared, plan.ringOffset()),
-                  e.mul(block.warp, run.ringSlots * run.slotBytes()));
+                  e.mul(block.warp, run.ringSlots * slotBytes()));
   group = e.shift(block.lane, -2);
-  quad = e.bitAnd(block.lane, 3);
-  // Lanes of rows that do not exist read the last one; nothing of it reaches
-  // the rows that do.
-  Value last = e.add(block.valid, -1);
-  auto rowAt = [&](Value row) {
-    return e.offset(e.offset(block.shared, plan.rowsOffset()),
-                    e.mul(e.minU(row, last), plan.rowBytes));
-  };
-  rowFragment = e.offset(rowAt(group), e.mul(quad, 8));
-  for (int64_t i = 0; i < 2; ++i)
-    rowSums[i] = e.offset(rowAt(e.add(e.mul(quad, 2), i)), plan.sumsOffset());
 }
 
 void PanelStream::copyStep(Value step, Value slot) {
   for (unsigned s = 0; s < panels.size(); ++s) {
-    int64_t bytes = run.stepBytes(s), pieces = bytes / 16;
+    int64_t bytes = run.stepBytes(streamOf(s)), pieces = bytes / 16;
     Value from = e.offset(panels[s], e.mul(step, bytes));
-    Value to = e.offset(slot, run.slotOffset(s));
+    Value to = e.offset(slot, slotOffset(s));
     for (int64_t first = 0; first < pieces; first += kWarpSize) {
       Value piece = e.add(block.lane, first);
       auto copy = [&] {
-        const PackedLayout &layout = run.streams[s];
+        const PackedLayout &layout = run.streams[streamOf(s)];
         Value inUnit = e.urem(piece, int64_t(layout.unitBytes / 16));
         Value bytes = e.mul(piece, 16);
         e.copyAsync(
@@ -58,20 +45,26 @@ void PanelStream::emitPrefetch() {
   for (int64_t i = 0; i + 1 < run.ringSlots; ++i) {
     Value step = e.add(block.warp, i * plan.warps);
     e.ifThen(e.lessThan(step, e.c32(steps())),
-             [&] { copyStep(step, e.offset(ring, i * run.slotBytes())); });
+             [&] { copyStep(step, e.offset(ring, i * slotBytes())); });
     e.commitCopies();
   }
 }
 
-Values PanelStream::emit() {
-  Values zeros(4 * panels.size(), e.zero(e.f32()));
-  return e.loop(block.warp, e.c32(steps()), e.c32(plan.warps), zeros,
+Values PanelStream::emit(BlockRows &rows) {
+  Values zeros(4 * panels.size() * size_t(rows.tiles()), e.zero(e.f32()));
+  // Without a branch, as where each warp has one step, LLVM would make all
+  // products before it adds any, and have them in registers.
+  Value end = e.c32(steps());
+  if (rows.staysInRegisters())
+    end = e.select(e.lessThan(e.c32(0), block.valid), end, e.c32(0));
+  return e.loop(block.warp, end, e.c32(plan.warps), zeros,
                 [&](Value step, ValueRange sums) {
                   auto slotOf = [&](Value turn) {
-                    return e.offset(ring, e.mul(e.urem(turn, run.ringSlots),
-                                                run.slotBytes()));
+                    return e.offset(
+                        ring, e.mul(e.urem(turn, run.ringSlots), slotBytes()));
                   };
                   Value turn = e.udiv(step, plan.warps);
+                  rows.beginStep(step);
                   e.waitCopies(run.ringSlots - 2);
                   // The copies of all lanes are there, and all have read the
                   // slot that the next copy overwrites.
@@ -81,108 +74,195 @@ Values PanelStream::emit() {
                     copyStep(ahead, slotOf(e.add(turn, run.ringSlots - 1)));
                   });
                   e.commitCopies();
-                  return computeStep(step, slotOf(turn), Values(sums));
+                  return computeStep(slotOf(turn), rows, Values(sums));
                 });
 }
 
-Values PanelStream::computeStep(Value step, Value slot, Values sums) {
-  Value rowStep = e.offset(rowFragment, e.mul(step, run.stepK * 2));
-  Value sumsStep = e.mul(step, run.stepK / plan.sumGroup * 4);
-  for (unsigned s = 0; s < panels.size(); ++s) {
-    const PackedLayout &layout = run.streams[s];
-    Values own(sums.begin() + 4 * s, sums.begin() + 4 * s + 4);
-    for (int64_t u = 0; u < run.stepUnits(s); ++u) {
-      Value unit = e.offset(e.offset(slot, run.slotOffset(s)),
-                            u * int64_t(layout.unitBytes));
-      own = computeUnit(
-          s, unit, e.offset(rowStep, u * int64_t(layout.unitK) * 2),
-          e.add(sumsStep, u * int64_t(layout.unitK) / plan.sumGroup * 4), own);
-    }
-    std::copy(own.begin(), own.end(), sums.begin() + 4 * s);
+/// A panel's part of a step, from chunk to chunk.
+struct PanelStream::Panel {
+  const PackedLayout &layout;
+  ScaleReader reader;
+  Value units;      ///< Of the step, in the ring.
+  Value unit;       ///< The current one.
+  Value columns[2]; ///< Those of the lane.
+  /// Four for each tile of rows. Products are added unscaled as long as the
+  /// scale stays the same.
+  Values sums, products;
+  PanelScales unitScales[2];
+
+  int64_t chunks() const { return layout.unitK / PackedLayout::kChunk; }
+  bool scaleOfUnit() const {
+    return layout.scaleInUnit && !layout.encoding.isTwoLevel();
   }
+};
+
+Values PanelStream::computeStep(Value slot, BlockRows &rows, Values sums) {
+  const size_t ofPanel = 4 * size_t(rows.tiles());
+  std::vector<Panel> all;
+  for (size_t p = 0; p < panels.size(); ++p) {
+    const PackedLayout &layout = run.streams[streamOf(p)];
+    auto first = sums.begin() + ptrdiff_t(ofPanel * p);
+    all.push_back({layout,
+                   ScaleReader(e, layout),
+                   e.offset(slot, slotOffset(p)),
+                   Value(),
+                   {group, e.add(group, 8)},
+                   Values(first, first + ptrdiff_t(ofPanel)),
+                   Values(),
+                   {}});
+  }
+  const int64_t chunks = run.stepK / PackedLayout::kChunk;
+  if (rows.staysInRegisters()) {
+    for (int64_t c = 0; c < chunks; ++c)
+      for (Panel &panel : all)
+        computeChunk(panel, c, rows);
+  } else {
+    for (Panel &panel : all)
+      for (int64_t c = 0; c < chunks; ++c)
+        computeChunk(panel, c, rows);
+  }
+  sums.clear();
+  for (Panel &panel : all)
+    sums.append(panel.sums);
   return sums;
 }
 
-Values PanelStream::computeUnit(unsigned stream, Value unit, Value rowUnit,
-                                Value sumsUnit, Values sums) {
-  const PackedLayout &layout = run.streams[stream];
-  const Encoding &encoding = layout.encoding;
-  ScaleReader reader(e, layout);
-  // Columns lane / 4 and lane / 4 + 8.
-  const Value columns[] = {group, e.add(group, 8)};
-  PanelScales unitScales[2];
-  for (int64_t h = 0; h < 2; ++h)
-    unitScales[h] = reader.unit(unit, columns[h], e.f32());
+void PanelStream::applyScale(Panel &panel, const PanelScales *scales) {
+  for (size_t i = 0; i < panel.sums.size(); ++i)
+    panel.sums[i] =
+        e.fma(scales[i % 4 / 2].factor, panel.products[i], panel.sums[i]);
+  panel.products.assign(panel.sums.size(), e.zero(e.f32()));
+}
 
-  // Products are added unscaled as long as the scale stays the same.
-  bool scaleOfUnit = layout.scaleInUnit && !encoding.isTwoLevel();
-  const Values zeros(4, e.zero(e.f32()));
-  Values products = zeros;
-  auto applyScale = [&](const PanelScales *scales) {
-    for (int64_t i = 0; i < 4; ++i)
-      sums[i] = e.fma(scales[i / 2].factor, products[i], sums[i]);
-    products = zeros;
-  };
-  // Zero points meet the sums of activations, as minima do.
-  auto applyMin = [&](const PanelScales *scales, int64_t index) {
-    Value terms[2];
-    for (int64_t h = 0; h < 2; ++h) {
-      terms[h] = scales[h].min;
-      if (!encoding.hasZeros())
-        continue;
-      Value zero = arith::NegFOp::create(
-          e.b, e.loc,
-          e.mulf(scales[h].factor, e.intToFloat(scales[h].zero, e.f32())));
-      terms[h] = terms[h] ? e.addf(terms[h], zero) : zero;
-    }
-    for (int64_t i = 0; i < 4; ++i) {
-      Value sum = e.load(
-          e.f32(), e.offset(e.offset(rowSums[i % 2], sumsUnit), index * 4),
-          llvm::Align(4));
-      sums[i] = e.fma(terms[i / 2], sum, sums[i]);
-    }
-  };
-
-  int64_t chunks = layout.unitK / PackedLayout::kChunk;
-  int64_t sumsPerChunk = PackedLayout::kChunk / plan.sumGroup;
-  for (int64_t c = 0; c < chunks; ++c) {
-    Value chunk =
-        e.offset(unit, int64_t(layout.chunkOffset + c * layout.chunkBytes));
-    // What differs by group is not subtracted here.
-    PanelCodes::Fragments weights = codes.fragments(layout, chunk);
-    PanelScales chunkScales[2], scales[2];
-    for (int64_t h = 0; h < 2; ++h)
-      scales[h] = chunkScales[h] = reader.chunk(
-          unitScales[h], c ? e.c32(c) : Value(), columns[h], e.f32());
-    auto readScales = [&](int64_t g) {
-      for (int64_t h = 0; h < 2; ++h)
-        scales[h] = reader.group(chunkScales[h], chunk, g, columns[h], e.f32());
-    };
-    if (!scaleOfUnit)
-      readScales(0);
-    for (int64_t m = 0; m < 2; ++m) {
-      Value pair = e.load(e.vec(2, e.i32()),
-                          e.offset(rowUnit, (c * 2 + m) * 32), llvm::Align(8));
-      Value rows[] = {e.bitcast(e.extract(pair, 0), e.half2()),
-                      e.bitcast(e.extract(pair, 1), e.half2())};
-      products = e.mma(weights[m], rows, products);
-      bool isGroupEnd = layout.groupsPerChunk == 2 || m == 1;
-      if (!isGroupEnd)
-        continue;
-      if (!scaleOfUnit)
-        applyScale(scales);
-      if (encoding.hasMin() || encoding.hasZeros()) {
-        // One sum may cover several groups, or a group several sums.
-        int64_t first = layout.groupsPerChunk == 2 ? m * sumsPerChunk / 2 : 0;
-        int64_t count = sumsPerChunk / layout.groupsPerChunk;
-        for (int64_t i = 0; i < count; ++i)
-          applyMin(scales, c * sumsPerChunk + first + i);
-      }
-      if (!scaleOfUnit && layout.groupsPerChunk == 2 && m == 0)
-        readScales(1);
+/// Zero points meet the sums of activations, as minima do.
+void PanelStream::applyMin(Panel &panel, const PanelScales *scales,
+                           BlockRows &rows, int64_t sumGroup) {
+  Value terms[2];
+  for (int64_t h = 0; h < 2; ++h) {
+    terms[h] = scales[h].min;
+    if (!panel.layout.encoding.hasZeros())
+      continue;
+    Value zero = arith::NegFOp::create(
+        e.b, e.loc,
+        e.mulf(scales[h].factor, e.intToFloat(scales[h].zero, e.f32())));
+    terms[h] = terms[h] ? e.addf(terms[h], zero) : zero;
+  }
+  for (int64_t tile = 0; tile < rows.tiles(); ++tile) {
+    Values ofRows = rows.sums(tile, sumGroup);
+    for (size_t i = 0; i < 4; ++i) {
+      Value &sum = panel.sums[4 * size_t(tile) + i];
+      sum = e.fma(terms[i / 2], ofRows[i % 2], sum);
     }
   }
-  if (scaleOfUnit)
-    applyScale(unitScales);
-  return sums;
+}
+
+/// Chunk `index` of the step.
+void PanelStream::computeChunk(Panel &panel, int64_t index, BlockRows &rows) {
+  const PackedLayout &layout = panel.layout;
+  const Encoding &encoding = layout.encoding;
+  const int64_t c = index % panel.chunks();
+  if (c == 0) {
+    panel.unit = e.offset(panel.units,
+                          index / panel.chunks() * int64_t(layout.unitBytes));
+    for (int64_t h = 0; h < 2; ++h)
+      panel.unitScales[h] =
+          panel.reader.unit(panel.unit, panel.columns[h], e.f32());
+    panel.products.assign(panel.sums.size(), e.zero(e.f32()));
+  }
+  const int64_t sumsPerChunk = PackedLayout::kChunk / plan.sumGroup;
+  Value chunk =
+      e.offset(panel.unit, int64_t(layout.chunkOffset + c * layout.chunkBytes));
+  // What differs by group is not subtracted here.
+  PanelCodes::Fragments weights = codes.fragments(layout, chunk);
+  PanelScales chunkScales[2], scales[2];
+  for (int64_t h = 0; h < 2; ++h)
+    scales[h] = chunkScales[h] = panel.reader.chunk(
+        panel.unitScales[h], c ? e.c32(c) : Value(), panel.columns[h], e.f32());
+  auto readScales = [&](int64_t g) {
+    for (int64_t h = 0; h < 2; ++h)
+      scales[h] = panel.reader.group(chunkScales[h], chunk, g, panel.columns[h],
+                                     e.f32());
+  };
+  if (!panel.scaleOfUnit())
+    readScales(0);
+  for (int64_t m = 0; m < 2; ++m) {
+    for (int64_t tile = 0; tile < rows.tiles(); ++tile) {
+      auto own = panel.products.begin() + ptrdiff_t(4 * tile);
+      Values made = e.mma(
+          weights[m], rows.operand(tile, index * PackedLayout::kChunk + m * 16),
+          Values(own, own + 4));
+      std::copy(made.begin(), made.end(), own);
+    }
+    bool isGroupEnd = layout.groupsPerChunk == 2 || m == 1;
+    if (!isGroupEnd)
+      continue;
+    if (!panel.scaleOfUnit())
+      applyScale(panel, scales);
+    if (encoding.hasMin() || encoding.hasZeros()) {
+      // One sum may cover several groups, or a group several sums.
+      int64_t first = layout.groupsPerChunk == 2 ? m * sumsPerChunk / 2 : 0;
+      int64_t count = sumsPerChunk / layout.groupsPerChunk;
+      for (int64_t i = 0; i < count; ++i)
+        applyMin(panel, scales, rows, index * sumsPerChunk + first + i);
+    }
+    if (!panel.scaleOfUnit() && layout.groupsPerChunk == 2 && m == 0)
+      readScales(1);
+  }
+  if (panel.scaleOfUnit() && c + 1 == panel.chunks())
+    applyScale(panel, panel.unitScales);
+}
+
+//===----------------------------------------------------------------------===//
+// Rows in shared memory
+//===----------------------------------------------------------------------===//
+
+SharedRows::SharedRows(WarpEmitter &e, const MatmulPlan &plan,
+                       const WeightRun &run, const BlockContext &block)
+    : e(e), plan(plan), run(run) {
+  Value group = e.shift(block.lane, -2), quad = e.bitAnd(block.lane, 3);
+  // Lanes of rows that do not exist read the last one; nothing of it reaches
+  // the rows that do.
+  Value last = e.add(block.valid, -1);
+  auto rowAt = [&](Value row) {
+    return e.offset(e.offset(block.shared, plan.rowsOffset()),
+                    e.mul(e.minU(row, last), plan.rowBytes));
+  };
+  fragment = e.offset(rowAt(group), e.mul(quad, 8));
+  for (int64_t i = 0; i < 2; ++i)
+    groups[i] = e.offset(rowAt(e.add(e.mul(quad, 2), i)), plan.sumsOffset());
+}
+
+void SharedRows::beginStep(Value of) { step = of; }
+
+Values SharedRows::operand(int64_t, int64_t k) {
+  Value start = e.offset(fragment, e.mul(step, run.stepK * 2));
+  Value pair =
+      e.load(e.vec(2, e.i32()), e.offset(start, k * 2), llvm::Align(8));
+  return {e.bitcast(e.extract(pair, 0), e.half2()),
+          e.bitcast(e.extract(pair, 1), e.half2())};
+}
+
+Values SharedRows::sums(int64_t, int64_t group) {
+  Value at = e.mul(step, run.stepK / plan.sumGroup * 4);
+  Values result;
+  for (Value start : groups)
+    result.push_back(e.load(e.f32(), e.offset(e.offset(start, at), group * 4),
+                            llvm::Align(4)));
+  return result;
+}
+
+void SharedRows::storeInShared(WarpEmitter &e, const MatmulPlan &plan,
+                               BlockContext &block) {
+  auto rowAt = [&e, &plan, shared = block.shared](Value row) {
+    return e.offset(e.offset(shared, plan.rowsOffset()),
+                    e.mul(row, plan.rowBytes));
+  };
+  block.storeQuad = [&e, rowAt](Value row, Value quad, Value pair) {
+    e.store(pair, e.offset(rowAt(row), e.mul(quad, 8)), llvm::Align(8));
+  };
+  block.storeSum = [&e, &plan, rowAt](Value row, Value group, Value sum) {
+    e.store(sum,
+            e.offset(e.offset(rowAt(row), plan.sumsOffset()), e.mul(group, 4)),
+            llvm::Align(4));
+  };
 }

@@ -8,8 +8,10 @@
 #include "ExpertStages.h"
 #include "MatmulKernel.h"
 #include "PlainMatmul.h"
+#include "RowHalves.h"
 #include "RowStages.h"
 #include "RowTiles.h"
+#include "SeveralMatmul.h"
 #include "TileMatmul.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -65,13 +67,17 @@ LogicalResult Program::build() {
     launches.residualOffset = arenaPlace(rows.getDefiningOp()).value;
     launches.residualStride = uint64_t(rowStride(rows));
   }
-  if (failed(walk(step, /*isPrompt=*/false)))
+  if (failed(walk(step, Kind::Generate)))
     return failure();
-  return dependsOnPrompt ? walk(step, /*isPrompt=*/true) : success();
+  if (dependsOnPrompt && failed(walk(step, Kind::Prompt)))
+    return failure();
+  halvesOffset = (arenaBytes + 255) / 256 * 256;
+  return dependsOnCount ? walk(step, Kind::Several) : success();
 }
 
-LogicalResult Program::walk(func::FuncOp step, bool prompt) {
-  isPrompt = prompt;
+LogicalResult Program::walk(func::FuncOp step, Kind kind) {
+  isPrompt = kind == Kind::Prompt;
+  isSeveral = kind == Kind::Several;
   layer = 0;
   outputs.clear();
   Places places;
@@ -248,17 +254,32 @@ static std::string stageName(Operation *op) {
   return name;
 }
 
+LogicalResult Program::emitBody(ArrayRef<Operation *> stage, GpuKernel &kernel,
+                                StringRef name, int64_t threads,
+                                function_ref<void(StageKernel &)> body) {
+  kernel.name = (name + "_" + Twine(countOf[name]++)).str();
+  StageKernel made(module, builder, stage, kernel, threads,
+                   target.startsLaunchesEarly());
+  body(made);
+  made.finish();
+  return success();
+}
+
+/// Bytes between rows.
+static void setStrides(const MatmulPlan &plan, GpuKernel &kernel) {
+  qz::QuantizeOp rows = plan.quantize;
+  qz::MatmulOp op = plan.matmul;
+  kernel.inputStride = rowStride(rows.getInput());
+  int64_t columns = columnsOf(op.getResult());
+  kernel.outputStride = plan.isLogits ? columns * 4 : rowStride(columns);
+}
+
 LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
                                   GpuKernel &kernel) {
   Operation *op = stage.back();
   // `body` waits for the stages before by itself.
   auto emitEarly = [&](StringRef name, int64_t threads, auto body) {
-    kernel.name = (name + "_" + Twine(countOf[name]++)).str();
-    StageKernel made(module, builder, stage, kernel, threads,
-                     target.startsLaunchesEarly());
-    body(made);
-    made.finish();
-    return success();
+    return emitBody(stage, kernel, name, threads, body);
   };
   auto emit = [&](StringRef name, int64_t threads, auto body) {
     return emitEarly(name, threads, [&](StageKernel &made) {
@@ -333,10 +354,7 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
         if (!plan)
           return o.emitOpError() << "has no kernel for target '" << target.name
                                  << "' (" << why << ")";
-        qz::QuantizeOp rows = plan->quantize;
-        kernel.inputStride = rowStride(rows.getInput());
-        int64_t columns = columnsOf(o.getResult());
-        kernel.outputStride = plan->isLogits ? columns * 4 : rowStride(columns);
+        setStrides(*plan, kernel);
         if (plan->inTiles) {
           describeTileMatmul(*plan, kernel);
           return emit("tile_matmul", kTileThreads,
@@ -359,14 +377,13 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
       });
 }
 
-FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
-  bool isLogits = !stage.back()->hasAttr("buffer");
-  dependsOnPrompt |= hasPromptKernel(stage);
-  auto [entry, isNew] = kernelOf.try_emplace(kernelKey(stage, isLogits),
-                                             unsigned(kernels.size()));
+FailureOr<unsigned>
+Program::kernelFor(ArrayRef<Operation *> stage, StringRef key,
+                   function_ref<LogicalResult(GpuKernel &)> emit) {
+  auto [entry, isNew] = kernelOf.try_emplace(key, unsigned(kernels.size()));
   if (isNew) {
     GpuKernel kernel;
-    if (failed(emitKernel(stage, kernel)))
+    if (failed(emit(kernel)))
       return failure();
     kernels.push_back(std::move(kernel));
     launches.kernels.push_back({});
@@ -378,18 +395,75 @@ FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
   return entry->second;
 }
 
+FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
+  bool isLogits = !stage.back()->hasAttr("buffer");
+  dependsOnPrompt |= hasPromptKernel(stage);
+  dependsOnCount |= severalPlan(stage).has_value();
+  return kernelFor(stage, kernelKey(stage, isLogits), [&](GpuKernel &kernel) {
+    return emitKernel(stage, kernel);
+  });
+}
+
 LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
                                   const Places &places) {
-  Operation *op = stage.back();
   if (failed(checkRowsAreKept(stage)))
     return failure();
+  if (isSeveral)
+    if (std::optional<MatmulPlan> plan = severalPlan(stage))
+      return lowerSeveral(stage, *plan, places);
   FailureOr<unsigned> number = kernelFor(stage);
-  if (failed(number))
+  return failed(number) ? failure() : addLaunch(stage, *number, places);
+}
+
+std::optional<MatmulPlan>
+Program::severalPlan(ArrayRef<Operation *> stage) const {
+  auto matmul = dyn_cast<qz::MatmulOp>(stage.back());
+  if (!matmul || stage.size() == 1 || isPrompt)
+    return std::nullopt;
+  std::string why;
+  std::optional<MatmulPlan> alone = planMatmul(matmul, target, false, why);
+  return alone ? planSeveral(*alone, target) : std::nullopt;
+}
+
+/// A launch that stores the rows, and one that multiplies them.
+LogicalResult Program::lowerSeveral(ArrayRef<Operation *> stage,
+                                    const MatmulPlan &plan,
+                                    const Places &places) {
+  arenaBytes =
+      std::max(arenaBytes, halvesOffset + uint64_t(rowHalvesOf(plan).bytes()));
+  ArrayRef<Operation *> rows = stage.take_front();
+  std::string rowsKey = kernelKey(rows, /*isLogits=*/false);
+  llvm::raw_string_ostream(rowsKey)
+      << plan.warps << ' ' << plan.needsSums << ' ' << plan.sumGroup;
+  FailureOr<unsigned> storing =
+      kernelFor(rows, rowsKey, [&](GpuKernel &kernel) {
+        return emitBody(rows, kernel, "row_halves", plan.threads(),
+                        [&](StageKernel &k) {
+                          k.awaitStages();
+                          emitRowHalves(k, plan);
+                        });
+      });
+  if (failed(storing) || failed(addLaunch(rows, *storing, places)))
     return failure();
-  const GpuKernel &kernel = kernels[*number];
+  bool isLogits = !stage.back()->hasAttr("buffer");
+  FailureOr<unsigned> multiplying = kernelFor(
+      stage, "several " + kernelKey(stage, isLogits), [&](GpuKernel &kernel) {
+        setStrides(plan, kernel);
+        describeSeveralMatmul(plan, kernel);
+        return emitBody(stage, kernel, "several_matmul", plan.threads(),
+                        [&](StageKernel &k) { emitSeveralMatmul(k, plan); });
+      });
+  return failed(multiplying) ? failure()
+                             : addLaunch(stage, *multiplying, places);
+}
+
+LogicalResult Program::addLaunch(ArrayRef<Operation *> stage, unsigned number,
+                                 const Places &places) {
+  Operation *op = stage.back();
+  const GpuKernel &kernel = kernels[number];
   Launch launch;
   launch.name = op->getName().stripDialect().str();
-  launch.kernel = *number;
+  launch.kernel = number;
   launch.layer = layer;
   launch.units = kernel.units;
   launch.rowsPerBlock = kernel.rowsPerBlock;
@@ -406,7 +480,10 @@ LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
     else if (parameter.kind == KernelParameter::Result)
       value = op->getResult(0);
     if (parameter.kind == KernelParameter::Scratch)
-      operand = {QCC_GPU_ARENA, 0, scratchOffset, 0};
+      operand = {QCC_GPU_ARENA, 0,
+                 parameter.index == KernelParameter::attention ? scratchOffset
+                                                               : halvesOffset,
+                 0};
     if (value) {
       auto found = places.find(value);
       if (found == places.end())
@@ -415,9 +492,11 @@ LogicalResult Program::lowerStage(ArrayRef<Operation *> stage,
     }
     launch.operands.push_back(operand);
   }
-  launches.kernels[*number] = {kernel.name, kernel.threads,
-                               launch.mostSharedBytes()};
-  (isPrompt ? launches.promptLaunches : launches.launches)
+  launches.kernels[number] = {kernel.name, kernel.threads,
+                              launch.mostSharedBytes()};
+  (isPrompt    ? launches.promptLaunches
+   : isSeveral ? launches.severalLaunches
+               : launches.launches)
       .push_back(std::move(launch));
   return success();
 }

@@ -6,6 +6,7 @@
 #define QCC_LIB_CODEGEN_NVPTX_PROGRAM_H
 
 #include "AttentionStages.h"
+#include "MatmulPlan.h"
 #include "StageKernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -16,8 +17,8 @@ namespace qcc::nvptx {
 
 /// Walks @step and the bodies it calls in the order in which they run. Each
 /// stage becomes a launch; its kernel is made when the first of its kind is
-/// met. Prompt steps have a program of their own if a stage has another kernel
-/// there.
+/// met. Prompt steps, and generating steps of several rows, have a program of
+/// their own if a stage has another kernel there.
 class Program {
 public:
   Program(mlir::ModuleOp source, mlir::gpu::GPUModuleOp module,
@@ -36,16 +37,37 @@ private:
   /// What operands of the schedule are in this call.
   using Places = llvm::DenseMap<Value, qcc_gpu_operand_v1>;
 
+  enum class Kind { Generate, Prompt, Several };
+
   /// Makes the launches of one kind of steps.
-  mlir::LogicalResult walk(mlir::func::FuncOp step, bool isPrompt);
+  mlir::LogicalResult walk(mlir::func::FuncOp step, Kind kind);
   mlir::LogicalResult lowerBlock(mlir::Block &block, Places &places);
   mlir::LogicalResult lowerCall(mlir::func::CallOp call, Places &places);
   mlir::LogicalResult lowerStage(llvm::ArrayRef<mlir::Operation *> stage,
                                  const Places &places);
+  /// Adds a launch of kernel `number` for the stage.
+  mlir::LogicalResult addLaunch(llvm::ArrayRef<mlir::Operation *> stage,
+                                unsigned number, const Places &places);
   /// The number of the stage's kernel, which is made if there is none.
   mlir::FailureOr<unsigned> kernelFor(llvm::ArrayRef<mlir::Operation *> stage);
+  /// The same of another one, which `key` stands for and `emit` makes.
+  mlir::FailureOr<unsigned>
+  kernelFor(llvm::ArrayRef<mlir::Operation *> stage, llvm::StringRef key,
+            llvm::function_ref<mlir::LogicalResult(GpuKernel &)> emit);
   mlir::LogicalResult emitKernel(llvm::ArrayRef<mlir::Operation *> stage,
                                  GpuKernel &kernel);
+  /// Emits a kernel of `threads` threads whose body is `body`, which waits for
+  /// the stages before.
+  mlir::LogicalResult emitBody(llvm::ArrayRef<mlir::Operation *> stage,
+                               GpuKernel &kernel, llvm::StringRef name,
+                               int64_t threads,
+                               llvm::function_ref<void(StageKernel &)> body);
+  /// How steps of several rows multiply in `stage`, if not as others.
+  std::optional<MatmulPlan>
+  severalPlan(llvm::ArrayRef<mlir::Operation *> stage) const;
+  mlir::LogicalResult lowerSeveral(llvm::ArrayRef<mlir::Operation *> stage,
+                                   const MatmulPlan &plan,
+                                   const Places &places);
   AttendPlan attendPlan(mlir::Operation *stage, bool isPrompt) const;
   bool hasPromptKernel(llvm::ArrayRef<mlir::Operation *> stage) const;
   std::string kernelKey(llvm::ArrayRef<mlir::Operation *> stage,
@@ -64,8 +86,11 @@ private:
   llvm::DenseSet<Value> outputs;     ///< Rows that want logits.
   uint32_t layer = 0, lastLayer = 0;
   bool isPrompt = false;        ///< What is walked for.
+  bool isSeveral = false;       ///< The same.
   bool dependsOnPrompt = false; ///< Whether a stage has two kernels.
+  bool dependsOnCount = false;  ///< Whether one has another for several rows.
   uint64_t scratchOffset = 0;   ///< Of the arena behind the memory plan.
+  uint64_t halvesOffset = 0;    ///< Of stored rows, behind that.
 };
 
 } // namespace qcc::nvptx

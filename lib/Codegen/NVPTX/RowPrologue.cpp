@@ -1,4 +1,4 @@
-//===- RowPrologue.cpp - Rows of activations as f16 in shared memory ------===//
+//===- RowPrologue.cpp - Rows of activations as f16 -----------------------===//
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
@@ -168,13 +168,11 @@ void Row::emitQuad(Value quad, Value exists, Value weighted, Value scale) {
   for (int64_t i = 0; i < 4; ++i)
     x.push_back(e.mulf(e.extract(weighted, i), scale));
   Value even = e.packHalves(x[0], x[2]), odd = e.packHalves(x[1], x[3]);
-  Value out = e.offset(e.offset(block.shared, plan.rowsOffset()),
-                       e.mul(number, plan.rowBytes));
   ifExists(Value(), [&] {
     Value pair = LLVM::PoisonOp::create(e.b, e.loc, e.vec(2, e.i32()));
     pair = vector::InsertOp::create(e.b, e.loc, even, pair, 0);
     pair = vector::InsertOp::create(e.b, e.loc, odd, pair, 1);
-    e.store(pair, e.offset(out, e.mul(quad, 8)), llvm::Align(8));
+    block.storeQuad(number, quad, pair);
   });
   if (!plan.needsSums)
     return;
@@ -188,12 +186,7 @@ void Row::emitQuad(Value quad, Value exists, Value weighted, Value scale) {
     sum = e.addf(sum, e.shuffleXor(sum, mask));
   ifExists(e.cmp(arith::CmpIPredicate::eq, e.bitAnd(block.lane, lanes - 1),
                  e.c32(0)),
-           [&] {
-             e.store(sum,
-                     e.offset(e.offset(out, plan.sumsOffset()),
-                              e.mul(e.udiv(quad, lanes), 4)),
-                     llvm::Align(4));
-           });
+           [&] { block.storeSum(number, e.udiv(quad, lanes), sum); });
 }
 
 void Row::emitElements(Value scale) {
@@ -212,5 +205,4 @@ void nvptx::emitRowPrologue(WarpEmitter &e, const MatmulPlan &plan,
     e.blockBarrier();
     row.emitElements(row.emitFactor());
   });
-  e.blockBarrier();
 }

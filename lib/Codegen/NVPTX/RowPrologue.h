@@ -1,4 +1,4 @@
-//===- RowPrologue.h - Rows of activations as f16 in shared memory -*- C++ -*-//
+//===- RowPrologue.h - Rows of activations as f16 ---------------*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a block does with its rows before their products: the meaning of
@@ -30,9 +30,14 @@ struct BlockContext {
   std::function<Value(Value row)> inputRow;
   Value norm;  ///< Address of the norm's weights, or null.
   Value valid; ///< i32: rows of the block that exist, at least 1.
+  /// Store four f16 of row `row`, numbers 4 * `quad` and on, as two i32, and
+  /// the sum of group `group`.
+  std::function<void(Value row, Value quad, Value pair)> storeQuad;
+  std::function<void(Value row, Value group, Value sum)> storeSum;
 };
 
-/// Fills the row factors, and the rows with their sums. Ends with a barrier.
+/// Fills the row factors, in shared memory and by thread 0, and stores the rows
+/// with their sums. Other threads need a barrier before they read them.
 void emitRowPrologue(WarpEmitter &e, const MatmulPlan &plan,
                      const BlockContext &block);
 

@@ -121,8 +121,8 @@ Value StageKernel::field(uint32_t kind) {
                    isAddress && kind != QCC_GPU_LOGITS && !startsEarly);
 }
 
-Value StageKernel::scratch() {
-  return parameter({KernelParameter::Scratch, 0}, e.globalPointer(), false);
+Value StageKernel::scratch(unsigned part) {
+  return parameter({KernelParameter::Scratch, part}, e.globalPointer(), false);
 }
 
 Value StageKernel::rowOf(Value operand, Value row) {

@@ -58,8 +58,8 @@ public:
   Value result();
   /// A field of the step: an address, or an i32 (QCC_GPU_* of qcc_gpu.h).
   Value field(uint32_t kind);
-  /// Memory of the step that no stage of the schedule has.
-  Value scratch();
+  /// Memory of the step that no stage of the schedule has: KernelParameter's.
+  Value scratch(unsigned part = KernelParameter::attention);
 
   /// i1: whether this is lane 0 of its warp.
   Value isFirstLane() {

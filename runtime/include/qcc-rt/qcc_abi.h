@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION_MAJOR 1u
-#define QCC_ABI_VERSION_MINOR 6u
+#define QCC_ABI_VERSION_MINOR 7u
 
 /* Positions of a page of token state. */
 #define QCC_PAGE_TOKENS 64u

@@ -142,8 +142,11 @@ typedef struct qcc_gpu_code_v1 {
   uint64_t residual_stride; /* in bytes                                      */
   const void *runtime;      /* &qcc_gpu_runtime: naming it is what brings the
                                runtime's part for GPUs into the file         */
+  /* Since 1.7: */
+  qcc_gpu_program_v1 several; /* for generating steps with more than one row;
+                                 without launches they run `generate`        */
 } qcc_gpu_code_v1;
-QCC_STATIC_ASSERT(sizeof(qcc_gpu_code_v1) == 96, "layout is ABI");
+QCC_STATIC_ASSERT(sizeof(qcc_gpu_code_v1) == 112, "layout is ABI");
 
 /* The one symbol that the runtime defines for it (hidden). */
 #define QCC_GPU_RUNTIME_SYMBOL "qcc_gpu_runtime"

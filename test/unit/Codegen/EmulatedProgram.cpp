@@ -38,6 +38,7 @@ EmulatedProgram::EmulatedProgram(ModuleOp scheduled, const TargetSpec &target,
   restore();
   launches = model.gpu->launches;
   promptLaunches = model.gpu->promptLaunches;
+  severalLaunches = model.gpu->severalLaunches;
 }
 
 bool EmulatedProgram::mutate(
@@ -118,8 +119,14 @@ static void bind(Parameters &parameters, const qcc_gpu_operand_v1 &operand,
 
 void EmulatedProgram::run(const qcc_step_v1 &step, const StepSizes &sizes) {
   counters.clear();
-  bool isPrompt = (step.flags & QCC_STEP_PROMPT) && !promptLaunches.empty();
-  for (const Launch &launch : isPrompt ? promptLaunches : launches) {
+  const std::vector<Launch> *program = &launches;
+  if (step.flags & QCC_STEP_PROMPT) {
+    if (!promptLaunches.empty())
+      program = &promptLaunches;
+  } else if (step.rows > 1 && !severalLaunches.empty()) {
+    program = &severalLaunches;
+  }
+  for (const Launch &launch : *program) {
     uint32_t count = launch.per == QCC_GPU_PER_ROW ? step.rows : step.outputs;
     if (count == 0)
       continue;

@@ -39,6 +39,8 @@ public:
   std::vector<Launch> launches;
   /// The same for prompt steps, where they have launches of their own.
   std::vector<Launch> promptLaunches;
+  /// The same for generating steps with several rows.
+  std::vector<Launch> severalLaunches;
 
   /// Runs a step whose pointers are those of the host, each time in another
   /// order of blocks and warps. Throws std::runtime_error when the emulator

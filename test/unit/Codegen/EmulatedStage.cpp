@@ -99,8 +99,12 @@ void EmulatedStage::lower(ModuleOp scheduled) {
   diagnostics.check(
       succeeded(lowerToNVPTX(scheduled, *target, {}, code, kernels)),
       "lowering");
+  // Those of steps with several rows want rows that another stores.
+  auto isRun = [&](const GpuKernel &kernel) {
+    return kernel.outputStride && !kernel.name.starts_with("several_");
+  };
   for (const GpuKernel &kernel : kernels)
-    if (kernel.outputStride)
+    if (isRun(kernel))
       matmuls.push_back(kernel);
   PassManager passes(scheduled.getContext());
   buildNVVMPipeline(passes);
@@ -110,7 +114,7 @@ void EmulatedStage::lower(ModuleOp scheduled) {
   require(optimizeLLVM(*original, *target));
   // Changes of other kernels would not show.
   for (const GpuKernel &kernel : kernels)
-    if (!kernel.outputStride)
+    if (!isRun(kernel))
       original->getFunction(kernel.name)->eraseFromParent();
   restore();
 }

@@ -53,11 +53,13 @@ struct LaunchProgram {
   std::vector<Launch> launches;
   /// Of prompt steps; empty: the same as of others.
   std::vector<Launch> promptLaunches;
+  /// Of generating steps with several rows; empty: the same as with one.
+  std::vector<Launch> severalLaunches;
 
   const std::vector<Launch> &launchesOf(bool isPrompt) const {
     return isPrompt && !promptLaunches.empty() ? promptLaunches : launches;
   }
-  bool startsEarly = false; ///< QCC_GPU_STARTS_EARLY of both.
+  bool startsEarly = false; ///< QCC_GPU_STARTS_EARLY of all.
   uint64_t residualOffset = 0, residualStride = 0;
 };
 

@@ -34,8 +34,10 @@ struct KernelParameter {
              ///< before a matmul, then of the operation itself.
     Result,  ///< Address of the stage's result.
     Field,   ///< A field of the step: QCC_GPU_* number `index`.
-    Scratch, ///< Address of the part of the arena behind the memory plan.
+    Scratch, ///< Address of part `index` of the arena behind the memory plan.
   };
+  /// Parts: what blocks of attention share, and rows that several blocks read.
+  static constexpr unsigned attention = 0, storedRows = 1;
   Kind kind;
   unsigned index = 0;
   bool operator==(const KernelParameter &) const = default;
