@@ -46,10 +46,13 @@ class Gpu(unittest.TestCase):
         self.folder = pathlib.Path(temporary.name)
         self.program = self.folder / "m"
 
-    def check_run(self, arguments, **variables):
-        result = subprocess.run(list(map(str, arguments)), capture_output=True, text=True,
+    def check_run(self, arguments, says=None, **variables):
+        """With `says`, its messages, which have that in them, are asked for."""
+        result = subprocess.run([*map(str, arguments), *(["-v"] if says else [])],
+                                capture_output=True, text=True,
                                 env={**os.environ, **variables}, timeout=600)
-        self.assertEqual((result.returncode, result.stderr), (0, ""), arguments)
+        self.assertRegex(result.stderr, says or "^$", arguments)
+        self.assertEqual(result.returncode, 0, arguments)
         return result.stdout
 
     def compile(self, model, *options, gpu=None):
@@ -221,6 +224,19 @@ class Gpu(unittest.TestCase):
                             *given, batch)
                 for launch in ("1", "0"))
             self.assertTrue((early == late).all())
+
+    def test_several_rows(self):
+        """Guesses that are checked together, in steps with a program of their own: no
+        other token, and more than one of them in a step."""
+        kinds = (("sm_86", "8.6"), ("sm_90", "9.0")) if fake else ((OPTIONS.gpu, None),)
+        for gpu, capability in kinds:
+            self.compile(self.tiny(kind="Q4_1", embedding="Q8_0", heads=4, kv_heads=2,
+                                   context=256), gpu=gpu)
+            self.assertIn("several_matmul_", self.program.read_bytes().decode("latin-1"))
+            generate = ("abcabcabcabcabc", "--raw", "--greedy", "-n", "40")
+            plain = self.on_gpu(*generate, capability=capability)
+            self.assertEqual(self.on_gpu(*generate, "--lookup", "7", capability=capability,
+                                         says=r"[1-9]\d* tokens drafted"), plain)
 
     def check_family(self, name):
         model = TESTS / "architectures" / name
