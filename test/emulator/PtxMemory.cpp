@@ -73,10 +73,16 @@ void qcc::emulator::emitPtxCopy(PtxFunction &f, const PtxStatement &s) {
   } else if (s.has("wait_group") && s.operands.size() == 1) {
     f.call("llvm.nvvm.cp.async.wait.group", {f.read(s.operands[0], kWord)});
   } else if (s.has("cg") && s.has("shared") && s.has("global") &&
-             s.operands.size() == 3 && s.operands[2] == "16") {
-    f.call("llvm.nvvm.cp.async.cg.shared.global.16",
-           {f.address(s.operands[0], "shared"),
-            f.address(s.operands[1], "global")});
+             (s.operands.size() == 3 || s.operands.size() == 4) &&
+             s.operands[2] == "16") {
+    SmallVector<Value *> values = {f.address(s.operands[0], "shared"),
+                                   f.address(s.operands[1], "global")};
+    std::string name = "llvm.nvvm.cp.async.cg.shared.global.16";
+    if (s.operands.size() == 4) {
+      name += ".s";
+      values.push_back(f.read(s.operands[3], kWord));
+    }
+    f.call(name, values);
   } else {
     f.fail("an unknown copy");
   }

@@ -7,6 +7,8 @@
 #include "qcc/Formats/HalfTiles.h"
 #include "HalfRange.h"
 
+#include <vector>
+
 using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
@@ -45,12 +47,14 @@ public:
 private:
   Values load(Value base, Value quad);
   Values input(Value quad);
-  Values normed(Value quad);
+  Values normed(Values elements, Value quad);
   Value ofBlock(Value value, function_ref<Value(Value, Value)> join);
-  Value overRow(function_ref<Value(Value quad, Value sum)> add);
+  Value overRow(
+      function_ref<Value(const Values &elements, Value quad, Value sum)> add);
   void makeNorm();
   Value largest();
-  void store(Value quad, Value isThere, Value scale, Value tile);
+  void store(Values x, Value quad, Value isThere, Value scale, Value tile);
+  int64_t turns() const { return (k / 4 + kTileThreads - 1) / kTileThreads; }
 
   StageKernel &stage;
   WarpEmitter &e;
@@ -60,6 +64,13 @@ private:
   Type element;       ///< f16 or bf16.
   Value row;          ///< i32, of the step.
   Value mean, factor; ///< Of the norm; null without.
+  /// What a thread does in one turn: its quad, whether there is one, and its
+  /// elements. None where there are too many to keep.
+  struct Turn {
+    Value quad, isThere;
+    Values elements;
+  };
+  std::vector<Turn> held;
   int64_t sharedBytes = 0;
 };
 } // namespace
@@ -88,8 +99,7 @@ Values RowTiles::input(Value quad) {
 }
 
 /// The norm's weights stand in the order of the input.
-Values RowTiles::normed(Value quad) {
-  Values elements = input(quad);
+Values RowTiles::normed(Values elements, Value quad) {
   if (!op.getNorm())
     return elements;
   auto vector = [&](Value values) {
@@ -138,20 +148,26 @@ Value RowTiles::ofBlock(Value value, function_ref<Value(Value, Value)> join) {
 }
 
 /// What a thread's quads of the row give.
-Value RowTiles::overRow(function_ref<Value(Value quad, Value sum)> add) {
-  return e.loop(
-      stage.thread, e.c32(k / 4), e.c32(kTileThreads), {e.zero(e.f32())},
-      [&](Value quad, ValueRange in) { return Values{add(quad, in[0])}; })[0];
+Value RowTiles::overRow(function_ref<Value(const Values &, Value, Value)> add) {
+  if (!held.empty()) {
+    Value sum = e.zero(e.f32());
+    for (const Turn &turn : held)
+      sum = e.select(turn.isThere, add(turn.elements, turn.quad, sum), sum);
+    return sum;
+  }
+  return e.loop(stage.thread, e.c32(k / 4), e.c32(kTileThreads),
+                {e.zero(e.f32())}, [&](Value quad, ValueRange in) {
+                  return Values{add(input(quad), quad, in[0])};
+                })[0];
 }
 
 void RowTiles::makeNorm() {
   if (!op.getNorm())
     return;
-  Value start = stage.rowOf(op.getInput(), row);
   auto plus = [&](Value a, Value x) { return e.addf(a, x); };
   auto meanOf = [&](function_ref<Value(Value, Value)> add) {
-    Value sum = overRow([&](Value quad, Value sum) {
-      for (Value x : load(start, quad))
+    Value sum = overRow([&](const Values &elements, Value, Value sum) {
+      for (Value x : elements)
         sum = add(x, sum);
       return sum;
     });
@@ -171,8 +187,8 @@ void RowTiles::makeNorm() {
 
 Value RowTiles::largest() {
   auto larger = [&](Value a, Value x) { return e.larger(x, a); };
-  return ofBlock(overRow([&](Value quad, Value most) {
-                   for (Value x : normed(quad))
+  return ofBlock(overRow([&](const Values &elements, Value quad, Value most) {
+                   for (Value x : normed(elements, quad))
                      most = e.larger(e.absf(x), most);
                    return most;
                  }),
@@ -180,8 +196,9 @@ Value RowTiles::largest() {
 }
 
 /// Stores four elements, and their sum with that of the lanes beside it.
-void RowTiles::store(Value quad, Value isThere, Value scale, Value tile) {
-  Values x = normed(quad);
+void RowTiles::store(Values x, Value quad, Value isThere, Value scale,
+                     Value tile) {
+  x = normed(x, quad);
   if (scale)
     for (Value &each : x)
       each = e.mulf(each, scale);
@@ -224,6 +241,19 @@ void RowTiles::store(Value quad, Value isThere, Value scale, Value tile) {
 }
 
 void RowTiles::emit() {
+  // A row is read once if a thread can keep its elements.
+  constexpr int64_t kMostHeld = 16;
+  auto turnAt = [&](Value start) {
+    Turn turn;
+    Value quad = e.add(start, stage.thread);
+    turn.isThere = e.lessThan(quad, e.c32(k / 4));
+    turn.quad = e.minU(quad, e.c32(k / 4 - 1));
+    turn.elements = input(turn.quad);
+    return turn;
+  };
+  if (turns() <= kMostHeld)
+    for (int64_t i = 0; i < turns(); ++i)
+      held.push_back(turnAt(e.c32(i * kTileThreads)));
   makeNorm();
   // bf16 has the range of f32.
   HalfRange range = {Value(), e.constant(e.f32(), 1.0)};
@@ -237,11 +267,14 @@ void RowTiles::emit() {
             llvm::Align(4));
   });
   // Every thread takes part in each turn, since sums need all lanes.
-  e.loop(e.c32(0), e.c32(k / 4), kTileThreads, [&](Value start) {
-    Value quad = e.add(start, stage.thread);
-    Value isThere = e.lessThan(quad, e.c32(k / 4));
-    store(e.minU(quad, e.c32(k / 4 - 1)), isThere, range.scale, tile);
-  });
+  auto storeTurn = [&](const Turn &turn) {
+    store(turn.elements, turn.quad, turn.isThere, range.scale, tile);
+  };
+  for (const Turn &turn : held)
+    storeTurn(turn);
+  if (held.empty())
+    e.loop(e.c32(0), e.c32(k / 4), kTileThreads,
+           [&](Value start) { storeTurn(turnAt(start)); });
   stage.kernel.sharedBytes = unsigned(sharedBytes);
 }
 

@@ -10,6 +10,7 @@
 #include "RowTiles.h"
 #include "TilePlan.h"
 
+#include <functional>
 #include <vector>
 
 using namespace mlir;
@@ -30,14 +31,18 @@ public:
   void emit();
 
 private:
-  void copyStep(Value step);
-  void copyPart(int64_t panel, Value step, Value to);
-  void copyFloats(int64_t panel, Value step, Value to);
+  /// Copies of a step, of 16 bytes by each thread, or of `bytes` (i32). That is
+  /// no branch, across which no other loads would be moved.
+  using Copies = std::vector<std::function<void(Value bytes)>>;
+  Copies copiesOf(Value step);
+  void copyPart(int64_t panel, Value step, Value to, Copies &copies);
+  void copyFloats(int64_t panel, Value step, Value to, Copies &copies);
   Value slotOf(Value step) {
     return e.offset(stage.shared,
                     e.mul(e.urem(step, plan.slots), plan.slotBytes()));
   }
   Values multiply(Value step, Values sums);
+  int64_t chunks() const { return plan.stepK / PackedLayout::kChunk; }
 
   /// What a panel's products meet while a step is made.
   struct Panel {
@@ -119,9 +124,10 @@ TileMatmul::TileMatmul(StageKernel &stage, const TilePlan &plan,
   ofFloats = floatPlace(e, row, upper);
 }
 
-/// Starts copying a step: all threads the tile's rows, each warp the parts of
-/// its panels.
-void TileMatmul::copyStep(Value step) {
+/// What starts copying a step: all threads the tile's rows, each warp the parts
+/// of its panels.
+TileMatmul::Copies TileMatmul::copiesOf(Value step) {
+  Copies copies;
   Value slot = slotOf(step);
   const int64_t parts = plan.stepK / HalfTiles::kStep,
                 pieces = plan.rowsBytes() / HalfTiles::kPiece;
@@ -129,30 +135,33 @@ void TileMatmul::copyStep(Value step) {
   for (int64_t part = 0; part < parts; ++part)
     for (int64_t first = 0; first < pieces; first += kTileThreads) {
       Value piece = e.add(stage.thread, first);
-      auto copy = [&] {
+      auto copy = [=, this](Value bytes) {
         Value at = e.mul(piece, HalfTiles::kPiece);
-        e.copyAsync(
-            e.offset(e.offset(slot, part * plan.rowsBytes()), at),
-            e.offset(e.offset(from, part * plan.tiles.stepBytes()), at));
+        e.copyAsync(e.offset(e.offset(slot, part * plan.rowsBytes()), at),
+                    e.offset(e.offset(from, part * plan.tiles.stepBytes()), at),
+                    bytes);
       };
       if (first + kTileThreads <= pieces)
-        copy();
+        copies.push_back(copy);
       else
-        e.ifThen(e.lessThan(piece, e.c32(pieces)), copy);
+        copies.push_back([=, this](Value bytes) {
+          e.ifThen(e.lessThan(piece, e.c32(pieces)), [&] { copy(bytes); });
+        });
     }
   Value own = e.offset(slot, plan.panelsOffset());
   own =
       e.offset(own, e.mul(stage.warp, plan.unitsOfWarp() * plan.partsBytes()));
   for (int64_t panel = 0; panel < kPanelsOfWarp; ++panel) {
     if (plan.isFloat(plan.streamOf(panel)))
-      copyFloats(panel, step, own);
+      copyFloats(panel, step, own, copies);
     else
-      copyPart(panel, step, own);
+      copyPart(panel, step, own, copies);
     own = e.offset(own, plan.partBytes(plan.streamOf(panel)));
   }
+  return copies;
 }
 
-void TileMatmul::copyPart(int64_t panel, Value step, Value to) {
+void TileMatmul::copyPart(int64_t panel, Value step, Value to, Copies &copies) {
   const size_t stream = plan.streamOf(panel);
   const PackedLayout &layout = plan.streams[stream];
   const int64_t stepsOfUnit = plan.stepsOfUnit(stream),
@@ -167,7 +176,7 @@ void TileMatmul::copyPart(int64_t panel, Value step, Value to) {
   }
   for (int64_t first = 0; first < pieces; first += kWarpSize) {
     Value piece = e.add(stage.lane, first);
-    auto copy = [&] {
+    auto copy = [=, this, &layout](Value bytes) {
       Value inUnit = piece, at = e.mul(piece, HalfTiles::kPiece), source = at;
       if (stepsOfUnit == 1)
         inUnit = e.urem(piece, int64_t(layout.unitBytes / HalfTiles::kPiece));
@@ -177,28 +186,34 @@ void TileMatmul::copyPart(int64_t panel, Value step, Value to) {
                                                  HalfTiles::kPiece)),
                          e.c32(0), skipped));
       Value place = e.add(at, PanelCodes::exchange(e, layout, inUnit));
-      e.copyAsync(e.offset(to, place), e.offset(from, source));
+      e.copyAsync(e.offset(to, place), e.offset(from, source), bytes);
     };
     if (first + kWarpSize <= pieces)
-      copy();
+      copies.push_back(copy);
     else
-      e.ifThen(e.lessThan(piece, e.c32(pieces)), copy);
+      copies.push_back([=, this](Value bytes) {
+        e.ifThen(e.lessThan(piece, e.c32(pieces)), [&] { copy(bytes); });
+      });
   }
 }
 
-void TileMatmul::copyFloats(int64_t panel, Value step, Value to) {
+void TileMatmul::copyFloats(int64_t panel, Value step, Value to,
+                            Copies &copies) {
   const int64_t bytes = plan.partBytes(plan.streamOf(panel));
   Value from = e.offset(panels[size_t(panel)], e.mul(step, bytes));
   for (int64_t first = 0; first < bytes / HalfTiles::kPiece;
        first += kWarpSize) {
     // 16 elements of k.
     static_assert(kWarpSize * HalfTiles::kPiece == 16 * kLine);
-    Value k = e.shift(stage.lane, -1);
-    Value line = e.add(e.mul(e.bitAnd(k, 1), 8), e.shift(k, -1));
-    Value place = floatPlace(e, line, e.bitAnd(stage.lane, 1));
-    e.copyAsync(e.offset(e.offset(to, first * HalfTiles::kPiece), place),
-                e.offset(e.offset(from, first * HalfTiles::kPiece),
-                         e.mul(stage.lane, HalfTiles::kPiece)));
+    copies.push_back([=, this](Value bytes) {
+      Value k = e.shift(stage.lane, -1);
+      Value line = e.add(e.mul(e.bitAnd(k, 1), 8), e.shift(k, -1));
+      Value place = floatPlace(e, line, e.bitAnd(stage.lane, 1));
+      e.copyAsync(e.offset(e.offset(to, first * HalfTiles::kPiece), place),
+                  e.offset(e.offset(from, first * HalfTiles::kPiece),
+                           e.mul(stage.lane, HalfTiles::kPiece)),
+                  bytes);
+    });
   }
 }
 
@@ -305,8 +320,13 @@ void TileMatmul::endHalfChunk(Panel &panel, Value slot, int64_t chunk,
 }
 
 Values TileMatmul::multiply(Value step, Values sums) {
-  const int64_t chunks = plan.stepK / PackedLayout::kChunk;
   Value slot = slotOf(step);
+  // Behind the last step nothing is read.
+  Value ahead = e.add(step, plan.slots - 1);
+  Value bytes = e.select(e.lessThan(ahead, e.c32(plan.steps())),
+                         e.c32(HalfTiles::kPiece), e.c32(0));
+  Copies copies = copiesOf(ahead);
+  auto copied = copies.begin();
   Value part = e.offset(slot, plan.panelsOffset());
   part =
       e.offset(part, e.mul(stage.warp, plan.unitsOfWarp() * plan.partsBytes()));
@@ -318,9 +338,9 @@ Values TileMatmul::multiply(Value step, Values sums) {
     panel.layout = &plan.streams[stream];
     panel.part = part;
     panel.chunksOfUnit = std::min<int64_t>(
-        chunks, int64_t(panel.layout->unitK) / PackedLayout::kChunk);
+        chunks(), int64_t(panel.layout->unitK) / PackedLayout::kChunk);
     if (stepsOfUnit > 1)
-      panel.firstChunk = e.mul(e.urem(step, stepsOfUnit), chunks);
+      panel.firstChunk = e.mul(e.urem(step, stepsOfUnit), chunks());
     panel.products.assign(size_t(kSums), e.zero(e.f32()));
     panel.sums = MutableArrayRef(sums).slice(size_t(p * kSums), size_t(kSums));
     // Floats have no scale: their products are the sums.
@@ -328,9 +348,14 @@ Values TileMatmul::multiply(Value step, Values sums) {
       panel.products.assign(panel.sums.begin(), panel.sums.end());
     part = e.offset(part, plan.partBytes(stream));
   }
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+  for (int64_t chunk = 0; chunk < chunks(); ++chunk) {
     for (Panel &panel : all)
       beginChunk(panel, chunk);
+    // Copies are spread over the step, as other loads would wait behind them.
+    auto end =
+        copies.begin() + std::ptrdiff_t(copies.size()) * (chunk + 1) / chunks();
+    for (; copied < end; ++copied)
+      (*copied)(bytes);
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t sixteen = chunk * 2 + half;
       Value rows = e.offset(e.offset(slot, sixteen / 4 * plan.rowsBytes()),
@@ -393,7 +418,8 @@ void TileMatmul::emitResults(ValueRange sums) {
 void TileMatmul::emit() {
   for (int64_t i = 0; i + 1 < plan.slots; ++i) {
     if (i < plan.steps())
-      copyStep(e.c32(i));
+      for (auto &copy : copiesOf(e.c32(i)))
+        copy(Value());
     e.commitCopies();
   }
   Values zeros(size_t(kPanelsOfWarp * kSums), e.zero(e.f32()));
@@ -406,11 +432,9 @@ void TileMatmul::emit() {
                          // The step's copies of all threads are there, and all
                          // have read the slot that the next copy overwrites.
                          e.blockBarrier();
-                         Value ahead = e.add(step, plan.slots - 1);
-                         e.ifThen(e.lessThan(ahead, e.c32(plan.steps())),
-                                  [&] { copyStep(ahead); });
+                         Values next = multiply(step, Values(in));
                          e.commitCopies();
-                         return multiply(step, Values(in));
+                         return next;
                        });
   emitResults(sums);
 }

@@ -54,10 +54,10 @@ Value WarpEmitter::ballot(Value condition) {
                                   NVVM::VoteSyncKind::ballot);
 }
 
-void WarpEmitter::copyAsync(Value shared, Value global) {
+void WarpEmitter::copyAsync(Value shared, Value global, Value bytes) {
   // Past L1, since no other thread of the SM reads these bytes.
   NVVM::CpAsyncOp::create(b, loc, shared, global, 16,
-                          NVVM::LoadCacheModifierKind::CG, Value());
+                          NVVM::LoadCacheModifierKind::CG, bytes);
 }
 
 void WarpEmitter::commitCopies() { NVVM::CpAsyncCommitGroupOp::create(b, loc); }

@@ -75,8 +75,9 @@ public:
   Value ballot(Value condition);
   Value popcount(Value bits) { return unary("llvm.ctpop", bits); }
 
-  /// Starts copying 16 bytes; both addresses must be 16-aligned.
-  void copyAsync(Value shared, Value global);
+  /// Starts copying 16 bytes; both addresses must be 16-aligned. With `bytes`
+  /// (i32) only as many are read, and zeros take the place of the others.
+  void copyAsync(Value shared, Value global, Value bytes = {});
   /// Makes one group of the copies that this thread started since the last one.
   void commitCopies();
   /// Waits until at most `pending` groups of this thread are under way.
