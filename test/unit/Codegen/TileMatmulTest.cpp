@@ -212,10 +212,12 @@ TEST(TileMatmulOnGpu, MutantsAreCaught) {
   ASSERT_FALSE(isCaught(c, *step));
   for (auto [name, mutation] : mutations) {
     unsigned count = 0;
-    // The kernel of generating steps, which does not run, has some too.
+    // The kernels of generating steps, which do not run, have some too.
     while (step->program()->mutate([&](llvm::Module &module) {
-      if (auto *other = module.getFunction("matmul_0"))
-        other->deleteBody();
+      for (const char *unused :
+           {"matmul_0", "row_halves_0", "several_matmul_0"})
+        if (auto *other = module.getFunction(unused))
+          other->deleteBody();
       return mutation(module, count);
     })) {
       EXPECT_TRUE(isCaught(c, *step)) << name << ' ' << count;
