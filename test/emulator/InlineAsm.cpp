@@ -1,9 +1,9 @@
 //===- InlineAsm.cpp - The meaning of PTX inside a module -----------------===//
 // SPDX-License-Identifier: Apache-2.0
 //
-// One instruction without operands, or one whose destination is $0 and whose
-// sources are operands or integers. An instruction that has an entry in
-// Intrinsics.h under its own name needs nothing here.
+// One instruction without operands, one with an address, or one whose
+// destination is $0 and whose sources are operands or integers. An instruction
+// that has an entry in Intrinsics.h under its own name needs nothing here.
 //===----------------------------------------------------------------------===//
 
 #include "InlineAsm.h"
@@ -110,8 +110,13 @@ std::optional<Value *> qcc::emulator::expandInlineAsm(CallInst &call,
   auto *code = cast<InlineAsm>(call.getCalledOperand());
   StringRef text = code->getAsmString();
   if (StringRef name = text.trim();
-      call.getType()->isVoidTy() && name.consume_back(";") && findEntry(name))
-    return emitEntry(name, {}, call.getType());
+      call.getType()->isVoidTy() && name.consume_back(";")) {
+    SmallVector<Value *> operands;
+    if (name.consume_back(" [$0]") && call.arg_size() == 1)
+      operands.push_back(call.getArgOperand(0));
+    if (call.arg_size() == operands.size() && findEntry(name))
+      return emitEntry(name, operands, call.getType());
+  }
   PTX instruction;
   if (!code->getConstraintString().starts_with("=") ||
       call.getType()->isVoidTy() || !parse(call, text, instruction))

@@ -112,6 +112,12 @@ static void copyPart(Simt &simt, const void *operands, void *, Site site) {
   simt.copy(values.to, values.from, kBytes, values.read, site);
 }
 
+/// Changes nothing, but is held to the rules of a load.
+static void prefetch(Simt &simt, const void *operands, void *, Site site) {
+  simt.checkAccess(operandsAs<const void *>(operands), 1, 1, Access::Read,
+                   site);
+}
+
 static void commitCopies(Simt &simt, const void *, void *, Site) {
   simt.commitCopies();
 }
@@ -184,6 +190,8 @@ llvm::ArrayRef<NamedEntry> qcc::emulator::threadEntries() {
       QCC_COPY("ca.shared.global.8", 8),
       QCC_COPY("ca.shared.global.16", 16),
       QCC_COPY("cg.shared.global.16", 16),
+      {"prefetch.global.L2", prefetch},
+      {"llvm.nvvm.prefetch.global.L2", prefetch},
       {"llvm.nvvm.cp.async.commit.group", commitCopies},
       {"llvm.nvvm.cp.async.wait.group", waitForGroups},
       {"llvm.nvvm.cp.async.wait.all", waitForAll},

@@ -74,6 +74,7 @@ void emitPtxStore(PtxFunction &function, const PtxStatement &statement);
 void emitPtxLoadMatrices(PtxFunction &function, const PtxStatement &statement);
 void emitPtxCopy(PtxFunction &function, const PtxStatement &statement);
 void emitPtxAtomic(PtxFunction &function, const PtxStatement &statement);
+void emitPtxPrefetch(PtxFunction &function, const PtxStatement &statement);
 void emitPtxFence(PtxFunction &function, const PtxStatement &statement);
 
 } // namespace qcc::emulator

@@ -510,6 +510,7 @@ static const Row rows[] = {
     {"cp", "async commit_group wait_group cg shared global", 0, kAny,
      emitPtxCopy},
 
+    {"prefetch", "global L2", 0, 1, emitPtxPrefetch},
     {"atom", "global inc", 1, 3, emitPtxAtomic},
     {"fence", "acq_rel gpu", 0, 0, emitPtxFence},
 

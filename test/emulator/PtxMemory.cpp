@@ -88,6 +88,12 @@ void qcc::emulator::emitPtxCopy(PtxFunction &f, const PtxStatement &s) {
   }
 }
 
+void qcc::emulator::emitPtxPrefetch(PtxFunction &f, const PtxStatement &s) {
+  if (!s.has("global") || !s.has("L2"))
+    return f.fail("an unknown prefetch");
+  f.call("llvm.nvvm.prefetch.global.L2", {f.address(s.operands[0], "global")});
+}
+
 /// Counts up to the operand, then from 0 again.
 void qcc::emulator::emitPtxAtomic(PtxFunction &f, const PtxStatement &s) {
   if (!s.has("global") || !s.has("inc") ||

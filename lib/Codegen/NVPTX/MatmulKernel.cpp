@@ -87,7 +87,12 @@ void MatmulKernel::emitTile() {
   units.forRun([&](const WeightRun &run) {
     PanelStream(e, plan, run, block, units.panels(run)).emitPrefetch();
   });
+  prefetchForRows(e, plan, block);
   stage.awaitStages();
+  // One result for each of the first threads: 16 columns of 8 rows. What it is
+  // added to is on its way meanwhile.
+  Value column = e.bitAnd(block.thread, 15), row = e.shift(block.thread, -4),
+        residual = units.loadResidual(column, row);
   emitRowPrologue(e, plan, block);
   e.blockBarrier();
   units.forRun([&](const WeightRun &run) {
@@ -95,9 +100,7 @@ void MatmulKernel::emitTile() {
     storeSums(PanelStream(e, plan, run, block, units.panels(run)).emit(rows));
   });
   e.blockBarrier();
-  // One result for each of the first threads: 16 columns of 8 rows.
-  Value column = e.bitAnd(block.thread, 15), row = e.shift(block.thread, -4);
-  units.emitEpilogue(column, row, [&](unsigned stream) {
+  units.emitEpilogue(column, row, residual, [&](unsigned stream) {
     return partialSum(stream, column, row);
   });
 }

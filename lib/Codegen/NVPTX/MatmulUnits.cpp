@@ -277,30 +277,35 @@ void MatmulUnits::emitResults(
     }
 }
 
-void MatmulUnits::emitEpilogue(Value column, Value row,
+Value MatmulUnits::place(Value column, Value row) {
+  Place place = placeOf(row);
+  Value at = e.add(e.mul(e.zext(place.row, e.i64()), stage.kernel.outputStride),
+                   e.mul(e.zext(e.add(firstColumn(), column), e.i64()), 4));
+  if (!place.slot)
+    return at;
+  int64_t slotBytes = columnsOf(op.getResult()) / plan.experts->slots * 4;
+  return e.add(at, e.mul(e.zext(place.slot, e.i64()), slotBytes));
+}
+
+Value MatmulUnits::loadResidual(Value column, Value row) {
+  if (!op.getResidual())
+    return {};
+  column = e.minU(column, e.add(columnCount(), -1));
+  row = e.minU(row, e.add(valid, -1));
+  return e.load(e.f32(),
+                e.offset(stage.address(op.getResidual()), place(column, row)),
+                llvm::Align(4));
+}
+
+void MatmulUnits::emitEpilogue(Value column, Value row, Value residual,
                                function_ref<Value(unsigned)> sum) {
-  Value first = firstColumn(), columns = columnCount();
-  Value exists = arith::AndIOp::create(e.b, e.loc, e.lessThan(column, columns),
-                                       e.lessThan(row, valid));
+  Value exists = arith::AndIOp::create(
+      e.b, e.loc, e.lessThan(column, columnCount()), e.lessThan(row, valid));
   e.ifThen(exists, [&] {
     Value result = finish(column, sum);
-    Place place = placeOf(row);
-    Value at =
-        e.add(e.mul(e.zext(place.row, e.i64()), stage.kernel.outputStride),
-              e.mul(e.zext(e.add(first, column), e.i64()), 4));
-    if (place.slot) {
-      int64_t slotBytes = columnsOf(op.getResult()) / plan.experts->slots * 4;
-      at = e.add(at, e.mul(e.zext(place.slot, e.i64()), slotBytes));
-    }
-    if (op.getResidual())
-      result =
-          e.addf(e.load(e.f32(), e.offset(stage.address(op.getResidual()), at),
-                        llvm::Align(4)),
-                 result);
-    e.store(
-        result,
-        e.offset(plan.isLogits ? stage.field(QCC_GPU_LOGITS) : stage.result(),
-                 at),
-        llvm::Align(4));
+    if (residual)
+      result = e.addf(residual, result);
+    Value to = plan.isLogits ? stage.field(QCC_GPU_LOGITS) : stage.result();
+    e.store(result, e.offset(to, place(column, row)), llvm::Align(4));
   });
 }

@@ -30,9 +30,13 @@ public:
   Values panels(const WeightRun &run);
   /// Emits `body` for the run that the block's unit belongs to.
   void forRun(llvm::function_ref<void(const WeightRun &)> body);
-  /// Stores the result of column `column` (0..15) of the unit for row `row` of
-  /// the tile, if there are such. `sum(s)` is their product of stream s.
-  void emitEpilogue(Value column, Value row,
+  /// What is added to the result of column `column` (0..15) of the unit for row
+  /// `row` of the tile, or to another one where there are no such; null if
+  /// nothing is.
+  Value loadResidual(Value column, Value row);
+  /// Stores that result, if it exists. `sum(s)` is the product of stream s,
+  /// `residual` what loadResidual() gave.
+  void emitEpilogue(Value column, Value row, Value residual,
                     llvm::function_ref<Value(unsigned)> sum);
 
   /// The same for all of some columns and rows, if `exists` (i1): results of
@@ -53,6 +57,8 @@ private:
     Value row, slot;
   };
   Place placeOf(Value row);
+  /// Where a result lies, in bytes.
+  Value place(Value column, Value row);
   Value listRows();
   Value ofExpert(Value address, int64_t bytes);
   Value list() { return e.offset(stage.shared, plan.listOffset + kWarps * 4); }

@@ -187,7 +187,8 @@ void PlainMatmul::emitTile() {
   }
   e.blockBarrier();
   Value row = share;
-  units.emitEpilogue(column, row, [&](unsigned stream) {
+  Value residual = units.loadResidual(column, row);
+  units.emitEpilogue(column, row, residual, [&](unsigned stream) {
     Value sum;
     for (int64_t s = 0; s < kShares; ++s) {
       Value part =

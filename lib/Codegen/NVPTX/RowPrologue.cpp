@@ -197,6 +197,19 @@ void Row::emitElements(Value scale) {
   });
 }
 
+void nvptx::prefetchForRows(WarpEmitter &e, const MatmulPlan &plan,
+                            const BlockContext &block) {
+  if (!block.norm)
+    return;
+  // A token reads all weights, so that nothing is left of the norm's in the
+  // cache since the last one.
+  constexpr int64_t kLine = 128;
+  const int64_t lines = (plan.k * 4 + kLine - 1) / kLine;
+  e.loop(block.thread, e.c32(lines), plan.threads(), [&](Value line) {
+    e.prefetch(e.offset(block.norm, e.mul(line, kLine)));
+  });
+}
+
 void nvptx::emitRowPrologue(WarpEmitter &e, const MatmulPlan &plan,
                             const BlockContext &block) {
   e.loop(e.c32(0), block.valid, 1, [&](Value number) {

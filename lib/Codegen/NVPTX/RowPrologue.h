@@ -36,6 +36,9 @@ struct BlockContext {
   std::function<void(Value row, Value group, Value sum)> storeSum;
 };
 
+/// Asks for what the prologue needs of memory that no stage writes.
+void prefetchForRows(WarpEmitter &e, const MatmulPlan &plan,
+                     const BlockContext &block);
 /// Fills the row factors, in shared memory and by thread 0, and stores the rows
 /// with their sums. Other threads need a barrier before they read them.
 void emitRowPrologue(WarpEmitter &e, const MatmulPlan &plan,

@@ -162,7 +162,8 @@ void SeveralMatmul::emitResult(Value index) {
   Value number = e.udiv(index, kUnitResults);
   MatmulUnits own = unit(number);
   e.ifThen(e.lessThan(e.add(firstUnit, number), endUnit), [&] {
-    own.emitEpilogue(column, row, [&](unsigned stream) {
+    Value residual = own.loadResidual(column, row);
+    own.emitEpilogue(column, row, residual, [&](unsigned stream) {
       Value factor = e.load(
           e.f32(),
           e.offset(stage.scratch(KernelParameter::storedRows), e.mul(row, 4)),

@@ -54,6 +54,15 @@ Value WarpEmitter::ballot(Value condition) {
                                   NVVM::VoteSyncKind::ballot);
 }
 
+void WarpEmitter::prefetch(Value address) {
+  // LLVM 22 has the intrinsic for sm_90 alone, and with PTX 8.0.
+  LLVM::InlineAsmOp::create(b, loc, TypeRange(), ValueRange(address),
+                            "prefetch.global.L2 [$0];", "l",
+                            /*has_side_effects=*/true,
+                            /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                            LLVM::AsmDialectAttr(), ArrayAttr());
+}
+
 void WarpEmitter::copyAsync(Value shared, Value global, Value bytes) {
   // Past L1, since no other thread of the SM reads these bytes.
   NVVM::CpAsyncOp::create(b, loc, shared, global, 16,

@@ -75,6 +75,9 @@ public:
   Value ballot(Value condition);
   Value popcount(Value bits) { return unary("llvm.ctpop", bits); }
 
+  /// Brings the line of global memory at `address` into the second level of
+  /// caches.
+  void prefetch(Value address);
   /// Starts copying 16 bytes; both addresses must be 16-aligned. With `bytes`
   /// (i32) only as many are read, and zeros take the place of the others.
   void copyAsync(Value shared, Value global, Value bytes = {});
