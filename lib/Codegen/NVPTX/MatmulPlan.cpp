@@ -25,8 +25,6 @@ static constexpr int64_t kMultiprocessors = 132,
                          kWarpsOfGpu = 32 * kMultiprocessors;
 /// Steps that a warp has in shared memory at most.
 static constexpr int64_t kMostSlots = 4;
-/// What each block takes of a multiprocessor's shared memory besides.
-static constexpr int64_t kReservedBytes = 1024;
 
 int64_t WeightRun::slotOffset(unsigned stream) const {
   int64_t offset = 0;
@@ -103,25 +101,17 @@ static int64_t warpsFor(const MatmulPlan &plan) {
   return warps;
 }
 
-/// Lays out shared memory; false if it does not hold a single row. Rings have
-/// as many slots as let all blocks of one row stand on the GPU at once, as far
-/// as registers do.
+/// Lays out shared memory; false if it does not hold a single row. Measured on
+/// an H200, long rings are worth more than blocks that stand there at once.
 static bool planShared(MatmulPlan &plan, const TargetSpec &target) {
-  const int64_t ofGpu = kWarpsOfGpu / kMultiprocessors / plan.warps;
-  const int64_t blocks =
-      std::min((plan.units + kMultiprocessors - 1) / kMultiprocessors, ofGpu);
-  const int64_t most = int64_t(target.sharedBytes) / blocks - kReservedBytes;
-  auto ring = [&](const WeightRun &run, int64_t slots) {
-    return plan.warps * slots * run.slotBytes();
-  };
   plan.ringBytes = 0;
   for (WeightRun &run : plan.runs) {
-    int64_t steps = (plan.k / run.stepK + plan.warps - 1) / plan.warps;
-    run.ringSlots = steps > 1 ? kMostSlots : 2;
-    while (run.ringSlots > 2 &&
-           plan.ringOffset() + ring(run, run.ringSlots) + plan.rowBytes > most)
-      --run.ringSlots;
-    plan.ringBytes = std::max(plan.ringBytes, ring(run, run.ringSlots));
+    const int64_t slot = plan.warps * run.slotBytes(),
+                  steps = (plan.k / run.stepK + plan.warps - 1) / plan.warps,
+                  most = int64_t(target.sharedBytes) / 3;
+    run.ringSlots =
+        steps > 1 ? std::clamp<int64_t>(most / slot, 2, kMostSlots) : 2;
+    plan.ringBytes = std::max(plan.ringBytes, run.ringSlots * slot);
   }
   int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();
   if (plan.experts && plan.experts->byExpert)
