@@ -113,5 +113,8 @@ void nvptx::describeMatmul(const MatmulPlan &plan, GpuKernel &kernel) {
 }
 
 void nvptx::emitMatmul(StageKernel &stage, const MatmulPlan &plan) {
+  // 72 registers for a thread, or more. Left to itself, ptxas spills some to
+  // have more blocks than shared memory allows.
+  stage.setBlocksPerMultiprocessor(28 / plan.warps);
   MatmulKernel(stage, plan).emit();
 }
