@@ -41,12 +41,15 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX-LABEL: gpu.func @matmul_0(
   // NVPTX-SAME: %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
   // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[IN:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[OUT:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64})
-  // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>}
+  // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>, nvvm.minctasm = 7 : i32}
   // NVPTX: gpu.block_id  x
   // The weights are on their way before the rows are read.
   // NVPTX: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache =  cg
   // NVPTX: nvvm.cp.async.commit.group
+  // So are the norm and, before the products, what they are added to.
   // NVPTX: llvm.getelementptr %[[NORM]]
+  // NVPTX: llvm.inline_asm has_side_effects "prefetch.global.L2 [$0];"
+  // NVPTX: llvm.getelementptr %[[IN]]
   // NVPTX: gpu.shuffle  xor
   // NVPTX: llvm.call_intrinsic "llvm.nvvm.ff2f16x2.rn"
   // NVPTX: gpu.barrier
@@ -59,7 +62,6 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX-COUNT-2: nvvm.mma.sync A{{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
   // NVPTX-COUNT-8: llvm.call_intrinsic "llvm.fma"
   // NVPTX: gpu.barrier
-  // NVPTX: llvm.getelementptr %[[IN]]
   // NVPTX: llvm.getelementptr %[[OUT]]
   // NVPTX: gpu.return
 

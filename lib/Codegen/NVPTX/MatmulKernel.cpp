@@ -113,8 +113,14 @@ void nvptx::describeMatmul(const MatmulPlan &plan, GpuKernel &kernel) {
 }
 
 void nvptx::emitMatmul(StageKernel &stage, const MatmulPlan &plan) {
-  // 72 registers for a thread, or more. Left to itself, ptxas spills some to
-  // have more blocks than shared memory allows.
-  stage.setBlocksPerMultiprocessor(28 / plan.warps);
+  // 72 registers for a thread of a block of four warps, or 96 where codes and
+  // scales are made of parts. Left to itself, ptxas spills some to have more
+  // blocks than shared memory allows.
+  bool isOfParts = llvm::any_of(plan.runs, [](const WeightRun &run) {
+    return llvm::any_of(run.streams, [](const PackedLayout &layout) {
+      return layout.planes.size() > 1 || layout.encoding.isTwoLevel();
+    });
+  });
+  stage.setBlocksPerMultiprocessor((isOfParts ? 20 : 28) / plan.warps);
   MatmulKernel(stage, plan).emit();
 }
