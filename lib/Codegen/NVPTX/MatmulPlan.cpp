@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
+#include <algorithm>
 #include <numeric>
 
 using namespace mlir;
@@ -23,8 +24,6 @@ static constexpr int64_t kMostWarps = 16;
 /// Of a large GPU: multiprocessors, and warps of 64 registers in all.
 static constexpr int64_t kMultiprocessors = 132,
                          kWarpsOfGpu = 32 * kMultiprocessors;
-/// Steps that a warp has in shared memory at most.
-static constexpr int64_t kMostSlots = 4;
 
 int64_t WeightRun::slotOffset(unsigned stream) const {
   int64_t offset = 0;
@@ -110,7 +109,8 @@ static bool planShared(MatmulPlan &plan, const TargetSpec &target) {
                   steps = (plan.k / run.stepK + plan.warps - 1) / plan.warps,
                   most = int64_t(target.sharedBytes) / 3;
     run.ringSlots =
-        steps > 1 ? std::clamp<int64_t>(most / slot, 2, kMostSlots) : 2;
+        steps > 1 ? std::clamp<int64_t>(most / slot, 2, WeightRun::kMostSlots)
+                  : 2;
     plan.ringBytes = std::max(plan.ringBytes, run.ringSlots * slot);
   }
   int64_t left = int64_t(target.sharedBytes) - plan.rowsOffset();

@@ -48,7 +48,8 @@ struct WeightRun {
   // With tensor cores.
   llvm::SmallVector<PackedLayout> streams;
   int64_t stepK = 0;     ///< Elements of k of a step.
-  int64_t ringSlots = 0; ///< Steps that a warp has in shared memory: 2 to 4.
+  int64_t ringSlots = 0; ///< Steps that a warp has in shared memory.
+  static constexpr int64_t kMostSlots = 4; ///< And no fewer than 2.
 
   int64_t stepUnits(unsigned stream) const {
     return stepK / streams[stream].unitK;

@@ -20,8 +20,6 @@ using namespace qcc::nvptx;
 static constexpr int64_t kPanels = 2;
 /// Warps on a multiprocessor, of 128 registers for each thread.
 static constexpr int64_t kResidentWarps = 16;
-/// Steps that a warp has in shared memory at most.
-static constexpr int64_t kMostSlots = 4;
 /// What a block takes of shared memory besides.
 static constexpr int64_t kReservedBytes = 1024;
 /// Results of a unit.
@@ -44,7 +42,7 @@ static bool planRings(MatmulPlan &plan, const TargetSpec &target) {
   plan.ringBytes = 0;
   for (WeightRun &run : plan.runs) {
     int64_t slots = plan.warps * plan.blockUnits * run.slotBytes();
-    run.ringSlots = plan.k / run.stepK > plan.warps ? kMostSlots : 2;
+    run.ringSlots = plan.k / run.stepK > plan.warps ? WeightRun::kMostSlots : 2;
     while (run.ringSlots > 2 && run.ringSlots * slots > share)
       --run.ringSlots;
     plan.ringBytes = std::max(plan.ringBytes, run.ringSlots * slots);
