@@ -1,4 +1,4 @@
-//===- FixedPanel.h - A panel of weights times a fixed tile -----*- C++ -*-===//
+//===- FixedPanel.h - Panels of weights, prepared for prompts ---*- C++ -*-===//
 // SPDX-License-Identifier: Apache-2.0
 //
 // Prompts multiply many rows with each panel, so that a core is as busy with
@@ -14,6 +14,9 @@
 // with D the integer dot product of a run of dotGroup elements, divided by
 // 2^shift so that it fits in 16 bits. A product is rounded to 2^-11 or less
 // of the largest that a slab can have, far below the step of activations.
+//
+// A panel is unpacked and its scales are made once for all rows of a step, and
+// all encodings are then multiplied by the same code.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_X86_FIXEDPANEL_H
@@ -25,70 +28,121 @@
 
 namespace qcc::x86 {
 
-/// The scales of a prepared panel are, for each slab of the activations,
+/// One or two prepared panels in memory, lines of which take turns. For each
+/// slab of the activations,
 ///
-///   unit    16 f32                       U
-///   block   factors [scalePairs][16]     S * 2^shift / U
-///           terms   [sumPairs][16]       (M - zero point * S) / (U * 256 /
-///                                        sumGroup)
+///   unit    [panels] 16 f32                U
 ///
-/// with pairs of 16-bit integers as in the activations. The largest of a slab
-/// is kFixedFactor.
+/// then blocks, of which each holds
+///
+///   codes   [16][panels] a line            of k-group q, a byte each
+///   factor  [scalePairs][panels] a line    S * 2^shift / U
+///   term    [sumPairs][panels] a line      (M - zero point * S) / (U * 256 /
+///                                          sumGroup)
+///
+/// of which factors and terms are pairs of 16-bit integers as in the
+/// activations. The largest of a slab is kFixedFactor. What is not there of a
+/// last block is 0.
+struct PreparedLayout {
+  const ActivationLayout &act;
+  int64_t panels;
+
+  static constexpr int64_t kLine = 64; ///< Bytes.
+  /// Slabs that are prepared together: so many that they stay in the first
+  /// level of caches beside a tile of activations, while all rows meet them.
+  static constexpr int64_t kPassSlabs = 2;
+
+  int64_t passes() const { return (act.slabs() + kPassSlabs - 1) / kPassSlabs; }
+  int64_t codeOffset(int64_t q, int64_t panel) const {
+    return (q * panels + panel) * kLine;
+  }
+  int64_t factorOffset(int64_t pair, int64_t panel) const {
+    return codeOffset(16 + pair, panel);
+  }
+  int64_t termOffset(int64_t pair, int64_t panel) const {
+    return factorOffset(act.scalePairs() + pair, panel);
+  }
+  int64_t blockBytes() const { return termOffset(act.sumPairs(), 0); }
+  int64_t unitOffset(int64_t panel) const { return panel * kLine; }
+  int64_t firstBlock() const { return unitOffset(panels); }
+  int64_t slabBytes() const {
+    return firstBlock() + act.slabBlocks() * blockBytes();
+  }
+  /// Those of a pass.
+  int64_t bytes() const {
+    return std::min(act.slabs(), kPassSlabs) * slabBytes();
+  }
+};
+
+/// Prepares panels of one weight.
 class FixedPanel {
 public:
   /// Whether all of a weight can be multiplied so.
   static bool takes(const Encoding &encoding);
-  /// Bytes of a prepared panel.
-  static int64_t bytes(const ActivationLayout &activations);
 
   /// Of `k` elements.
   FixedPanel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
-             int64_t k, const ActivationLayout &activations);
+             int64_t k, const PreparedLayout &to);
 
-  /// Writes the scales of the panel at `panel` to `scales`.
-  void prepare(Value panel, Value scales);
-  /// The products of the panel with the first `rows` rows of the tile at
-  /// `tile`: a vector of f32 for each.
-  Values emit(Value panel, Value scales, Value tile, int64_t rows);
+  /// Writes slabs [first, end) of the panel at `panel` to `prepared`, as panel
+  /// `number` there.
+  void prepare(Value panel, Value first, Value end, Value prepared,
+               int64_t number);
+  /// What dot products are shifted by.
+  int shift() const { return shiftBy; }
 
 private:
   /// What the scales of one chunk are, by element: those of runs of `apart`.
   struct ChunkScales {
     Values factors, terms;
   };
-  /// The blocks of a slab: `whole`, and a chunk behind them if `hasMore`.
-  struct Slab {
-    Value index;
-    int64_t whole;
-    bool hasMore;
-  };
-  /// Calls `body` with the slabs; all but the last are in one loop with
-  /// `values`.
-  Values forSlabs(Values values,
-                  llvm::function_ref<Values(const Slab &, Values)> body);
 
+  /// The codes of a chunk.
   Value chunkAt(Value panel, Value chunk);
-  Value slabAt(Value scales, const Slab &slab);
-  /// Block `block` of the slab.
-  Value scalesAt(Value scales, const Slab &slab, Value block);
-  Value firstChunk(const Slab &slab, Value block);
   ChunkScales chunkScales(Value panel, Value chunk);
-  void storeBlock(llvm::ArrayRef<ChunkScales> chunks, Value inverse, Value to);
-  Values dotProducts(PanelKernel &kernel, Value chunk, Value x, int64_t firstQ,
-                     int64_t begin, int64_t start, int64_t rows);
-  /// acc + the products of a block's chunks.
-  Values blockProducts(PanelKernel &kernel, llvm::ArrayRef<Value> chunks,
-                       Value scales, Value x, Values acc);
+  /// Writes `count` chunks from `chunk` on to the block at `to`.
+  void storeBlock(Value panel, Value chunk, int64_t count, Value inverse,
+                  Value to, int64_t number);
 
   Emitter &e;
   const Isa &instructions;
   const PackedLayout &layout;
   int64_t k;
+  const PreparedLayout &to;
   const ActivationLayout &act;
   ScaleReader scaleReader;
   mlir::VectorType ints, floats;
-  int64_t run;   ///< Elements of a dot product.
-  int shift = 0; ///< Of dot products.
+  int shiftBy = 0;
+};
+
+/// Multiplies one or two prepared panels with `rows` rows of a tile: more would
+/// need more registers than there are. Two panels with half of the rows read
+/// half as much for the same products, and a core reads no faster than it
+/// multiplies.
+class FixedProducts {
+public:
+  /// `shifts` are those of the panels.
+  FixedProducts(Emitter &e, const Isa &instructions,
+                const PreparedLayout &layout, llvm::ArrayRef<int> shifts,
+                int64_t rows);
+
+  /// sums + the products of slabs [first, end), prepared at `prepared`, with
+  /// the rows that begin at `tile`: f32 of 16 weights, by panel, then row.
+  Values emit(Value prepared, Value tile, Value first, Value end, Values sums);
+
+private:
+  /// acc + the products of a block.
+  Values block(Value weights, Value x, Values acc);
+  /// The dot products of run `run` of the block.
+  Values dotProducts(Value weights, Value x, int64_t run);
+
+  Emitter &e;
+  const Isa &instructions;
+  const PreparedLayout &layout;
+  const ActivationLayout &act;
+  llvm::SmallVector<int> shifts;
+  int64_t rows;
+  mlir::VectorType ints, floats;
 };
 
 } // namespace qcc::x86
