@@ -41,7 +41,7 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX-LABEL: gpu.func @matmul_0(
   // NVPTX-SAME: %{{[^:]*}}: i32, %{{[^:]*}}: i32, %[[NORM:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly},
   // NVPTX-SAME: !llvm.ptr<1> {llvm.align = 16 : i64, llvm.noalias, llvm.readonly}, %[[IN:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64}, %[[OUT:[^:]*]]: !llvm.ptr<1> {llvm.align = 16 : i64})
-  // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>, nvvm.minctasm = 7 : i32}
+  // NVPTX-SAME: kernel attributes {known_block_size = array<i32: 128, 1, 1>, nvvm.minctasm = 6 : i32}
   // NVPTX: gpu.block_id  x
   // The weights are on their way before the rows are read.
   // NVPTX: nvvm.cp.async.shared.global %{{.*}}, %{{.*}}, 16, cache =  cg
@@ -58,7 +58,12 @@ module attributes {llm.architecture = "llama", llm.context = 128 : i64, llm.hidd
   // NVPTX: nvvm.bar.warp.sync
   // NVPTX: nvvm.cp.async.shared.global
   // Both f16 scale and min meet the sums of one group of 32.
-  // NVPTX: llvm.inline_asm "lop3.b32 $0, $1, $2, $3, 0xea;"
+  // Masks of low and of high nibbles make the operands.
+  // NVPTX: %[[LOW:.*]] = arith.constant 983055 : i32
+  // NVPTX-NEXT: %[[CODES:.*]] = arith.andi %{{.*}}, %[[LOW]] : i32
+  // NVPTX-NEXT: llvm.bitcast %[[CODES]] : i32 to vector<2xf16>
+  // NVPTX: %[[HIGH:.*]] = arith.constant 15728880 : i32
+  // NVPTX-NEXT: arith.andi %{{.*}}, %[[HIGH]] : i32
   // NVPTX-COUNT-2: nvvm.mma.sync A{{.*}}shape = #nvvm.shape<m = 16, n = 8, k = 16>
   // NVPTX-COUNT-8: llvm.call_intrinsic "llvm.fma"
   // NVPTX: gpu.barrier

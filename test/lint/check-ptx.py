@@ -4,9 +4,11 @@
 """Assembles a PTX file for one chip with NVIDIA's ptxas, warnings being errors,
 and prints a line for each kernel: registers, bytes of stack and of spills, and,
 with a disassembler, how many asynchronous 128-bit copies, tensor-core products and
-loads of matrices it has. Exits with 1 when a kernel spills, uses local memory or takes
+loads of matrices it has, and in products of generating steps how many instructions the
+loops around those products have, of which none may calculate with halves. Exits with 1 when a kernel spills, uses local memory or takes
 more registers than allowed, when a kernel on tensor cores ("matmul_0", "tile_matmul_0",
-"several_matmul_0", "attend_prompt_0") lacks those instructions, or when there is no kernel."""
+"several_matmul_0", "attend_prompt_0") lacks those instructions or calculates with halves,
+or when there is no kernel."""
 import argparse
 import pathlib
 import re
@@ -21,6 +23,11 @@ SECTION = re.compile(r"\.section\s+\.text\.([^,]+),")
 COPY = re.compile(r"\bLDGSTS\.E(?:\.\w+)*\.128\b")
 TENSOR = re.compile(r"\b(HMMA|IMMA|QMMA|HGMMA)\.")
 MATRIX = re.compile(r"\bLDSM\.")
+# Not those that only convert to f32, or set a register to a constant.
+HALVES = re.compile(r"\b(?:HADD2|HMUL2|HFMA2)(?!\S*\.F32)\S* (?!.*-RZ, RZ)")
+LABEL = re.compile(r"^\s*(\.L_\w+):")
+BRANCH = re.compile(r"\bBRA\b.*`\((\.L_\w+)\)")
+INSTRUCTION = re.compile(r"/\*[0-9a-f]+\*/\s+\S")
 LOCAL = re.compile(r"\b(LDL|STL)\b")
 
 
@@ -57,6 +64,23 @@ def instructions(nvdisasm, cubin):
 
 def count(pattern, lines):
     return sum(1 for line in lines if pattern.search(line))
+
+
+def loops(lines):
+    """The instructions of the innermost loops that have tensor-core products."""
+    labels, code, result = {}, [], []
+    for line in lines:
+        if match := LABEL.search(line):
+            labels[match.group(1)] = len(code)
+        elif INSTRUCTION.search(line):
+            code.append(line)
+            match = BRANCH.search(line)
+            start = labels.get(match.group(1)) if match else None
+            if start is not None and count(TENSOR, code[start:]):
+                result.append((start, len(code)))
+    inner = [(a, b) for a, b in result
+             if not any((a, b) != (c, d) and a <= c and d <= b for c, d in result)]
+    return [line for a, b in inner for line in code[a:b]]
 
 
 def main():
@@ -104,6 +128,11 @@ def main():
                 text += f", {copies} copies of 128 bits, {products} tensor products"
                 if is_prompt:
                     text += f", {matrices} loads of matrices"
+                if name.startswith(("matmul_", "several_matmul_")):
+                    loop = loops(lines)
+                    text += f", {len(loop)} instructions in loops"
+                    if count(HALVES, loop):
+                        failures.append(name)
                 on_tensor_cores = name.startswith(("matmul_", "several_matmul_")) or is_prompt
                 if (on_tensor_cores and not (copies and products)) or count(LOCAL, lines) or \
                         (is_prompt and not matrices):

@@ -15,9 +15,6 @@ class BlockRows {
 public:
   virtual ~BlockRows() = default;
   virtual int64_t tiles() const = 0;
-  /// Whether panels are to take turns at each chunk of k, since an operand
-  /// stays in registers from its first use to its last.
-  virtual bool staysInRegisters() const = 0;
   /// What follows is of step `step` (i32) of k.
   virtual void beginStep(Value step) = 0;
   /// The lane's B operand of m16n8k16, two half2, from element `k` of the step

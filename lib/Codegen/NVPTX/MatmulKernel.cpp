@@ -63,6 +63,7 @@ Value MatmulKernel::partialSum(unsigned stream, Value column, Value row) {
         e.load(e.f32(), at, w * plan.streams() * 32 * 16, llvm::Align(4));
     sum = sum ? e.addf(sum, part) : part;
   }
+  sum = e.mulf(sum, 1 / PanelCodes::kBit);
   return e.mulf(sum, e.load(e.f32(),
                             e.offset(e.offset(block.shared, e.mul(row, 4)),
                                      MatmulPlan::factorOffset),
@@ -113,14 +114,20 @@ void nvptx::describeMatmul(const MatmulPlan &plan, GpuKernel &kernel) {
 }
 
 void nvptx::emitMatmul(StageKernel &stage, const MatmulPlan &plan) {
-  // 72 registers for a thread of a block of four warps, or 96 where codes and
-  // scales are made of parts. Left to itself, ptxas spills some to have more
-  // blocks than shared memory allows.
+  // 72 registers for a thread of a block of four warps, 80 where rows and the
+  // norm's weights are loaded together, or 96 where codes and scales are made
+  // of parts; more where shared memory lets fewer blocks stand. Left to itself,
+  // ptxas spills some to have more of them.
   bool isOfParts = llvm::any_of(plan.runs, [](const WeightRun &run) {
     return llvm::any_of(run.streams, [](const PackedLayout &layout) {
       return layout.planes.size() > 1 || layout.encoding.isTwoLevel();
     });
   });
-  stage.setBlocksPerMultiprocessor((isOfParts ? 20 : 28) / plan.warps);
+  qz::QuantizeOp quantize = plan.quantize;
+  const int64_t warps = isOfParts ? 20 : quantize.getNorm() ? 24 : 28;
+  constexpr int64_t kReserved = 1024; // Of each block, by the system.
+  int64_t room = (plan.sharedBytes + kReserved) /
+                 (plan.rowsOffset() + plan.rowBytes + kReserved);
+  stage.setBlocksPerMultiprocessor(std::min(warps / plan.warps, room));
   MatmulKernel(stage, plan).emit();
 }

@@ -6,6 +6,7 @@
 
 #include "dialects/LLM/LLMDialect.h"
 #include "qcc/Formats/HalfTiles.h"
+#include "PanelCodes.h"
 #include "RowTiles.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -120,6 +121,21 @@ static bool planShared(MatmulPlan &plan, const TargetSpec &target) {
   return plan.tileRows >= 1;
 }
 
+static bool wantsSums(const Encoding &encoding) {
+  return encoding.hasMin() || encoding.hasZeros() || encoding.zero != 0;
+}
+
+/// Where nibbles gain by it, and all codes fit.
+static bool wantsSixteenths(const MatmulPlan &plan) {
+  bool hasNibbles = false, isFit = true;
+  for (const WeightRun &run : plan.runs)
+    for (const PackedLayout &layout : run.streams) {
+      hasNibbles |= PanelCodes::isNibbles(layout);
+      isFit &= layout.encoding.bits <= 6;
+    }
+  return hasNibbles && isFit;
+}
+
 /// Whether tensor cores take the stage; fills in how.
 static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
   qz::QuantizeOp quantize = plan.quantize;
@@ -132,17 +148,19 @@ static bool planTensorCores(MatmulPlan &plan, const TargetSpec &target) {
     for (const PackedWeight &packed : run.packed) {
       if (!hasIntegerCodes(packed.encoding))
         return false;
-      plan.needsSums |= packed.encoding.hasMin() || packed.encoding.hasZeros();
-      if (packed.encoding.group % 32)
-        plan.sumGroup = 16;
+      if (wantsSums(packed.encoding)) {
+        plan.needsSums = true;
+        plan.sumGroup = std::gcd(plan.sumGroup, int64_t(packed.encoding.group));
+      }
     }
     if (!planSteps(plan, run))
       return false;
   }
-  // Rows start eight banks apart, so that the lanes of four rows read different
-  // ones.
+  plan.hasSixteenths = wantsSixteenths(plan);
+  // Rows start 16 banks apart, so that the lanes of two rows, which read
+  // together, have different ones.
   plan.rowBytes = (plan.k * 2 + plan.sumCount() * 4 + 31) / 32 * 32;
-  while (plan.rowBytes % 128 != 32)
+  while (plan.rowBytes % 128 != 64)
     plan.rowBytes += 32;
   plan.warps = warpsFor(plan);
   while (!planShared(plan, target))

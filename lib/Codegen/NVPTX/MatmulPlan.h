@@ -111,8 +111,13 @@ struct MatmulPlan {
   int64_t blockUnits = 1;
   int64_t blockPanels() const { return blockUnits * streams(); }
 
-  int64_t sumGroup = 32;  ///< Elements of k under one sum of activations.
-  bool needsSums = false; ///< Some weight has minima or zero points.
+  /// Elements of k under one sum of activations, 16 to 128: as many as all
+  /// groups of weights that want sums are multiples of.
+  int64_t sumGroup = 128;
+  bool needsSums = false; ///< Some weight has minima or a zero.
+  /// Of each 32 elements of a row the last 16 are stored as sixteenths, for
+  /// codes that are 16 times as large: PanelCodes::bits().
+  bool hasSixteenths = false;
 
   int64_t sumCount() const { return needsSums ? k / sumGroup : 0; }
 

@@ -73,8 +73,8 @@ Value PanelCodes::nibbles(Value word, bool high, const Bias &bias) {
 
 /// The codes' bits of a plane for both mma of a chunk, four in the bytes of a
 /// word, at their place in the code.
-std::array<Value, 2> PanelCodes::planeBytes(const PackedLayout::Plane &plane,
-                                            Value chunk, unsigned half) {
+PanelCodes::Words PanelCodes::planeBytes(const PackedLayout::Plane &plane,
+                                         Value chunk, unsigned half) {
   Value base = e.offset(chunk, int64_t(plane.offset));
   if (plane.width == 8) {
     Value at = e.offset(base, wideOffset[half]);
@@ -93,11 +93,58 @@ std::array<Value, 2> PanelCodes::planeBytes(const PackedLayout::Plane &plane,
     word = e.shiftRight(word, e.mul(e.shift(quad, -1), 2));
   else if (plane.width == 1)
     word = e.shiftRight(word, quad);
-  std::array<Value, 2> result;
+  Words result;
   uint32_t mask = (((1u << plane.width) - 1) << plane.shift) * 0x01010101u;
   for (int m = 0; m < 2; ++m)
     result[size_t(m)] =
         e.bitAnd(e.shift(word, int(plane.shift) - 4 * m), int32_t(mask));
+  return result;
+}
+
+Value PanelCodes::nibbleWord(const PackedLayout &layout, Value chunk,
+                             unsigned half) {
+  Value plane = e.offset(chunk, int64_t(layout.planes.front().offset));
+  return e.load(e.i32(), e.offset(plane, wideOffset[half]), llvm::Align(4));
+}
+
+PanelCodes::Words PanelCodes::byteWords(const PackedLayout &layout, Value chunk,
+                                        unsigned half) {
+  Words result;
+  for (const PackedLayout::Plane &plane : layout.planes) {
+    Words bytes = planeBytes(plane, chunk, half);
+    for (size_t m = 0; m < 2; ++m)
+      result[m] = result[m] ? e.bitOr(result[m], bytes[m]) : bytes[m];
+  }
+  return result;
+}
+
+PanelCodes::Fragments PanelCodes::bits(const PackedLayout &layout, Value chunk,
+                                       bool upperTimes16) {
+  Fragments result;
+  // Registers 0 and 1 hold the first pair of columns lane / 4 and + 8, 2 and 3
+  // the second.
+  auto add = [&](size_t m, unsigned half, Value word, int shift, int64_t mask) {
+    for (int pair = 0; pair < 2; ++pair)
+      result[m][half + 2 * unsigned(pair)] =
+          e.bitcast(e.bitAnd(e.shift(word, shift - 8 * pair), mask), e.half2());
+  };
+  for (unsigned half = 0; half < 2; ++half) {
+    if (isNibbles(layout)) {
+      Value word = nibbleWord(layout, chunk, half);
+      add(0, half, word, 0, 0x000f000f);
+      if (upperTimes16)
+        add(1, half, word, 0, 0x00f000f0);
+      else
+        add(1, half, word, -4, 0x000f000f);
+      continue;
+    }
+    Words words = byteWords(layout, chunk, half);
+    add(0, half, words[0], 0, 0x00ff00ff);
+    if (upperTimes16)
+      add(1, half, words[1], 4, 0x0ff00ff0);
+    else
+      add(1, half, words[1], 0, 0x00ff00ff);
+  }
   return result;
 }
 
@@ -111,12 +158,8 @@ PanelCodes::Fragments PanelCodes::fragments(const PackedLayout &layout,
                               : biasOf(zeros[half]);
     // Registers 0 and 1 hold the first pair of columns lane / 4 and + 8, 2 and
     // 3 the second.
-    if (layout.planes.size() == 1 && layout.planes.front().width == 4) {
-      Value word = e.load(
-          e.i32(),
-          e.offset(e.offset(chunk, int64_t(layout.planes.front().offset)),
-                   wideOffset[half]),
-          llvm::Align(4));
+    if (isNibbles(layout)) {
+      Value word = nibbleWord(layout, chunk, half);
       Value odd = e.shift(word, -8);
       for (int m = 0; m < 2; ++m) {
         result[size_t(m)][half] = nibbles(word, m == 1, bias);
@@ -124,12 +167,7 @@ PanelCodes::Fragments PanelCodes::fragments(const PackedLayout &layout,
       }
       continue;
     }
-    std::array<Value, 2> codes;
-    for (const PackedLayout::Plane &plane : layout.planes) {
-      std::array<Value, 2> bytes = planeBytes(plane, chunk, half);
-      for (size_t m = 0; m < 2; ++m)
-        codes[m] = codes[m] ? e.bitOr(codes[m], bytes[m]) : bytes[m];
-    }
+    Words codes = byteWords(layout, chunk, half);
     for (size_t m = 0; m < 2; ++m)
       for (unsigned pair = 0; pair < 2; ++pair) {
         Value word = pair ? e.shift(codes[m], -8) : codes[m];

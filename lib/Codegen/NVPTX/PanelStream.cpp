@@ -54,9 +54,8 @@ Values PanelStream::emit(BlockRows &rows) {
   Values zeros(4 * panels.size() * size_t(rows.tiles()), e.zero(e.f32()));
   // Without a branch, as where each warp has one step, LLVM would make all
   // products before it adds any, and have them in registers.
-  Value end = e.c32(steps());
-  if (rows.staysInRegisters())
-    end = e.select(e.lessThan(e.c32(0), block.valid), end, e.c32(0));
+  Value end =
+      e.select(e.lessThan(e.c32(0), block.valid), e.c32(steps()), e.c32(0));
   return e.loop(block.warp, end, e.c32(plan.warps), zeros,
                 [&](Value step, ValueRange sums) {
                   auto slotOf = [&](Value turn) {
@@ -88,7 +87,13 @@ struct PanelStream::Panel {
   /// Four for each tile of rows. Products are added unscaled as long as the
   /// scale stays the same.
   Values sums, products;
+  bool hasProducts = false; ///< Otherwise they are zero.
   PanelScales unitScales[2];
+
+  void clearProducts(Value zero) {
+    products.assign(sums.size(), zero);
+    hasProducts = false;
+  }
 
   int64_t chunks() const { return layout.unitK / PackedLayout::kChunk; }
   bool scaleOfUnit() const {
@@ -109,18 +114,14 @@ Values PanelStream::computeStep(Value slot, BlockRows &rows, Values sums) {
                    {group, e.add(group, 8)},
                    Values(first, first + ptrdiff_t(ofPanel)),
                    Values(),
+                   false,
                    {}});
   }
   const int64_t chunks = run.stepK / PackedLayout::kChunk;
-  if (rows.staysInRegisters()) {
-    for (int64_t c = 0; c < chunks; ++c)
-      for (Panel &panel : all)
-        computeChunk(panel, c, rows);
-  } else {
+  // Panels take turns, since the rows of a chunk stay in registers meanwhile.
+  for (int64_t c = 0; c < chunks; ++c)
     for (Panel &panel : all)
-      for (int64_t c = 0; c < chunks; ++c)
-        computeChunk(panel, c, rows);
-  }
+      computeChunk(panel, c, rows);
   sums.clear();
   for (Panel &panel : all)
     sums.append(panel.sums);
@@ -131,10 +132,25 @@ void PanelStream::applyScale(Panel &panel, const PanelScales *scales) {
   for (size_t i = 0; i < panel.sums.size(); ++i)
     panel.sums[i] =
         e.fma(scales[i % 4 / 2].factor, panel.products[i], panel.sums[i]);
-  panel.products.assign(panel.sums.size(), e.zero(e.f32()));
+  panel.clearProducts(e.zero(e.f32()));
 }
 
-/// Zero points meet the sums of activations, as minima do.
+/// The encoding's zero, times the sums of activations, is what the products
+/// that follow are added to.
+void PanelStream::subtractZero(Panel &panel, BlockRows &rows,
+                               int64_t sumGroup) {
+  Value zero = e.constant(e.f32(), -double(panel.layout.encoding.zero));
+  for (int64_t tile = 0; tile < rows.tiles(); ++tile) {
+    Values ofRows = rows.sums(tile, sumGroup);
+    for (size_t i = 0; i < 4; ++i) {
+      Value &product = panel.products[4 * size_t(tile) + i];
+      product = panel.hasProducts ? e.fma(zero, ofRows[i % 2], product)
+                                  : e.mulf(zero, ofRows[i % 2]);
+    }
+  }
+}
+
+/// Zero points of groups meet the sums of activations, as minima do.
 void PanelStream::applyMin(Panel &panel, const PanelScales *scales,
                            BlockRows &rows, int64_t sumGroup) {
   Value terms[2];
@@ -167,13 +183,11 @@ void PanelStream::computeChunk(Panel &panel, int64_t index, BlockRows &rows) {
     for (int64_t h = 0; h < 2; ++h)
       panel.unitScales[h] =
           panel.reader.unit(panel.unit, panel.columns[h], e.f32());
-    panel.products.assign(panel.sums.size(), e.zero(e.f32()));
+    panel.clearProducts(e.zero(e.f32()));
   }
-  const int64_t sumsPerChunk = PackedLayout::kChunk / plan.sumGroup;
   Value chunk =
       e.offset(panel.unit, int64_t(layout.chunkOffset + c * layout.chunkBytes));
-  // What differs by group is not subtracted here.
-  PanelCodes::Fragments weights = codes.fragments(layout, chunk);
+  PanelCodes::Fragments weights = codes.bits(layout, chunk, plan.hasSixteenths);
   PanelScales chunkScales[2], scales[2];
   for (int64_t h = 0; h < 2; ++h)
     scales[h] = chunkScales[h] = panel.reader.chunk(
@@ -186,24 +200,28 @@ void PanelStream::computeChunk(Panel &panel, int64_t index, BlockRows &rows) {
   if (!panel.scaleOfUnit())
     readScales(0);
   for (int64_t m = 0; m < 2; ++m) {
+    // Elements of the step before and after this product.
+    const int64_t begin = index * PackedLayout::kChunk + m * 16,
+                  end = begin + 16;
+    if (encoding.zero && !encoding.hasZeros() && begin % plan.sumGroup == 0)
+      subtractZero(panel, rows, begin / plan.sumGroup);
     for (int64_t tile = 0; tile < rows.tiles(); ++tile) {
       auto own = panel.products.begin() + ptrdiff_t(4 * tile);
-      Values made = e.mma(
-          weights[m], rows.operand(tile, index * PackedLayout::kChunk + m * 16),
-          Values(own, own + 4));
+      Values made = e.mma(weights[size_t(m)], rows.operand(tile, begin),
+                          Values(own, own + 4));
       std::copy(made.begin(), made.end(), own);
     }
+    panel.hasProducts = true;
     bool isGroupEnd = layout.groupsPerChunk == 2 || m == 1;
     if (!isGroupEnd)
       continue;
     if (!panel.scaleOfUnit())
       applyScale(panel, scales);
     if (encoding.hasMin() || encoding.hasZeros()) {
-      // One sum may cover several groups, or a group several sums.
-      int64_t first = layout.groupsPerChunk == 2 ? m * sumsPerChunk / 2 : 0;
-      int64_t count = sumsPerChunk / layout.groupsPerChunk;
-      for (int64_t i = 0; i < count; ++i)
-        applyMin(panel, scales, rows, index * sumsPerChunk + first + i);
+      // Sums that end since the last time: a group has one or several.
+      int64_t since = end - PackedLayout::kChunk / layout.groupsPerChunk;
+      for (int64_t i = since / plan.sumGroup; i < end / plan.sumGroup; ++i)
+        applyMin(panel, scales, rows, i);
     }
     if (!panel.scaleOfUnit() && layout.groupsPerChunk == 2 && m == 0)
       readScales(1);
@@ -227,19 +245,29 @@ SharedRows::SharedRows(WarpEmitter &e, const MatmulPlan &plan,
     return e.offset(e.offset(block.shared, plan.rowsOffset()),
                     e.mul(e.minU(row, last), plan.rowBytes));
   };
-  fragment = e.offset(rowAt(group), e.mul(quad, 8));
+  fragment = e.offset(rowAt(group), e.mul(quad, 16));
   for (int64_t i = 0; i < 2; ++i)
     groups[i] = e.offset(rowAt(e.add(e.mul(quad, 2), i)), plan.sumsOffset());
 }
 
-void SharedRows::beginStep(Value of) { step = of; }
+void SharedRows::beginStep(Value of) {
+  step = of;
+  chunk = -1;
+}
 
 Values SharedRows::operand(int64_t, int64_t k) {
-  Value start = e.offset(fragment, e.mul(step, run.stepK * 2));
-  Value pair =
-      e.load(e.vec(2, e.i32()), e.offset(start, k * 2), llvm::Align(8));
-  return {e.bitcast(e.extract(pair, 0), e.half2()),
-          e.bitcast(e.extract(pair, 1), e.half2())};
+  const int64_t first = k % PackedLayout::kChunk / 16 * 2;
+  if (int64_t wanted = k / PackedLayout::kChunk; wanted != chunk) {
+    chunk = wanted;
+    Value start = e.offset(fragment, e.mul(step, run.stepK * 2));
+    Value four = e.load(e.vec(4, e.i32()),
+                        e.offset(start, chunk * PackedLayout::kChunk * 2),
+                        llvm::Align(16));
+    halves.clear();
+    for (int64_t i = 0; i < 4; ++i)
+      halves.push_back(e.bitcast(e.extract(four, i), e.half2()));
+  }
+  return {halves[size_t(first)], halves[size_t(first) + 1]};
 }
 
 Values SharedRows::sums(int64_t, int64_t group) {
@@ -258,7 +286,11 @@ void SharedRows::storeInShared(WarpEmitter &e, const MatmulPlan &plan,
                     e.mul(row, plan.rowBytes));
   };
   block.storeQuad = [&e, rowAt](Value row, Value quad, Value pair) {
-    e.store(pair, e.offset(rowAt(row), e.mul(quad, 8)), llvm::Align(8));
+    e.store(pair,
+            e.offset(rowAt(row),
+                     e.add(e.mul(e.shift(quad, -3), PackedLayout::kChunk * 2),
+                           placeInChunk(e, quad))),
+            llvm::Align(8));
   };
   block.storeSum = [&e, &plan, rowAt](Value row, Value group, Value sum) {
     e.store(sum,

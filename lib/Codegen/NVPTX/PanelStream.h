@@ -6,8 +6,9 @@
 // ahead, and multiplies them with the block's rows. Weights are the A operand
 // of mma.m16n8k16: R16K4 has four consecutive k of a row in one word, and a
 // lane of mma wants four k of a row, so that a word is all codes of a lane and
-// the file's layout is the kernel's. Codes enter as exact f16 integers; scales
-// and minima meet the f32 sums.
+// the file's layout is the kernel's. Codes enter as the f16 whose bits they are
+// (PanelCodes::bits), so that all sums are multiples of PanelCodes::kBit;
+// zeros, scales and minima meet sums of f32.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_NVPTX_PANELSTREAM_H
@@ -31,8 +32,8 @@ public:
   /// Starts the copies of the first steps. They touch nothing but the ring.
   void emitPrefetch();
   /// All steps of the warp. The results are four f32 for each panel and tile of
-  /// rows: columns lane / 4 and lane / 4 + 8 of the unit for rows
-  /// 2 * (lane % 4) and the one after it, as mma has them.
+  /// rows, times PanelCodes::kBit: columns lane / 4 and lane / 4 + 8 of the
+  /// unit for rows 2 * (lane % 4) and the one after it, as mma has them.
   Values emit(BlockRows &rows);
 
 private:
@@ -40,6 +41,7 @@ private:
   Values computeStep(Value slot, BlockRows &rows, Values sums);
   struct Panel;
   void computeChunk(Panel &panel, int64_t index, BlockRows &rows);
+  void subtractZero(Panel &panel, BlockRows &rows, int64_t sumGroup);
   void applyScale(Panel &panel, const PanelScales *scales);
   void applyMin(Panel &panel, const PanelScales *scales, BlockRows &rows,
                 int64_t sumGroup);
@@ -72,7 +74,6 @@ public:
              const BlockContext &block);
 
   int64_t tiles() const override { return 1; }
-  bool staysInRegisters() const override { return false; }
   void beginStep(Value step) override;
   Values operand(int64_t tile, int64_t k) override;
   Values sums(int64_t tile, int64_t group) override;
@@ -87,6 +88,9 @@ private:
   Value fragment;  ///< Address of this lane's B operand at k = 0.
   Value groups[2]; ///< Sums of the rows of this lane's results.
   Value step;
+  /// Of both products of chunk `chunk` of the step.
+  Values halves;
+  int64_t chunk = -1;
 };
 
 } // namespace qcc::nvptx

@@ -434,7 +434,8 @@ LogicalResult Program::lowerSeveral(ArrayRef<Operation *> stage,
   ArrayRef<Operation *> rows = stage.take_front();
   std::string rowsKey = kernelKey(rows, /*isLogits=*/false);
   llvm::raw_string_ostream(rowsKey)
-      << plan.warps << ' ' << plan.needsSums << ' ' << plan.sumGroup;
+      << plan.warps << ' ' << plan.needsSums << ' ' << plan.sumGroup << ' '
+      << plan.hasSixteenths;
   FailureOr<unsigned> storing =
       kernelFor(rows, rowsKey, [&](GpuKernel &kernel) {
         return emitBody(rows, kernel, "row_halves", plan.threads(),

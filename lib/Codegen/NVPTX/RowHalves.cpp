@@ -29,10 +29,8 @@ void nvptx::emitRowHalves(StageKernel &stage, const MatmulPlan &plan) {
   block.norm = quantize.getNorm() ? stage.address(quantize.getNorm()) : Value();
   block.inputRow = [&](Value) { return stage.rowOf(quantize.getInput(), row); };
   block.storeQuad = [&](Value, Value quad, Value pair) {
-    // Of each eight quads, a lane has number `lane` and the fourth after it.
-    Value at = e.add(e.mul(e.bitAnd(quad, 3), 16),
-                     e.mul(e.bitAnd(e.shift(quad, -2), 1), 8));
-    at = e.add(at, e.mul(e.shift(quad, -3), RowHalves::kChunkBytes));
+    Value at = e.add(e.mul(e.shift(quad, -3), RowHalves::kChunkBytes),
+                     placeInChunk(e, quad));
     e.store(pair, e.offset(halves, at), llvm::Align(8));
   };
   block.storeSum = [&](Value, Value group, Value sum) {

@@ -51,7 +51,6 @@ public:
              Value start, Value lane, Value valid);
 
   int64_t tiles() const override { return kTiles; }
-  bool staysInRegisters() const override { return true; }
   void beginStep(Value step) override;
   Values operand(int64_t tile, int64_t k) override;
   Values sums(int64_t tile, int64_t group) override;

@@ -5,6 +5,7 @@
 #include "RowPrologue.h"
 
 #include "HalfRange.h"
+#include "PanelCodes.h"
 
 #include <algorithm>
 #include <optional>
@@ -164,6 +165,14 @@ void Row::emitQuad(Value quad, Value exists, Value weighted, Value scale) {
                           : also;
     return both ? e.ifThen(both, body) : body();
   };
+  // Threads are a multiple of 8: a thread has the same place in all chunks.
+  Value unit = e.constant(e.f32(), PanelCodes::kBit);
+  if (plan.hasSixteenths) {
+    Value isUpper =
+        e.cmp(arith::CmpIPredicate::ne, e.bitAnd(block.thread, 4), e.c32(0));
+    scale = e.select(isUpper, e.mulf(scale, 1.0 / 16), scale);
+    unit = e.select(isUpper, e.mulf(unit, 16.0), unit);
+  }
   Values x;
   for (int64_t i = 0; i < 4; ++i)
     x.push_back(e.mulf(e.extract(weighted, i), scale));
@@ -181,6 +190,7 @@ void Row::emitQuad(Value quad, Value exists, Value weighted, Value scale) {
     for (int64_t i = 0; i < 2; ++i)
       sum = e.addf(sum,
                    e.extf(e.extract(e.bitcast(halves, e.half2()), i), e.f32()));
+  sum = e.mulf(sum, unit);
   int64_t lanes = plan.sumGroup / 4;
   for (int64_t mask = lanes / 2; mask; mask /= 2)
     sum = e.addf(sum, e.shuffleXor(sum, mask));

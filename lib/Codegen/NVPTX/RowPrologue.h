@@ -9,7 +9,13 @@
 //
 // Elements of k lie in the order in which mma wants them: of each four, first
 // elements 0 and 2, then 1 and 3, since that is how two codes stand in the
-// halves of a word of R16K4.
+// halves of a word of R16K4. Lane l of a quad takes fours l and l + 4 of each
+// 32 elements, 16 bytes for two products.
+//
+// With hasSixteenths the last 16 of each 32 elements are divided by 16, which
+// is exact where that is a normal number, and otherwise off by 2^-35 of the
+// largest magnitude at most. Sums are those of what was rounded, times the unit
+// of codes, as products are.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_NVPTX_ROWPROLOGUE_H
@@ -35,6 +41,12 @@ struct BlockContext {
   std::function<void(Value row, Value quad, Value pair)> storeQuad;
   std::function<void(Value row, Value group, Value sum)> storeSum;
 };
+
+/// Where four elements stand in the bytes of their 32, as number `quad` (i32).
+inline Value placeInChunk(WarpEmitter &e, Value quad) {
+  return e.add(e.mul(e.bitAnd(quad, 3), 16),
+               e.mul(e.bitAnd(e.shift(quad, -2), 1), 8));
+}
 
 /// Asks for what the prologue needs of memory that no stage writes.
 void prefetchForRows(WarpEmitter &e, const MatmulPlan &plan,

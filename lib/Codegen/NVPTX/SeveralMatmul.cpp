@@ -147,7 +147,7 @@ Value SeveralMatmul::partialSum(unsigned stream, Value index) {
     Value part = e.load(e.f32(), at, slot * kUnitResults * 4, llvm::Align(4));
     sum = sum ? e.addf(sum, part) : part;
   }
-  return sum;
+  return e.mulf(sum, 1 / PanelCodes::kBit);
 }
 
 /// Results are numbered as [unit][tile][element of mma][lane].

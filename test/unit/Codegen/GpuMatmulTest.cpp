@@ -10,6 +10,7 @@
 #include "CompiledStep.h"
 #include "Encodings.h"
 #include "Mutants.h"
+#include "RandomWeights.h"
 #include "StageCase.h"
 
 #include <gtest/gtest.h>
@@ -153,6 +154,23 @@ TEST(GpuStage, LargeAndSmallRows) {
     EmulatedStage stage(c.module(), "sm_86");
     EXPECT_EQ(compare(c, stage.run(c.rows(), seeded(1))), "");
   }
+}
+
+/// Elements that are no normal numbers of f16 beside the largest one.
+TEST(GpuStage, SmallElementsBesideALargeOne) {
+  std::mt19937 random(14);
+  StageCase c{256, {{gptq(), 48, randomRows(gptq(), 48, 256, random)}}};
+  // That one's group adds nothing, so that the others' is seen.
+  for (Fields &weights : c.segments[0].weights)
+    weights.scale[1] = 0;
+  c.fill(random, 2);
+  for (std::vector<float> &row : c.x) {
+    for (float &x : row)
+      x *= 0x1p-29f;
+    row[200] = 0x1p-3f;
+  }
+  EmulatedStage stage(c.module(), "sm_86");
+  EXPECT_EQ(compare(c, stage.run(c.rows(), seeded(1))), "");
 }
 
 /// The kinds of stage that the rest is built on: with minima, with the longest

@@ -141,10 +141,11 @@ std::vector<Expected> products(const StageCase &c, size_t row) {
       DotProduct parts = dotProduct(segment.encoding, weights,
                                     {exact, std::vector<double>(exact.size())});
       magnitude = std::max(magnitude, parts.magnitude);
-      // Half a step of f16, the smallest step of f16, and the rounding of sums.
+      // Half a step of f16, its smallest steps (of some elements divided by
+      // 16), and the rounding of sums.
       sum.bound = magnitude * (std::ldexp(1, -11) +
                                double(c.k) / 16 * std::ldexp(1, -23)) +
-                  weight * peak * std::ldexp(1, -38) + 1e-12;
+                  weight * peak * std::ldexp(1, -35) + 1e-12;
       sum.inHalf = toHalf(sum.inHalf);
       result.push_back(sum);
     }
