@@ -105,6 +105,26 @@ class Gpu(unittest.TestCase):
         prompt = ",".join(str(i * 37 % 256) for i in range(270))
         self.check_logits(2e-5, "--ids", prompt, batches=("97", "1"))
 
+    def test_quantized_state(self):
+        """Keys and values in 8 bits: with exact products the codes of a CPU, but for such as
+        are between two; else nearer to it than the activations of a CPU let it be. Both
+        keep their own part of the state where the CPU has a layer."""
+        model = self.tiny(kind="Q4_1", embedding="Q8_0", heads=4, kv_heads=2, head_dim=40,
+                          hidden=64, context=512)
+        self.compile(model, "--activations=f32", "--kv=q8")
+        self.check_logits(1e-3, "-p", PROMPT)
+        prompt = ",".join(str(i * 37 % 256) for i in range(150))
+        self.check_logits(1e-3, "--ids", prompt, batches=("97",))
+        generate = (PROMPT, "--raw", "--greedy", "-n", "8")
+        for layers in ("99", "1"):
+            self.assertEqual(self.on_gpu(*generate, layers=layers), self.on_cpu(*generate))
+        exact = self.logits(self.on_cpu, "-p", PROMPT)
+        self.compile(model, "--kv=q8")
+        rounded = distance(self.logits(self.on_cpu, "-p", PROMPT), exact)
+        for batch in ("72", "1"):
+            got = self.logits(self.on_gpu, "-p", PROMPT, "--batch", batch)
+            self.assertLess(distance(got, exact), rounded)
+
     def test_tensor_cores(self):
         """Activations in f16: nearer to exact ones than the integers of a CPU are."""
         for kind, hidden in (("Q4_1", 64), ("Q5_K", 256)):

@@ -4,6 +4,7 @@
 
 #include "AttendJoin.h"
 #include "RowState.h"
+#include "StateCodes.h"
 
 #include "qcc/Codegen/Common/VectorMath.h"
 
@@ -58,6 +59,20 @@ private:
   Values initialState();
   Values addTile(Value tile, ValueRange in);
   void addValues(Value page, Value base, ValueRange weights, Values &outputs);
+
+  /// Elements of a key or a value that a lane has read: a vector, or codes with
+  /// their scale.
+  struct Elements {
+    Values data;
+    Value scale;
+  };
+  /// Quantized ones, of which d is the first, have their scale among `scales`,
+  /// `bytes` further.
+  Elements read(Value at, int64_t count, Value scales, Value d,
+                int64_t bytes = 0);
+  /// Elements [first, first + count) of them.
+  Values asF32(const Elements &elements, int64_t first, int64_t count);
+
   void findPart();
   void emitPart();
 
@@ -119,6 +134,27 @@ void Attend::loadQueries() {
 // A tile
 //===----------------------------------------------------------------------===//
 
+Attend::Elements Attend::read(Value at, int64_t count, Value scales, Value d,
+                              int64_t bytes) {
+  if (!shape.isQuantized())
+    return {{e.load(e.vec(count, shape.element), at,
+                    llvm::Align(uint64_t(count * shape.elementBytes())))},
+            Value()};
+  Value group = e.mul(e.udiv(d, int64_t(kStateGroup)), 2);
+  return {loadCodes(e, at, count),
+          loadStateScale(e, e.offset(e.offset(scales, group), bytes))};
+}
+
+Values Attend::asF32(const Elements &elements, int64_t first, int64_t count) {
+  if (shape.isQuantized())
+    return scaleCodes(e, elements.data, first, count, elements.scale);
+  Value vector = fromElement(e, elements.data[0]);
+  Values result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(e.extract(vector, first + i));
+  return result;
+}
+
 /// Which position of a tile a lane has the scores of. With n lanes for a key, a
 /// warp reads 32 / n keys at once, and n times: lane l keeps what it got as
 /// the one of those n that l mod n says.
@@ -131,14 +167,12 @@ Value Attend::positionOf(Value lane) {
 Values Attend::scores(Value page, Value firstInPage) {
   const int64_t bytes = shape.elementBytes(), times = lanesPerKey,
                 keys = kWarpSize / lanesPerKey;
-  Type type = e.vec(wide, shape.element);
   Value own = e.mul(e.bitAnd(stage.lane, lanesPerKey - 1), wide);
-  Values key;
-  for (int64_t i = 0; i < times; ++i) {
-    Value inPage =
-        e.add(e.add(firstInPage, i * keys), e.udiv(stage.lane, lanesPerKey));
-    key.push_back(e.offset(state.key(page, inPage), e.mul(own, bytes)));
-  }
+  // The others are a constant further.
+  Value inPage = e.add(firstInPage, e.udiv(stage.lane, lanesPerKey));
+  Value key = e.offset(state.key(page, inPage), e.mul(own, bytes)), scales;
+  if (shape.isQuantized())
+    scales = state.keyScales(page, inPage);
   Value query = e.offset(stage.shared, e.mul(own, 4));
   Values none(size_t(times * plan.heads), e.zero(e.f32()));
   const int64_t quad = std::gcd<int64_t>(wide, 4);
@@ -148,19 +182,23 @@ Values Attend::scores(Value page, Value firstInPage) {
   Values sums = e.loop(
       e.c32(0), e.c32(shape.headDim), e.c32(lanesPerKey * wide * runs), none,
       [&](Value d, ValueRange in) {
-        Values k, acc(in.begin(), in.end());
+        Values acc(in.begin(), in.end());
+        SmallVector<Elements> loaded;
         for (int64_t run = 0; run < runs; ++run)
-          for (int64_t i = 0; i < times; ++i)
-            k.push_back(
-                e.load(type,
-                       e.offset(e.offset(key[size_t(i)], e.mul(d, bytes)),
-                                run * lanesPerKey * wide * bytes),
-                       llvm::Align(uint64_t(wide * bytes))));
-        for (Value &x : k)
-          x = fromElement(e, x);
+          for (int64_t i = 0; i < times; ++i) {
+            const int64_t before = run * lanesPerKey * wide, place = i * keys;
+            Value at = e.offset(e.offset(key, e.mul(d, bytes)),
+                                (place * shape.headDim + before) * bytes);
+            loaded.push_back(
+                read(at, wide, scales, e.add(e.add(own, d), before),
+                     place * StateShape::scaleBytes(shape.headDim)));
+          }
         for (int64_t run = 0; run < runs; ++run)
-          for (int64_t h = 0; h < plan.heads; ++h)
-            for (int64_t from = 0; from < wide; from += quad) {
+          for (int64_t from = 0; from < wide; from += quad) {
+            SmallVector<Values> k;
+            for (int64_t i = 0; i < times; ++i)
+              k.push_back(asF32(loaded[size_t(run * times + i)], from, quad));
+            for (int64_t h = 0; h < plan.heads; ++h) {
               int64_t at = h * shape.headDim + run * lanesPerKey * wide + from;
               Value q =
                   e.load(e.vec(quad, e.f32()), e.offset(query, e.mul(d, 4)),
@@ -168,10 +206,10 @@ Values Attend::scores(Value page, Value firstInPage) {
               for (int64_t j = 0; j < quad; ++j)
                 for (int64_t i = 0; i < times; ++i) {
                   Value &sum = acc[size_t(i * plan.heads + h)];
-                  sum = e.fma(e.extract(k[size_t(run * times + i)], from + j),
-                              e.extract(q, j), sum);
+                  sum = e.fma(k[size_t(i)][size_t(j)], e.extract(q, j), sum);
                 }
             }
+          }
         return acc;
       });
   for (Value &sum : sums)
@@ -242,50 +280,53 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
   int64_t run = std::gcd(shape.valueDim / kWarpSize, 16 / bytes);
   if (shape.valueDim % kWarpSize)
     run = 1;
-  Type type = e.vec(run, shape.element);
   Value start = e.maxS(e.sub(first, base), e.c32(0));
   Value end =
       e.minS(e.add(e.sub(state.position, base), 1), e.c32(kTilePositions));
   Value last = e.sub(end, e.c32(1));
   Value inPage = e.bitAnd(base, QCC_PAGE_TOKENS - 1);
-  Values offsets;
+  Values elements;
   for (int64_t i = 0; i < parts(); i += run) {
     Value d = elementOf(i);
     // Lanes behind the last element read it again.
     if ((i + 1) * kWarpSize > shape.valueDim)
       d = e.minU(d, e.c32(shape.valueDim - 1));
-    offsets.push_back(e.mul(d, bytes));
+    elements.push_back(d);
   }
   outputs = e.loop(
       e.mul(e.udiv(start, some), some), end, e.c32(some), outputs,
       [&](Value j, ValueRange in) {
         Values next(in.begin(), in.end());
-        SmallVector<Values> values;
+        SmallVector<Elements> loaded;
         for (int64_t k = 0; k < some; ++k) {
           // Of what is not visible, whose weight is 0, another value is read.
           Value visible = e.minS(e.maxS(e.add(j, k), start), last);
-          Value value = state.value(page, e.add(inPage, visible));
-          values.emplace_back();
-          for (Value offset : offsets)
-            values.back().push_back(
-                fromElement(e, e.load(type, e.offset(value, offset),
-                                      llvm::Align(uint64_t(run * bytes)))));
+          Value place = e.add(inPage, visible);
+          Value value = state.value(page, place);
+          Value scales =
+              shape.isQuantized() ? state.valueScales(page, place) : Value();
+          for (Value d : elements)
+            loaded.push_back(
+                read(e.offset(value, e.mul(d, bytes)), run, scales, d));
         }
         // The lane that has position j: see positionOf().
         Value lane =
             e.add(e.mul(e.bitAnd(j, keys - 1), lanesPerKey), e.udiv(j, keys));
-        for (int64_t k = 0; k < some; ++k)
+        for (int64_t k = 0; k < some; ++k) {
+          Values value;
+          for (size_t i = 0; i < elements.size(); ++i)
+            value.append(
+                asF32(loaded[size_t(k) * elements.size() + i], 0, run));
           for (int64_t h = 0; h < plan.heads; ++h) {
             Value p =
                 e.shuffleIndex(weights[size_t(h)],
                                e.add(lane, k % keys * lanesPerKey + k / keys));
             for (int64_t i = 0; i < parts(); ++i) {
               Value &sum = next[size_t(h * parts() + i)];
-              sum =
-                  e.fma(e.extract(values[size_t(k)][size_t(i / run)], i % run),
-                        p, sum);
+              sum = e.fma(value[size_t(i)], p, sum);
             }
           }
+        }
         return next;
       });
 }
@@ -402,7 +443,7 @@ void nvptx::emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
   Attend attend(stage, op, element, plan);
   stage.kernel.units = unsigned(plan.units * plan.parts);
   stage.kernel.sharedBytes = unsigned(attend.sharedBytes());
-  stage.setBlocksPerMultiprocessor(3);
+  stage.setBlocksPerMultiprocessor(plan.blocks);
   attend.emit();
 }
 

@@ -53,8 +53,8 @@ static int64_t mostVisible(llm::AttendOp op) {
 static bool takesTensorCores(llm::AttendOp op, Type element) {
   llm::StateType state = op.getState().getType();
   auto fits = [](int64_t dim) { return dim % 8 == 0 && dim <= kMostColumns; };
-  return op.getPromptHalves() && !element.isF32() && fits(state.getHeadDim()) &&
-         fits(state.getValueDim());
+  return op.getPromptHalves() && !element.isF32() && !element.isInteger() &&
+         fits(state.getHeadDim()) && fits(state.getValueDim());
 }
 
 AttendPlan nvptx::planAttend(llm::AttendOp op, Type element, bool isPrompt) {
@@ -80,6 +80,8 @@ AttendPlan nvptx::planAttend(llm::AttendOp op, Type element, bool isPrompt) {
   while (group % plan.heads)
     --plan.heads;
   plan.units = all / plan.heads;
+  // With codes and scales besides the most sums, three would spill.
+  plan.blocks = element.isInteger() && plan.heads * sums == kMostSums ? 2 : 3;
   if (isPrompt)
     return plan;
   plan.parts = std::clamp<int64_t>(kBlocks / plan.units, 1, kMostParts);

@@ -3,13 +3,16 @@
 //
 // A page of state holds, for each KV head, the keys of its 64 positions as [64
 // positions][head_dim], then the values as [64 positions][value_dim]: rows that
-// a warp reads along, and that matrix loads of tensor cores take.
+// a warp reads along, and that matrix loads of tensor cores take. Of quantized
+// elements these are bytes (StateCodes.h), and scales follow: [64
+// positions][groups] of the keys, then of the values.
 //===----------------------------------------------------------------------===//
 
 #ifndef QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H
 #define QCC_LIB_CODEGEN_NVPTX_ATTENTIONSTAGES_H
 
 #include "dialects/LLM/LLMDialect.h"
+#include "qcc/Formats/QuantizedState.h"
 #include "AttendPlan.h"
 #include "StageKernel.h"
 
@@ -18,18 +21,32 @@ namespace qcc::nvptx {
 /// Shapes of a layer's state and the type of its elements.
 struct StateShape {
   int64_t kvHeads, headDim, valueDim;
-  Type element; ///< f16, bf16 or f32.
+  Type element; ///< f16, bf16, f32; i8: quantized in groups.
 
   StateShape(llm::StateType type, Type element)
       : kvHeads(type.getKvHeads()), headDim(type.getHeadDim()),
         valueDim(type.getValueDim()), element(element) {}
 
   int64_t elementBytes() const { return element.getIntOrFloatBitWidth() / 8; }
+  bool isQuantized() const { return element.isInteger(); }
+  /// Bytes of the scales of a key or a value of `dim` elements.
+  static int64_t scaleBytes(int64_t dim) {
+    constexpr auto group = int64_t(kStateGroup);
+    return (dim + group - 1) / group * 2;
+  }
   int64_t valueOffset() const {
     return QCC_PAGE_TOKENS * headDim * elementBytes();
   }
-  int64_t headBytes() const {
+  int64_t keyScalesOffset() const {
     return QCC_PAGE_TOKENS * (headDim + valueDim) * elementBytes();
+  }
+  int64_t valueScalesOffset() const {
+    return keyScalesOffset() + QCC_PAGE_TOKENS * scaleBytes(headDim);
+  }
+  int64_t headBytes() const {
+    return isQuantized()
+               ? valueScalesOffset() + QCC_PAGE_TOKENS * scaleBytes(valueDim)
+               : keyScalesOffset();
   }
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };

@@ -53,10 +53,6 @@ LogicalResult qcc::lowerToNVPTX(ModuleOp source, const TargetSpec &target,
   Type kvElement = kvElementType(source, options.kv);
   if (!kvElement)
     return failure();
-  if (kvElement.isInteger())
-    return source.emitError()
-           << "keys and values of '" << options.kv
-           << "' are for CPUs only; on a GPU they are f16, bf16 or f32";
   OwningOpRef<ModuleOp> module = createModule(source);
   Program program(source, *module->getOps<gpu::GPUModuleOp>().begin(), target,
                   kvElement);

@@ -6,6 +6,7 @@
 
 #include "dialects/QZ/QZDialect.h"
 #include "RowNorm.h"
+#include "StateCodes.h"
 
 #include <algorithm>
 #include <utility>
@@ -118,6 +119,67 @@ static Head normedHead(StageKernel &stage, llm::RopeAppendOp op,
   return head;
 }
 
+namespace {
+/// Where heads of a row go. A warp gives elements one by one; of quantized ones
+/// it needs all, which it keeps in shared memory until then.
+class HeadStore {
+public:
+  HeadStore(StageKernel &stage, const StateShape &shape)
+      : stage(stage), e(stage.e), shape(shape) {
+    if (shape.isQuantized())
+      stage.kernel.sharedBytes =
+          unsigned(std::max(shape.headDim, shape.valueDim) * 4);
+  }
+
+  /// Element `i` of a query, which goes to `out` as f32.
+  void putQuery(Value out, Value i, Value x) {
+    e.store(x, at(shape.isQuantized() ? stage.shared : out, i, 4),
+            llvm::Align(4));
+  }
+  void finishQuery(Value out) {
+    if (!shape.isQuantized())
+      return;
+    e.warpBarrier();
+    mixQuery(stage, stage.shared, shape.headDim, out);
+  }
+
+  /// Element `i` of the key or the value at `to` in the state.
+  void put(Value to, Value i, Value x) {
+    if (shape.isQuantized())
+      return e.store(x, at(stage.shared, i, 4), llvm::Align(4));
+    int64_t bytes = shape.elementBytes();
+    e.store(toElement(e, x, shape.element), at(to, i, bytes),
+            llvm::Align(uint64_t(bytes)));
+  }
+  void finishKey(RowState &state, Value page, Value inPage) {
+    if (!shape.isQuantized())
+      return;
+    e.warpBarrier();
+    quantizeHead(stage, stage.shared, shape.headDim, /*isKey=*/true,
+                 state.key(page, inPage), state.keyScales(page, inPage));
+  }
+  /// Of a value whose element 0 was put as element `first`.
+  void finishValue(RowState &state, Value page, Value inPage,
+                   int64_t first = 0) {
+    if (!shape.isQuantized())
+      return;
+    e.warpBarrier();
+    quantizeHead(stage, e.offset(stage.shared, first * 4), shape.valueDim,
+                 /*isKey=*/false, state.value(page, inPage),
+                 state.valueScales(page, inPage));
+  }
+
+private:
+  Value at(Value base, Value i, int64_t bytes) {
+    return e.offset(base, e.mul(i, bytes));
+  }
+
+  StageKernel &stage;
+  WarpEmitter &e;
+  const StateShape &shape;
+};
+} // namespace
+
 void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
                            Type element, const AttendPlan &plan) {
   WarpEmitter &e = stage.e;
@@ -131,6 +193,7 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
   Value rotations = stage.rowOf(op.getRotations(), row);
   RopeShape rope = {headDim, columnsOf(op.getRotations()) / 2,
                     op.getAdjacent()};
+  HeadStore store(stage, shape);
   auto isAtLeast = [&](int64_t limit) {
     return e.cmp(arith::CmpIPredicate::sge, number, e.c32(limit));
   };
@@ -139,25 +202,21 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
         normedHead(stage, op, headDim, rowStart, number, 0, op.getQueryNorm());
     head.scale = op.getScale().convertToFloat();
     Value out = e.offset(stage.resultRow(row), e.mul(number, headDim * 4));
-    emitRope(stage, rope, head, rotations, [&](Value i, Value x) {
-      e.store(x, e.offset(out, e.mul(i, 4)), llvm::Align(4));
-    });
+    emitRope(stage, rope, head, rotations,
+             [&](Value i, Value x) { store.putQuery(out, i, x); });
+    store.finishQuery(out);
   });
   e.ifThen(isAtLeast(heads), [&] {
     RowState state(stage, shape, op.getState(), row);
     Value inPage = e.bitAnd(state.position, QCC_PAGE_TOKENS - 1);
-    int64_t bytes = shape.elementBytes();
-    auto put = [&](Value to, Value i, Value x) {
-      e.store(toElement(e, x, element), e.offset(to, e.mul(i, bytes)),
-              llvm::Align(uint64_t(bytes)));
-    };
     e.ifThen(e.lessThan(number, e.c32(keyEnd)), [&] {
       Value page = state.page(state.position, e.add(number, -heads));
       Value to = state.key(page, inPage);
       Head head = normedHead(stage, op, headDim, rowStart, number, heads,
                              op.getKeyNorm());
       emitRope(stage, rope, head, rotations,
-               [&](Value i, Value x) { put(to, i, x); });
+               [&](Value i, Value x) { store.put(to, i, x); });
+      store.finishKey(state, page, inPage);
     });
     e.ifThen(isAtLeast(keyEnd), [&] {
       Value page = state.page(state.position, e.add(number, -keyEnd));
@@ -171,7 +230,8 @@ void nvptx::emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op,
             return Values{
                 e.load(e.f32(), e.offset(in, e.mul(i, 4)), llvm::Align(4))};
           },
-          [&](Value i, ValueRange of) { put(to, i, of[0]); });
+          [&](Value i, ValueRange of) { store.put(to, i, of[0]); });
+      store.finishValue(state, page, inPage);
     });
   });
 }
@@ -183,6 +243,7 @@ void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
   const int64_t turned = columnsOf(op.getRotations()), latent = shape.valueDim,
                 heads = columnsOf(op.getResult()) / shape.headDim;
   const RopeShape rope = {turned, turned / 2, op.getAdjacent()};
+  HeadStore store(stage, shape);
   stage.kernel.units = unsigned(heads + 1);
   Value row = e.blockIndex(gpu::Dimension::y), number = stage.unit;
   emitClearCounters(stage, plan, row);
@@ -200,14 +261,13 @@ void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
     head.scale = op.getScale().convertToFloat();
     Value out =
         e.offset(stage.resultRow(row), e.mul(number, shape.headDim * 4));
-    auto put = [&](Value i, Value x) {
-      e.store(x, e.offset(out, e.mul(i, 4)), llvm::Align(4));
-    };
+    auto put = [&](Value i, Value x) { store.putQuery(out, i, x); };
     emitRope(stage, rope, head, rotations, put);
     Value in = e.offset(stage.rowOf(op.getLatentQuery(), row),
                         e.mul(number, latent * 4));
     forLatent(
         [&](Value i) { put(e.add(i, turned), e.mulf(at(in, i), head.scale)); });
+    store.finishQuery(out);
   });
   // The key of all heads, and their value.
   e.ifThen(e.cmp(arith::CmpIPredicate::eq, number, e.c32(heads)), [&] {
@@ -215,23 +275,22 @@ void nvptx::emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op,
     Value inPage = e.bitAnd(state.position, QCC_PAGE_TOKENS - 1);
     Value page = state.page(state.position, e.c32(0));
     Value key = state.key(page, inPage), value = state.value(page, inPage);
-    int64_t bytes = shape.elementBytes();
-    auto put = [&](Value to, Value i, Value x) {
-      e.store(toElement(e, x, element), e.offset(to, e.mul(i, bytes)),
-              llvm::Align(uint64_t(bytes)));
-    };
     Head head;
     head.in = stage.rowOf(op.getKey(), row);
     emitRope(stage, rope, head, rotations,
-             [&](Value i, Value x) { put(key, i, x); });
+             [&](Value i, Value x) { store.put(key, i, x); });
     Value in = e.offset(head.in, turned * 4),
           weight = stage.address(op.getNorm());
     RowNorm norm = emitRowNorm(stage, in, latent, /*isCentered=*/false,
                                op.getEps().convertToFloat());
     forLatent([&](Value i) {
       Value x = e.mulf(e.mulf(at(in, i), norm.factor), at(weight, i));
-      put(key, e.add(i, turned), x);
-      put(value, i, x);
+      store.put(key, e.add(i, turned), x);
+      // A quantized value is made of what was put of the key.
+      if (!shape.isQuantized())
+        store.put(value, i, x);
     });
+    store.finishKey(state, page, inPage);
+    store.finishValue(state, page, inPage, turned);
   });
 }

@@ -46,6 +46,16 @@ public:
                     e.mul(inPage, shape.valueDim * shape.elementBytes()));
   }
 
+  /// The scales of quantized ones.
+  Value keyScales(Value page, Value inPage) {
+    return e.offset(e.offset(page, shape.keyScalesOffset()),
+                    e.mul(inPage, StateShape::scaleBytes(shape.headDim)));
+  }
+  Value valueScales(Value page, Value inPage) {
+    return e.offset(e.offset(page, shape.valueScalesOffset()),
+                    e.mul(inPage, StateShape::scaleBytes(shape.valueDim)));
+  }
+
 private:
   Value word(Value base, Value index) {
     return e.load(e.i32(), e.offset(base, e.mul(e.zext(index, e.i64()), 4)),

@@ -109,7 +109,8 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     keyNorm.push_back(1 + 0.3f * normal(random));
   // A GPU rounds to what the state has, where its tensor cores take heads.
   isRounding = findTarget(target)->isGpu()
-                   ? shape.kv != ScalarType::F32 && shape.headDim % 8 == 0
+                   ? !shape.quantized && shape.kv != ScalarType::F32 &&
+                         shape.headDim % 8 == 0
                    : findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
   for (size_t h = 0; h < shape.heads(); ++h)
     sinks.push_back(normal(random));
@@ -187,27 +188,37 @@ static void mix(std::vector<double> &row) {
   }
 }
 
-/// Reads the documented layout of a page of quantized elements
-/// (AttentionKernel.h): a key as it is multiplied with a mixed query.
-double AttentionCase::storedCode(const uint8_t *page, size_t kvHead, size_t p,
-                                 size_t d, bool value) const {
-  const size_t size = shape.headDim;
+/// The documented layout of a page of quantized elements: x86's
+/// AttentionKernel.h, or AttentionStages.h of GPUs.
+AttentionCase::Code AttentionCase::codeAt(const Place &place, size_t kvHead,
+                                          size_t d, bool value) const {
+  const size_t p = place.position % QCC_PAGE_TOKENS, size = shape.headDim;
   const size_t groups = (size + kStateGroup - 1) / kStateGroup;
-  const size_t tile = 16 * size + groups * 32, values = 4 * tile;
-  const uint8_t *head = page + kvHead * (values + 64 * size + groups * 128) +
-                        (value ? values : 0);
-  const uint8_t *code, *scale;
-  if (value) {
-    code = head + p * size + d;
-    scale = head + 64 * size + (d / kStateGroup * 64 + p) * 2;
-  } else {
-    head += p / 16 * tile;
-    code = head + d * 16 + p % 16;
-    scale = head + 16 * size + (d / kStateGroup * 16 + p % 16) * 2;
+  const size_t group = d / kStateGroup;
+  uint8_t *head = step->page(place.sequence, place.position) +
+                  kvHead * 128 * (size + 2 * groups);
+  if (step->program()) {
+    const size_t row = (value ? 64 : 0) + p;
+    return {head + row * size + d,
+            head + 128 * size + (row * groups + group) * 2};
   }
+  const size_t tile = 16 * size + groups * 32;
+  if (value) {
+    head += 4 * tile;
+    return {head + p * size + d, head + 64 * size + (group * 64 + p) * 2};
+  }
+  head += p / 16 * tile;
+  return {head + d * 16 + p % 16, head + 16 * size + (group * 16 + p % 16) * 2};
+}
+
+/// A key as it is multiplied with a mixed query.
+double AttentionCase::storedCode(const Place &place, size_t kvHead, size_t d,
+                                 bool value) const {
+  Code at = codeAt(place, kvHead, d, value);
   uint16_t bits;
-  std::memcpy(&bits, scale, 2);
-  return float(int8_t(*code)) * stateScale(bits);
+  std::memcpy(&bits, at.scale, 2);
+  const int code = step->program() ? *at.code - 128 : int8_t(*at.code);
+  return float(code) * stateScale(bits);
 }
 
 /// What is stored of `row` is what the definition makes of it: bit for bit
@@ -253,8 +264,7 @@ uint8_t *AttentionCase::elementAt(const Place &place, size_t kvHead, size_t d,
 double AttentionCase::stored(const Place &place, size_t kvHead, size_t d,
                              bool value) const {
   if (shape.quantized)
-    return storedCode(step->page(place.sequence, place.position), kvHead,
-                      place.position % QCC_PAGE_TOKENS, d, value);
+    return storedCode(place, kvHead, d, value);
   const uint8_t *at = elementAt(place, kvHead, d, value);
   if (shape.kv == ScalarType::F32) {
     float result;
@@ -423,6 +433,16 @@ void AttentionCase::store(unsigned sequence, unsigned positions) {
     for (size_t kvHead = 0; kvHead < shape.kvHeads; ++kvHead)
       for (size_t d = 0; d < shape.headDim; ++d)
         for (bool value : {false, true}) {
+          if (shape.quantized) {
+            Code at = codeAt({sequence, p}, kvHead, d, value);
+            *at.code = uint8_t(1 + random() % 255); // Code + 128, on a GPU.
+            auto scale =
+                std::bit_cast<uint32_t>(0.02f * std::fabs(normal(random)));
+            if (d % kStateGroup == 0)
+              std::memcpy(at.scale,
+                          reinterpret_cast<const uint8_t *>(&scale) + 2, 2);
+            continue;
+          }
           uint8_t *at = elementAt({sequence, p}, kvHead, d, value);
           float x = normal(random);
           if (shape.kv == ScalarType::F16) {

@@ -70,7 +70,11 @@ private:
   uint8_t *elementAt(const Place &place, size_t kvHead, size_t d,
                      bool value) const;
   double stored(const Place &place, size_t kvHead, size_t d, bool value) const;
-  double storedCode(const uint8_t *page, size_t kvHead, size_t p, size_t d,
+  struct Code {
+    uint8_t *code, *scale;
+  };
+  Code codeAt(const Place &place, size_t kvHead, size_t d, bool value) const;
+  double storedCode(const Place &place, size_t kvHead, size_t d,
                     bool value) const;
   void checkCodes(const Place &place, size_t kvHead, std::vector<double> row,
                   bool value) const;

@@ -260,6 +260,43 @@ TEST_P(AttentionOnGpu, Shapes) {
          .still = true});
 }
 
+/// Groups of all sizes; still heads bit for bit, also of keys.
+TEST_P(AttentionOnGpu, QuantizedState) {
+  for (size_t headDim : {16, 20, 96, 256})
+    check({.kvHeads = headDim == 16 ? size_t(2) : size_t(1),
+           .group = 2,
+           .headDim = headDim,
+           .pairs = 8,
+           .adjacent = headDim == 96,
+           .quantized = true,
+           .still = headDim != 20});
+  check({.kvHeads = 2,
+         .group = 3,
+         .headDim = 80,
+         .pairs = 32,
+         .norms = true,
+         .window = 30,
+         .quantized = true,
+         .softcap = 5.0,
+         .sinks = true});
+}
+
+/// Parts that blocks share, and a step of rows with some and with one.
+TEST_P(AttentionOnGpu, PartsOfQuantizedState) {
+  for (size_t headDim : {64, 128}) {
+    AttentionCase c({.kvHeads = 1,
+                     .group = headDim == 64 ? size_t(3) : size_t(8),
+                     .headDim = headDim,
+                     .pairs = 32,
+                     .quantized = true,
+                     .pages = 19},
+                    GetParam());
+    c.store(1, 1200);
+    c.store(2, 40);
+    c.check({{1, 1200}, {2, 40}, {0, 0}}, false, 1);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Targets, AttentionOnGpu, testing::Values("sm_86"));
 
 INSTANTIATE_TEST_SUITE_P(Targets, HalvesAttention, testing::Values("znver4"),

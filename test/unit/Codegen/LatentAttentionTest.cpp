@@ -286,7 +286,9 @@ TEST_P(LatentAttention, StateTypes) {
 class LatentsOnGpu : public LatentAttention {};
 
 TEST_P(LatentsOnGpu, Heads) {
-  for (Shape shape : {Shape{3, 6, 37, true, "f16"}, {2, 34, 20, false}}) {
+  for (Shape shape : {Shape{3, 6, 37, true, "f16"},
+                      {2, 34, 20, false},
+                      {3, 8, 60, true, "q8"}}) {
     LatentCase c(shape, GetParam());
     std::vector<Place> places;
     for (unsigned p = 0; p < 35; ++p)
