@@ -16,13 +16,16 @@
 using namespace llvm;
 using namespace llvm::PatternMatch;
 
-/// The n-th instruction for which the predicate holds, or null.
+/// The n-th instruction for which the predicate holds, or null; of `kernel`, if
+/// one is named.
 static Instruction *findNth(Module &module, unsigned index,
-                            function_ref<bool(Instruction &)> predicate) {
+                            function_ref<bool(Instruction &)> predicate,
+                            StringRef kernel = {}) {
   for (Function &function : module)
-    for (Instruction &instruction : instructions(function))
-      if (predicate(instruction) && index-- == 0)
-        return &instruction;
+    if (kernel.empty() || function.getName() == kernel)
+      for (Instruction &instruction : instructions(function))
+        if (predicate(instruction) && index-- == 0)
+          return &instruction;
   return nullptr;
 }
 
@@ -31,8 +34,9 @@ static Intrinsic::ID intrinsicOf(const Instruction &instruction) {
   return call ? call->getIntrinsicID() : Intrinsic::not_intrinsic;
 }
 
-bool qcc::emulator::dropBarrier(Module &module, unsigned index) {
-  Instruction *found = findNth(module, index, [](Instruction &instruction) {
+bool qcc::emulator::dropBarrierOf(Module &module, StringRef kernel,
+                                  unsigned index) {
+  auto isBarrier = [](Instruction &instruction) {
     switch (intrinsicOf(instruction)) {
     case Intrinsic::nvvm_barrier_cta_sync_aligned_all:
     case Intrinsic::nvvm_barrier_cta_sync_aligned_count:
@@ -42,10 +46,15 @@ bool qcc::emulator::dropBarrier(Module &module, unsigned index) {
     default:
       return false;
     }
-  });
+  };
+  Instruction *found = findNth(module, index, isBarrier, kernel);
   if (found)
     found->eraseFromParent();
   return found;
+}
+
+bool qcc::emulator::dropBarrier(Module &module, unsigned index) {
+  return dropBarrierOf(module, {}, index);
 }
 
 bool qcc::emulator::dropWarpBarrier(Module &module, unsigned index) {

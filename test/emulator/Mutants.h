@@ -9,6 +9,8 @@
 #ifndef QCC_TEST_EMULATOR_MUTANTS_H
 #define QCC_TEST_EMULATOR_MUTANTS_H
 
+#include "llvm/ADT/StringRef.h"
+
 namespace llvm {
 class Module;
 }
@@ -17,6 +19,10 @@ namespace qcc::emulator {
 
 /// Removes a barrier of the block (one without a reduction).
 bool dropBarrier(llvm::Module &module, unsigned index);
+
+/// The same among those of one kernel alone.
+bool dropBarrierOf(llvm::Module &module, llvm::StringRef kernel,
+                   unsigned index);
 
 /// Removes a bar.warp.sync.
 bool dropWarpBarrier(llvm::Module &module, unsigned index);

@@ -5,6 +5,7 @@
 #include "AttendPlan.h"
 
 #include "qcc/Codegen/Common/ModelCode.h"
+#include "CodeTile.h"
 #include "StageKernel.h"
 
 #include <algorithm>
@@ -52,9 +53,12 @@ static int64_t mostVisible(llm::AttendOp op) {
 /// enough of them that a warp's queries and outputs are in registers.
 static bool takesTensorCores(llm::AttendOp op, Type element) {
   llm::StateType state = op.getState().getType();
-  auto fits = [](int64_t dim) { return dim % 8 == 0 && dim <= kMostColumns; };
-  return op.getPromptHalves() && !element.isF32() && !element.isInteger() &&
-         fits(state.getHeadDim()) && fits(state.getValueDim());
+  const int64_t piece = element.isInteger() ? CodeTile::kPieceCodes : 8;
+  auto fits = [&](int64_t dim) {
+    return dim % piece == 0 && dim <= kMostColumns;
+  };
+  return op.getPromptHalves() && !element.isF32() && fits(state.getHeadDim()) &&
+         fits(state.getValueDim());
 }
 
 AttendPlan nvptx::planAttend(llm::AttendOp op, Type element, bool isPrompt) {

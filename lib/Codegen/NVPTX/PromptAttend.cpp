@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //===----------------------------------------------------------------------===//
 
+#include "CodeTile.h"
 #include "HalfRange.h"
 #include "MatrixTile.h"
 #include "RowState.h"
@@ -23,7 +24,8 @@ static constexpr double kNone = -1e29;
 
 namespace {
 /// Attention of a block: one query head of some rows. Shared memory: a tile of
-/// keys, one of values, and the queries where they are not in registers.
+/// keys, one of values, room for quantized ones on their way, and the queries
+/// where they are not in registers.
 class PromptAttend {
 public:
   PromptAttend(StageKernel &stage, llm::AttendOp op, Type element,
@@ -38,7 +40,14 @@ public:
 private:
   int64_t keySteps() const { return (keys.columns + 15) / 16; }
   int64_t outputs() const { return values.columns / 2; }
-  int64_t queriesOffset() const { return keys.bytes() + values.bytes(); }
+  int64_t stagingOffset() const { return keys.bytes() + values.bytes(); }
+  int64_t queriesOffset() const {
+    int64_t bytes = 0;
+    if (shape.isQuantized())
+      bytes = std::max(CodeTile::stagingBytes(keys),
+                       CodeTile::stagingBytes(values));
+    return stagingOffset() + bytes;
+  }
 
   /// What changes from run to run: rows of one sequence at positions that
   /// follow each other, which go together.
@@ -54,8 +63,21 @@ private:
   Value endOfRun(Value first, Value end);
   void emitRun(Value first, Value end);
   void loadQueries(Run &run);
-  void copy(const MatrixTile &tile, Value to, Value from, Value base,
-            const Run &run);
+  /// A tile of keys or of values on its way to shared memory.
+  struct Source {
+    const MatrixTile &tile;
+    Value from, scales; ///< Scales are those of quantized ones.
+    Value base;         ///< The first position.
+  };
+  Source keysAt(RowState &state, Value page, Value base);
+  Source valuesAt(RowState &state, Value page, Value base);
+  CodeTile codesOf(const MatrixTile &tile) {
+    return {stage, tile, e.offset(stage.shared, stagingOffset())};
+  }
+  Value placeOf(const Source &source, Value row, const Run &run);
+  void copy(const Source &source, Value to, const Run &run);
+  Values scalesOf(const Source &source, const Run &run);
+  void arrive(const MatrixTile &tile, ValueRange scales, Value to);
   Values initialState();
   Values scores(const Run &run);
   Values queryOf(const Run &run, TileReader &reader, int64_t step);
@@ -76,6 +98,7 @@ private:
   WarpEmitter &e;
   llm::AttendOp op;
   StateShape shape;
+  Type factor; ///< What is multiplied: f16 or bf16.
   MatrixTile keys, values, queries;
   bool queriesInShared;
   int64_t window;
@@ -90,6 +113,7 @@ private:
 PromptAttend::PromptAttend(StageKernel &stage, llm::AttendOp op, Type element,
                            const AttendPlan &plan)
     : stage(stage), e(stage.e), op(op), shape(op.getState().getType(), element),
+      factor(shape.isQuantized() ? e.f16() : element),
       keys{plan.tilePositions, shape.headDim},
       values{plan.tilePositions, shape.valueDim},
       queries{AttendPlan::kPromptRows, shape.headDim},
@@ -156,7 +180,7 @@ void PromptAttend::loadQueries(Run &run) {
     HalfRange range = halfRange(e, largest);
     for (Value &pair : pairs[half])
       pair = e.pack(e.mulf(e.extract(pair, 0), range.scale),
-                    e.mulf(e.extract(pair, 1), range.scale), shape.element);
+                    e.mulf(e.extract(pair, 1), range.scale), factor);
     // Exponents of scores are those of 2.
     run.scale[size_t(half)] =
         softcap != 0 ? range.factor : e.mulf(range.factor, std::numbers::log2e);
@@ -178,21 +202,60 @@ void PromptAttend::loadQueries(Run &run) {
                                                      : e.c32(0));
 }
 
-/// Starts copying a tile of keys or of values, which lie at `from`; `base` is
-/// its first position. Of a position that no row sees, which may never have
-/// been written, another one is copied.
-void PromptAttend::copy(const MatrixTile &tile, Value to, Value from,
-                        Value base, const Run &run) {
-  Value most = e.sub(run.last, base);
-  Value least = window ? e.sub(run.visible, base) : Value();
-  copyTile(stage, tile, to, [&](Value row, Value piece) {
-    row = e.minS(row, most);
-    if (least)
-      row = e.maxS(row, least);
-    return e.offset(from,
-                    e.add(e.mul(row, tile.columns * 2), e.mul(piece, 16)));
-  });
+PromptAttend::Source PromptAttend::keysAt(RowState &state, Value page,
+                                          Value base) {
+  Value inPage = e.bitAnd(base, QCC_PAGE_TOKENS - 1);
+  Value scales = shape.isQuantized() ? state.keyScales(page, inPage) : Value();
+  return {keys, state.key(page, inPage), scales, base};
+}
+
+PromptAttend::Source PromptAttend::valuesAt(RowState &state, Value page,
+                                            Value base) {
+  Value inPage = e.bitAnd(base, QCC_PAGE_TOKENS - 1);
+  Value scales =
+      shape.isQuantized() ? state.valueScales(page, inPage) : Value();
+  return {values, state.value(page, inPage), scales, base};
+}
+
+/// Which row is read as row `row` of a tile: of a position that no row of the
+/// run sees, which may never have been written, another one.
+Value PromptAttend::placeOf(const Source &source, Value row, const Run &run) {
+  row = e.minS(row, e.sub(run.last, source.base));
+  return window ? e.maxS(row, e.sub(run.visible, source.base)) : row;
+}
+
+/// Starts copying a tile, which goes to `to`.
+void PromptAttend::copy(const Source &source, Value to, const Run &run) {
+  const int64_t bytes = source.tile.columns * shape.elementBytes();
+  auto at = [&](Value row, Value piece) {
+    return e.offset(source.from, e.add(e.mul(placeOf(source, row, run), bytes),
+                                       e.mul(piece, 16)));
+  };
+  if (shape.isQuantized())
+    codesOf(source.tile).copy(at);
+  else
+    copyTile(stage, source.tile, to, at);
   e.commitCopies();
+}
+
+/// The scales of the codes that this thread copies, if there are any.
+Values PromptAttend::scalesOf(const Source &source, const Run &run) {
+  if (!shape.isQuantized())
+    return {};
+  const int64_t bytes = StateShape::scaleBytes(source.tile.columns);
+  return codesOf(source.tile).scales([&](Value row, Value group) {
+    return e.offset(
+        source.scales,
+        e.add(e.mul(placeOf(source, row, run), bytes), e.mul(group, 2)));
+  });
+}
+
+/// Waits for the tile at `to`, and for all warps to be done with the other one.
+void PromptAttend::arrive(const MatrixTile &tile, ValueRange scales, Value to) {
+  e.waitCopies(0);
+  if (shape.isQuantized())
+    codesOf(tile).unpack(scales, to);
+  e.blockBarrier();
 }
 
 //===----------------------------------------------------------------------===//
@@ -224,8 +287,7 @@ Values PromptAttend::scores(const Run &run) {
         Value x[] = {loaded[size_t(isHalf ? i : 2 * i)],
                      isHalf ? e.c32(0) : loaded[size_t(2 * i + 1)]};
         auto *first = sums.begin() + (2 * some + i) * 4;
-        Values next =
-            e.mma(a, x, ValueRange(ArrayRef(first, 4)), shape.element);
+        Values next = e.mma(a, x, ValueRange(ArrayRef(first, 4)), factor);
         std::copy(next.begin(), next.end(), first);
       }
     }
@@ -321,7 +383,7 @@ Values PromptAttend::addTile(const Run &run, Value base, ValueRange scores,
   // What mma leaves of 16 positions is what it takes of them as A.
   Values halves;
   for (size_t i = 0; i < p.size(); i += 2)
-    halves.push_back(e.pack(p[i], p[i + 1], shape.element));
+    halves.push_back(e.pack(p[i], p[i + 1], factor));
   TileReader reader(stage, values, valueStart, /*byRow=*/true);
   for (int64_t some = 0; some < values.rows / 16; ++some) {
     ArrayRef<Value> a = ArrayRef(halves).slice(size_t(some * 4), 4);
@@ -331,7 +393,7 @@ Values PromptAttend::addTile(const Run &run, Value base, ValueRange scores,
       for (int64_t i = 0; i < (isHalf ? 1 : 2); ++i) {
         auto *first = state.begin() + 4 + (2 * column + i) * 4;
         Values next = e.mma(a, ArrayRef(loaded).slice(size_t(2 * i), 2),
-                            ValueRange(ArrayRef(first, 4)), shape.element);
+                            ValueRange(ArrayRef(first, 4)), factor);
         std::copy(next.begin(), next.end(), first);
       }
     }
@@ -382,27 +444,25 @@ void PromptAttend::emitRun(Value first, Value end) {
   Value lastTile = e.udiv(run.last, positions);
   auto baseOf = [&](Value tile) { return e.mul(tile, positions); };
   auto pageOf = [&](Value tile) { return state.page(baseOf(tile), kvHead); };
-  auto inPage = [&](Value base) { return e.bitAnd(base, QCC_PAGE_TOKENS - 1); };
-  auto copyKeys = [&](Value page, Value tile) {
-    Value base = baseOf(tile);
-    copy(keys, stage.shared, state.key(page, inPage(base)), base, run);
-  };
 
   Value page = pageOf(firstTile);
-  copyKeys(page, firstTile);
+  Source firstKeys = keysAt(state, page, baseOf(firstTile));
+  copy(firstKeys, stage.shared, run);
+  Values in = scalesOf(firstKeys, run);
+  const size_t scaleCount = in.size();
   loadQueries(run);
-  Values in = initialState();
-  in.insert(in.begin(), page);
+  in.push_back(page);
+  in.append(initialState());
   Values done = e.loop(
       firstTile, e.add(lastTile, 1), e.c32(1), in,
       [&](Value tile, ValueRange in) {
-        Value base = baseOf(tile), page = in[0];
+        Value base = baseOf(tile), page = in[unsigned(scaleCount)];
         Value next = e.minS(e.add(tile, 1), lastTile);
         Value nextPage = pageOf(next);
-        // All warps are done with the values of the tile before.
-        e.waitCopies(0);
-        e.blockBarrier();
-        copy(values, valueStart, state.value(page, inPage(base)), base, run);
+        arrive(keys, in.take_front(scaleCount), stage.shared);
+        Source source = valuesAt(state, page, base);
+        copy(source, valueStart, run);
+        Values scales = scalesOf(source, run);
         // Whether a row of the warp sees a position of the tile.
         Value firstRow = e.add(run.position, warpRow);
         Value isActive = both(e.lessThan(warpRow, run.count),
@@ -413,18 +473,19 @@ void PromptAttend::emitRun(Value first, Value end) {
         Values sums = e.ifElse(
             isActive, [&] { return scores(run); },
             [&] { return Values(size_t(positions / 2), e.zero(e.f32())); });
-        // All warps are done with the keys.
-        e.waitCopies(0);
-        e.blockBarrier();
-        e.ifThen(e.lessThan(tile, lastTile), [&] { copyKeys(nextPage, next); });
-        ValueRange before = in.drop_front();
-        Values result = e.ifElse(
+        arrive(values, scales, valueStart);
+        Source nextKeys = keysAt(state, nextPage, baseOf(next));
+        e.ifThen(e.lessThan(tile, lastTile),
+                 [&] { copy(nextKeys, stage.shared, run); });
+        Values result = scalesOf(nextKeys, run);
+        result.push_back(nextPage);
+        ValueRange before = in.drop_front(scaleCount + 1);
+        result.append(e.ifElse(
             isActive, [&] { return addTile(run, base, sums, before); },
-            [&] { return Values(before); });
-        result.insert(result.begin(), nextPage);
+            [&] { return Values(before); }));
         return result;
       });
-  store(run, ValueRange(done).drop_front());
+  store(run, ValueRange(done).drop_front(scaleCount + 1));
 }
 
 void PromptAttend::emit() {

@@ -158,12 +158,12 @@ public:
     quantizeHead(stage, stage.shared, shape.headDim, /*isKey=*/true,
                  state.key(page, inPage), state.keyScales(page, inPage));
   }
-  /// Of a value whose element 0 was put as element `first`.
+  /// Of a value whose element 0 was put as element `first`. Its lanes have put
+  /// what they read, or finishKey() has waited for them.
   void finishValue(RowState &state, Value page, Value inPage,
                    int64_t first = 0) {
     if (!shape.isQuantized())
       return;
-    e.warpBarrier();
     quantizeHead(stage, e.offset(stage.shared, first * 4), shape.valueDim,
                  /*isKey=*/false, state.value(page, inPage),
                  state.valueScales(page, inPage));

@@ -18,14 +18,15 @@ static Values loadGroups(StageKernel &stage, Value row, int64_t size) {
   Values x;
   for (int64_t first = 0; first < size; first += kWarpSize) {
     Value index = e.add(stage.lane, first);
-    const bool isWhole = first + kWarpSize <= size;
-    Value inside = isWhole ? index : e.minU(index, e.c32(size - 1));
-    Value loaded =
-        e.load(e.f32(), e.offset(row, e.mul(inside, 4)), llvm::Align(4));
-    if (!isWhole)
-      loaded =
-          e.select(e.lessThan(index, e.c32(size)), loaded, e.zero(e.f32()));
-    x.push_back(loaded);
+    auto load = [&] {
+      return Values{
+          e.load(e.f32(), e.offset(row, e.mul(index, 4)), llvm::Align(4))};
+    };
+    if (first + kWarpSize <= size)
+      x.append(load());
+    else
+      x.append(e.ifElse(e.lessThan(index, e.c32(size)), load,
+                        [&] { return Values{e.zero(e.f32())}; }));
   }
   return x;
 }

@@ -107,10 +107,9 @@ AttentionCase::AttentionCase(const Shape &s, const std::string &target)
     queryNorm.push_back(1 + 0.3f * normal(random));
   for (size_t d = 0; d < shape.keyNormColumns(); ++d)
     keyNorm.push_back(1 + 0.3f * normal(random));
-  // A GPU rounds to what the state has, where its tensor cores take heads.
+  // A GPU rounds where its tensor cores take heads.
   isRounding = findTarget(target)->isGpu()
-                   ? !shape.quantized && shape.kv != ScalarType::F32 &&
-                         shape.headDim % 8 == 0
+                   ? shape.takesTensorCores()
                    : findTarget(target)->cpuFeatures & QCC_CPU_AVX512_BF16;
   for (size_t h = 0; h < shape.heads(); ++h)
     sinks.push_back(normal(random));
@@ -316,11 +315,14 @@ static double asBf16(double x) {
   return std::bit_cast<float>(bits & 0xffff0000);
 }
 
-/// As products take it: a CPU's as bf16, a GPU's as the state's type.
+/// A GPU's factors have the state's type, and of codes are f16.
+bool AttentionCase::hasHalves() const {
+  return step->program() && (shape.quantized || shape.kv == ScalarType::F16);
+}
+
+/// As products take it: a CPU's as bf16.
 double AttentionCase::asFactor(double x) const {
-  return step->program() && shape.kv == ScalarType::F16
-             ? double(_Float16(float(x)))
-             : asBf16(x);
+  return hasHalves() ? double(_Float16(float(x))) : asBf16(x);
 }
 
 /// Where factors are rounded, so are those of the reference, but for the
@@ -329,8 +331,7 @@ void AttentionCase::checkRow(const Place &place, const std::vector<float> &row,
                              bool isRounded, const float *got) {
   auto factor = [&](double x) { return isRounded ? asFactor(x) : x; };
   // Of a value's products, by the type's bits.
-  const double bound =
-      step->program() && shape.kv == ScalarType::F16 ? 1e-3 : 6e-3;
+  const double bound = hasHalves() ? 1e-3 : 6e-3;
   unsigned first = shape.window && place.position >= shape.window
                        ? unsigned(place.position - shape.window + 1)
                        : 0;

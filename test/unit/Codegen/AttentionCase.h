@@ -26,6 +26,11 @@ struct Shape {
   unsigned pages = 4; ///< Of a sequence.
 
   std::string kvName() const { return quantized ? "q8" : scalarName(kv); }
+  /// Whether those of a GPU multiply prompts that may be rounded.
+  bool takesTensorCores() const {
+    return quantized ? headDim % 16 == 0
+                     : headDim % 8 == 0 && kv != ScalarType::F32;
+  }
   size_t heads() const { return kvHeads * group; }
   size_t queryColumns() const { return heads() * headDim; }
   size_t queryNormColumns() const {
@@ -81,6 +86,7 @@ private:
   void checkState(const Place &place, const std::vector<float> &row);
   void checkRow(const Place &place, const std::vector<float> &row,
                 bool isRounded, const float *got);
+  bool hasHalves() const;
   double asFactor(double x) const;
   StepRows rowsOf(const std::vector<Place> &places, bool prompt) const;
 

@@ -6,6 +6,8 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttentionCase.h"
+#include "FailingCheck.h"
+#include "Mutants.h"
 
 #include <gtest/gtest.h>
 
@@ -295,6 +297,28 @@ TEST_P(AttentionOnGpu, PartsOfQuantizedState) {
     c.store(2, 40);
     c.check({{1, 1200}, {2, 40}, {0, 0}}, false, 1);
   }
+}
+
+/// Lanes read of a head what others have turned.
+TEST_P(AttentionOnGpu, BarriersOfQuantizedState) {
+  AttentionCase c(
+      {.kvHeads = 1, .group = 1, .headDim = 64, .pairs = 8, .quantized = true},
+      GetParam());
+  auto isCaught = [&] {
+    return fails([&] {
+      for (bool prompt : {false, true})
+        c.check({{1, 0}, {2, 0}}, prompt, 1);
+    });
+  };
+  ASSERT_FALSE(isCaught());
+  unsigned count = 0;
+  while (c.program()->mutate([&](llvm::Module &module) {
+    return emulator::dropWarpBarrier(module, count);
+  })) {
+    EXPECT_TRUE(isCaught()) << "dropped barrier " << count;
+    ++count;
+  }
+  EXPECT_EQ(count, 4u); // Of queries and keys, in steps of both kinds.
 }
 
 INSTANTIATE_TEST_SUITE_P(Targets, AttentionOnGpu, testing::Values("sm_86"));

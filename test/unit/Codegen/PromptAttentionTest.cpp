@@ -8,6 +8,7 @@
 
 #include "AttentionCase.h"
 #include "FailingCheck.h"
+#include "Mutants.h"
 
 #include "llvm/IR/Constants.h"
 #include "llvm/IR/IRBuilder.h"
@@ -38,15 +39,15 @@ void append(std::vector<Place> &places, unsigned sequence, unsigned first,
 void check(const Shape &shape) {
   SCOPED_TRACE("group " + std::to_string(shape.group) + " head " +
                std::to_string(shape.headDim) + " window " +
-               std::to_string(shape.window) + " " + scalarName(shape.kv));
+               std::to_string(shape.window) + " " + shape.kvName());
   Shape rounded = shape;
   rounded.halves = true;
   AttentionCase c(rounded, "sm_86");
   std::vector<Place> places;
   append(places, 1, 0, 75);
   c.check(places, true, 1);
-  bool takes = shape.headDim % 8 == 0 && shape.kv != ScalarType::F32;
-  EXPECT_EQ(c.program()->counters["attend_prompt_0"].mmas > 0, takes);
+  EXPECT_EQ(c.program()->counters["attend_prompt_0"].mmas > 0,
+            shape.takesTensorCores());
   places.clear();
   append(places, 2, 0, 21);
   places.push_back({0, 0});
@@ -70,6 +71,20 @@ TEST(PromptAttentionOnGpu, HeadDimensions) {
            .headDim = headDim,
            .pairs = headDim / 2,
            .kv = ScalarType::F16});
+}
+
+/// Codes, of which threads have a piece each or several, in fours and not, and
+/// the last one of a head too. The last head goes without.
+TEST(PromptAttentionOnGpu, QuantizedState) {
+  for (size_t headDim : {16, 64, 80, 128, 256, 40})
+    check({.kvHeads = headDim == 64 ? size_t(2) : size_t(1),
+           .group = 2,
+           .headDim = headDim,
+           .pairs = 8,
+           .window = headDim == 80 ? size_t(33) : size_t(0),
+           .quantized = true,
+           .softcap = headDim == 80 ? 2.0 : 0.0,
+           .sinks = headDim == 80});
 }
 
 TEST(PromptAttentionOnGpu, Windows) {
@@ -103,13 +118,15 @@ TEST(PromptAttentionOnGpu, SinksAndSoftcaps) {
 /// A later part of a long prompt, whose rows begin within a page and whose
 /// window begins in another.
 TEST(PromptAttentionOnGpu, LongContext) {
-  for (size_t window : {0, 150}) {
+  for (auto [window, quantized] :
+       {std::pair(0, false), {150, false}, {150, true}}) {
     AttentionCase c({.kvHeads = 1,
                      .group = 2,
                      .headDim = 64,
                      .pairs = 32,
-                     .window = window,
+                     .window = size_t(window),
                      .kv = ScalarType::F16,
+                     .quantized = quantized,
                      .halves = true,
                      .pages = 7},
                     "sm_86");
@@ -126,65 +143,65 @@ TEST(PromptAttentionOnGpu, ExactState) {
 }
 
 /// Keys and values are copied once for a block, whole sectors at a time, and no
-/// two rows of a matrix lie in the same banks.
+/// two rows of a matrix lie in the same banks, nor pieces of one that is put
+/// together of codes.
+void checkAccesses(size_t headDim, bool quantized) {
+  SCOPED_TRACE("head " + std::to_string(headDim));
+  AttentionCase c({.kvHeads = 1,
+                   .group = 1,
+                   .headDim = headDim,
+                   .pairs = 8,
+                   .kv = ScalarType::F16,
+                   .quantized = quantized,
+                   .halves = true},
+                  "sm_86");
+  c.program()->countPatterns = true;
+  std::vector<Place> places;
+  append(places, 1, 0, 64);
+  c.run(places, true);
+  const emulator::Counters &counters =
+      c.program()->counters.at("attend_prompt_0");
+  EXPECT_EQ(counters.blocks, 1u);
+  EXPECT_EQ(counters.copiedBytes, 2 * 64 * headDim * (quantized ? 1 : 2));
+  EXPECT_EQ(counters.copies4 + counters.copies8, 0u);
+  EXPECT_GT(counters.matrixLoads, 0u);
+  EXPECT_EQ(counters.matrixLoadConflicts, 0u);
+  // But for words of pieces of codes, which LLVM joins after the IR that runs
+  // here: four of them, each from 8 of the 32 banks.
+  const uint64_t words = quantized ? 2 * 64 * headDim / 512 * 4 : 0;
+  EXPECT_EQ(counters.sharedConflicts, words * 3);
+  // The same for pairs of queries; scales are read one by one.
+  uint64_t pairs = 64 * headDim * 4, scales = quantized ? 2 * 64 * 32 : 0;
+  EXPECT_LE(32 * counters.globalSectors,
+            1.05 * counters.globalBytes + pairs + scales);
+}
+
 TEST(PromptAttentionOnGpu, AccessesAreWide) {
-  for (size_t headDim : {64, 72, 80, 128, 256}) {
-    SCOPED_TRACE("head " + std::to_string(headDim));
-    AttentionCase c({.kvHeads = 1,
-                     .group = 1,
-                     .headDim = headDim,
-                     .pairs = 8,
-                     .kv = ScalarType::F16,
-                     .halves = true},
-                    "sm_86");
-    c.program()->countPatterns = true;
-    std::vector<Place> places;
-    append(places, 1, 0, 64);
-    c.run(places, true);
-    const emulator::Counters &counters =
-        c.program()->counters.at("attend_prompt_0");
-    EXPECT_EQ(counters.blocks, 1u);
-    EXPECT_EQ(counters.copiedBytes, 2 * 64 * headDim * 2);
-    EXPECT_EQ(counters.copies4 + counters.copies8, 0u);
-    EXPECT_GT(counters.matrixLoads, 0u);
-    EXPECT_EQ(counters.matrixLoadConflicts, 0u);
-    EXPECT_EQ(counters.sharedConflicts, 0u);
-    // But for queries, whose pairs LLVM joins after the IR that runs here.
-    uint64_t pairs = 64 * headDim * 4;
-    EXPECT_LE(32 * counters.globalSectors, 1.05 * counters.globalBytes + pairs);
-  }
+  for (size_t headDim : {64, 72, 80, 128, 256})
+    checkAccesses(headDim, false);
+  for (size_t headDim : {64, 128, 256})
+    checkAccesses(headDim, true);
 }
 
 //===----------------------------------------------------------------------===//
 // Planted faults
 //===----------------------------------------------------------------------===//
 
+constexpr const char *kKernel = "attend_prompt_0";
+
 /// The n-th instruction of the kernel that `pattern` matches.
 template <typename Pattern>
 llvm::Instruction *find(llvm::Module &module, unsigned index,
                         const Pattern &pattern) {
   for (llvm::Instruction &instruction :
-       llvm::instructions(*module.getFunction("attend_prompt_0")))
+       llvm::instructions(*module.getFunction(kKernel)))
     if (match(&instruction, pattern) && index-- == 0)
       return &instruction;
   return nullptr;
 }
 
 bool dropBarrier(llvm::Module &module, unsigned index) {
-  auto *found =
-      find(module, index,
-           m_Intrinsic<llvm::Intrinsic::nvvm_barrier_cta_sync_aligned_all>());
-  if (found)
-    found->eraseFromParent();
-  return found;
-}
-
-bool dropWait(llvm::Module &module, unsigned index) {
-  auto *found = find(module, index,
-                     m_Intrinsic<llvm::Intrinsic::nvvm_cp_async_wait_group>());
-  if (found)
-    found->eraseFromParent();
-  return found;
+  return emulator::dropBarrierOf(module, kKernel, index);
 }
 
 /// A position that a row does not see counts.
@@ -222,6 +239,19 @@ bool dropTransposition(llvm::Module &module, unsigned index) {
   return true;
 }
 
+/// Another byte becomes a code.
+bool swapCodes(llvm::Module &module, unsigned index) {
+  auto *found = find(module, 9 * index,
+                     m_Intrinsic<llvm::Intrinsic::nvvm_prmt>(
+                         m_Value(), m_Value(), m_ConstantInt()));
+  if (!found)
+    return false;
+  auto *selector = llvm::cast<llvm::ConstantInt>(found->getOperand(2));
+  found->setOperand(2, llvm::ConstantInt::get(selector->getType(),
+                                              selector->getZExtValue() ^ 0x10));
+  return true;
+}
+
 /// Whether a step of rows that see four tiles fails.
 bool isCaught(AttentionCase &c) {
   std::vector<Place> places;
@@ -229,19 +259,16 @@ bool isCaught(AttentionCase &c) {
   return fails([&] { c.check(places, true, 1); });
 }
 
-TEST(PromptAttentionOnGpu, MutantsAreCaught) {
-  using Mutation = bool (*)(llvm::Module &, unsigned);
-  const std::pair<const char *, Mutation> mutations[] = {
-      {"dropped barrier", dropBarrier},
-      {"dropped wait", dropWait},
-      {"a position that is not masked", dropMask},
-      {"outputs not rescaled", dropRescale},
-      {"values not transposed", dropTransposition}};
+using Mutation = bool (*)(llvm::Module &, unsigned);
+using Mutations = std::vector<std::pair<const char *, Mutation>>;
+
+void expectCaught(bool quantized, const Mutations &mutations) {
   AttentionCase c({.kvHeads = 1,
                    .group = 1,
                    .headDim = 64,
                    .pairs = 32,
                    .kv = ScalarType::F16,
+                   .quantized = quantized,
                    .halves = true},
                   "sm_86");
   c.store(1, 192);
@@ -257,6 +284,20 @@ TEST(PromptAttentionOnGpu, MutantsAreCaught) {
   }
   c.program()->restore();
   EXPECT_FALSE(isCaught(c));
+}
+
+TEST(PromptAttentionOnGpu, MutantsAreCaught) {
+  expectCaught(false, {{"dropped barrier", dropBarrier},
+                       {"wrong wait count", emulator::weakenWait},
+                       {"a position that is not masked", dropMask},
+                       {"outputs not rescaled", dropRescale},
+                       {"values not transposed", dropTransposition}});
+}
+
+TEST(PromptAttentionOnGpu, MutantsOfQuantizedStateAreCaught) {
+  expectCaught(true, {{"dropped barrier", dropBarrier},
+                      {"wrong wait count", emulator::weakenWait},
+                      {"another code", swapCodes}});
 }
 
 } // namespace
