@@ -166,10 +166,12 @@ llvm::Error CompiledKernel::compile(const Options &options) {
       options.prompt ? *quantizeOp.getPrompt() : *quantizeOp.getGenerate();
   int64_t sumGroup = *quantizeOp.getSumGroup();
   int64_t wanted = options.prompt ? kMostTileRows : int64_t(shape.tokens);
+  bool mayBeFixed =
+      quantizeOp.getPromptFixed() && x86::FixedPanel::takes(encoding);
   ActivationLayout layout = isa.activations(
       {kind, sumGroup, wanted, options.prompt,
-       options.prompt && quantizeOp.getPromptBlocks(),
-       quantizeOp.getPromptFixed() && x86::FixedPanel::takes(encoding)},
+       options.prompt && quantizeOp.getPromptBlocks(), mayBeFixed,
+       mayBeFixed && x86::FixedPanel::hasTerms(encoding)},
       int64_t(shape.columns));
   usedKind = layout.kind;
   if (!encoding.isFloat() && !encoding.hasZeros() && encoding.spans.empty())
@@ -223,7 +225,8 @@ llvm::Error CompiledKernel::compile(const Options &options) {
   if (llvm::Error error = find(quantizeName, quantizeRows))
     return error;
 
-  int64_t scratchBytes = x86::MatmulKernels::scratchBytes(matmul, layout);
+  int64_t scratchBytes =
+      x86::MatmulKernels::scratchBytes(matmul, layout, int64_t(shape.tokens));
   if (layout.isFixed)
     scratchBytes = std::max(scratchBytes, x86::quantizeTileBytes(layout));
   auto tokens = int64_t(shape.tokens);

@@ -28,8 +28,11 @@
 //
 //   dots   [16][tile] four bytes   k-group q of row r
 //   scale  [scalePairs][tile]      scale * inverse, of each dotGroup
+//   start  [2 * scalePairs][tile]  i32, -kFixedZero times the sum of the
+//                                  integers of each dotGroup; where no weight
+//                                  that the rows meet has terms
 //   sum    [sumPairs][tile]        scale times the sum, times inverse / (128 *
-//                                  sumGroup), of each sumGroup
+//                                  sumGroup), of each sumGroup; where one has
 //
 // of which scale and sum are pairs of 16-bit integers that follow each other
 // in k, rounded. What is not there of a last block is 0 in pairs and anything
@@ -78,6 +81,9 @@ struct ActivationLayout {
 
   /// Whether 8 bits are in the fixed form.
   bool isFixed = false;
+  /// Fixed form: whether a weight that the rows meet is more than a multiple of
+  /// its codes less a zero point, which enters through sums.
+  bool hasTerms = true;
 
   bool isFloat() const { return kind == qz::Activations::F32; }
   bool isHalf() const { return kind == qz::Activations::BF16; }
@@ -124,6 +130,8 @@ struct ActivationLayout {
   /// The largest integer that kernels make of a slab's factors of weights. With
   /// it and kFixedSum all sums of a slab are below 2^31.
   static constexpr int64_t kFixedFactor = 4080;
+  /// The zero point of what codes of weights become without terms.
+  static constexpr int64_t kFixedZero = 128;
   int64_t blocks() const { return (chunks + 1) / 2; }
   /// At most five, as even as can be.
   int64_t slabBlocks() const {
@@ -132,7 +140,8 @@ struct ActivationLayout {
   }
   int64_t slabs() const { return (blocks() + slabBlocks() - 1) / slabBlocks(); }
   int64_t scalePairs() const { return kChunk / dotGroup(); }
-  int64_t sumPairs() const { return kChunk / sumGroup; }
+  int64_t startRuns() const { return hasTerms ? 0 : 2 * scalePairs(); }
+  int64_t sumPairs() const { return hasTerms ? kChunk / sumGroup : 0; }
   int64_t unitOffset(int64_t slab, int64_t row) const {
     return (slab * tile + row) * 4;
   }
@@ -140,8 +149,11 @@ struct ActivationLayout {
   int64_t scalePairOffset(int64_t pair, int64_t row) const {
     return dotOffset(0, 2 * (kChunk / 4) + pair, row);
   }
+  int64_t startOffset(int64_t run, int64_t row) const {
+    return scalePairOffset(scalePairs() + run, row);
+  }
   int64_t sumPairOffset(int64_t pair, int64_t row) const {
-    return scalePairOffset(scalePairs() + pair, row);
+    return startOffset(startRuns() + pair, row);
   }
   int64_t blockBytes() const { return sumPairOffset(sumPairs(), 0); }
 

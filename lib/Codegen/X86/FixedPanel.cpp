@@ -15,14 +15,25 @@ bool FixedPanel::takes(const Encoding &encoding) {
          encoding.spans.empty() && encoding.group % 16 == 0;
 }
 
+bool FixedPanel::hasTerms(const Encoding &encoding) {
+  int64_t zero = PanelKernel::zeroPointOf(encoding);
+  int64_t most = PanelKernel::maxCode(encoding);
+  return encoding.hasMin() || encoding.hasZeros() || zero > 128 ||
+         most - zero > 127;
+}
+
 FixedPanel::FixedPanel(Emitter &e, const Isa &instructions,
                        const PackedLayout &layout, int64_t k,
                        const PreparedLayout &to)
     : e(e), instructions(instructions), layout(layout), k(k), to(to),
       act(to.act), scaleReader(e, layout), ints(e.vec(16, e.i32())),
       floats(e.vec(16, e.f32())) {
-  auto largest = int64_t(PanelKernel::maxCode(layout.encoding)) *
-                 int64_t(act.peak()) * act.dotGroup();
+  int64_t zero = PanelKernel::zeroPointOf(layout.encoding);
+  int64_t most = PanelKernel::maxCode(layout.encoding);
+  raise = act.hasTerms ? 0 : act.kFixedZero - zero;
+  if (!act.hasTerms)
+    most = std::max(zero, most - zero);
+  int64_t largest = most * int64_t(act.peak()) * act.dotGroup();
   while ((largest + (int64_t(1) << shiftBy >> 1)) >> shiftBy > INT16_MAX)
     ++shiftBy;
 }
@@ -55,12 +66,13 @@ FixedPanel::ChunkScales FixedPanel::chunkScales(Value panel, Value chunk) {
   Values factors, terms;
   for (int64_t i = 0; i < PackedLayout::kChunk / group; ++i) {
     PanelScales one = scaleReader.group(scales, codes, i, lane, floats);
-    Value zero =
-        one.zero
-            ? e.intToFloat(one.zero, e.f32())
-            : e.constant(floats, PanelKernel::zeroPointOf(layout.encoding));
-    Value term = e.mulf(one.factor, zero);
     factors.push_back(e.mulf(one.factor, double(1 << shiftBy)));
+    if (!act.hasTerms)
+      continue;
+    Value zero = one.zero ? e.intToFloat(one.zero, e.f32())
+                          : e.constant(floats, double(PanelKernel::zeroPointOf(
+                                                   layout.encoding)));
+    Value term = e.mulf(one.factor, zero);
     term = one.min ? e.subf(one.min, term)
                    : Value(arith::NegFOp::create(e.b, e.loc, term));
     terms.push_back(e.mulf(term, double(act.sumGroup) / 256));
@@ -77,7 +89,8 @@ FixedPanel::ChunkScales FixedPanel::chunkScales(Value panel, Value chunk) {
   ChunkScales result;
   for (int64_t first = 0; first < PackedLayout::kChunk; first += act.dotGroup())
     result.factors.push_back(ofRun(factors, first));
-  for (int64_t first = 0; first < PackedLayout::kChunk; first += act.sumGroup)
+  for (int64_t first = 0; act.hasTerms && first < PackedLayout::kChunk;
+       first += act.sumGroup)
     result.terms.push_back(ofRun(terms, first));
   return result;
 }
@@ -100,8 +113,10 @@ void FixedPanel::storeBlock(Value panel, Value chunk, int64_t count,
         value = e.load(ints, codes, byteOffset);
       return value;
     };
+    auto bytes = int64_t(int32_t(uint32_t(raise) * 0x01010101u));
     for (int64_t q : kernel.groupOrder())
-      e.store(kernel.codes(q, line), block, to.codeOffset(i * 8 + q, number));
+      e.store(e.add(kernel.codes(q, line), bytes), block,
+              to.codeOffset(i * 8 + q, number));
     ChunkScales scales = chunkScales(panel, one);
     for (auto [list, values] :
          llvm::zip_equal(words, ArrayRef<Values>{scales.factors, scales.terms}))

@@ -12,8 +12,10 @@
 //   out += float(acc) * (U * unit)    once for a slab
 //
 // with D the integer dot product of a run of dotGroup elements, divided by
-// 2^shift so that it fits in 16 bits. A product is rounded to 2^-11 or less
-// of the largest that a slab can have, far below the step of activations.
+// 2^shift so that it fits in 16 bits. Where all weights that the rows meet are
+// S * (code - zero point), D begins with what makes the zero point 0, and there
+// are no terms. A product is rounded to 2^-11 or less of the largest that a
+// slab can have, far below the step of activations.
 //
 // A panel is unpacked and its scales are made once for all rows of a step, and
 // all encodings are then multiplied by the same code.
@@ -35,7 +37,8 @@ namespace qcc::x86 {
 ///
 /// then blocks, of which each holds
 ///
-///   codes   [16][panels] a line            of k-group q, a byte each
+///   codes   [16][panels] a line            of k-group q, a byte each; without
+///                                          terms the zero point is kFixedZero
 ///   factor  [scalePairs][panels] a line    S * 2^shift / U
 ///   term    [sumPairs][panels] a line      (M - zero point * S) / (U * 256 /
 ///                                          sumGroup)
@@ -79,6 +82,9 @@ class FixedPanel {
 public:
   /// Whether all of a weight can be multiplied so.
   static bool takes(const Encoding &encoding);
+  /// Whether it has terms: minima, zero points of its own, or codes too far
+  /// from the zero point for a byte.
+  static bool hasTerms(const Encoding &encoding);
 
   /// Of `k` elements.
   FixedPanel(Emitter &e, const Isa &instructions, const PackedLayout &layout,
@@ -112,6 +118,8 @@ private:
   const ActivationLayout &act;
   ScaleReader scaleReader;
   mlir::VectorType ints, floats;
+  /// What is added to codes.
+  int64_t raise;
   int shiftBy = 0;
 };
 

@@ -20,10 +20,14 @@ Values FixedProducts::dotProducts(Value weights, Value x, int64_t run) {
   for (int shift : shifts) {
     // Half of what is shifted out rounds. Of two sums one has 1 less, so that
     // ties go up as often as down.
-    int64_t start = int64_t(1) << shift >> 1;
+    int64_t half = int64_t(1) << shift >> 1;
     if (shift && run % 2)
-      --start;
-    sums.append(rows, e.constant(ints, start));
+      --half;
+    for (int64_t r = 0; r < rows; ++r)
+      sums.push_back(
+          act.hasTerms
+              ? e.constant(ints, half)
+              : e.add(e.loadSplat(ints, x, act.startOffset(run, r)), half));
   }
   int64_t groups = act.dotGroup() / 4;
   for (int64_t q = run * groups; q < (run + 1) * groups; ++q) {

@@ -7,7 +7,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "FixedPanel.h"
-#include "StageLowering.h"
 #include "UnitEmitter.h"
 
 using namespace mlir;
@@ -18,13 +17,11 @@ using namespace qcc::x86;
 static constexpr int64_t kPanels = 2;
 static constexpr int64_t kLine = PreparedLayout::kLine;
 
-int64_t UnitEmitter::fixedScratchBytes(qz::MatmulOp op,
-                                       const ActivationLayout &activations) {
+int64_t UnitEmitter::fixedScratchBytes(const ActivationLayout &activations,
+                                       int64_t rows) {
   PreparedLayout prepared{activations, kPanels};
   if (prepared.passes() == 1)
     return prepared.bytes();
-  int64_t rows =
-      moduleNumber(op->getParentOfType<ModuleOp>(), "llm.row_capacity");
   int64_t tiles = (rows + activations.tile - 1) / activations.tile;
   return prepared.bytes() + tiles * activations.tile * kPanels * kLine;
 }

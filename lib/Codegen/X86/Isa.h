@@ -23,6 +23,7 @@ struct RowUse {
   bool isPrompt;
   bool isBlock = false;    ///< Whether that is to be multiplied as one block.
   bool mayBeFixed = false; ///< Whether FixedPanel takes all weights.
+  bool hasTerms = true;    ///< Whether one of them has terms there.
 };
 
 /// The facts of a target in the units of kernels.

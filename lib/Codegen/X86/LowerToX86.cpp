@@ -47,6 +47,7 @@ static void planMemory(LoweringContext &context) {
       context.scratchBytes = std::max(
           context.scratchBytes, attendPromptScratchBytes(context.isa, shape));
   });
+  int64_t capacity = moduleNumber(context.source, "llm.row_capacity");
   context.source.walk([&](qz::QuantizeOp op) {
     ActivationLayout layout =
         activationLayout(context.isa, op, /*isPrompt=*/true, kPromptTile);
@@ -54,9 +55,10 @@ static void planMemory(LoweringContext &context) {
       context.scratchBytes =
           std::max(context.scratchBytes, quantizeTileBytes(layout));
     for (Operation *user : op->getUsers())
-      context.scratchBytes = std::max(
-          context.scratchBytes,
-          MatmulKernels::scratchBytes(cast<qz::MatmulOp>(user), layout));
+      context.scratchBytes =
+          std::max(context.scratchBytes,
+                   MatmulKernels::scratchBytes(cast<qz::MatmulOp>(user), layout,
+                                               capacity));
   });
   context.scratchBytes = (context.scratchBytes + 63) / 64 * 64;
   for (func::FuncOp function : context.source.getOps<func::FuncOp>()) {

@@ -27,8 +27,9 @@ int64_t MatmulKernels::units(qz::MatmulOp op) {
 }
 
 int64_t MatmulKernels::scratchBytes(qz::MatmulOp op,
-                                    const ActivationLayout &activations) {
-  return UnitEmitter::scratchBytes(op, activations);
+                                    const ActivationLayout &activations,
+                                    int64_t rows) {
+  return UnitEmitter::scratchBytes(op, activations, rows);
 }
 
 /// Emits the panels [first, last) of all weights.
@@ -170,7 +171,7 @@ func::FuncOp MatmulKernels::get(qz::MatmulOp op,
      << activations.sumGroup << ";" << activations.zeroFactor << ";"
      << activations.tile << ";" << activations.chains << ";"
      << activations.isBlock << ";" << activations.isFixed << ";"
-     << output.stride << ";" << output.exactRows;
+     << activations.hasTerms << ";" << output.stride << ";" << output.exactRows;
   if (op.getScale())
     os << ";" << op.getScaleAttr() << ";" << op.getSoftcapAttr();
   for (int64_t weight : op.getBiasOf())

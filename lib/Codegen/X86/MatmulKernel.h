@@ -57,9 +57,11 @@ public:
 
   /// Work units of a matmul, or of one tile of an expert.
   static int64_t units(qz::MatmulOp op);
-  /// Bytes, aligned to 64, that a function for such activations needs.
+  /// Bytes, aligned to 64, that a function for at most `rows` rows of such
+  /// activations needs.
   static int64_t scratchBytes(qz::MatmulOp op,
-                              const ActivationLayout &activations);
+                              const ActivationLayout &activations,
+                              int64_t rows);
 
 private:
   void emitBody(Emitter &e, mlir::Block &entry, qz::MatmulOp op,

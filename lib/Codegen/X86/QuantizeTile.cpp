@@ -94,14 +94,16 @@ public:
             toInteger(e.mulf(e.load(row, from, keptRow(r, i)), factor)));
       }
     Values sums = writeDots(integers, chunk);
+    Value both = e.add(sums[0], sums[1]);
+    if (!layout.hasTerms)
+      return writeStarts(chunk, layout.dotGroup() == 32 ? Values{both} : sums);
     auto scale = [&](int64_t i) {
       return e.load(floats, from, i < layout.scalePairs() ? i * kLanes : 0);
     };
     Values products = {product(sums[0], scale(0)), product(sums[1], scale(1))};
     if (layout.sumGroup == 32)
-      products = {layout.group() == 32
-                      ? product(e.add(sums[0], sums[1]), scale(0))
-                      : e.addf(products[0], products[1])};
+      products = {layout.group() == 32 ? product(both, scale(0))
+                                       : e.addf(products[0], products[1])};
     for (auto [i, value] : llvm::enumerate(products))
       e.store(value, from, (layout.scalePairs() + int64_t(i)) * kLanes);
   }
@@ -201,6 +203,15 @@ private:
          {2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31});
     return e.maxf(shuffle(v[0], v[0], {0, 4, 8, 12, 2, 6, 10, 14}),
                   shuffle(v[0], v[0], {1, 5, 9, 13, 3, 7, 11, 15}));
+  }
+
+  /// Of the sums of a chunk's integers.
+  void writeStarts(Value chunk, ArrayRef<Value> sums) {
+    auto count = int64_t(sums.size());
+    Value to = e.offset(blockAt(e.udiv(chunk, 2)),
+                        e.mul(e.urem(chunk, 2), count * kLanes));
+    for (int64_t i = 0; i < count; ++i)
+      e.store(e.mul(sums[i], -layout.kFixedZero), to, layout.startOffset(i, 0));
   }
 
   /// Writes the integers, two vectors for each row, of a chunk, and returns the

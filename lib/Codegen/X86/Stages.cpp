@@ -60,13 +60,15 @@ ActivationLayout qcc::x86::activationLayout(const Isa &isa, qz::QuantizeOp op,
              tile,
              isPrompt,
              isPrompt && tile > 1 && op.getPromptBlocks(),
-             /*mayBeFixed=*/op.getPromptFixed() && !op.getExperts()};
+             /*mayBeFixed=*/op.getPromptFixed() && !op.getExperts(),
+             /*hasTerms=*/false};
   int64_t factor = 0;
   for (Operation *user : op.getResult().getUsers())
     for (Value weight : cast<qz::MatmulOp>(user).getWeights()) {
       auto type = cast<qz::QTensorType>(weight.getType());
       Encoding encoding = type.getEncoding().toEncoding();
       use.mayBeFixed &= FixedPanel::takes(encoding);
+      use.hasTerms |= use.mayBeFixed && FixedPanel::hasTerms(encoding);
       if (encoding.isFloat() || encoding.hasZeros())
         continue;
       for (const Encoding::Span &span : encoding.spans)

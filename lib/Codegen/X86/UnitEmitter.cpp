@@ -20,9 +20,10 @@ static int64_t unpackedBytes(qz::MatmulOp op, bool isHalf) {
 }
 
 int64_t UnitEmitter::scratchBytes(qz::MatmulOp op,
-                                  const ActivationLayout &activations) {
+                                  const ActivationLayout &activations,
+                                  int64_t rows) {
   if (activations.isFixed)
-    return fixedScratchBytes(op, activations);
+    return fixedScratchBytes(activations, rows);
   if (!activations.isBlock)
     return 0;
   int64_t panels = op.isGlu() ? 2 : 1;

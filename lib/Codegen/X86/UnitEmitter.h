@@ -48,15 +48,16 @@ public:
 
   /// MatmulKernels::scratchBytes().
   static int64_t scratchBytes(qz::MatmulOp op,
-                              const ActivationLayout &activations);
+                              const ActivationLayout &activations,
+                              int64_t rows);
 
 private:
   using Panels = llvm::ArrayRef<PanelOperand>;
 
   /// Passes over k, each with all rows (FixedUnit.cpp).
   void emitFixed(Panels panels, Value column, int64_t columns);
-  static int64_t fixedScratchBytes(qz::MatmulOp op,
-                                   const ActivationLayout &activations);
+  static int64_t fixedScratchBytes(const ActivationLayout &activations,
+                                   int64_t rows);
   /// Where the codes that are read after those of a pass are, for each panel.
   Values nextOfPass(Panels panels, int64_t passes, Value pass);
 
