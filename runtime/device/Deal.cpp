@@ -143,7 +143,7 @@ qcc_status Deal::tooLittle(uint32_t first, ErrorText &error) const {
     free += gpus[i].free;
     total += gpus[i].total;
   }
-  need += (opened - 1) * code.arena_bytes;
+  need += (opened - 1) * model.device().wholePieces(code.arena_bytes);
   return error.set(QCC_E_NO_MEMORY,
                    "out of device memory: the weights and the arenas need %s, "
                    "but of the %s of %u GPUs only %s are free",

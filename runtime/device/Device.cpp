@@ -19,7 +19,7 @@ ByteText::ByteText(uint64_t bytes) {
   snprintf(text, sizeof text, "%.2f %s", value, units[unit]);
 }
 
-qcc_status Device::ask(DeviceNumber device, ErrorText &error) {
+qcc_status Device::ask(DeviceNumber device, int index, ErrorText &error) {
   const DriverApi &driver = api();
   facts = {};
   qcc_status status = library->check(
@@ -61,7 +61,22 @@ qcc_status Device::ask(DeviceNumber device, ErrorText &error) {
   status = library->check(driver.cuDeviceTotalMem_v2(&bytes, device),
                           "ask a GPU for its memory", facts.name, error);
   facts.memoryBytes = bytes;
-  return status;
+  if (status)
+    return status;
+  MemoryProperties properties;
+  properties.location.device = index;
+  bytes = 0;
+  status =
+      library->check(driver.cuMemGetAllocationGranularity(&bytes, &properties,
+                                                          granularityMinimum),
+                     "ask for the granularity of memory", facts.name, error);
+  if (status)
+    return status;
+  if (bytes == 0 || bytes > uint64_t(1) << 40)
+    return error.set(QCC_E_DEVICE, "%.64s: memory has a granularity of %zu",
+                     facts.name, bytes);
+  facts.granule = bytes;
+  return QCC_OK;
 }
 
 qcc_status Device::open(const Driver &driver, int index, ErrorText &error) {
@@ -74,7 +89,7 @@ qcc_status Device::open(const Driver &driver, int index, ErrorText &error) {
   qcc_status status = driver.check(driver.api().cuDeviceGet(&device, index),
                                    "open a GPU", nullptr, error);
   if (status == QCC_OK)
-    status = ask(device, error);
+    status = ask(device, index, error);
   ContextHandle retained = nullptr;
   if (status == QCC_OK)
     status =

@@ -38,6 +38,7 @@ struct DeviceInfo {
   uint32_t memoryClockKHz; // 0: not told
   uint32_t memoryBusBits;  // 0: not told
   uint64_t memoryBytes;
+  uint64_t granule; // memory is handed out in pieces of as many bytes
 
   /// Bytes a second between memory and chip at best, two transfers a clock as
   /// all of today's GPU memories do; 0 if the driver does not tell.
@@ -70,6 +71,11 @@ public:
   bool startsLaunchesEarly() const {
     return facts.architecture >= 90 && api().cuLaunchKernelEx &&
            library->cudaVersion() >= 12030;
+  }
+
+  /// What `bytes` take of the memory: whole pieces of it.
+  uint64_t wholePieces(uint64_t bytes) const {
+    return (bytes + facts.granule - 1) / facts.granule * facts.granule;
   }
 
   /// Bytes of device memory that are free and that there are, of all processes.
@@ -122,7 +128,7 @@ public:
 private:
   qcc_status enter(ErrorText &error) const;
   qcc_status leave(ErrorText &error) const;
-  qcc_status ask(DeviceNumber device, ErrorText &error);
+  qcc_status ask(DeviceNumber device, int index, ErrorText &error);
   qcc_status noMemory(const char *purpose, uint64_t bytes,
                       ErrorText &error) const;
 

@@ -102,19 +102,26 @@ static constexpr uint32_t roomPositions = 4096;
 
 qcc_status DeviceModel::needs(bool state, uint64_t &bytes,
                               ErrorText &error) const {
-  if (!addInto(bytes, resident.bytes(), description->arena_bytes))
+  uint64_t most = 0;
+  if (!addInto(bytes, resident.bytes(), description->arena_bytes) ||
+      !addInto(most, bytes, 2 * gpu.info().granule))
     return error.set(QCC_E_DATA, "target %s: size of the arena overflows",
                      description->target);
+  bytes = gpu.wholePieces(resident.bytes()) +
+          gpu.wholePieces(description->arena_bytes);
   if (!state)
     return QCC_OK;
+  // One for the inputs of a step, one for the page table.
+  bytes += 2 * gpu.info().granule;
   const uint64_t pages =
       (std::min(roomPositions, description->context) + QCC_PAGE_TOKENS - 1) /
       QCC_PAGE_TOKENS;
   if (range.hasOutput())
-    bytes += uint64_t(QCC_GENERATE_ROWS) * description->vocab * sizeof(float);
+    bytes += gpu.wholePieces(uint64_t(QCC_GENERATE_ROWS) * description->vocab *
+                             sizeof(float));
   for (uint32_t i = 0; i < description->state_count; ++i)
     if (kept[i])
-      bytes += description->states[i].page_bytes * pages;
+      bytes += gpu.wholePieces(description->states[i].page_bytes * pages);
   return QCC_OK;
 }
 

@@ -34,8 +34,9 @@ public:
   /// Which layers are to be run. Can be called again before there is a session.
   qcc_status plan(LayerRange layers, ErrorText &error);
   /// Bytes of the weights and the arena of the planned layers; with `state`
-  /// also of one conversation (4096 positions, or the model's fewer) and the
-  /// logits of 16 rows.
+  /// also of one conversation (4096 positions, or the model's fewer), the
+  /// inputs of a step and the logits of 16 rows. All come in whole pieces of
+  /// the memory (Device::wholePieces()).
   qcc_status needs(bool state, uint64_t &bytes, ErrorText &error) const;
 
   qcc_status createSession(uint32_t sequences, uint64_t pagesPerSequence,

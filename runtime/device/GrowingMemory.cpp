@@ -13,19 +13,6 @@ qcc_status GrowingMemory::create(const Device &device, uint32_t count,
   if (!regions.allocate(count))
     return error.set(QCC_E_NO_MEMORY, "out of memory");
   properties.location.device = device.index();
-  size_t bytes = 0;
-  qcc_status status =
-      device.call("ask for the granularity of memory", device.info().name,
-                  error, [&](const DriverApi &driver) {
-                    return driver.cuMemGetAllocationGranularity(
-                        &bytes, &properties, granularityMinimum);
-                  });
-  if (status)
-    return status;
-  if (bytes == 0 || bytes > uint64_t(1) << 40)
-    return error.set(QCC_E_DEVICE, "%.64s: memory has a granularity of %zu",
-                     device.info().name, bytes);
-  granule = bytes;
   owner = &device;
   taken = &counter;
   return QCC_OK;
@@ -53,9 +40,9 @@ qcc_status GrowingMemory::reserve(uint32_t index, uint64_t most,
                                   ErrorText &error) {
   Region &region = regions[index];
   uint64_t bytes;
-  if (!addInto(bytes, most, granule - 1))
+  if (!addInto(bytes, most, owner->info().granule))
     return error.set(QCC_E_DATA, "a region of device memory is too large");
-  bytes = bytes / granule * granule;
+  bytes = owner->wholePieces(most);
   if (bytes == 0)
     return QCC_OK;
   qcc_status status =
@@ -78,7 +65,7 @@ qcc_status GrowingMemory::grow(uint32_t index, uint64_t bytes,
   if (bytes > region.reserved)
     return error.set(QCC_E_ARGUMENT, "%.64s: no addresses are reserved for it",
                      purpose);
-  uint64_t wanted = (bytes + granule - 1) / granule * granule - region.grown;
+  uint64_t wanted = owner->wholePieces(bytes) - region.grown;
   DevicePointer start = region.start + region.grown;
   bool there = false; // which a failure to leave the context does not change
   qcc_status status =

@@ -62,7 +62,6 @@ private:
 
   const Device *owner = nullptr;
   std::atomic<uint64_t> *taken = nullptr;
-  uint64_t granule = 0;
   MemoryProperties properties;
   Array<Region> regions;
 };

@@ -54,6 +54,8 @@ struct FakeCuda {
   int major = 8, minor = 0;
   uint64_t memoryBytes = uint64_t(64) << 20; // of each device
   uint64_t memoryOf[8] = {};                 // of one; 0: as each
+  uint64_t granule = 8192;    // mapped memory comes in pieces of as many bytes
+  bool comesInPieces = false; // other memory too, each allocation for itself
   int threadsPerBlock = 1024, sharedPerBlock = 163 << 10;
   bool hasGraphs = true;        // false: capturing fails
   bool hasEarlyGraphs = true;   // false: none are made of early launches

@@ -54,7 +54,7 @@ FAKE_EXPORT Result cuMemGetAllocationGranularity(size_t *bytes,
   if (!call.fails() && (given->type != 1 || given->location.type != 1))
     call.refuse(invalidValue);
   if (!call.fails())
-    *bytes = granule;
+    *bytes = state.granule;
   return call.result;
 }
 
@@ -63,7 +63,7 @@ FAKE_EXPORT Result cuMemAddressReserve(DevicePointer *address, size_t bytes,
                                        unsigned long long) {
   Call call("cuMemAddressReserve");
   *address = 1;
-  if (!call.fails() && (bytes == 0 || bytes % granule))
+  if (!call.fails() && (bytes == 0 || bytes % state.granule))
     call.refuse(invalidValue);
   if (call.fails())
     return call.result;
@@ -94,7 +94,7 @@ FAKE_EXPORT Result cuMemCreate(MemoryHandle *handle, size_t bytes,
                                const MemoryProperties *given,
                                unsigned long long) {
   Call call("cuMemCreate");
-  if (!call.fails() && (bytes == 0 || bytes % granule))
+  if (!call.fails() && (bytes == 0 || bytes % state.granule))
     call.refuse(invalidValue);
   if (call.fails())
     return call.result;

@@ -84,7 +84,6 @@ struct Physical {
   bool named = true; // by its handle
   int mappings = 0;
 };
-constexpr uint64_t granule = 8192;
 
 /// The memory of `bytes` at a device address, or null.
 uint8_t *resolve(DevicePointer address, uint64_t bytes, CUctx_st *context);

@@ -92,6 +92,13 @@ FAKE_EXPORT Result cuMemGetInfo_v2(size_t *unused, size_t *total) {
   return call.result;
 }
 
+/// What an allocation takes of the device's memory.
+static uint64_t takenBy(uint64_t bytes) {
+  return state.comesInPieces
+             ? (bytes + state.granule - 1) / state.granule * state.granule
+             : bytes;
+}
+
 FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   Call call("cuMemAlloc_v2");
   *address = 1; // what a failed call leaves is not to be used
@@ -100,7 +107,8 @@ FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   CUctx_st *context = stack.back();
   if (bytes == 0)
     call.refuse(invalidValue);
-  else if (bytes > books.memoryOf(context->device) - context->used)
+  const uint64_t taken = takenBy(bytes);
+  if (taken > books.memoryOf(context->device) - context->used)
     call.result = resultOutOfMemory;
   if (call.fails())
     return call.result;
@@ -108,7 +116,7 @@ FAKE_EXPORT Result cuMemAlloc_v2(DevicePointer *address, size_t bytes) {
   memset(memory, 0xa5, bytes);
   *address = reinterpret_cast<DevicePointer>(memory);
   books.deviceMemory[*address] = {context, bytes, false};
-  context->used += bytes;
+  context->used += taken;
   return 0;
 }
 
@@ -121,7 +129,7 @@ FAKE_EXPORT Result cuMemFree_v2(DevicePointer address) {
   if (call.fails() || !call.in(found->second.context))
     return call.result;
   runAll();
-  found->second.context->used -= found->second.bytes;
+  found->second.context->used -= takenBy(found->second.bytes);
   free(reinterpret_cast<void *>(address));
   books.deviceMemory.erase(found);
   return 0;

@@ -108,6 +108,6 @@ TEST_F(GpuFaultTest, EachCallRunsOutOfMemory) { failEach(2); }
 TEST_F(GpuFaultTest, EachCallOfEarlyLaunchesFails) { failEach(999, {}, 9); }
 
 /// A layer on each of two.
-TEST_F(GpuFaultTest, EachCallOfTwoGpusFails) { failEach(999, {60000, 140000}); }
+TEST_F(GpuFaultTest, EachCallOfTwoGpusFails) { failEach(999, {80000, 180000}); }
 
 } // namespace

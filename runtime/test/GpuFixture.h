@@ -11,10 +11,34 @@
 #include "Demo.h"
 #include "DemoKernels.h"
 
+#include "qcc-rt/qcc_abi.h"
+
 #include <algorithm>
 #include <cstdlib>
 #include <dlfcn.h>
 #include <memory>
+
+/// What `bytes` take of the fake's memory, which comes in pieces.
+constexpr uint64_t wholePieces(uint64_t bytes, uint64_t piece = 8192) {
+  return (bytes + piece - 1) / piece * piece;
+}
+
+/// Bytes that layers [first, first + count) of the demo model are given room
+/// for: weights and arena, the inputs of a step, the page table, and the state
+/// of a conversation; with the last one, logits. Weights keep their place
+/// modulo 256.
+constexpr uint64_t roomOf(unsigned first, unsigned count,
+                          uint64_t piece = 8192) {
+  const uint64_t pages = DEMO_CONTEXT / QCC_PAGE_TOKENS,
+                 half = DEMO_WEIGHT_BYTES / 2;
+  uint64_t bytes = wholePieces(first * (half % 256) + count * half, piece) +
+                   wholePieces(DEMO_GPU_ARENA_BYTES, piece) + 2 * piece;
+  for (unsigned i = first; i < first + count; ++i)
+    bytes += wholePieces(pages * DEMO_GPU_PAGE_BYTES(i), piece);
+  if (first + count == 2)
+    bytes += wholePieces(uint64_t(QCC_GENERATE_ROWS) * DEMO_VOCAB * 4, piece);
+  return bytes;
+}
 
 class GpuFixture : public testing::Test {
 protected:

@@ -112,7 +112,7 @@ TEST_F(GpuModelTest, SaysWhatIsMissing) {
       {[](FakeCuda &fake) { fake.threadsPerBlock = 32; }, QCC_E_DEVICE,
        "kernel demo_store_0 has blocks of 64 threads, Fake GPU takes 32"},
       {[](FakeCuda &fake) { fake.memoryBytes = 12 << 10; }, QCC_E_NO_MEMORY,
-       "out of device memory: the weights and the arena need 12.62 KiB, but of "
+       "out of device memory: the weights and the arena need 24.00 KiB, but of "
        "the 12.00 KiB of Fake GPU only 12.00 KiB are free"},
   };
   for (const auto &one : cases) {

@@ -65,12 +65,7 @@ TEST_F(GpuSplitTest, StateIsSavedAndRestored) {
 }
 
 TEST_F(GpuSplitTest, TakesWhatThereIsRoomFor) {
-  // Weights, arena, state of the whole context and logits.
-  const uint64_t pages = DEMO_CONTEXT / QCC_PAGE_TOKENS,
-                 all =
-                     DEMO_WEIGHT_BYTES + DEMO_GPU_ARENA_BYTES +
-                     pages * (DEMO_GPU_PAGE_BYTES(0) + DEMO_GPU_PAGE_BYTES(1)) +
-                     uint64_t(QCC_GENERATE_ROWS) * DEMO_VOCAB * 4;
+  const uint64_t all = roomOf(0, 2);
   for (auto [bytes, layers] :
        {std::pair<uint64_t, uint32_t>{all, 2}, {all - 1, 1}, {6 << 10, 0}}) {
     renew();
@@ -79,6 +74,27 @@ TEST_F(GpuSplitTest, TakesWhatThereIsRoomFor) {
     EXPECT_EQ(info().gpu_layers, layers) << bytes;
     ASSERT_EQ(start(), QCC_OK) << error;
     EXPECT_EQ(eval(someTokens(20), 16), evaluate(someTokens(20), 1, true));
+  }
+}
+
+/// What a GPU hands out is whole pieces. However little more than that of one
+/// layer there is, what was chosen has room for a conversation, which one whose
+/// bytes alone were added would not have had.
+TEST_F(GpuSplitTest, CountsWholePiecesOfMemory) {
+  const uint64_t piece = 2 << 20;
+  const std::vector<int32_t> tokens = someTokens(DEMO_CONTEXT);
+  for (auto [bytes, layers] :
+       {std::pair<uint64_t, uint32_t>{roomOf(1, 1, piece), 1},
+        {roomOf(0, 2, piece) - 1, 1},
+        {roomOf(0, 2, piece), 2}}) {
+    renew();
+    fake->granule = piece;
+    fake->comesInPieces = true;
+    fake->memoryBytes = bytes;
+    ASSERT_EQ(open("demo_gpu.so"), QCC_OK) << error;
+    EXPECT_EQ(info().gpu_layers, layers) << bytes;
+    ASSERT_EQ(start(), QCC_OK) << error;
+    EXPECT_EQ(tryEval(tokens), QCC_OK) << qcc_last_error(session.get());
   }
 }
 
