@@ -119,6 +119,20 @@ static void addTargetOptions(CLI::App &app, CompileOptions &options,
       ->check(CLI::Range(1u, 1u << 30));
 }
 
+/// The one target that `name` says, of `kind` ("target") for messages and for
+/// which `fits` holds.
+static llvm::Expected<const TargetSpec *>
+parseOneTarget(const std::string &name, llvm::StringRef kind,
+               bool (*fits)(const TargetSpec &)) {
+  auto parsed = parseTargets(name);
+  if (!parsed)
+    return parsed.takeError();
+  if (parsed->size() != 1 || !fits(*parsed->front()))
+    return llvm::createStringError("expected one " + kind + ", got '" + name +
+                                   "'");
+  return parsed->front();
+}
+
 static void listTargets() {
   for (const TargetSpec &target : targetTable())
     llvm::outs() << llvm::left_justify(target.name, 16) << target.summary
@@ -299,18 +313,16 @@ static int runVerify(llvm::ArrayRef<char *> arguments) {
   int code;
   if (!parse(app, arguments, code))
     return code;
-  auto parsed = parseTargets(targets);
-  if (!parsed)
-    return fail(llvm::toString(parsed.takeError()), Usage);
-  if (parsed->size() != 1)
-    return fail("expected one target, got '" + targets + "'", Usage);
-  options.compile.targets = *parsed;
+  auto target = parseOneTarget(targets, "target",
+                               [](const TargetSpec &) { return true; });
+  if (!target)
+    return fail(llvm::toString(target.takeError()), Usage);
+  options.compile.targets = {*target};
   options.compile.progress = terminalProgress();
   auto runs = verify(options);
   if (!runs)
     return fail(runs.takeError());
-  llvm::outs() << options.compile.input << " for " << parsed->front()->name
-               << '\n';
+  llvm::outs() << options.compile.input << " for " << (*target)->name << '\n';
   printVerification(*runs, llvm::outs());
   for (const VerifyRun &run : *runs)
     if (!(run.meanKL <= bound)) {
@@ -354,15 +366,12 @@ static int runBenchKernel(llvm::ArrayRef<char *> arguments) {
   int code;
   if (!parse(app, arguments, code))
     return code;
-  auto parsed = parseTargets(targets);
-  if (!parsed)
-    return fail(llvm::toString(parsed.takeError()), Usage);
-  if (parsed->size() != 1 || parsed->front()->kind != TargetKind::X86)
-    return fail("expected one target that is a CPU other than the reference, "
-                "got '" +
-                    targets + "'",
-                Usage);
-  options.target = parsed->front();
+  auto target = parseOneTarget(
+      targets, "target that is a CPU other than the reference",
+      [](const TargetSpec &spec) { return spec.kind == TargetKind::X86; });
+  if (!target)
+    return fail(llvm::toString(target.takeError()), Usage);
+  options.target = *target;
   auto report = benchKernel(options);
   if (!report)
     return fail(report.takeError());

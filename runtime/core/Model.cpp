@@ -113,6 +113,14 @@ static void listTargets(const qcc_bundle_v1 &bundle, char *list, size_t bytes) {
   }
 }
 
+static qcc_status noTarget(const qcc_bundle_v1 &bundle, const char *name,
+                           ErrorText &error) {
+  char list[160];
+  listTargets(bundle, list, sizeof list);
+  return error.set(QCC_E_ARGUMENT, "no target `%.40s` in this model; it has %s",
+                   name, list);
+}
+
 qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
                         uint64_t features, const qcc_model_v1 *&chosen,
                         ErrorText &error) {
@@ -128,14 +136,14 @@ qcc_status chooseTarget(const qcc_bundle_v1 &bundle, const char *name,
       return QCC_OK;
     }
   }
-  char list[160];
-  listTargets(bundle, list, sizeof list);
   if (!wanted && name)
-    return error.set(QCC_E_ARGUMENT,
-                     "no target `%.40s` in this model; it has %s", name, list);
-  if (!wanted)
+    return noTarget(bundle, name, error);
+  if (!wanted) {
+    char list[160];
+    listTargets(bundle, list, sizeof list);
     return error.set(QCC_E_CPU, "this model has no code for a CPU; it has %s",
                      list);
+  }
   char lacking[128];
   nameCpuFeatures(wanted->cpu_features & ~features, lacking, sizeof lacking);
   return error.set(QCC_E_CPU, "this CPU lacks %s, which target %s needs",
@@ -291,9 +299,14 @@ qcc_status Model::open(const qcc_model_options_v1 &options, ErrorText &error) {
   if (qcc_status status = weights.open(bundle->weight_bytes, error))
     return status;
   textOnly = options.flags & QCC_MODEL_TEXT_ONLY;
-  if (textOnly)
-    code = bundle->models[bundle->model_count - 1];
-  else if (qcc_status status = chooseCode(name, gpuLayers, error))
+  if (textOnly) {
+    // Any target's facts will do, but not those of one that is not there.
+    for (uint32_t i = 0; i < bundle->model_count; ++i)
+      if (!name || strcmp(name, bundle->models[i]->target) == 0)
+        code = bundle->models[i];
+    if (!code)
+      return noTarget(*bundle, name, error);
+  } else if (qcc_status status = chooseCode(name, gpuLayers, error))
     return status;
   if (qcc_status status = text.open(*bundle, code->vocab, error))
     return status;

@@ -74,6 +74,15 @@ TEST_F(GpuModelTest, TextNeedsNoGpu) {
     EXPECT_STREQ(error, "the model was opened for its text alone");
     EXPECT_TRUE(fake->calls.empty());
   }
+  // A target that is named is noticed all the same.
+  options.target = "sm_80";
+  ASSERT_EQ(open("demo_gpu_only.so", options), QCC_OK) << error;
+  EXPECT_STREQ(info().target, "sm_80");
+  options.target = "sm_81";
+  EXPECT_EQ(open("demo_gpu_only.so", options), QCC_E_ARGUMENT);
+  EXPECT_EQ(std::string(error).find("no target `sm_81` in this model; it has"),
+            0u)
+      << error;
 }
 
 /// A caller from before the field gets the default.

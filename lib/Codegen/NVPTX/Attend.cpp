@@ -16,10 +16,9 @@ using namespace mlir;
 using namespace qcc;
 using namespace qcc::nvptx;
 
-/// The score of a position that is not visible, and the maximum before any
-/// position was seen. Both are far below every score, and exp(kMasked - kNone)
-/// is 0; no infinity appears.
-static constexpr double kMasked = -1e30, kNone = -1e29;
+/// The score of a position that is not visible, so far below all others and the
+/// maximum before any was seen that exp(kMasked - kNoScore) is 0.
+static constexpr double kMasked = -1e30;
 /// Elements of a lane that are read before they are used, of a key and of the
 /// values of all positions together: with few positions, what takes time is how
 /// often the memory is waited for.
@@ -232,7 +231,7 @@ Values Attend::scores(Value page, Value firstInPage) {
 /// A sink is as a position seen before all others, whose value is 0. The first
 /// lane of the first warp of the first part sees it.
 Values Attend::initialState() {
-  Values maxima(size_t(plan.heads), e.constant(e.f32(), kNone)),
+  Values maxima(size_t(plan.heads), e.constant(e.f32(), kNoScore)),
       sums(size_t(plan.heads), e.zero(e.f32()));
   if (op.getSinks()) {
     Value warp = stage.warp, thread = stage.thread;

@@ -18,6 +18,10 @@
 
 namespace qcc::nvptx {
 
+/// The maximum before any position was seen: far below every score, so that no
+/// infinity appears.
+constexpr double kNoScore = -1e29;
+
 /// Shapes of a layer's state and the type of its elements.
 struct StateShape {
   int64_t kvHeads, headDim, valueDim;

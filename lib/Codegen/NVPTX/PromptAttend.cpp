@@ -19,8 +19,6 @@ using namespace qcc::nvptx;
 
 /// Rows of one warp: those of an A operand of mma.
 static constexpr int64_t kWarpRows = AttendPlan::kPromptRows / kWarps;
-/// The maximum before any position was seen, far below every score.
-static constexpr double kNone = -1e29;
 
 namespace {
 /// Attention of a block: one query head of some rows. Shared memory: a tile of
@@ -324,7 +322,7 @@ Values PromptAttend::mask(const Run &run, Value base, Values sums) {
 /// state, maxima of the lane's two rows are first, then its shares of their
 /// sums, then its elements of their outputs.
 Values PromptAttend::initialState() {
-  Values state(2, e.constant(e.f32(), kNone));
+  Values state(2, e.constant(e.f32(), kNoScore));
   state.append(size_t(2 + outputs()), e.zero(e.f32()));
   if (!op.getSinks())
     return state;

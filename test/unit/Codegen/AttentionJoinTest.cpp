@@ -120,12 +120,10 @@ bool dropClear(Module &module, unsigned index) {
 
 /// The barriers of other kernels have tests of their own.
 bool dropBarrierOfJoin(Module &module, unsigned index) {
-  Instruction *barrier =
-      findInJoin(module, index,
-                 m_Intrinsic<Intrinsic::nvvm_barrier_cta_sync_aligned_all>());
-  if (barrier)
-    barrier->eraseFromParent();
-  return barrier;
+  for (Function &function : module)
+    if (countIn(function))
+      return emulator::dropBarrierOf(module, function.getName(), index);
+  return false;
 }
 
 /// Whether a step fails: of a row of 33 parts, which are more than a warp has
