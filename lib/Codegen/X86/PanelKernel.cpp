@@ -390,37 +390,45 @@ Values PanelKernel::chunkHalves(Value chunk, Value tileChunk, Value block,
          !encoding.hasMin() &&
          "qcc-select-activations allows bf16 for what it holds");
   VectorType ints = e.vec(instructions.lanes, e.i32()),
-             floats = e.vec(instructions.lanes, e.f32());
+             floats = e.vec(instructions.lanes, e.f32()),
+             halves = e.vec(2 * instructions.lanes, e.b.getBF16Type());
   Value lane = e.c64(half * instructions.lanes), nan;
   int64_t weightGroup = std::min<int64_t>(encoding.group, 32);
-  if (block)
+  bool isTiles = block && act.isBlock;
+  if (isTiles)
     multiplyTiles(e, act, TileProduct::Halves, block, tileChunk, weightGroup,
                   unpacked->sums);
   for (int64_t group = 0; group < 32; group += weightGroup) {
     PanelScales scales =
         scaleReader.group(unit, chunk, group / weightGroup, lane, floats);
-    for (int64_t r = 0; block && r < rows; ++r) {
+    for (int64_t r = 0; isTiles && r < rows; ++r) {
       Value sum = tileSums(e, act, e.f32(), unpacked->sums, group, 0, r);
       acc[r] = isFactorLate() ? e.addf(acc[r], sum)
                               : e.fma(sum, scales.factor, acc[r]);
     }
-    if (block)
+    if (isTiles)
       continue;
     Values parts = isFactorLate() ? acc : Values(rows, e.zero(floats));
+    auto multiply = [&](int64_t pair, Value pairs) {
+      for (int64_t r = 0; r < rows; ++r)
+        parts[r] = instructions.halfProduct(e, parts[r], pairs, tileChunk,
+                                            act.pairOffset(pair, r));
+    };
     for (int64_t q = group / 4; q < (group + weightGroup) / 4; ++q) {
+      if (block) {
+        for (int64_t pair = 2 * q; pair < 2 * q + 2; ++pair)
+          multiply(pair, e.load(halves, block, pair * 64));
+        continue;
+      }
       Value word = codes(q, [&](int64_t byteOffset) {
         return e.load(ints, chunk, byteOffset + half * instructions.lanes * 4);
       });
       if (Value lanes = nanLanes(word))
         nan = nan ? e.bitOr(nan, lanes) : lanes;
       Values values = numbers(word, Value());
-      for (int64_t i = 0; i < 2; ++i) {
-        Value pairs =
-            instructions.halfPairs(e, values[2 * i], values[2 * i + 1]);
-        for (int64_t r = 0; r < rows; ++r)
-          parts[r] = instructions.halfProduct(e, parts[r], pairs, tileChunk,
-                                              act.pairOffset(2 * q + i, r));
-      }
+      for (int64_t i = 0; i < 2; ++i)
+        multiply(2 * q + i,
+                 instructions.halfPairs(e, values[2 * i], values[2 * i + 1]));
     }
     for (int64_t r = 0; r < rows; ++r)
       acc[r] =
@@ -450,20 +458,24 @@ Values PanelKernel::emitHalfBlocks(Value tile, Values sums) {
 /// A unit is four elements of k of 16 rows.
 Values PanelKernel::emitHalfWeights(Value panel, Value tile, Values sums) {
   VectorType halves = e.vec(32, e.b.getBF16Type());
-  return e.loop(e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
-                [&](Value u, ValueRange in) {
-                  Values acc(in.begin(), in.end());
-                  Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
-                  Value x = e.offset(tile, e.mul(u, act.pairOffset(2, 0)));
-                  for (int64_t i = 0; i < 2; ++i) {
-                    Value pairs =
-                        instructions.halfPairs(e, e.load(halves, unit, i * 64));
-                    for (int64_t r = 0; r < rows; ++r)
-                      acc[r] = instructions.halfProduct(e, acc[r], pairs, x,
-                                                        act.pairOffset(i, r));
-                  }
-                  return acc;
-                });
+  return e.loop(
+      e.c64(0), e.c64(layout.unitsFor(k)), e.c64(1), sums,
+      [&](Value u, ValueRange in) {
+        Values acc(in.begin(), in.end());
+        Value unit = e.offset(panel, e.mul(u, layout.unitBytes));
+        Value x = e.offset(tile, e.mul(u, act.pairOffset(2, 0)));
+        for (int64_t i = 0; i < 2; ++i) {
+          Value pairs =
+              unpacked
+                  ? e.load(halves, e.offset(unpacked->codes, e.mul(u, 128)),
+                           i * 64)
+                  : instructions.halfPairs(e, e.load(halves, unit, i * 64));
+          for (int64_t r = 0; r < rows; ++r)
+            acc[r] = instructions.halfProduct(e, acc[r], pairs, x,
+                                              act.pairOffset(i, r));
+        }
+        return acc;
+      });
 }
 
 Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
@@ -495,7 +507,7 @@ Values PanelKernel::emitFloatWeights(Value panel, Value tile, int64_t half,
 Values PanelKernel::emit(Value panel, Value tile, int64_t half, Values sums,
                          const UnpackedPanel *unpackedPanel) {
   unpacked = unpackedPanel;
-  if (encoding.isFloat() && unpacked)
+  if (encoding.isFloat() && act.isBlock && unpacked)
     return emitHalfBlocks(tile, std::move(sums));
   if (encoding.isFloat() && act.isHalf())
     return emitHalfWeights(panel, tile, std::move(sums));

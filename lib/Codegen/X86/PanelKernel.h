@@ -39,11 +39,12 @@ public:
 
   /// Adds to `sums` those of lanes [half * lanes, ...) of the panel at `panel`
   /// with each of the rows of the tile at `tile`: one vector of `lanes` f32 per
-  /// row. With `unpacked`, the rows are multiplied as one block with that.
+  /// row. With `unpacked`, the rows are multiplied with that: as one block by
+  /// tile registers, or as pairs of bf16.
   Values emit(Value panel, Value tile, int64_t half, Values sums,
               const UnpackedPanel *unpacked = nullptr);
 
-  /// Writes the panel as tiles take it.
+  /// Writes the panel as tiles take it, whose pairs of bf16 vectors take too.
   void unpack(Value panel, Value to);
 
   /// Codes of k-group q (four elements) of a chunk, biased to unsigned if they

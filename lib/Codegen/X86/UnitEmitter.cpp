@@ -19,12 +19,18 @@ static int64_t unpackedBytes(qz::MatmulOp op, bool isHalf) {
          unpackedChunk(isHalf);
 }
 
+/// Whether panels are unpacked for whole tiles: for tile registers, and where
+/// codes become pairs of bf16, which takes as long as multiplying some rows.
+static bool isUnpacked(const ActivationLayout &activations) {
+  return activations.isBlock || activations.isHalf();
+}
+
 int64_t UnitEmitter::scratchBytes(qz::MatmulOp op,
                                   const ActivationLayout &activations,
                                   int64_t rows) {
   if (activations.isFixed)
     return fixedScratchBytes(activations, rows);
-  if (!activations.isBlock)
+  if (!isUnpacked(activations))
     return 0;
   int64_t panels = op.isGlu() ? 2 : 1;
   return kTileSumBytes + panels * unpackedBytes(op, activations.isHalf());
@@ -39,7 +45,7 @@ void UnitEmitter::emit(Panels panels, Value column, int64_t columns) {
   SmallVector<int64_t> fewer = isa.fewerRows(act);
   int64_t rounding = act.tile - 1 - (fewer.empty() ? 0 : fewer.back());
   Value whole = e.udiv(e.add(operands.rows, rounding), act.tile);
-  if (act.isBlock)
+  if (isUnpacked(act))
     e.ifThen(e.cmp(arith::CmpIPredicate::ne, whole, e.c64(0)), [&] {
       for (auto [i, panel] : llvm::enumerate(panels))
         unpack(panel, unpackedPanel(i).codes);
@@ -155,17 +161,17 @@ void UnitEmitter::unpack(const PanelOperand &panel, Value codes) {
 Values UnitEmitter::panelSums(const PanelOperand &panel, size_t index,
                               Value tile, int64_t half, int64_t rows) {
   Values sums(rows, e.zero(e.vec(isa.lanes, e.f32())));
-  bool isBlock = act.isBlock && rows == act.tile;
-  UnpackedPanel all = isBlock ? unpackedPanel(index) : UnpackedPanel();
+  bool isWhole = isUnpacked(act) && rows == act.tile;
+  UnpackedPanel all = isWhole ? unpackedPanel(index) : UnpackedPanel();
   for (const PackedWeight::Run &run : panel.weight->runs) {
     int64_t chunk = firstChunk(run);
     UnpackedPanel unpacked = all;
-    if (isBlock)
+    if (isWhole)
       unpacked.codes = e.offset(all.codes, chunk * unpackedChunk(act.isHalf()));
     sums = PanelKernel(e, isa, run.layout, int64_t(run.columns), act, rows)
                .emit(e.offset(panel.codes, int64_t(run.offset)),
                      e.offset(tile, chunk * act.chunkBytes()), half,
-                     std::move(sums), isBlock ? &unpacked : nullptr);
+                     std::move(sums), isWhole ? &unpacked : nullptr);
   }
   return sums;
 }
