@@ -3,6 +3,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "AttendJoin.h"
+#include "RowHeads.h"
 #include "RowState.h"
 #include "StateCodes.h"
 
@@ -26,14 +27,16 @@ static constexpr int64_t kKeysAtOnce = 16, kValuesAtOnce = 64;
 
 namespace {
 /// Attention of a block: some heads of a row over a part of its positions.
-/// Shared memory: the queries, a record for each warp, the factors of a join.
+/// Shared memory: the queries, a record for each warp, the factors of a join,
+/// and with `rope` the row's own key and value, as the state has them.
 class Attend {
 public:
   Attend(StageKernel &stage, llm::AttendOp op, Type element,
-         const AttendPlan &plan);
+         const AttendPlan &plan, llm::RopeAppendOp rope);
 
   int64_t sharedBytes() const {
-    return factorsOffset() + AttendJoin::factorBytes(plan);
+    return rope ? newValueOffset() + shape.valueDim * shape.elementBytes()
+                : factorsOffset() + AttendJoin::factorBytes(plan);
   }
 
   void emit();
@@ -45,19 +48,37 @@ private:
   int64_t factorsOffset() const {
     return (recordsOffset() + kWarps * plan.recordBytes() + 15) / 16 * 16;
   }
+  int64_t newKeyOffset() const {
+    return (factorsOffset() + AttendJoin::factorBytes(plan) + 15) / 16 * 16;
+  }
+  int64_t newValueOffset() const {
+    return newKeyOffset() +
+           (shape.headDim * shape.elementBytes() + 15) / 16 * 16;
+  }
+  int64_t unitsOfKvHead() const { return plan.units / shape.kvHeads; }
   /// Elements of a value that one lane has.
   int64_t parts() const { return (shape.valueDim + kWarpSize - 1) / kWarpSize; }
   Value elementOf(int64_t part);
 
   void loadQueries();
+  void makeHeads();
+  /// 32 positions. With `hasNew` the row's own is the last that it sees of
+  /// them, which a block of this launch appends: its key and its value are in
+  /// shared memory.
+  struct Tile {
+    Value base; ///< i32: the first.
+    Value page;
+    bool hasNew;
+  };
   /// Of each head, the score of the lane's position.
-  Values scores(Value page, Value firstInPage);
+  Values scores(const Tile &tile);
   Value positionOf(Value lane);
   /// For each head its maximum, then the lane's share of each one's sum, then
   /// the lane's elements of each one's output; what a tile changes.
   Values initialState();
-  Values addTile(Value tile, ValueRange in);
-  void addValues(Value page, Value base, ValueRange weights, Values &outputs);
+  Values addTile(Value number, ValueRange in, bool hasNew);
+  void addValues(const Tile &tile, ValueRange weights, Values &outputs);
+  Values addTiles();
 
   /// Elements of a key or a value that a lane has read: a vector, or codes with
   /// their scale.
@@ -69,6 +90,10 @@ private:
   /// `bytes` further.
   Elements read(Value at, int64_t count, Value scales, Value d,
                 int64_t bytes = 0);
+  /// `elements` that are not quantized become others if `condition`.
+  void replace(Elements &elements, Value condition, const Elements &others) {
+    elements.data[0] = e.select(condition, others.data[0], elements.data[0]);
+  }
   /// Elements [first, first + count) of them.
   Values asF32(const Elements &elements, int64_t first, int64_t count);
 
@@ -80,20 +105,24 @@ private:
   llm::AttendOp op;
   StateShape shape;
   AttendPlan plan;
-  int64_t wide;        ///< Elements of a key that a lane reads at once.
-  int64_t lanesPerKey; ///< Lanes that share a key.
-  Value row, unit, part;
+  int64_t wide;           ///< Elements of a key that a lane reads at once.
+  int64_t lanesPerKey;    ///< Lanes that share a key.
+  llm::RopeAppendOp rope; ///< Null where that is a launch before.
+  Value row, unit, part, kvHead;
   RowState state;
   Value first; ///< i32: the first position that the row sees.
   Value firstTile, endTile, partCount;
+  Value newTile; ///< i32: that of the row's own position.
+  Value hasNew;  ///< i1: whether the block has it.
+  Value heads;   ///< Address of what `rope` makes the row's heads of.
 };
 } // namespace
 
 Attend::Attend(StageKernel &stage, llm::AttendOp op, Type element,
-               const AttendPlan &plan)
+               const AttendPlan &plan, llm::RopeAppendOp rope)
     : stage(stage), e(stage.e), op(op), shape(op.getState().getType(), element),
-      plan(plan), row(e.blockIndex(gpu::Dimension::y)), unit(stage.unit),
-      state(stage, shape, op.getState(), row) {
+      plan(plan), rope(rope), row(e.blockIndex(gpu::Dimension::y)),
+      unit(stage.unit), state(stage, shape, op.getState(), row) {
   // As many elements at once as rows are aligned to, and several lanes for a
   // key, which makes whole sectors of what a request reads.
   wide = std::gcd<int64_t>(shape.headDim, 16 / shape.elementBytes());
@@ -102,6 +131,7 @@ Attend::Attend(StageKernel &stage, llm::AttendOp op, Type element,
     part = e.udiv(stage.unit, plan.units);
     unit = e.urem(stage.unit, plan.units);
   }
+  kvHead = e.udiv(unit, unitsOfKvHead());
   first = e.c32(0);
   if (int64_t window = op.getWindow())
     first = e.maxS(e.add(state.position, 1 - window), first);
@@ -126,6 +156,45 @@ void Attend::loadQueries() {
     e.ifThen(e.lessThan(index, e.c32(runs)), [&, index = index, x = x] {
       e.store(x, e.offset(stage.shared, e.mul(index, run * 4)), alignment);
     });
+  e.blockBarrier();
+}
+
+/// The queries, and in blocks of the last part the row's key and value, with
+/// the bits that a launch before would leave. Of the blocks that have a key,
+/// one appends it; the others read none of what it writes.
+void Attend::makeHeads() {
+  RowHeads made(stage, rope, shape, row);
+  heads = made.start;
+  const int64_t key = plan.heads, value = plan.heads + 1;
+  Value appends =
+      e.cmp(arith::CmpIPredicate::eq, e.urem(unit, unitsOfKvHead()), e.c32(0));
+  auto put = [&](int64_t offset, Value appended) {
+    Value shared = e.offset(stage.shared, offset);
+    return [this, shared, appended, appends](Value i, Value x) {
+      state.put(shared, i, x);
+      e.ifThen(appends, [&] { state.put(appended, i, x); });
+    };
+  };
+  e.loop(
+      stage.warp, e.select(hasNew, e.c32(value + 1), e.c32(plan.heads)), kWarps,
+      [&](Value number) {
+        auto ifIs = [&](int64_t which, function_ref<void()> body) {
+          e.ifThen(e.cmp(arith::CmpIPredicate::eq, number, e.c32(which)), body);
+        };
+        e.ifThen(e.lessThan(number, e.c32(plan.heads)), [&] {
+          Value to = e.offset(stage.shared, e.mul(number, shape.headDim * 4));
+          made.query(e.add(e.mul(unit, plan.heads), number),
+                     [&](Value i, Value x) {
+                       e.store(x, e.offset(to, e.mul(i, 4)), llvm::Align(4));
+                     });
+        });
+        ifIs(key, [&] {
+          made.key(kvHead, put(newKeyOffset(), state.newKey(kvHead)));
+        });
+        ifIs(value, [&] {
+          made.value(kvHead, put(newValueOffset(), state.newValue(kvHead)));
+        });
+      });
   e.blockBarrier();
 }
 
@@ -163,15 +232,22 @@ Value Attend::positionOf(Value lane) {
                e.udiv(lane, lanesPerKey));
 }
 
-Values Attend::scores(Value page, Value firstInPage) {
+Values Attend::scores(const Tile &tile) {
   const int64_t bytes = shape.elementBytes(), times = lanesPerKey,
                 keys = kWarpSize / lanesPerKey;
   Value own = e.mul(e.bitAnd(stage.lane, lanesPerKey - 1), wide);
   // The others are a constant further.
-  Value inPage = e.add(firstInPage, e.udiv(stage.lane, lanesPerKey));
-  Value key = e.offset(state.key(page, inPage), e.mul(own, bytes)), scales;
+  Value inTile = e.udiv(stage.lane, lanesPerKey);
+  Value inPage = e.add(e.bitAnd(tile.base, QCC_PAGE_TOKENS - 1), inTile);
+  Value ownBytes = e.mul(own, bytes);
+  Value key = e.offset(state.key(tile.page, inPage), ownBytes), scales;
   if (shape.isQuantized())
-    scales = state.keyScales(page, inPage);
+    scales = state.keyScales(tile.page, inPage);
+  Values isNew;
+  for (int64_t i = 0; tile.hasNew && i < times; ++i)
+    isNew.push_back(e.cmp(arith::CmpIPredicate::sge,
+                          e.add(e.add(tile.base, inTile), i * keys),
+                          state.position));
   Value query = e.offset(stage.shared, e.mul(own, 4));
   Values none(size_t(times * plan.heads), e.zero(e.f32()));
   const int64_t quad = std::gcd<int64_t>(wide, 4);
@@ -183,15 +259,30 @@ Values Attend::scores(Value page, Value firstInPage) {
       [&](Value d, ValueRange in) {
         Values acc(in.begin(), in.end());
         SmallVector<Elements> loaded;
-        for (int64_t run = 0; run < runs; ++run)
+        for (int64_t run = 0; run < runs; ++run) {
+          Elements newKey;
+          if (tile.hasNew)
+            newKey = read(
+                e.offset(
+                    e.offset(e.offset(stage.shared, ownBytes), e.mul(d, bytes)),
+                    newKeyOffset() + run * lanesPerKey * wide * bytes),
+                wide, Value(), Value());
           for (int64_t i = 0; i < times; ++i) {
             const int64_t before = run * lanesPerKey * wide, place = i * keys;
             Value at = e.offset(e.offset(key, e.mul(d, bytes)),
                                 (place * shape.headDim + before) * bytes);
+            if (tile.hasNew)
+              at = e.select(isNew[size_t(i)],
+                            e.offset(e.offset(heads, ownBytes),
+                                     e.mul(e.add(d, before), bytes)),
+                            at);
             loaded.push_back(
                 read(at, wide, scales, e.add(e.add(own, d), before),
                      place * StateShape::scaleBytes(shape.headDim)));
+            if (tile.hasNew)
+              replace(loaded.back(), isNew[size_t(i)], newKey);
           }
+        }
         for (int64_t run = 0; run < runs; ++run)
           for (int64_t from = 0; from < wide; from += quad) {
             SmallVector<Values> k;
@@ -271,11 +362,14 @@ Value Attend::elementOf(int64_t part) {
 
 /// Adds weight * value of the visible positions of a tile; `weights` are those
 /// of the lane's position, for each head.
-void Attend::addValues(Value page, Value base, ValueRange weights,
-                       Values &outputs) {
+void Attend::addValues(const Tile &tile, ValueRange weights, Values &outputs) {
+  Value base = tile.base;
+  // Two places for each value, and many sums, leave fewer registers.
+  const bool isTight = tile.hasNew && plan.heads * parts() > 16;
+  const int64_t atOnce = isTight ? kValuesAtOnce / 2 : kValuesAtOnce;
   const int64_t bytes = shape.elementBytes(), keys = kWarpSize / lanesPerKey,
                 some = std::clamp<int64_t>(
-                    std::bit_floor(uint64_t(kValuesAtOnce / parts())), 1, 16);
+                    std::bit_floor(uint64_t(atOnce / parts())), 1, 16);
   int64_t run = std::gcd(shape.valueDim / kWarpSize, 16 / bytes);
   if (shape.valueDim % kWarpSize)
     run = 1;
@@ -292,6 +386,12 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
       d = e.minU(d, e.c32(shape.valueDim - 1));
     elements.push_back(d);
   }
+  SmallVector<Elements> newValue;
+  for (Value d : elements)
+    if (tile.hasNew)
+      newValue.push_back(read(
+          e.offset(e.offset(stage.shared, e.mul(d, bytes)), newValueOffset()),
+          run, Value(), Value()));
   outputs = e.loop(
       e.mul(e.udiv(start, some), some), end, e.c32(some), outputs,
       [&](Value j, ValueRange in) {
@@ -301,12 +401,20 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
           // Of what is not visible, whose weight is 0, another value is read.
           Value visible = e.minS(e.maxS(e.add(j, k), start), last);
           Value place = e.add(inPage, visible);
-          Value value = state.value(page, place);
-          Value scales =
-              shape.isQuantized() ? state.valueScales(page, place) : Value();
-          for (Value d : elements)
+          Value value = state.value(tile.page, place), isNew;
+          Value scales = shape.isQuantized()
+                             ? state.valueScales(tile.page, place)
+                             : Value();
+          if (tile.hasNew) {
+            isNew = e.cmp(arith::CmpIPredicate::eq, visible, last);
+            value = e.select(isNew, heads, value);
+          }
+          for (auto [i, d] : llvm::enumerate(elements)) {
             loaded.push_back(
                 read(e.offset(value, e.mul(d, bytes)), run, scales, d));
+            if (tile.hasNew)
+              replace(loaded.back(), isNew, newValue[i]);
+          }
         }
         // The lane that has position j: see positionOf().
         Value lane =
@@ -330,14 +438,12 @@ void Attend::addValues(Value page, Value base, ValueRange weights,
       });
 }
 
-/// Positions [32 * tile, 32 * tile + 32), of which at least one is visible.
-Values Attend::addTile(Value tile, ValueRange in) {
-  Value kvHead = e.udiv(unit, columnsOf(op.getQuery()) / shape.headDim /
-                                  shape.kvHeads / plan.heads);
-  Value base = e.mul(tile, kTilePositions);
+/// Positions [32 * number, 32 * number + 32), of which at least one is visible.
+Values Attend::addTile(Value number, ValueRange in, bool hasNew) {
+  Value base = e.mul(number, kTilePositions);
+  const Tile tile = {base, state.page(base, kvHead), hasNew};
   Value position = e.add(base, positionOf(stage.lane));
-  Value page = state.page(base, kvHead);
-  Values s = scores(page, e.bitAnd(base, QCC_PAGE_TOKENS - 1));
+  Values s = scores(tile);
   Value isVisible = arith::AndIOp::create(
       e.b, e.loc, e.cmp(arith::CmpIPredicate::sle, position, state.position),
       e.cmp(arith::CmpIPredicate::sge, position, first));
@@ -355,7 +461,7 @@ Values Attend::addTile(Value tile, ValueRange in) {
       outputs.push_back(
           e.mulf(in[size_t(2 * plan.heads + h * parts() + i)], correction));
   }
-  addValues(page, base, weights, outputs);
+  addValues(tile, weights, outputs);
   Values result = maxima;
   result.append(sums);
   result.append(outputs);
@@ -370,8 +476,10 @@ Values Attend::addTile(Value tile, ValueRange in) {
 /// and no shorter than a tile for each warp.
 void Attend::findPart() {
   firstTile = e.udiv(first, kTilePositions);
-  endTile = e.add(e.udiv(state.position, kTilePositions), 1);
+  newTile = e.udiv(state.position, kTilePositions);
+  endTile = e.add(newTile, 1);
   partCount = e.c32(1);
+  hasNew = e.constant(e.b.getI1Type(), 1);
   if (!plan.isSplit())
     return;
   Value tiles = e.sub(endTile, firstTile);
@@ -381,13 +489,34 @@ void Attend::findPart() {
                                      e.add(tiles, e.sub(each, e.c32(1))), each);
   firstTile = e.add(firstTile, e.mul(part, each));
   endTile = e.minS(e.add(firstTile, each), endTile);
+  hasNew = e.lessThan(newTile, endTile);
+}
+
+/// A warp's tiles: each fourth one. The row's own position is in the last tile
+/// of all.
+Values Attend::addTiles() {
+  auto add = [&](Value begin, Value end, ValueRange in, bool hasNew) {
+    return e.loop(begin, end, e.c32(kWarps), in,
+                  [&](Value tile, ValueRange before) {
+                    return addTile(tile, before, hasNew);
+                  });
+  };
+  Value begin = e.add(firstTile, stage.warp);
+  if (!rope)
+    return add(begin, endTile, initialState(), false);
+  Values sums = add(begin, e.minS(endTile, newTile), initialState(), false);
+  Value isOwn = e.cmp(arith::CmpIPredicate::eq,
+                      e.bitAnd(e.sub(newTile, begin), kWarps - 1), e.c32(0));
+  isOwn = arith::AndIOp::create(e.b, e.loc, isOwn, hasNew);
+  return add(newTile, e.add(newTile, e.zext(isOwn, e.i32())), sums, true);
 }
 
 void Attend::emitPart() {
-  loadQueries();
-  Values done = e.loop(
-      e.add(firstTile, stage.warp), endTile, e.c32(kWarps), initialState(),
-      [&](Value tile, ValueRange in) { return addTile(tile, in); });
+  if (rope)
+    makeHeads();
+  else
+    loadQueries();
+  Values done = addTiles();
   Value records = e.offset(stage.shared, recordsOffset());
   Value own = e.offset(records, e.mul(stage.warp, plan.recordBytes()));
   for (int64_t i = 0; i < parts(); ++i) {
@@ -438,25 +567,24 @@ void Attend::emit() {
 }
 
 void nvptx::emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
-                       const AttendPlan &plan) {
-  Attend attend(stage, op, element, plan);
+                       const AttendPlan &plan, llm::RopeAppendOp rope) {
+  Attend attend(stage, op, element, plan, rope);
   stage.kernel.units = unsigned(plan.units * plan.parts);
   stage.kernel.sharedBytes = unsigned(attend.sharedBytes());
   stage.setBlocksPerMultiprocessor(plan.blocks);
   attend.emit();
 }
 
-void nvptx::emitClearCounters(StageKernel &stage, const AttendPlan &plan,
-                              Value row) {
-  if (!plan.isSplit())
+void nvptx::emitClearCounters(StageKernel &stage, int64_t units, Value row) {
+  if (!units)
     return;
   WarpEmitter &e = stage.e;
-  Value isOne =
-      arith::AndIOp::create(e.b, e.loc, stage.isFirstLane(),
-                            e.lessThan(stage.unit, e.c32(plan.units)));
-  e.ifThen(isOne, [&] {
-    Value number = e.add(e.mul(row, plan.units), stage.unit);
-    e.store(e.c32(0), e.offset(stage.scratch(), e.mul(number, 4)),
-            llvm::Align(4));
+  // Prompts have more rows, and no counts.
+  e.ifThen(e.lessThan(row, e.c32(QCC_GENERATE_ROWS)), [&] {
+    e.loop(stage.thread, e.c32(units), kThreads, [&](Value unit) {
+      Value number = e.add(e.mul(row, units), unit);
+      e.store(e.c32(0), e.offset(stage.scratch(), e.mul(number, 4)),
+              llvm::Align(4));
+    });
   });
 }

@@ -97,12 +97,10 @@ AttendPlan nvptx::planAttend(llm::AttendOp op, Type element, bool isPrompt) {
   return plan;
 }
 
-llm::AttendOp nvptx::attentionOf(Operation *stage) {
-  if (auto attend = dyn_cast<llm::AttendOp>(stage))
-    return attend;
-  if (isa<llm::RopeAppendOp, llm::LatentAppendOp>(stage))
-    for (Operation *user : stage->getResult(0).getUsers())
-      if (auto attend = dyn_cast<llm::AttendOp>(user))
-        return attend;
-  return {};
+llm::RopeAppendOp nvptx::ropeOf(llm::AttendOp op) {
+  auto rope = op.getQuery().getDefiningOp<llm::RopeAppendOp>();
+  return rope && rope.getResult().hasOneUse() &&
+                 rope.getState() == op.getState()
+             ? rope
+             : llm::RopeAppendOp();
 }

@@ -12,7 +12,8 @@
 //
 // Between blocks of a unit, a part of the arena behind the memory plan has
 //
-//   uint32_t came[QCC_GENERATE_ROWS][units]   parts that are done, modulo all
+//   uint32_t came[QCC_GENERATE_ROWS][units]   parts that are done, modulo all:
+//                                             0 before and after a launch
 //   record   part[QCC_GENERATE_ROWS][units][parts], from recordsOffset() on
 //
 // where a record is float output[heads][valueDim], maximum[heads], sum[heads].
@@ -54,8 +55,9 @@ struct AttendPlan {
 /// is what the state stores: f16, bf16 or f32.
 AttendPlan planAttend(llm::AttendOp op, mlir::Type element, bool isPrompt);
 
-/// The attention whose queries a stage makes, or that it is; null for others.
-llm::AttendOp attentionOf(mlir::Operation *stage);
+/// The stage before an attention that makes nothing but its queries, key and
+/// value: a step of one row can leave it to the attention. Null for others.
+llm::RopeAppendOp ropeOf(llm::AttendOp op);
 
 } // namespace qcc::nvptx
 

@@ -55,29 +55,28 @@ struct StateShape {
   int64_t pageBytes() const { return kvHeads * headBytes(); }
 };
 
-// Each emits the body of the stage's kernel and says how it is launched; `plan`
-// is that of the attention that follows, or that it is.
+// Each emits the body of the stage's kernel and says how it is launched.
 
 /// A warp for each head of a row: query, key or value.
-void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element,
-                    const AttendPlan &plan);
+void emitRopeAppend(StageKernel &stage, llm::RopeAppendOp op, Type element);
 /// A warp for each query head of a row, and one for the key and the value that
 /// all heads share.
-void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element,
-                      const AttendPlan &plan);
+void emitLatentAppend(StageKernel &stage, llm::LatentAppendOp op, Type element);
 /// Blocks as `plan` says. The warps of one share its positions, in tiles of 32,
-/// and their results are joined in the order of warps.
+/// and their results are joined in the order of warps. With `rope`, in steps of
+/// one row, they make its queries themselves, and the blocks of the last part
+/// the key and the value, which one of them appends.
 void emitAttend(StageKernel &stage, llm::AttendOp op, Type element,
-                const AttendPlan &plan);
+                const AttendPlan &plan, llm::RopeAppendOp rope);
 /// Some rows of a query head for each block, their products by tensor cores:
 /// keys and values go through shared memory tile by tile, and queries,
 /// probabilities and outputs stay in registers. A row's bits do not depend on
 /// the others'.
 void emitPromptAttend(StageKernel &stage, llm::AttendOp op, Type element,
                       const AttendPlan &plan);
-/// Before the attention of a row, in the first `plan.units` blocks of the row
-/// in x: no part of it is done.
-void emitClearCounters(StageKernel &stage, const AttendPlan &plan, Value row);
+/// At the start of a step, by a block: of `units` units of each row's attention
+/// no part is done.
+void emitClearCounters(StageKernel &stage, int64_t units, Value row);
 
 } // namespace qcc::nvptx
 

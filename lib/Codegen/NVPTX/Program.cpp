@@ -131,6 +131,12 @@ LogicalResult Program::lowerBlock(Block &block, Places &places) {
       bool isStored = isPrompt && isStoredInTiles(quantize);
       if (!isStored && llvm::all_of(op.getUsers(), llvm::IsaPred<qz::MatmulOp>))
         continue;
+    } else if (auto rope = dyn_cast<llm::RopeAppendOp>(op)) {
+      if (isLeftToAttend(rope))
+        continue;
+    } else if (auto attend = dyn_cast<llm::AttendOp>(op)) {
+      if (llm::RopeAppendOp rope = ropeOf(attend); rope && isLeftToAttend(rope))
+        stage.insert(stage.begin(), rope);
     } else if (isa<llm::RouteAllOp>(op)) {
       // Matmuls know without being told.
       if (llvm::all_of(op.getUsers(),
@@ -189,10 +195,33 @@ LogicalResult Program::checkRowsAreKept(ArrayRef<Operation *> stage) {
   }
 }
 
-/// How the attention that a stage is, or makes queries for, is shared.
+/// Whether a step of one row has no launch for `op`: its attention does that.
+/// Of several rows, one may see what another appends; what is quantized is made
+/// of whole heads.
+bool Program::isLeftToAttend(llm::RopeAppendOp op) const {
+  if (isPrompt || isSeveral || kvElement.isInteger())
+    return false;
+  return llvm::any_of(op.getResult().getUsers(), [&](Operation *user) {
+    auto attend = dyn_cast<llm::AttendOp>(user);
+    return attend && ropeOf(attend) == op;
+  });
+}
+
+/// How the attention that a stage is, is shared.
 AttendPlan Program::attendPlan(Operation *stage, bool prompt) const {
-  llm::AttendOp attend = attentionOf(stage);
+  auto attend = dyn_cast<llm::AttendOp>(stage);
   return attend ? planAttend(attend, kvElement, prompt) : AttendPlan{};
+}
+
+/// Most units of attention that has parts.
+int64_t Program::countedUnits() const {
+  int64_t most = 0;
+  source.walk([&](llm::AttendOp op) {
+    AttendPlan plan = attendPlan(op, /*prompt=*/false);
+    if (plan.isSplit())
+      most = std::max(most, plan.units);
+  });
+  return most;
 }
 
 /// Whether prompt steps have another kernel for a stage.
@@ -293,13 +322,13 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
                     [&](StageKernel &k) { emitEmbedding(k, o); });
       })
       .Case([&](llm::RotationsOp o) {
-        return emit("rotations", kThreads,
-                    [&](StageKernel &k) { emitRotations(k, o); });
+        return emit("rotations", kThreads, [&](StageKernel &k) {
+          emitRotations(k, o, countedUnits());
+        });
       })
       .Case([&](llm::RopeAppendOp o) {
-        return emit("rope_append", kWarpSize, [&](StageKernel &k) {
-          emitRopeAppend(k, o, kvElement, attendPlan(o, isPrompt));
-        });
+        return emit("rope_append", kWarpSize,
+                    [&](StageKernel &k) { emitRopeAppend(k, o, kvElement); });
       })
       .Case([&](llm::AttendOp o) -> LogicalResult {
         // A lane keeps its share of a value in registers, and a warp its sums
@@ -318,17 +347,18 @@ LogicalResult Program::emitKernel(ArrayRef<Operation *> stage,
           });
         arenaBytes =
             std::max(arenaBytes, scratchOffset + uint64_t(plan.scratchBytes()));
-        return emit("attend", kThreads,
-                    [&](StageKernel &k) { emitAttend(k, o, kvElement, plan); });
+        auto rope = dyn_cast<llm::RopeAppendOp>(stage.front());
+        return emit(
+            rope ? "attend_append" : "attend", kThreads,
+            [&](StageKernel &k) { emitAttend(k, o, kvElement, plan, rope); });
       })
       .Case([&](llm::AddNormOp o) {
         return emit("add_norm", kThreads,
                     [&](StageKernel &k) { emitAddNorm(k, o); });
       })
       .Case([&](llm::LatentAppendOp o) {
-        return emit("latent_append", kWarpSize, [&](StageKernel &k) {
-          emitLatentAppend(k, o, kvElement, attendPlan(o, isPrompt));
-        });
+        return emit("latent_append", kWarpSize,
+                    [&](StageKernel &k) { emitLatentAppend(k, o, kvElement); });
       })
       .Case([&](llm::RouteOp o) {
         return emit("route", kWarpSize,
@@ -399,6 +429,8 @@ FailureOr<unsigned> Program::kernelFor(ArrayRef<Operation *> stage) {
   bool isLogits = !stage.back()->hasAttr("buffer");
   dependsOnPrompt |= hasPromptKernel(stage);
   dependsOnCount |= severalPlan(stage).has_value();
+  if (stage.size() > 1 && isa<llm::AttendOp>(stage.back()))
+    dependsOnPrompt = dependsOnCount = true;
   return kernelFor(stage, kernelKey(stage, isLogits), [&](GpuKernel &kernel) {
     return emitKernel(stage, kernel);
   });

@@ -68,7 +68,9 @@ private:
   mlir::LogicalResult lowerSeveral(llvm::ArrayRef<mlir::Operation *> stage,
                                    const MatmulPlan &plan,
                                    const Places &places);
+  bool isLeftToAttend(llm::RopeAppendOp op) const;
   AttendPlan attendPlan(mlir::Operation *stage, bool isPrompt) const;
+  int64_t countedUnits() const;
   bool hasPromptKernel(llvm::ArrayRef<mlir::Operation *> stage) const;
   std::string kernelKey(llvm::ArrayRef<mlir::Operation *> stage,
                         bool isLogits) const;

@@ -7,6 +7,7 @@
 #include "dialects/QZ/QZDialect.h"
 #include "qcc/Codegen/Common/VectorMath.h"
 #include "qcc/Formats/PackedWeight.h"
+#include "AttentionStages.h"
 #include "PanelDecoder.h"
 #include "RowNorm.h"
 
@@ -87,9 +88,11 @@ void nvptx::emitEmbedding(StageKernel &stage, llm::EmbeddingOp op) {
         loadU32(e, stage.field(QCC_GPU_POSITION), row), 1.0, out, true);
 }
 
-void nvptx::emitRotations(StageKernel &stage, llm::RotationsOp op) {
+void nvptx::emitRotations(StageKernel &stage, llm::RotationsOp op,
+                          int64_t units) {
   WarpEmitter &e = stage.e;
   Value row = e.blockIndex(gpu::Dimension::y);
+  emitClearCounters(stage, units, row);
   ArrayRef<float> frequencies = op.getFrequencies();
   auto count = int64_t(frequencies.size());
   double factor = op.getFactor().convertToFloat();

@@ -21,7 +21,8 @@ void forItems(StageKernel &stage, int64_t items,
 
 // Each emits the body of the stage's kernel and says how it is launched.
 void emitEmbedding(StageKernel &stage, llm::EmbeddingOp op);
-void emitRotations(StageKernel &stage, llm::RotationsOp op);
+/// Also begins the counts of `units` units of attention: emitClearCounters().
+void emitRotations(StageKernel &stage, llm::RotationsOp op, int64_t units);
 void emitAddNorm(StageKernel &stage, llm::AddNormOp op);
 void emitSelectOutputs(StageKernel &stage, llm::SelectOutputsOp op);
 

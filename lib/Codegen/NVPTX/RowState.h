@@ -46,6 +46,20 @@ public:
                     e.mul(inPage, shape.valueDim * shape.elementBytes()));
   }
 
+  /// Where the key and the value of the row itself go, of KV head `head`.
+  Value newKey(Value head) {
+    return key(page(position, head), e.bitAnd(position, QCC_PAGE_TOKENS - 1));
+  }
+  Value newValue(Value head) {
+    return value(page(position, head), e.bitAnd(position, QCC_PAGE_TOKENS - 1));
+  }
+  /// Stores x (f32) as element `index` (i32) of what is at `to`, not quantized.
+  void put(Value to, Value index, Value x) {
+    const int64_t bytes = shape.elementBytes();
+    e.store(toElement(e, x, shape.element), e.offset(to, e.mul(index, bytes)),
+            llvm::Align(uint64_t(bytes)));
+  }
+
   /// The scales of quantized ones.
   Value keyScales(Value page, Value inPage) {
     return e.offset(e.offset(page, shape.keyScalesOffset()),

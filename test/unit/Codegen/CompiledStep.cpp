@@ -240,8 +240,10 @@ void CompiledStep::setWeights(const std::vector<uint8_t> &bytes) {
 
 uint32_t CompiledStep::pageNumber(unsigned sequence, unsigned page) const {
   const unsigned pages = kSequences * pagesPerSequence;
-  // Any permutation: tests have numbers of pages that 5 does not divide.
-  return (sequence * pagesPerSequence + page) * 5 % pages;
+  // Any permutation: one of the two does not divide the number of pages that a
+  // test has.
+  const unsigned by = pages % 5 ? 5 : 7;
+  return (sequence * pagesPerSequence + page) * by % pages;
 }
 
 uint8_t *CompiledStep::page(unsigned sequence, unsigned position) const {

@@ -197,25 +197,21 @@ bool exchangeTwo(std::vector<qcc_gpu_operand_v1> &operands) {
   return false;
 }
 
-/// A program without one of its launches, or with two of its operands
-/// exchanged, gives something else.
-TEST(GpuModels, FaultsAreNoticed) {
-  Checkpoint checkpoint = openModel("gemma3");
-  auto step = load(checkpoint, forTarget("sm_86", "f32", "f32"));
+/// `launches` of a model without one of them, or with two operands of one
+/// exchanged, give something else.
+void expectNoticed(std::vector<Launch> &launches,
+                   llvm::function_ref<std::vector<float>()> logits) {
   auto firstLogits = [&]() -> std::vector<float> {
-    step->clearState();
-    StepRows rows;
-    rows.token = {3, 20, 7};
     try {
-      return step->run(rows);
+      return logits();
     } catch (const std::runtime_error &) {
       return {};
     }
   };
   std::vector<float> right = firstLogits();
   ASSERT_FALSE(right.empty());
-  auto &launches = step->program()->launches;
   const std::vector<Launch> all = launches;
+  ASSERT_FALSE(all.empty());
   for (size_t i = 0; i < all.size(); ++i) {
     launches.erase(launches.begin() + std::ptrdiff_t(i));
     EXPECT_NE(firstLogits(), right)
@@ -227,6 +223,28 @@ TEST(GpuModels, FaultsAreNoticed) {
         << "exchanged operands of launch " << i << ", " << all[i].name;
     launches = all;
   }
+}
+
+TEST(GpuModels, FaultsAreNoticed) {
+  Checkpoint checkpoint = openModel("gemma3");
+  auto step = load(checkpoint, forTarget("sm_86", "f32", "f32"));
+  expectNoticed(step->program()->severalLaunches, [&] {
+    step->clearState();
+    StepRows rows;
+    rows.token = {3, 20, 7};
+    return step->run(rows);
+  });
+  expectNoticed(step->program()->launches, [&] {
+    step->clearState();
+    std::vector<float> result;
+    for (int32_t position = 0; position < 2; ++position) {
+      StepRows rows;
+      rows.token = {3 + 17 * position};
+      rows.position = {position};
+      result = step->run(rows);
+    }
+    return result;
+  });
 }
 
 /// Launches that may begin early: no kernel of a step does without its wait, as
