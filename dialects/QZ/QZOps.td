@@ -122,9 +122,7 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
     the number of k elements that share one sum. With `prompt_blocks` prompt
     steps multiply blocks of rows by blocks of weights, for which what is next
     to each other in a row is next to each other in memory; without it
-    activations `f16` are not stored at all. With `prompt_fixed`
-    a target may round scales of prompts, of rows and of weights, to integers
-    of 16 bits.
+    activations `f16` are not stored at all.
 
     With `experts`, the result of an `llm.route` with S slots, there is one row
     for each slot of a row: the input's row if that has as many columns as the
@@ -147,8 +145,7 @@ def QZ_QuantizeOp : QZ_Op<"quantize", [Pure, AttrSizedOperandSegments]> {
                        OptionalAttr<QZ_ActivationsAttr>:$generate,
                        OptionalAttr<QZ_ActivationsAttr>:$prompt,
                        OptionalAttr<I64Attr>:$sum_group,
-                       UnitAttr:$prompt_blocks,
-                       UnitAttr:$prompt_fixed);
+                       UnitAttr:$prompt_blocks);
   let results = (outs QZ_QActivationType:$result);
   let assemblyFormat = [{
     $input (`norm` $norm^)? (`bias` $norm_bias^)? (`order` $order^)?

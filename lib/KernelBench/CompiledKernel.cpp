@@ -166,8 +166,7 @@ llvm::Error CompiledKernel::compile(const Options &options) {
       options.prompt ? *quantizeOp.getPrompt() : *quantizeOp.getGenerate();
   int64_t sumGroup = *quantizeOp.getSumGroup();
   int64_t wanted = options.prompt ? kMostTileRows : int64_t(shape.tokens);
-  bool mayBeFixed =
-      quantizeOp.getPromptFixed() && x86::FixedPanel::takes(encoding);
+  bool mayBeFixed = x86::FixedPanel::takes(encoding);
   ActivationLayout layout = isa.activations(
       {kind, sumGroup, wanted, options.prompt,
        options.prompt && quantizeOp.getPromptBlocks(), mayBeFixed,

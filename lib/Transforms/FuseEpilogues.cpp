@@ -53,8 +53,7 @@ static LogicalResult takeNorm(PatternRewriter &rewriter, qz::QuantizeOp op,
   rewriter.replaceOpWithNewOp<qz::QuantizeOp>(
       op, op.getType(), norm.getInput(), weight, bias, op.getOrder(),
       op.getExperts(), norm.getEpsAttr(), isCentered, op.getGenerateAttr(),
-      op.getPromptAttr(), op.getSumGroupAttr(), op.getPromptBlocksAttr(),
-      op.getPromptFixedAttr());
+      op.getPromptAttr(), op.getSumGroupAttr(), op.getPromptBlocksAttr());
   return success();
 }
 

@@ -53,7 +53,7 @@ static LogicalResult fuse(Op linear, Value experts, PatternRewriter &rewriter) {
       /*centered=*/UnitAttr(),
       /*generate=*/qz::ActivationsAttr(),
       /*prompt=*/qz::ActivationsAttr(), /*sum_group=*/IntegerAttr(),
-      /*prompt_blocks=*/UnitAttr(), /*prompt_fixed=*/UnitAttr());
+      /*prompt_blocks=*/UnitAttr());
   rewriter.replaceOpWithNewOp<qz::MatmulOp>(
       linear, linear.getResult().getType(), activations,
       ValueRange(weight.getWeight()), biases, /*residual=*/Value(), experts,

@@ -263,8 +263,6 @@ private:
     op.setGenerateAttr(qz::ActivationsAttr::get(context, choice.generate));
     op.setPromptAttr(qz::ActivationsAttr::get(context, choice.prompt));
     op.setSumGroup(choice.sumGroup);
-    op.setPromptFixed(prompt == qz::Activations::A8 &&
-                      isEightBit(choice.prompt));
     // f16 is stored for blocks alone, which the few rows of outputs and of
     // experts are none of.
     bool isStored = choice.prompt == qz::Activations::F16;

@@ -28,13 +28,13 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
                           %bf: !qz.tensor<768x768, #bf16>) -> tensor<?x768xf32> {
   // Groups of 32 have sums of 32. Scales may be rounded where no finer ones are
   // asked for.
-  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, sum_group = 32 : i64}
   // FINE:  qz.quantize %{{[^ ]*}} {generate = #qz.activations<a8>, prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   // FLOAT: qz.quantize %{{[^ ]*}} {generate = #qz.activations<f32>, prompt = #qz.activations<f32>, sum_group = 32 : i64}
   // Integers are multiplied in blocks where the target does that.
-  // BLOCKS: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, prompt_blocks, prompt_fixed, sum_group = 32 : i64}
-  // BLOCKS: prompt = #qz.activations<a8g16>, prompt_blocks, prompt_fixed, sum_group = 16
-  // BLOCKS: prompt_blocks, prompt_fixed, sum_group = 16
+  // BLOCKS: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8>, prompt_blocks, sum_group = 32 : i64}
+  // BLOCKS: prompt = #qz.activations<a8g16>, prompt_blocks, sum_group = 16
+  // BLOCKS: prompt_blocks, sum_group = 16
   // f16 is stored for blocks if all codes are integers.
   // TILES: prompt = #qz.activations<f16>, prompt_blocks, sum_group = 32
   // TILES: prompt = #qz.activations<f16>, prompt_blocks, sum_group = 16
@@ -48,7 +48,7 @@ func.func private @body.0(%x: tensor<?x768xf32>, %w16: !qz.tensor<768x768, #g16>
 
   // One segment with groups of 16 is enough for sums of 16. Rows from a matmul
   // are felt most.
-  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, prompt_fixed, sum_group = 16 : i64}
+  // CHECK: qz.quantize %{{[^ ]*}} {generate = #qz.activations<a16>, prompt = #qz.activations<a8g16>, sum_group = 16 : i64}
   %b = qz.quantize %0 : tensor<?x768xf32> -> <768>
   %1 = qz.matmul %b, [%w32, %w16] : <768>, [!qz.tensor<768x768, #g32>, !qz.tensor<768x768, #g16>] -> tensor<?x1536xf32>
 
@@ -75,7 +75,7 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
                              %w: !qz.tensor<128x64, #g32>, %o: !qz.tensor<64x64, #g32>,
                              %state: !llm.state<2, 16>) -> tensor<?x64xf32> {
   // Queries, keys and values are felt most.
-  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   // FLOAT: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<f32>
   %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
   %p = qz.matmul %a, [%w] : <64>, [!qz.tensor<128x64, #g32>] -> tensor<?x128xf32>
@@ -86,11 +86,11 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
   // HALF: llm.attend {{.*}} {prompt_halves}
   // FLOAT: llm.attend %{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} :
   %t = llm.attend %q, %batch, %state : tensor<?x64xf32>, !llm.state<2, 16>
-  // CHECK: qz.quantize {{.*}} prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
   %b = qz.quantize %t : tensor<?x64xf32> -> <64>
   %y = qz.matmul %b, [%o] residual %x {epilogue = #qz.epilogue<residual>} : <64>, [!qz.tensor<64x64, #g32>], tensor<?x64xf32> -> tensor<?x64xf32>
   // Nor is the norm of the residual stream, which is a matmul's result too.
-  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
   %c = qz.quantize %y norm %n {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> -> <64>
   %z = qz.matmul %c, [%o] : <64>, [!qz.tensor<64x64, #g32>] -> tensor<?x64xf32>
   return %z : tensor<?x64xf32>
@@ -100,7 +100,7 @@ func.func private @attention(%x: tensor<?x64xf32>, %batch: !llm.batch, %r: tenso
 // CHECK-LABEL: func private @ordered
 func.func private @ordered(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %order: !qz.tensor<64, #f32>,
                            %w: !qz.tensor<64x64, #g32>) -> tensor<?x64xf32> {
-  // CHECK: qz.quantize {{.*}} order {{.*}} prompt = #qz.activations<a8g16>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} order {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   %a = qz.quantize %x norm %n order %order {eps = 1.0e-5 : f32} : tensor<?x64xf32>, !qz.tensor<64, #f32> by !qz.tensor<64, #f32> -> <64>
   %y = qz.matmul %a, [%w] : <64>, [!qz.tensor<64x64, #g32>] -> tensor<?x64xf32>
   return %y : tensor<?x64xf32>
@@ -110,11 +110,11 @@ func.func private @ordered(%x: tensor<?x64xf32>, %n: !qz.tensor<64, #f32>, %orde
 func.func private @large(%x: tensor<?x128xf32>, %n: !qz.tensor<128, #f32>, %w: !qz.tensor<128x128, #g128>,
                          %v: !qz.tensor<128x128, #g32>) -> tensor<?x128xf32> {
   // Where weights have few scales, activations may have more.
-  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8g16>, sum_group = 32 : i64}
   %a = qz.quantize %x norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
   %y = qz.matmul %a, [%w] residual %x {epilogue = #qz.epilogue<residual>} : <128>, [!qz.tensor<128x128, #g128>], tensor<?x128xf32> -> tensor<?x128xf32>
   // All of the weights.
-  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64}
+  // CHECK: qz.quantize {{.*}} norm {{.*}} prompt = #qz.activations<a8>, sum_group = 32 : i64}
   %b = qz.quantize %y norm %n {eps = 1.0e-5 : f32} : tensor<?x128xf32>, !qz.tensor<128, #f32> -> <128>
   %z = qz.matmul %b, [%w, %v] : <128>, [!qz.tensor<128x128, #g128>, !qz.tensor<128x128, #g32>] -> tensor<?x256xf32>
   return %y : tensor<?x128xf32>

@@ -342,9 +342,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
     * `prompt_blocks`, with the option `blocks`, where prompts have integers and
       no codes stand for floats (`values`), or bf16 and no scale is for parts of 16
       elements, or f16 and codes that are integers or weights in f16, unless logits follow or
-      experts multiply them;
-    * `prompt_fixed` where prompts have 8 bits and the option `prompt` asks for no
-      more than `a8`: who asks for finer scales gets them as they are.
+      experts multiply them.
 
     Where any rows of prompts have 8 bits, bf16 or f16, `llm.attend` has
     `prompt_halves`.
@@ -359,7 +357,7 @@ def SelectActivationsPass : Pass<"qcc-select-activations", "mlir::ModuleOp"> {
 
     ```mlir
     %a = qz.quantize %x {generate = #qz.activations<a16>,
-                         prompt = #qz.activations<a8>, prompt_fixed, sum_group = 32 : i64} ...
+                         prompt = #qz.activations<a8>, sum_group = 32 : i64} ...
     ```
 
     Where the matmuls that read a `qz.quantize` ask for different forms, each form

@@ -60,7 +60,7 @@ ActivationLayout qcc::x86::activationLayout(const Isa &isa, qz::QuantizeOp op,
              tile,
              isPrompt,
              isPrompt && tile > 1 && op.getPromptBlocks(),
-             /*mayBeFixed=*/op.getPromptFixed() && !op.getExperts(),
+             /*mayBeFixed=*/!op.getExperts(),
              /*hasTerms=*/false};
   int64_t factor = 0;
   for (Operation *user : op.getResult().getUsers())
