@@ -98,7 +98,8 @@ public:
   int shift() const { return shiftBy; }
 
 private:
-  /// What the scales of one chunk are, by element: those of runs of `apart`.
+  /// What the scales of one chunk are: factors of each dotGroup, terms of each
+  /// sumGroup.
   struct ChunkScales {
     Values factors, terms;
   };

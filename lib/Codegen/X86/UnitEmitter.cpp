@@ -22,7 +22,8 @@ static int64_t unpackedBytes(qz::MatmulOp op, bool isHalf) {
 /// Whether panels are unpacked for whole tiles: for tile registers, and where
 /// codes become pairs of bf16, which takes as long as multiplying some rows.
 static bool isUnpacked(const ActivationLayout &activations) {
-  return activations.isBlock || activations.isHalf();
+  return activations.isBlock ||
+         (activations.isHalf() && activations.tile > PanelKernel::kFewRows);
 }
 
 int64_t UnitEmitter::scratchBytes(qz::MatmulOp op,

@@ -9,6 +9,7 @@
 
 #include "AttentionCase.h"
 #include "FailingCheck.h"
+#include "MutantCheck.h"
 #include "Mutants.h"
 
 #include "llvm/IR/Constants.h"
@@ -147,13 +148,11 @@ bool isCaught(AttentionCase &c) {
 }
 
 TEST(AppendOfAttentionOnGpu, MutantsAreCaught) {
-  using Mutation = bool (*)(Module &, unsigned);
-  const std::pair<const char *, Mutation> mutations[] = {
-      {"dropped barrier", dropBarrier},
-      {"own elements not loaded", loadOthers},
-      {"own elements loaded where they go", loadAppended},
-      {"elements not appended", dropAppend},
-      {"appended by all", appendByAll}};
+  const Mutant mutants[] = {{"dropped barrier", dropBarrier},
+                            {"own elements not loaded", loadOthers},
+                            {"own elements loaded where they go", loadAppended},
+                            {"elements not appended", dropAppend},
+                            {"appended by all", appendByAll}};
   AttentionCase c({.kvHeads = 1,
                    .group = 11,
                    .headDim = 32,
@@ -161,18 +160,7 @@ TEST(AppendOfAttentionOnGpu, MutantsAreCaught) {
                    .norms = true,
                    .kv = ScalarType::F16},
                   "sm_86");
-  ASSERT_FALSE(isCaught(c));
-  for (auto [name, mutation] : mutations) {
-    unsigned count = 0;
-    while (c.program()->mutate(
-        [&](Module &module) { return mutation(module, count); })) {
-      EXPECT_TRUE(isCaught(c)) << name << ' ' << count;
-      ++count;
-    }
-    EXPECT_GT(count, 0u) << name;
-  }
-  c.program()->restore();
-  EXPECT_FALSE(isCaught(c));
+  expectCaught(*c.program(), mutants, [&] { return isCaught(c); });
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 
 #include "AttentionCase.h"
 #include "FailingCheck.h"
+#include "MutantCheck.h"
 #include "Mutants.h"
 
 #include "llvm/IR/Constants.h"
@@ -133,32 +134,19 @@ bool isCaught(AttentionCase &c) {
 }
 
 TEST(JoinOfAttentionOnGpu, MutantsAreCaught) {
-  using Mutation = bool (*)(Module &, unsigned);
-  const std::pair<const char *, Mutation> mutations[] = {
-      {"dropped barrier", dropBarrierOfJoin},
-      {"dropped fence", emulator::dropFence},
-      {"wrong number of blocks", miscountBlocks},
-      {"counts not cleared", dropClear},
-      {"dropped part", dropPart},
-      {"records not rescaled", dropRescale},
-      {"sums not divided by", dropDivision}};
+  const Mutant mutants[] = {{"dropped barrier", dropBarrierOfJoin},
+                            {"dropped fence", emulator::dropFence},
+                            {"wrong number of blocks", miscountBlocks},
+                            {"counts not cleared", dropClear},
+                            {"dropped part", dropPart},
+                            {"records not rescaled", dropRescale},
+                            {"sums not divided by", dropDivision}};
   AttentionCase c(
       {.kvHeads = 1, .group = 2, .headDim = 32, .pairs = 16, .pages = 66},
       "sm_86");
   c.store(1, 4190);
   c.store(2, 40);
-  ASSERT_FALSE(isCaught(c));
-  for (auto [name, mutation] : mutations) {
-    unsigned count = 0;
-    while (c.program()->mutate(
-        [&](Module &module) { return mutation(module, count); })) {
-      EXPECT_TRUE(isCaught(c)) << name << ' ' << count;
-      ++count;
-    }
-    EXPECT_GT(count, 0u) << name;
-  }
-  c.program()->restore();
-  EXPECT_FALSE(isCaught(c));
+  expectCaught(*c.program(), mutants, [&] { return isCaught(c); });
 }
 
 } // namespace
